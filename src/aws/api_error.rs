@@ -1,0 +1,204 @@
+//! What is kept of a failed call, and how it becomes an error with advice.
+
+use super::Account;
+use crate::error::{Error, Kind, chain_of};
+use crate::model::Side;
+use aws_credential_types::provider::error::CredentialsError;
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use aws_types::request_id::RequestId;
+use std::time::Duration;
+
+/// The result of one AWS call.
+pub type ApiResult<T> = Result<T, Box<ApiError>>;
+
+/// A failed AWS call.
+#[derive(Debug, Clone)]
+pub struct ApiError {
+    /// IAM's name of the call, such as `iam:GetRole`.
+    pub action: &'static str,
+    /// The resource's ARN, or `*`.
+    pub resource: String,
+    /// Where it was tried.
+    pub side: Side,
+    /// The account's id.
+    pub account: String,
+    /// Who tried.
+    pub caller: String,
+    /// The profile that tried.
+    pub profile: String,
+    /// AWS's error code; a bare HTTP status of S3's HEAD answers is given as `Http404`.
+    pub code: String,
+    /// AWS's message, or the transport's.
+    pub message: String,
+    /// AWS's request id.
+    pub request_id: Option<String>,
+    /// `x-amz-bucket-region` of an S3 answer.
+    pub bucket_region: Option<String>,
+    /// The HTTP status, where there was an answer.
+    pub status: Option<u16>,
+    /// The profile gave no credentials at all.
+    pub no_credentials: bool,
+    /// Nothing is known of whether AWS did it (the answer never came).
+    pub ambiguous: bool,
+}
+
+impl ApiError {
+    pub(super) fn new<E>(account: &Account, action: &'static str, resource: String, error: SdkError<E, HttpResponse>) -> Box<ApiError>
+    where
+        E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+    {
+        let request_id = error.request_id().map(str::to_owned);
+        let raw = error.raw_response();
+        let status = raw.map(|raw| raw.status().as_u16());
+        let bucket_region = raw.and_then(|raw| raw.headers().get("x-amz-bucket-region")).map(str::to_owned);
+        let (mut code, mut message) = match &error {
+            SdkError::ServiceError(service) => {
+                (service.err().code().map(str::to_owned), service.err().message().map(str::to_owned).unwrap_or_default())
+            }
+            _ => (None, String::new()),
+        };
+        if message.is_empty() && !matches!(error, SdkError::ServiceError(_)) {
+            message = chain_of(&error).join(": ");
+        }
+        if code.as_deref().is_none_or(str::is_empty) {
+            code = status.map(|status| format!("Http{status}"));
+        }
+        Box::new(ApiError {
+            action,
+            resource,
+            side: account.side,
+            account: account.id.clone(),
+            caller: account.caller.to_string(),
+            profile: account.profile.clone(),
+            code: code.unwrap_or_else(|| "NoAnswer".to_owned()),
+            message,
+            request_id,
+            bucket_region,
+            status,
+            no_credentials: has_credentials_error(&error),
+            ambiguous: !matches!(error, SdkError::ServiceError(_) | SdkError::ConstructionFailure(_)) || status.is_some_and(|s| s >= 500),
+        })
+    }
+
+    /// Says whether AWS gave one of these codes.
+    pub fn is(&self, codes: &[&str]) -> bool {
+        codes.contains(&self.code.as_str())
+    }
+
+    /// Says whether the caller may not do this.
+    pub fn is_denied(&self) -> bool {
+        self.is(&["AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "Http403", "Forbidden", "AllAccessDisabled"])
+    }
+
+    /// Says whether the credentials themselves were refused.
+    pub fn is_credentials(&self) -> bool {
+        self.no_credentials
+            || self.is(&[
+                "ExpiredToken",
+                "ExpiredTokenException",
+                "RequestExpired",
+                "InvalidClientTokenId",
+                "InvalidAccessKeyId",
+                "UnrecognizedClientException",
+                "SignatureDoesNotMatch",
+                "InvalidToken",
+                "TokenRefreshRequired",
+                "InvalidSignatureException",
+                "IncompleteSignature",
+            ])
+    }
+
+    /// One line: code and message as AWS gave them, with the request id.
+    pub fn told(&self) -> String {
+        let id = self.request_id.as_deref().map(|id| format!(" (request id {id})")).unwrap_or_default();
+        if self.message.is_empty() { format!("{}{id}", self.code) } else { format!("{}: {}{id}", self.code, self.message) }
+    }
+}
+
+fn has_credentials_error(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if error.downcast_ref::<CredentialsError>().is_some() {
+            return true;
+        }
+        next = error.source();
+    }
+    false
+}
+
+impl From<Box<ApiError>> for Error {
+    fn from(error: Box<ApiError>) -> Error {
+        let what = format!("{} on {} failed in {} ({})", error.action, error.resource, error.side, error.account);
+        if error.is_credentials() {
+            return Error::new(Kind::Credentials, what)
+                .because(error.told())
+                .hint(format!("renew the credentials of profile `{}` and run the same command again", error.profile));
+        }
+        if error.is_denied() {
+            let statement = format!(r#"{{"Effect": "Allow", "Action": "{}", "Resource": "{}"}}"#, error.action, error.resource);
+            return Error::new(
+                Kind::Denied,
+                format!("{} may not call {} on {} in {} ({})", error.caller, error.action, error.resource, error.side, error.account),
+            )
+            .because(error.told())
+            .hint(format!("allow it in an identity policy of the caller: {statement}"))
+            .hint("if the caller has it, look for a deny in the resource's own policy, a permissions boundary or an organisation policy");
+        }
+        let hint = match (error.code.as_str(), error.status) {
+            ("NoAnswer", _) => {
+                "check the network, the region and any AWS_ENDPOINT_URL variable, then run the same command again".to_owned()
+            }
+            (_, Some(status)) if status >= 500 => "AWS has a fault of its own; run the same command again in a while".to_owned(),
+            ("LimitExceeded" | "LimitExceededException", _) => {
+                "an AWS quota is used up; raise it or remove what is no longer needed, then run the same command again".to_owned()
+            }
+            _ => "mend what the message names and run the same command again: what is already done stays done".to_owned(),
+        };
+        Error::failed(what).because(error.told()).hint(hint)
+    }
+}
+
+/// Turns the "not there" answers of a read into `None`.
+///
+/// # Errors
+/// Any other failure.
+pub fn present<T>(result: ApiResult<T>, absent: &[&str]) -> ApiResult<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.is(absent) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Tries again while AWS hasn't settled, with growing pauses, up to a limit; says so the first time.
+///
+/// # Errors
+/// The first error that `late` doesn't recognise, or the last one when the limit is reached.
+pub async fn retry_while<T, F>(
+    limit: Duration,
+    late: impl Fn(&ApiError) -> bool,
+    mut told: impl FnMut(&ApiError),
+    mut attempt: impl FnMut() -> F,
+) -> ApiResult<T>
+where
+    F: Future<Output = ApiResult<T>>,
+{
+    let started = tokio::time::Instant::now();
+    let mut pause = Duration::from_millis(500);
+    let mut said = false;
+    loop {
+        match attempt().await {
+            Err(error) if late(&error) && started.elapsed() + pause < limit => {
+                if !said {
+                    told(&error);
+                    said = true;
+                }
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(Duration::from_secs(8));
+            }
+            other => return other,
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! A named profile becomes a verified account: id, partition, caller, region, SDK clients.
+
+mod api_error;
+pub mod profile;
+pub mod raw;
+
+pub use api_error::{ApiError, ApiResult, present, retry_while};
+
+use crate::error::{Error, Kind, Result};
+use crate::model::{Arn, Partition, Side};
+use aws_config::profile::ProfileFileCredentialsProvider;
+use aws_config::provider_config::ProviderConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use profile::Profiles;
+use std::time::Duration;
+
+/// An account whose identity STS has confirmed.
+#[derive(Debug, Clone)]
+pub struct Account {
+    /// Which of the two it is.
+    pub side: Side,
+    /// Twelve digits.
+    pub id: String,
+    /// From the caller's ARN.
+    pub partition: Partition,
+    /// The caller's ARN as STS gives it; a role session's lacks the role's path.
+    pub caller: Arn,
+    /// The profile it came from.
+    pub profile: String,
+    /// The region of its regional calls unless one is given.
+    pub region: String,
+    config: SdkConfig,
+}
+
+/// What a connection needs before anybody has been asked who they are.
+#[derive(Debug)]
+pub struct Connector {
+    http: SharedHttpClient,
+    profiles: Profiles,
+}
+
+impl Connector {
+    /// Reads the AWS files and prepares one HTTP client for both accounts.
+    ///
+    /// # Errors
+    /// The AWS files can't be parsed, or `AWS_CA_BUNDLE` names a file that can't be read.
+    pub async fn new() -> Result<Connector> {
+        Ok(Connector { http: http_client()?, profiles: Profiles::load().await? })
+    }
+
+    /// Uses another HTTP client: the rehearsal's, or a test's.
+    pub async fn over(http: SharedHttpClient) -> Result<Connector> {
+        Ok(Connector { http, profiles: Profiles::load().await? })
+    }
+
+    /// Asks STS who the profile is.
+    ///
+    /// Credentials come from the named profile alone: the SDK's default chain would prefer `AWS_ACCESS_KEY_ID`, and then
+    /// both accounts would silently be one (`conventions.md`).
+    ///
+    /// # Errors
+    /// The profile is missing, its credentials don't work, or no region is set for it.
+    pub async fn connect(&self, side: Side, profile: &str, region: Option<&str>) -> Result<Account> {
+        self.profiles.require(side, profile)?;
+        let mut provider_config = ProviderConfig::without_region().with_http_client(self.http.clone());
+        if let Some(region) = region {
+            provider_config = provider_config.with_region(Some(Region::new(region.to_owned())));
+        } else {
+            provider_config = provider_config.with_region(self.profiles.region(profile).map(Region::new));
+        }
+        let credentials = ProfileFileCredentialsProvider::builder().profile_name(profile).configure(&provider_config).build();
+        let mut loader = aws_config::defaults(BehaviorVersion::latest())
+            .http_client(self.http.clone())
+            .profile_name(profile)
+            .credentials_provider(credentials)
+            .timeout_config(
+                TimeoutConfig::builder().connect_timeout(Duration::from_secs(10)).read_timeout(Duration::from_secs(120)).build(),
+            );
+        if let Ok(name) = AppName::new("xdeploy") {
+            loader = loader.app_name(name);
+        }
+        if let Some(region) = region {
+            loader = loader.region(Region::new(region.to_owned()));
+        }
+        let config = loader.load().await;
+        let Some(region) = config.region().map(ToString::to_string) else {
+            return Err(Error::usage(format!("profile `{profile}` ({side}) has no region"))
+                .hint("pass `--region us-east-1`, or set `region` in the profile or AWS_REGION"));
+        };
+        let unknown = |what: &str| Error::failed(format!("STS did not give {what} for profile `{profile}`"));
+        let placeholder = Arn {
+            partition: "aws".to_owned(),
+            service: "sts".to_owned(),
+            region: String::new(),
+            account: "unknown".to_owned(),
+            resource: format!("profile {profile}"),
+        };
+        let mut account = Account {
+            side,
+            id: "unknown".to_owned(),
+            partition: Partition("aws".to_owned()),
+            caller: placeholder,
+            profile: profile.to_owned(),
+            region,
+            config,
+        };
+        let sts = aws_sdk_sts::Client::new(&account.config);
+        let identity = account
+            .call("sts:GetCallerIdentity", "*", sts.get_caller_identity().send())
+            .await
+            .map_err(|error| self.profiles.explain(side, profile, error))?;
+        let arn = identity.arn().ok_or_else(|| unknown("an ARN"))?;
+        account.caller = arn.parse::<Arn>().map_err(Error::failed)?;
+        account.id = identity.account().ok_or_else(|| unknown("an account id"))?.to_owned();
+        account.partition = Partition(account.caller.partition.clone());
+        Ok(account)
+    }
+
+    /// Asks both accounts at once, and refuses a pair that can't be meant.
+    ///
+    /// # Errors
+    /// Either account can't be verified; both are one; one isn't the account that was expected; partitions differ.
+    pub async fn connect_both(&self, dev: &Login<'_>, prod: &Login<'_>) -> Result<(Account, Account)> {
+        let (dev_account, prod_account) = tokio::join!(
+            self.connect(Side::Dev, dev.profile, dev.region),
+            self.connect(Side::Prod, prod.profile, prod.region.or(dev.region))
+        );
+        let (dev_account, prod_account) = (dev_account?, prod_account?);
+        for (account, expected) in [(&dev_account, dev.expected), (&prod_account, prod.expected)] {
+            if let Some(expected) = expected
+                && expected != account.id
+            {
+                return Err(Error::new(
+                    Kind::Credentials,
+                    format!("profile `{}` is account {}, but {expected} was expected for {}", account.profile, account.id, account.side),
+                )
+                .hint(format!("name the right profile with `--{}-profile`, or correct `--{}-account`", account.side, account.side)));
+            }
+        }
+        if dev_account.id == prod_account.id {
+            return Err(Error::new(
+                Kind::Credentials,
+                format!("profiles `{}` and `{}` are the same account, {}", dev.profile, prod.profile, dev_account.id),
+            )
+            .hint("name a profile of the production account with `--prod-profile`; xdeploy works across two accounts"));
+        }
+        if dev_account.partition != prod_account.partition {
+            return Err(Error::new(
+                Kind::Credentials,
+                format!(
+                    "dev is in partition `{}` and prod in `{}`; a role can't be assumed across partitions",
+                    dev_account.partition, prod_account.partition
+                ),
+            )
+            .hint("use two accounts of one partition"));
+        }
+        Ok((dev_account, prod_account))
+    }
+}
+
+/// How one side is to be reached.
+#[derive(Debug, Clone, Copy)]
+pub struct Login<'a> {
+    /// The named profile.
+    pub profile: &'a str,
+    /// The region, where one was given.
+    pub region: Option<&'a str>,
+    /// The account it must be, where one was given.
+    pub expected: Option<&'a str>,
+}
+
+fn http_client() -> Result<SharedHttpClient> {
+    use aws_smithy_http_client::tls::{self, TlsContext, TrustStore, rustls_provider::CryptoMode};
+    let builder = aws_smithy_http_client::Builder::new().tls_provider(tls::Provider::Rustls(CryptoMode::Ring));
+    let Some(bundle) = crate::settings::variable("AWS_CA_BUNDLE") else {
+        return Ok(builder.build_https());
+    };
+    let path = std::path::PathBuf::from(bundle);
+    let pem = std::fs::read(&path).map_err(|error| crate::error::file_error("read AWS_CA_BUNDLE", &path, &error))?;
+    let context = TlsContext::builder()
+        .with_trust_store(TrustStore::empty().with_pem_certificate(pem))
+        .build()
+        .map_err(|error| Error::usage(format!("AWS_CA_BUNDLE {} is not usable", path.display())).because(error.to_string()))?;
+    Ok(builder.tls_context(context).build_https())
+}
+
+macro_rules! clients {
+    ($($(#[$doc:meta])* $name:ident: $krate:ident;)*) => {
+        $(
+            $(#[$doc])*
+            pub fn $name(&self, region: &str) -> $krate::Client {
+                let config = $krate::config::Builder::from(&self.config).region(Region::new(region.to_owned()));
+                $krate::Client::from_conf(config.build())
+            }
+        )*
+    };
+}
+
+impl Account {
+    clients! {
+        /// Gives a KMS client.
+        kms: aws_sdk_kms;
+        /// Gives an S3 client.
+        s3: aws_sdk_s3;
+        /// Gives an EventBridge client.
+        events: aws_sdk_eventbridge;
+        /// Gives a CodePipeline client.
+        codepipeline: aws_sdk_codepipeline;
+    }
+
+    /// Gives an IAM client; IAM is global.
+    pub fn iam(&self) -> aws_sdk_iam::Client {
+        aws_sdk_iam::Client::new(&self.config)
+    }
+
+    /// Gives the ARN of a role or policy of this account.
+    pub fn iam_arn(&self, kind_and_path: &str) -> String {
+        format!("arn:{}:iam::{}:{kind_and_path}", self.partition, self.id)
+    }
+
+    /// Makes one call and keeps, if it fails, everything that an explanation needs.
+    ///
+    /// # Errors
+    /// An [`ApiError`] with the action, resource, caller, AWS's code, message and request id.
+    pub async fn call<T, E>(
+        &self,
+        action: &'static str,
+        resource: impl Into<String>,
+        request: impl Future<Output = std::result::Result<T, SdkError<E, HttpResponse>>>,
+    ) -> ApiResult<T>
+    where
+        E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+    {
+        request.await.map_err(|error| ApiError::new(self, action, resource.into(), error))
+    }
+}

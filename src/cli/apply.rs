@@ -1,0 +1,115 @@
+//! `xdeploy apply`.
+
+use super::{Stop, lock, session, setup, show};
+use crate::deploy::plan::Plan;
+use crate::deploy::snapshot::Snapshot;
+use crate::error::{Error, Kind, Result};
+use crate::settings::CommonFlags;
+use crate::ui::Ui;
+use clap::builder::FalseyValueParser;
+use serde_json::{Value, json};
+use std::path::PathBuf;
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Plan saved by `xdeploy plan --out FILE`
+    #[arg(value_name = "FILE")]
+    pub plan: PathBuf,
+    /// Wait for a run that an update of the pipeline would stop
+    #[arg(long, env = "XDEPLOY_WAIT_FOR_RUNS", value_parser = FalseyValueParser::new())]
+    pub wait_for_runs: bool,
+}
+
+pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop) -> Result<u8> {
+    let plan = Plan::load(&args.plan)?;
+    let mut settings = plan.settings().clone();
+    // Another person may apply it, with other profile names for the same accounts.
+    if let Some(profile) = &common.dev_profile {
+        settings.dev_profile.clone_from(profile);
+    }
+    if let Some(profile) = &common.prod_profile {
+        settings.prod_profile.clone_from(profile);
+    }
+    let saw = plan.snapshot();
+    settings.region = Some(saw.dev.region.parse().map_err(Error::usage)?);
+    let accounts = session::connect(&settings).await?;
+    for (account, planned) in [(&accounts.dev, &saw.dev), (&accounts.prod, &saw.prod)] {
+        if account.id != planned.account {
+            return Err(Error::new(
+                Kind::Credentials,
+                format!(
+                    "the plan is for account {} on the {} side, but profile `{}` is {}",
+                    planned.account, account.side, account.profile, account.id
+                ),
+            )
+            .hint(format!("pass `--{}-profile` with a profile of account {}", account.side, planned.account)));
+        }
+    }
+    session::introduce(ui, &accounts);
+    let _lock = lock::take(&accounts.dev.id, &accounts.dev.region, settings.pipeline.as_str())?;
+    let artifact = session::artifact(plan.artifact().map(|artifact| std::path::Path::new(&artifact.file)), !settings.no_extract)?;
+    if artifact.as_ref() != plan.artifact() {
+        return Err(Error::new(Kind::Conflict, "the artifact has changed since the plan was made").hint("make the plan again"));
+    }
+    let now = session::make_plan(&accounts, plan.settings(), artifact).await?;
+    let moved = moved(saw, now.snapshot());
+    if !moved.is_empty() {
+        let mut error = Error::new(Kind::Conflict, format!("the world has moved since the plan was made: {}", moved.join(", ")));
+        error = error.hint("nothing was changed; look at the new plan with `xdeploy plan --out FILE`, then apply that");
+        return Err(error);
+    }
+    show::plan(ui, &plan);
+    let mut document = json!({
+        "schema": "xdeploy.apply/1",
+        "accounts": session::accounts_json(&accounts),
+        "plan": setup::summary(&plan),
+        "applied": false,
+    });
+    if !plan.is_empty() {
+        if let Some(running) = setup::stops_a_run(&now)
+            && !args.wait_for_runs
+        {
+            return Err(Error::refused(format!("pipeline {} is running ({running}); an update would stop it", settings.pipeline))
+                .hint("pass `--wait-for-runs`, or run the same command again when it has finished"));
+        }
+        let made = session::apply_writes(&accounts, plan.writes(), settings.pipeline.as_str(), args.wait_for_runs, ui, stop).await?;
+        let (add, change, remove) = plan.counts();
+        ui.result(&format!("\nDone: {add} added, {change} changed, {remove} removed."));
+        document["applied"] = json!(true);
+        document["made"] = json!({"keys": made.keys()});
+    }
+    ui.json(&document);
+    Ok(0)
+}
+
+/// Names the parts that differ between what the plan saw and what is there now.
+fn moved(saw: &Snapshot, now: &Snapshot) -> Vec<String> {
+    let plain = |snapshot: &Snapshot| -> Value {
+        let mut value = serde_json::to_value(snapshot).unwrap_or_default();
+        // Who applies may differ from who planned, and runs come and go.
+        if let Some(members) = value.as_object_mut() {
+            members.shift_remove("administrator");
+        }
+        if let Some(pipeline) = value.get_mut("pipeline").and_then(Value::as_object_mut) {
+            pipeline.shift_remove("running");
+        }
+        value
+    };
+    let (saw, now) = (plain(saw), plain(now));
+    let mut moved = Vec::new();
+    for (part, before) in saw.as_object().into_iter().flatten() {
+        let after = now.get(part).unwrap_or(&Value::Null);
+        if before == after {
+            continue;
+        }
+        match (before, after) {
+            (Value::Object(before), Value::Object(after)) => {
+                let keys: std::collections::BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+                let changed = keys.into_iter().filter(|key| before.get(*key) != after.get(*key));
+                moved.extend(changed.map(|key| format!("{}/{key}", part.replace('_', " "))));
+            }
+            _ => moved.push(part.replace('_', " ")),
+        }
+    }
+    moved
+}

@@ -1,0 +1,119 @@
+//! The command line: one file a command; resolves, asks, calls, prints.
+
+mod apply;
+mod lock;
+mod plan;
+mod release;
+mod session;
+mod setup;
+mod show;
+mod teardown;
+mod verify;
+mod who_am_i;
+
+use crate::error::{Error, Kind, Result};
+use crate::settings::CommonFlags;
+use crate::ui::{self, Ui};
+use clap::{Parser, Subcommand};
+use std::ffi::OsString;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Sets up, checks, uses and undoes cross-account S3 deployments with AWS CodePipeline.
+///
+/// A pipeline in a development account deploys to a bucket of a production account, which then owns the objects.
+#[derive(Debug, Parser)]
+#[command(name = "xdeploy", version, propagate_version = true, max_term_width = 100)]
+pub struct Cli {
+    #[command(flatten)]
+    common: CommonFlags,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Build or complete the cross-account deployment: plan, ask, apply, read back
+    Setup(Box<setup::Args>),
+    /// Show what setup would do, and change nothing
+    Plan(Box<plan::Args>),
+    /// Do exactly what a saved plan says, or refuse and say what moved
+    Apply(apply::Args),
+    /// Read everything and say what differs from what setup would make
+    Verify(Box<verify::Args>),
+    /// Upload an artifact, follow the pipeline, and list what arrived and who owns it
+    Release(release::Args),
+    /// Remove what xdeploy made, and take its statements out of what others own
+    Teardown(Box<teardown::Args>),
+    /// Say who both profiles are
+    WhoAmI,
+}
+
+/// Set by Ctrl-C, and by apply while it must finish the calls under way.
+#[derive(Debug, Default)]
+pub struct Stop {
+    pub asked: AtomicBool,
+    pub applying: AtomicBool,
+}
+
+/// Parses, runs, and gives the exit code.
+pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        // clap's own code for a wrong flag is 2, which would read as "changes" in CI (`conventions.md`).
+        Err(error) => return if ui::print_clap(&error) { Kind::Usage.exit_code() } else { 0 },
+    };
+    let ui = Ui::new(&cli.common);
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            ui.error(&Error::internal(format!("the runtime can't start: {error}")));
+            return 1;
+        }
+    };
+    let stop = Stop::default();
+    let outcome = runtime.block_on(async {
+        tokio::select! {
+            outcome = run(&cli, &ui, &stop) => outcome,
+            interrupted = interruption(&ui, &stop) => Err(interrupted),
+        }
+    });
+    runtime.shutdown_background();
+    match outcome {
+        Ok(code) => code,
+        Err(error) => {
+            ui.error(&error);
+            error.kind.exit_code()
+        }
+    }
+}
+
+/// Waits for Ctrl-C or SIGTERM: at once while reading, after the calls under way while writing.
+async fn interruption(ui: &Ui, stop: &Stop) -> Error {
+    let asked = || Error::new(Kind::Interrupted, "interrupted").hint("run the same command again: what is done stays done");
+    let Ok(mut term) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) else {
+        return std::future::pending().await;
+    };
+    loop {
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            _ = term.recv() => {}
+        }
+        if !stop.applying.load(Ordering::SeqCst) || stop.asked.swap(true, Ordering::SeqCst) {
+            return asked();
+        }
+        ui.status("interrupted: finishing the calls under way (once more to stop at once)");
+    }
+}
+
+async fn run(cli: &Cli, ui: &Ui, stop: &Stop) -> Result<u8> {
+    let common = &cli.common;
+    match &cli.command {
+        Command::Setup(args) => setup::run(common, args, ui, stop).await,
+        Command::Plan(args) => plan::run(common, args, ui).await,
+        Command::Apply(args) => apply::run(common, args, ui, stop).await,
+        Command::Verify(args) => verify::run(common, args, ui).await,
+        Command::Release(args) => release::run(common, args, ui).await,
+        Command::Teardown(args) => teardown::run(common, args, ui, stop).await,
+        Command::WhoAmI => who_am_i::run(common, ui).await,
+    }
+}

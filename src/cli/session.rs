@@ -1,0 +1,104 @@
+//! What every command begins with: two verified accounts, said out loud.
+
+use super::Stop;
+use crate::aws::{Connector, Login};
+use crate::deploy::apply::{self, Accounts, Event, Made, Manner};
+use crate::deploy::observe::{Purpose, observe};
+use crate::deploy::plan::{Artifact, Callers, Plan, Step, Write};
+use crate::deploy::zipfile;
+use crate::error::Result;
+use crate::settings::Settings;
+use crate::ui::Ui;
+use serde_json::{Value, json};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// Asks STS who both profiles are.
+pub async fn connect(settings: &Settings) -> Result<Accounts> {
+    let connector = Connector::new().await?;
+    let region = settings.region.as_ref().map(|region| region.as_str());
+    let dev = Login { profile: &settings.dev_profile, region, expected: settings.dev_account.as_ref().map(|id| id.as_str()) };
+    let prod = Login {
+        profile: &settings.prod_profile,
+        region: settings.prod_region.as_ref().map(|region| region.as_str()),
+        expected: settings.prod_account.as_ref().map(|id| id.as_str()),
+    };
+    let (dev, prod) = connector.connect_both(&dev, &prod).await?;
+    Ok(Accounts { dev, prod })
+}
+
+/// Says who is who before anything is changed.
+pub fn introduce(ui: &Ui, accounts: &Accounts) {
+    for account in [&accounts.dev, &accounts.prod] {
+        ui.status(&format!("{:<4} {}  {:<12}  {}", account.side.to_string(), account.id, account.region, account.caller));
+    }
+}
+
+/// The two accounts, for JSON.
+pub fn accounts_json(accounts: &Accounts) -> Value {
+    let one = |account: &crate::aws::Account| {
+        json!({"account": account.id, "partition": account.partition.0, "region": account.region, "profile": account.profile,
+            "caller": account.caller.to_string()})
+    };
+    json!({"dev": one(&accounts.dev), "prod": one(&accounts.prod)})
+}
+
+/// Looks at the file that is to be uploaded.
+pub fn artifact(path: Option<&Path>, extract: bool) -> Result<Option<Artifact>> {
+    let Some(path) = path else { return Ok(None) };
+    if extract {
+        zipfile::check(path)?;
+    }
+    let (size, sha256) = zipfile::fingerprint(path)?;
+    Ok(Some(Artifact { file: path.display().to_string(), size, sha256 }))
+}
+
+/// Reads both accounts and makes the plan.
+pub async fn make_plan(accounts: &Accounts, settings: &Settings, artifact: Option<Artifact>) -> Result<Plan> {
+    let purpose = if artifact.is_some() { Purpose::WithArtifact } else { Purpose::Setup };
+    let snapshot = observe(&accounts.dev, &accounts.prod, settings, purpose).await?;
+    let callers = Callers { dev: accounts.dev.caller.to_string(), prod: accounts.prod.caller.to_string() };
+    Plan::make(settings, callers, snapshot, artifact)
+}
+
+/// Applies writes, telling one line a step.
+pub async fn apply_writes(
+    accounts: &Accounts,
+    writes: &[Write],
+    pipeline: &str,
+    wait_for_runs: bool,
+    ui: &Ui,
+    stop: &Stop,
+) -> Result<Made> {
+    let mut left: BTreeMap<Step, usize> = BTreeMap::new();
+    for write in writes {
+        *left.entry(write.step).or_default() += 1;
+    }
+    let state = RefCell::new((left.clone(), BTreeMap::<Step, Duration>::new()));
+    let listen = |event: Event<'_>| match event {
+        Event::Started(_) => {}
+        Event::Done(write, took) => {
+            let mut state = state.borrow_mut();
+            *state.1.entry(write.step).or_default() += took;
+            if let Some(count) = state.0.get_mut(&write.step) {
+                *count -= 1;
+                if *count == 0 {
+                    let calls = left.get(&write.step).copied().unwrap_or_default();
+                    let plural = if calls == 1 { "" } else { "s" };
+                    ui.status(&format!("done {:<11} {} ({calls} call{plural})", write.step.article(), write.step.title()));
+                }
+            }
+        }
+        Event::Waiting(write, what, limit) => {
+            ui.status(&format!("     {:<11} waiting for {what}, up to {}", write.step.article(), humantime::format_duration(limit)));
+        }
+    };
+    let manner = Manner { pipeline, wait_for_runs, listen: &listen, stop: &stop.asked };
+    stop.applying.store(true, Ordering::SeqCst);
+    let made = apply::apply(accounts, writes, &manner).await;
+    stop.applying.store(false, Ordering::SeqCst);
+    made
+}

@@ -1,0 +1,121 @@
+//! `xdeploy setup`.
+
+use super::{Stop, lock, session, show};
+use crate::deploy::plan::{Call, Plan};
+use crate::error::{Error, Result};
+use crate::settings::{CommonFlags, DeploymentFlags, Settings};
+use crate::ui::Ui;
+use clap::builder::FalseyValueParser;
+use serde_json::json;
+use std::path::PathBuf;
+
+#[derive(Debug, clap::Args)]
+#[command(
+    after_long_help = "Examples:\n  xdeploy setup --dev-profile dev --prod-profile prod \\\n    --input-bucket codepipeline-input-bucket --output-bucket codepipeline-output-bucket\n  xdeploy setup --artifact sample-website.zip --yes    # the rest from xdeploy.toml"
+)]
+pub struct Args {
+    #[command(flatten)]
+    pub deployment: DeploymentFlags,
+    /// Zip to upload, before a new pipeline's first run (A8)
+    #[arg(long, value_name = "FILE", env = "XDEPLOY_ARTIFACT")]
+    pub artifact: Option<PathBuf>,
+    /// Wait for a run that an update of the pipeline would stop
+    #[arg(long, env = "XDEPLOY_WAIT_FOR_RUNS", value_parser = FalseyValueParser::new())]
+    pub wait_for_runs: bool,
+    /// Show the plan and change nothing
+    #[arg(long, env = "XDEPLOY_DRY_RUN", value_parser = FalseyValueParser::new())]
+    pub dry_run: bool,
+    /// Apply without asking
+    #[arg(long, env = "XDEPLOY_YES", value_parser = FalseyValueParser::new())]
+    pub yes: bool,
+    /// Write the settings of this run to a new file
+    #[arg(long, value_name = "FILE", env = "XDEPLOY_WRITE_CONFIG")]
+    pub write_config: Option<PathBuf>,
+}
+
+pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop) -> Result<u8> {
+    let settings = Settings::resolve(common, &args.deployment)?;
+    let artifact = session::artifact(args.artifact.as_deref(), !settings.no_extract)?;
+    if let Some(path) = &args.write_config {
+        settings.write_file(path)?;
+        ui.status(&format!("settings written to {}", path.display()));
+    }
+    let accounts = session::connect(&settings).await?;
+    session::introduce(ui, &accounts);
+    let _lock = if args.dry_run { None } else { Some(lock::take(&accounts.dev.id, &accounts.dev.region, settings.pipeline.as_str())?) };
+    let plan = session::make_plan(&accounts, &settings, artifact).await?;
+    show::plan(ui, &plan);
+    let mut document = json!({
+        "schema": "xdeploy.setup/1",
+        "accounts": session::accounts_json(&accounts),
+        "plan": summary(&plan),
+        "applied": false,
+    });
+    if plan.is_empty() || args.dry_run {
+        if !plan.is_empty() {
+            ui.status("nothing was changed: this was a dry run");
+        }
+        ui.json(&document);
+        return Ok(0);
+    }
+    let mut wait = args.wait_for_runs;
+    if let Some(running) = stops_a_run(&plan) {
+        if !wait && ui.is_interactive() && !args.yes {
+            wait = ui.confirm(
+                &format!("The pipeline is running ({running}). Wait for it to finish before the update?"),
+                "pass `--wait-for-runs`",
+            )?;
+        }
+        if !wait {
+            return Err(Error::refused(format!("pipeline {} is running ({running}); an update would stop it", settings.pipeline))
+                .hint("pass `--wait-for-runs`, or run the same command again when it has finished"));
+        }
+    }
+    if !args.yes
+        && !ui.confirm("Apply this plan?", "pass `--yes`, or save it with `xdeploy plan --out FILE` and run `xdeploy apply FILE`")?
+    {
+        return Err(Error::refused("cancelled: nothing was changed").hint("run the same command again when you are ready"));
+    }
+    let made = session::apply_writes(&accounts, plan.writes(), settings.pipeline.as_str(), wait, ui, stop).await?;
+    let (add, change, remove) = plan.counts();
+    ui.result(&format!("\nDone: {add} added, {change} changed, {remove} removed."));
+    follow_ups(ui, &plan);
+    document["applied"] = json!(true);
+    document["made"] = json!({"keys": made.keys()});
+    ui.json(&document);
+    Ok(0)
+}
+
+/// The plan without what it saw, for people's scripts.
+pub fn summary(plan: &Plan) -> serde_json::Value {
+    let (add, change, remove) = plan.counts();
+    let writes: Vec<_> = plan
+        .writes()
+        .iter()
+        .map(|write| {
+            let (before, after) = write.call.documents();
+            json!({"account": write.account, "step": write.step, "article": write.step.article(), "action": write.call.action(),
+                "change": write.call.change(), "resource": write.resource, "title": write.title, "before": before, "after": after})
+        })
+        .collect();
+    json!({"pipeline": plan.settings().pipeline, "add": add, "change": change, "remove": remove, "writes": writes, "notes": plan.notes()})
+}
+
+/// The executions that an update in the plan would stop.
+pub fn stops_a_run(plan: &Plan) -> Option<String> {
+    let updates = plan.writes().iter().any(|write| matches!(write.call, Call::UpdatePipeline { .. }));
+    let running = &plan.snapshot().pipeline.as_ref()?.running;
+    (updates && !running.is_empty()).then(|| running.join(", "))
+}
+
+fn follow_ups(ui: &Ui, plan: &Plan) {
+    let name = &plan.settings().pipeline;
+    let created = plan.writes().iter().any(|write| matches!(write.call, Call::CreatePipeline { .. }));
+    ui.result("\nRecommended follow-up:");
+    if created && plan.artifact().is_none() {
+        ui.result(&format!("  `xdeploy release FILE --pipeline {name}` uploads the first artifact and follows it"));
+    } else {
+        ui.result(&format!("  `xdeploy release FILE --pipeline {name}` uploads the next artifact and follows it"));
+    }
+    ui.result(&format!("  `xdeploy verify --pipeline {name}` reads everything again, also in CI"));
+}

@@ -1,0 +1,24 @@
+//! `xdeploy who-am-i`.
+
+use super::session;
+use crate::error::Result;
+use crate::settings::{CommonFlags, DeploymentFlags, Settings};
+use crate::ui::Ui;
+use serde_json::json;
+
+pub async fn run(common: &CommonFlags, ui: &Ui) -> Result<u8> {
+    let settings = Settings::resolve(common, &DeploymentFlags::default())?;
+    let accounts = session::connect(&settings).await?;
+    for account in [&accounts.dev, &accounts.prod] {
+        ui.result(&format!(
+            "{:<4} {}  {:<14}  {}  (profile {})",
+            account.side.to_string(),
+            account.id,
+            account.region,
+            account.caller,
+            account.profile
+        ));
+    }
+    ui.json(&json!({"schema": "xdeploy.who-am-i/1", "accounts": session::accounts_json(&accounts)}));
+    Ok(0)
+}

@@ -1,0 +1,13 @@
+//! Article A: what should be there, what is there, the plan between them, and the one place that writes.
+
+pub mod apply;
+pub mod blueprint;
+pub mod declaration;
+pub mod names;
+pub mod observe;
+pub mod plan;
+pub mod release;
+pub mod snapshot;
+pub mod steps;
+pub mod teardown;
+pub mod zipfile;

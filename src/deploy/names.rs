@@ -1,0 +1,100 @@
+//! The names that things get: the article's for `crossaccountdeploy`, with `-<pipeline>` for any other.
+
+use crate::settings::DEFAULT_PIPELINE;
+use sha2::{Digest, Sha256};
+
+/// The tag that marks what xdeploy made; its value is the pipeline's name.
+pub const TAG: &str = "xdeploy:pipeline";
+
+/// Gives the first `length` hexadecimal digits of a text's SHA-256.
+pub fn short_hash(text: &str, length: usize) -> String {
+    let digest = Sha256::digest(text.as_bytes());
+    digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>().chars().take(length).collect()
+}
+
+/// Cuts a name to AWS's limit; what is cut is replaced by a hash, so that two long names stay two.
+pub fn fitted(name: &str, limit: usize) -> String {
+    if name.len() <= limit {
+        return name.to_owned();
+    }
+    let kept: String = name.chars().take(limit - 9).collect();
+    format!("{kept}-{}", short_hash(name, 8))
+}
+
+/// Gives an article's name for this pipeline.
+pub fn for_pipeline(base: &str, pipeline: &str, limit: usize) -> String {
+    if pipeline == DEFAULT_PIPELINE { base.to_owned() } else { fitted(&format!("{base}-{pipeline}"), limit) }
+}
+
+/// Gives the service role's name as the console makes it: cut at 64 (facts/codepipeline.md B.1).
+pub fn service_role(region: &str, pipeline: &str) -> String {
+    format!("AWSCodePipelineServiceRole-{region}-{pipeline}").chars().take(64).collect()
+}
+
+/// Gives the name of EventBridge's role (facts B.3).
+pub fn event_role(region: &str, pipeline: &str) -> String {
+    fitted(&format!("cwe-role-{region}-{pipeline}"), 64)
+}
+
+/// Gives the rule's name; a rule may not hold the `@` that a pipeline may.
+pub fn event_rule(pipeline: &str) -> String {
+    let plain = pipeline.replace('@', "-");
+    let name = format!("codepipeline-{plain}-source");
+    if plain == pipeline { fitted(&name, 64) } else { fitted(&format!("{name}-{}", short_hash(pipeline, 8)), 64) }
+}
+
+/// Gives the beginning of the Sids of a pipeline's statements: letters and digits only, one for each pipeline.
+pub fn sid_prefix(pipeline: &str) -> String {
+    let plain: String = pipeline.chars().filter(char::is_ascii_alphanumeric).collect();
+    if plain == pipeline { format!("Xdeploy{plain}") } else { format!("Xdeploy{plain}{}", short_hash(pipeline, 8)) }
+}
+
+/// The statements that we write into documents that others write into as well.
+pub const STATEMENTS: [&str; 7] = ["KeyAdministrators", "KeyUsers", "KeyGrants", "ArtifactObjects", "ArtifactList", "CustomerKey", "Trust"];
+
+/// Lists all Sids that are a pipeline's own.
+pub fn own_sids(pipeline: &str) -> std::collections::BTreeSet<String> {
+    let prefix = sid_prefix(pipeline);
+    STATEMENTS.iter().map(|what| format!("{prefix}{what}")).collect()
+}
+
+/// Says whether a Sid is one that xdeploy writes, for whatever pipeline.
+pub fn is_xdeploy_sid(sid: &str) -> bool {
+    sid.strip_prefix("Xdeploy").is_some_and(|rest| STATEMENTS.iter().any(|what| rest.len() > what.len() && rest.ends_with(what)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_article_s_pipeline_has_the_article_s_names() {
+        assert_eq!(for_pipeline("prods3role", "crossaccountdeploy", 64), "prods3role");
+        assert_eq!(for_pipeline("prods3role", "web", 64), "prods3role-web");
+        assert_eq!(service_role("us-east-1", "crossaccountdeploy"), "AWSCodePipelineServiceRole-us-east-1-crossaccountdeploy");
+        assert_eq!(
+            service_role("us-east-1", "containers-workshop-pipeline"),
+            "AWSCodePipelineServiceRole-us-east-1-containers-workshop-pipeli"
+        );
+    }
+
+    #[test]
+    fn long_names_stay_different_and_within_the_limit() {
+        let (one, two) = ("a".repeat(99) + "b", "a".repeat(99) + "c");
+        assert_ne!(for_pipeline("prods3role", &one, 64), for_pipeline("prods3role", &two, 64));
+        assert_eq!(for_pipeline("prods3role", &one, 64).len(), 64);
+        assert_ne!(event_rule(&one), event_rule(&two));
+        assert!(event_rule("a@b").chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c)));
+        assert_ne!(event_rule("a@b"), event_rule("a-b"));
+    }
+
+    #[test]
+    fn sids_hold_letters_and_digits_and_belong_to_one_pipeline() {
+        assert_eq!(sid_prefix("web"), "Xdeployweb");
+        assert_ne!(sid_prefix("we-b"), sid_prefix("web"));
+        assert_ne!(sid_prefix("we-b"), sid_prefix("we.b"));
+        assert!(sid_prefix("a.b@c-d_e").chars().all(|c| c.is_ascii_alphanumeric()));
+        assert!(own_sids("web").iter().all(|sid| is_xdeploy_sid(sid)));
+        assert!(!is_xdeploy_sid("XdeployKeyUsersOfSomebody") && !is_xdeploy_sid("KeyUsers"));
+    }
+}

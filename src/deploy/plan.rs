@@ -1,0 +1,518 @@
+//! The plan: ordered writes as data, sealed, so that what was shown is what is done.
+
+use super::snapshot::Snapshot;
+use crate::error::{Error, Kind, Result};
+use crate::model::Side;
+use crate::settings::Settings;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+
+/// The format of saved plans; a plan of another format is refused.
+pub const SCHEMA: &str = "xdeploy.plan/1";
+
+/// A step of article A, in the order of `architecture.md`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Step {
+    /// Input and output bucket, only with `--create-buckets` or `--enable-versioning`.
+    Buckets,
+    /// A1.
+    Key,
+    /// A2.1, A2.2.
+    ServiceRole,
+    /// A1.3, A3.
+    KeyUsers,
+    /// A4.
+    DeployRole,
+    /// A5.
+    BucketPolicy,
+    /// A6.
+    AssumeRole,
+    /// A2.3.
+    ChangeDetection,
+    /// A8, before a new pipeline's first run.
+    Artifact,
+    /// A2, A7.
+    Pipeline,
+}
+
+impl Step {
+    /// All steps, in order.
+    pub const ALL: [Step; 10] = [
+        Step::Buckets,
+        Step::Key,
+        Step::ServiceRole,
+        Step::KeyUsers,
+        Step::DeployRole,
+        Step::BucketPolicy,
+        Step::AssumeRole,
+        Step::ChangeDetection,
+        Step::Artifact,
+        Step::Pipeline,
+    ];
+
+    /// The article's number.
+    pub fn article(self) -> &'static str {
+        match self {
+            Step::Buckets => "A2.3, A2.5",
+            Step::Key => "A1",
+            Step::ServiceRole => "A2.1, A2.2",
+            Step::KeyUsers => "A1.3, A3",
+            Step::DeployRole => "A4",
+            Step::BucketPolicy => "A5",
+            Step::AssumeRole => "A6",
+            Step::ChangeDetection => "A2.3",
+            Step::Artifact => "A8.1",
+            Step::Pipeline => "A2, A7",
+        }
+    }
+
+    /// What people call it.
+    pub fn title(self) -> &'static str {
+        match self {
+            Step::Buckets => "Input and output bucket",
+            Step::Key => "KMS key",
+            Step::ServiceRole => "Service role and artifact bucket",
+            Step::KeyUsers => "Key users",
+            Step::DeployRole => "Cross-account role",
+            Step::BucketPolicy => "Artifact bucket policy",
+            Step::AssumeRole => "Assume-role policy",
+            Step::ChangeDetection => "Change detection",
+            Step::Artifact => "Artifact upload",
+            Step::Pipeline => "Pipeline",
+        }
+    }
+}
+
+/// What a write does to its resource.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Change {
+    /// `+`
+    Create,
+    /// `~`
+    Update,
+    /// `-`
+    Delete,
+}
+
+impl Change {
+    /// The sign in front of the line.
+    pub fn sign(self) -> char {
+        match self {
+            Change::Create => '+',
+            Change::Update => '~',
+            Change::Delete => '-',
+        }
+    }
+}
+
+/// One call that changes something. `before` is what the plan saw; the call is refused if that has moved.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "action")]
+#[expect(missing_docs, reason = "the members are the parameters of the AWS call that the variant is named after")]
+pub enum Call {
+    #[serde(rename = "kms:CreateKey")]
+    CreateKey { region: String, multi_region: bool, policy: Value, description: String },
+    #[serde(rename = "kms:ReplicateKey")]
+    ReplicateKey { key: String, region: String, replica_region: String, policy: Value, description: String },
+    #[serde(rename = "kms:CreateAlias")]
+    CreateAlias { region: String, alias: String, key: String },
+    #[serde(rename = "kms:DeleteAlias")]
+    DeleteAlias { region: String, alias: String },
+    #[serde(rename = "kms:EnableKeyRotation")]
+    EnableKeyRotation { region: String, key: String },
+    #[serde(rename = "kms:PutKeyPolicy")]
+    PutKeyPolicy { side: Side, region: String, key: String, before: Option<Value>, after: Value },
+    #[serde(rename = "kms:ScheduleKeyDeletion")]
+    ScheduleKeyDeletion { region: String, key: String, days: i32 },
+    #[serde(rename = "iam:CreateRole")]
+    CreateRole { name: String, path: String, trust: Value, description: String },
+    #[serde(rename = "iam:UpdateAssumeRolePolicy")]
+    UpdateAssumeRolePolicy { name: String, before: Value, after: Value },
+    #[serde(rename = "iam:DeleteRole")]
+    DeleteRole { name: String },
+    #[serde(rename = "iam:PutRolePolicy")]
+    PutRolePolicy { role: String, name: String, before: Option<Value>, document: Value },
+    #[serde(rename = "iam:DeleteRolePolicy")]
+    DeleteRolePolicy { role: String, name: String },
+    #[serde(rename = "iam:CreatePolicy")]
+    CreatePolicy { name: String, document: Value, description: String },
+    #[serde(rename = "iam:CreatePolicyVersion")]
+    CreatePolicyVersion { arn: String, before: Value, document: Value },
+    #[serde(rename = "iam:DeletePolicyVersion")]
+    DeletePolicyVersion { arn: String, version: String },
+    #[serde(rename = "iam:DeletePolicy")]
+    DeletePolicy { arn: String },
+    #[serde(rename = "iam:AttachRolePolicy")]
+    AttachRolePolicy { role: String, arn: String },
+    #[serde(rename = "iam:DetachRolePolicy")]
+    DetachRolePolicy { role: String, arn: String },
+    #[serde(rename = "s3:CreateBucket")]
+    CreateBucket { bucket: String, region: String },
+    #[serde(rename = "s3:DeleteBucket")]
+    DeleteBucket { bucket: String, region: String },
+    #[serde(rename = "s3:PutBucketPublicAccessBlock")]
+    BlockPublicAccess { bucket: String, region: String },
+    #[serde(rename = "s3:PutEncryptionConfiguration")]
+    EncryptBucket { bucket: String, region: String, key: String },
+    #[serde(rename = "s3:PutBucketVersioning")]
+    EnableVersioning { bucket: String, region: String },
+    #[serde(rename = "s3:PutBucketPolicy")]
+    PutBucketPolicy { bucket: String, region: String, before: Option<Value>, after: Value },
+    #[serde(rename = "s3:DeleteBucketPolicy")]
+    DeleteBucketPolicy { bucket: String, region: String, before: Value },
+    #[serde(rename = "s3:PutBucketNotification")]
+    PutBucketNotification { bucket: String, region: String, before: String, after: String },
+    #[serde(rename = "s3:PutObject")]
+    UploadObject { bucket: String, region: String, key: String, file: String, size: u64, sha256: String },
+    #[serde(rename = "events:PutRule")]
+    PutRule { region: String, name: String, pattern: Value, description: String, tagged: bool },
+    #[serde(rename = "events:PutTargets")]
+    PutTargets { region: String, rule: String, target: Value },
+    #[serde(rename = "events:RemoveTargets")]
+    RemoveTargets { region: String, rule: String, ids: Vec<String> },
+    #[serde(rename = "events:DeleteRule")]
+    DeleteRule { region: String, name: String },
+    #[serde(rename = "codepipeline:CreatePipeline")]
+    CreatePipeline { region: String, declaration: Value, tags: BTreeMap<String, String> },
+    #[serde(rename = "codepipeline:UpdatePipeline")]
+    UpdatePipeline { region: String, before: Value, after: Value },
+    #[serde(rename = "codepipeline:TagResource")]
+    TagPipeline { region: String, arn: String, key: String, value: String },
+    #[serde(rename = "codepipeline:DeletePipeline")]
+    DeletePipeline { region: String, name: String },
+}
+
+impl Call {
+    /// Gives IAM's name of the action.
+    pub fn action(&self) -> &'static str {
+        match self {
+            Call::CreateKey { .. } => "kms:CreateKey",
+            Call::ReplicateKey { .. } => "kms:ReplicateKey",
+            Call::CreateAlias { .. } => "kms:CreateAlias",
+            Call::DeleteAlias { .. } => "kms:DeleteAlias",
+            Call::EnableKeyRotation { .. } => "kms:EnableKeyRotation",
+            Call::PutKeyPolicy { .. } => "kms:PutKeyPolicy",
+            Call::ScheduleKeyDeletion { .. } => "kms:ScheduleKeyDeletion",
+            Call::CreateRole { .. } => "iam:CreateRole",
+            Call::UpdateAssumeRolePolicy { .. } => "iam:UpdateAssumeRolePolicy",
+            Call::DeleteRole { .. } => "iam:DeleteRole",
+            Call::PutRolePolicy { .. } => "iam:PutRolePolicy",
+            Call::DeleteRolePolicy { .. } => "iam:DeleteRolePolicy",
+            Call::CreatePolicy { .. } => "iam:CreatePolicy",
+            Call::CreatePolicyVersion { .. } => "iam:CreatePolicyVersion",
+            Call::DeletePolicyVersion { .. } => "iam:DeletePolicyVersion",
+            Call::DeletePolicy { .. } => "iam:DeletePolicy",
+            Call::AttachRolePolicy { .. } => "iam:AttachRolePolicy",
+            Call::DetachRolePolicy { .. } => "iam:DetachRolePolicy",
+            Call::CreateBucket { .. } => "s3:CreateBucket",
+            Call::DeleteBucket { .. } => "s3:DeleteBucket",
+            Call::BlockPublicAccess { .. } => "s3:PutBucketPublicAccessBlock",
+            Call::EncryptBucket { .. } => "s3:PutEncryptionConfiguration",
+            Call::EnableVersioning { .. } => "s3:PutBucketVersioning",
+            Call::PutBucketPolicy { .. } => "s3:PutBucketPolicy",
+            Call::DeleteBucketPolicy { .. } => "s3:DeleteBucketPolicy",
+            Call::PutBucketNotification { .. } => "s3:PutBucketNotification",
+            Call::UploadObject { .. } => "s3:PutObject",
+            Call::PutRule { .. } => "events:PutRule",
+            Call::PutTargets { .. } => "events:PutTargets",
+            Call::RemoveTargets { .. } => "events:RemoveTargets",
+            Call::DeleteRule { .. } => "events:DeleteRule",
+            Call::CreatePipeline { .. } => "codepipeline:CreatePipeline",
+            Call::UpdatePipeline { .. } => "codepipeline:UpdatePipeline",
+            Call::TagPipeline { .. } => "codepipeline:TagResource",
+            Call::DeletePipeline { .. } => "codepipeline:DeletePipeline",
+        }
+    }
+
+    /// Says what it does to the resource.
+    pub fn change(&self) -> Change {
+        match self {
+            Call::CreateKey { .. }
+            | Call::ReplicateKey { .. }
+            | Call::CreateAlias { .. }
+            | Call::CreateRole { .. }
+            | Call::CreatePolicy { .. }
+            | Call::CreateBucket { .. }
+            | Call::UploadObject { .. }
+            | Call::CreatePipeline { .. } => Change::Create,
+            Call::DeleteAlias { .. }
+            | Call::ScheduleKeyDeletion { .. }
+            | Call::DeleteRole { .. }
+            | Call::DeleteRolePolicy { .. }
+            | Call::DeletePolicyVersion { .. }
+            | Call::DeletePolicy { .. }
+            | Call::DetachRolePolicy { .. }
+            | Call::DeleteBucket { .. }
+            | Call::DeleteBucketPolicy { .. }
+            | Call::RemoveTargets { .. }
+            | Call::DeleteRule { .. }
+            | Call::DeletePipeline { .. } => Change::Delete,
+            Call::PutRolePolicy { before: None, .. } => Change::Create,
+            _ => Change::Update,
+        }
+    }
+
+    /// Gives what the plan saw and what will be there, for calls that replace a document.
+    pub fn documents(&self) -> (Option<Value>, Option<Value>) {
+        match self {
+            Call::CreateKey { policy, .. } | Call::ReplicateKey { policy, .. } => (None, Some(policy.clone())),
+            Call::PutKeyPolicy { before, after, .. } | Call::PutBucketPolicy { before, after, .. } => (before.clone(), Some(after.clone())),
+            Call::CreateRole { trust, .. } => (None, Some(trust.clone())),
+            Call::UpdateAssumeRolePolicy { before, after, .. } | Call::UpdatePipeline { before, after, .. } => {
+                (Some(before.clone()), Some(after.clone()))
+            }
+            Call::PutRolePolicy { before, document, .. } => (before.clone(), Some(document.clone())),
+            Call::CreatePolicy { document, .. } => (None, Some(document.clone())),
+            Call::CreatePolicyVersion { before, document, .. } => (Some(before.clone()), Some(document.clone())),
+            Call::DeleteBucketPolicy { before, .. } => (Some(before.clone()), None),
+            Call::PutBucketNotification { before, after, .. } => (Some(before.clone().into()), Some(after.clone().into())),
+            Call::PutRule { pattern, .. } => (None, Some(pattern.clone())),
+            Call::PutTargets { target, .. } => (None, Some(target.clone())),
+            Call::CreatePipeline { declaration, .. } => (None, Some(declaration.clone())),
+            _ => (None, None),
+        }
+    }
+}
+
+/// One write: where, which step, what call, on what, and what it waits for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Write {
+    /// Which account.
+    pub account: Side,
+    /// Which step of the article.
+    pub step: Step,
+    /// The resource's ARN, as far as it is known.
+    pub resource: String,
+    /// One line for people.
+    pub title: String,
+    /// The call.
+    pub call: Call,
+    /// What must exist before, such as `role:dev:name`; the writes that give it come first.
+    pub needs: Vec<String>,
+    /// What exists afterwards.
+    pub gives: Vec<String>,
+    /// Writes of one lane never run at the same time: AWS refuses two changes of one bucket or role at once.
+    pub lane: String,
+}
+
+impl Write {
+    /// Makes a write that waits for nothing.
+    pub fn new(
+        account: Side,
+        step: Step,
+        lane: impl Into<String>,
+        resource: impl Into<String>,
+        title: impl Into<String>,
+        call: Call,
+    ) -> Write {
+        Write {
+            account,
+            step,
+            resource: resource.into(),
+            title: title.into(),
+            call,
+            needs: Vec::new(),
+            gives: Vec::new(),
+            lane: lane.into(),
+        }
+    }
+
+    /// Says what must exist before.
+    #[must_use]
+    pub fn needs(mut self, what: impl IntoIterator<Item = impl Into<String>>) -> Write {
+        self.needs.extend(what.into_iter().map(Into::into));
+        self
+    }
+
+    /// Says what exists afterwards.
+    #[must_use]
+    pub fn gives(mut self, what: impl Into<String>) -> Write {
+        self.gives.push(what.into());
+        self
+    }
+}
+
+/// Waits for every write before it.
+pub const EVERYTHING: &str = "*";
+
+/// Stands for a key ARN until the key is made.
+pub fn key_placeholder(region: &str) -> String {
+    format!("(known after apply: key in {region})")
+}
+
+/// What a person should know beside the writes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Note {
+    /// A warning asks for attention; a note only informs.
+    pub warning: bool,
+    /// One or two sentences.
+    pub text: String,
+}
+
+impl Note {
+    /// Makes a note.
+    pub fn note(text: impl Into<String>) -> Note {
+        Note { warning: false, text: text.into() }
+    }
+
+    /// Makes a warning.
+    pub fn warning(text: impl Into<String>) -> Note {
+        Note { warning: true, text: text.into() }
+    }
+}
+
+/// What is to be done, and what it was decided on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    schema: String,
+    version: String,
+    settings: Settings,
+    callers: Callers,
+    snapshot: Snapshot,
+    writes: Vec<Write>,
+    notes: Vec<Note>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    artifact: Option<Artifact>,
+    seal: String,
+}
+
+/// Who the two callers were when the plan was made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Callers {
+    /// The development caller's ARN.
+    pub dev: String,
+    /// The production caller's ARN.
+    pub prod: String,
+}
+
+/// The file that `--artifact` names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Artifact {
+    /// Its path.
+    pub file: String,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Its SHA-256, hexadecimal.
+    pub sha256: String,
+}
+
+impl Plan {
+    /// Judges: the difference between what should be there and what is there.
+    ///
+    /// # Errors
+    /// What is there can't be adopted, or what was asked for makes no sense with it; the error says which flag helps.
+    pub fn make(settings: &Settings, callers: Callers, snapshot: Snapshot, artifact: Option<Artifact>) -> Result<Plan> {
+        let (writes, notes) = super::steps::wants(settings, &snapshot, artifact.as_ref())?;
+        let mut plan = Plan {
+            schema: SCHEMA.to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            settings: settings.clone(),
+            callers,
+            snapshot,
+            writes,
+            notes,
+            artifact,
+            seal: String::new(),
+        };
+        plan.seal = plan.computed_seal();
+        Ok(plan)
+    }
+
+    fn computed_seal(&self) -> String {
+        let mut open = self.clone();
+        open.seal = String::new();
+        let text = serde_json::to_string(&open).unwrap_or_default();
+        Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// The writes, in order.
+    pub fn writes(&self) -> &[Write] {
+        &self.writes
+    }
+
+    /// What to know beside the writes.
+    pub fn notes(&self) -> &[Note] {
+        &self.notes
+    }
+
+    /// The settings it was made from.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// What it saw.
+    pub fn snapshot(&self) -> &Snapshot {
+        &self.snapshot
+    }
+
+    /// The file that goes with it.
+    pub fn artifact(&self) -> Option<&Artifact> {
+        self.artifact.as_ref()
+    }
+
+    /// Who made it.
+    pub fn callers(&self) -> &Callers {
+        &self.callers
+    }
+
+    /// Says whether nothing is to be done.
+    pub fn is_empty(&self) -> bool {
+        self.writes.is_empty()
+    }
+
+    /// Counts creations, updates and removals.
+    pub fn counts(&self) -> (usize, usize, usize) {
+        counts(&self.writes)
+    }
+
+    /// Writes the plan to a new file; it holds no secret.
+    ///
+    /// # Errors
+    /// The file exists or can't be written.
+    pub fn save(&self, path: &std::path::Path) -> Result<()> {
+        let text = serde_json::to_string_pretty(self).map_err(|error| Error::internal(format!("the plan can't be written: {error}")))?;
+        std::fs::write(path, text + "\n").map_err(|error| crate::error::file_error("write the plan to", path, &error))
+    }
+
+    /// Reads a saved plan and makes sure that it is whole and ours.
+    ///
+    /// # Errors
+    /// Not a plan, of another format or version, or changed since it was saved.
+    pub fn load(path: &std::path::Path) -> Result<Plan> {
+        let text = std::fs::read_to_string(path).map_err(|error| crate::error::file_error("read the plan", path, &error))?;
+        let again = "make it again with `xdeploy plan --out FILE`";
+        let value: Value = serde_json::from_str(&text)
+            .map_err(|error| Error::usage(format!("{} is not a plan", path.display())).because(error.to_string()).hint(again))?;
+        let schema = value.get("schema").and_then(Value::as_str).unwrap_or("none");
+        if schema != SCHEMA {
+            return Err(Error::usage(format!("{} has format {schema}; this xdeploy reads {SCHEMA}", path.display())).hint(again));
+        }
+        let version = value.get("version").and_then(Value::as_str).unwrap_or("none");
+        if version != env!("CARGO_PKG_VERSION") {
+            return Err(Error::usage(format!(
+                "{} was made by xdeploy {version}; this is xdeploy {}",
+                path.display(),
+                env!("CARGO_PKG_VERSION")
+            ))
+            .hint(again));
+        }
+        let plan: Plan = serde_json::from_value(value)
+            .map_err(|error| Error::usage(format!("{} is not a whole plan", path.display())).because(error.to_string()).hint(again))?;
+        // The writes must also follow from what the plan saw, so that a resealed forgery does nothing that setup wouldn't do.
+        let remade = Plan::make(&plan.settings, plan.callers.clone(), plan.snapshot.clone(), plan.artifact.clone());
+        if plan.seal != plan.computed_seal() || !remade.is_ok_and(|remade| remade.writes == plan.writes) {
+            return Err(Error::new(Kind::Refused, format!("{} was changed after it was made", path.display())).hint(again));
+        }
+        Ok(plan)
+    }
+}
+
+/// Counts creations, updates and removals.
+pub fn counts(writes: &[Write]) -> (usize, usize, usize) {
+    let count = |wanted: Change| writes.iter().filter(|write| write.call.change() == wanted).count();
+    (count(Change::Create), count(Change::Update), count(Change::Delete))
+}

@@ -1,0 +1,250 @@
+//! What both accounts hold now, as plain data that can be compared, saved and judged without AWS.
+
+use super::names::TAG;
+use crate::aws::Account;
+use crate::model::Readable;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// The tags of a resource.
+pub type Tags = BTreeMap<String, String>;
+
+/// Says whether these tags mark a thing as made by xdeploy for this pipeline.
+pub fn is_own(tags: &Tags, pipeline: &str) -> bool {
+    tags.get(TAG).is_some_and(|owner| owner == pipeline)
+}
+
+/// Who and where one side is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// Twelve digits.
+    pub account: String,
+    /// `aws`, `aws-cn`, …
+    pub partition: String,
+    /// The pipeline's region on the development side, the output bucket's on the production side.
+    pub region: String,
+}
+
+impl Identity {
+    /// Takes what STS told, with the region that matters.
+    pub fn of(account: &Account, region: &str) -> Identity {
+        Identity { account: account.id.clone(), partition: account.partition.0.clone(), region: region.to_owned() }
+    }
+
+    /// Gives the ARN of an IAM thing, such as `role/service-role/name`.
+    pub fn iam(&self, what: &str) -> String {
+        format!("arn:{}:iam::{}:{what}", self.partition, self.account)
+    }
+
+    /// Gives the account's root principal.
+    pub fn root(&self) -> String {
+        self.iam("root")
+    }
+
+    /// Gives the ARN of a bucket.
+    pub fn bucket(&self, name: &str) -> String {
+        format!("arn:{}:s3:::{name}", self.partition)
+    }
+
+    /// Gives the ARN of a regional thing, such as `rule/name` of `events`.
+    pub fn regional(&self, service: &str, region: &str, what: &str) -> String {
+        format!("arn:{}:{service}:{region}:{}:{what}", self.partition, self.account)
+    }
+}
+
+/// Everything that setup reads.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// The development side.
+    pub dev: Identity,
+    /// The production side.
+    pub prod: Identity,
+    /// The IAM ARN of the development caller's user or role; `None` for the root user (`architecture.md`, "Who am I").
+    pub administrator: Readable<Option<String>>,
+    /// The pipeline.
+    pub pipeline: Option<PipelineFound>,
+    /// The service role.
+    pub service_role: Option<RoleFound>,
+    /// The cross-account role.
+    pub deploy_role: Option<RoleFound>,
+    /// EventBridge's role.
+    pub event_role: Option<RoleFound>,
+    /// Customer managed policies that have our names, by ARN.
+    pub policies: BTreeMap<String, PolicyFound>,
+    /// The key of each artifact store, by region.
+    pub keys: BTreeMap<String, KeySlot>,
+    /// The artifact bucket of each store, by region.
+    pub artifact_buckets: BTreeMap<String, BucketSlot>,
+    /// The input bucket; `None` if there is none.
+    pub input: BucketSlot,
+    /// The output bucket; `None` if there is none.
+    pub output: BucketSlot,
+    /// Our rule.
+    pub rule: Option<RuleFound>,
+    /// Other rules that start this pipeline.
+    pub other_rules: Vec<RuleFound>,
+    /// Customer managed keys that the input and output buckets are encrypted with, by ARN.
+    pub customer_keys: BTreeMap<String, Readable<KeyFound>>,
+}
+
+/// A pipeline as it is, with members that no SDK knows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PipelineFound {
+    /// Its ARN.
+    pub arn: String,
+    /// The declaration, as it came.
+    pub declaration: Value,
+    /// Its tags.
+    pub tags: Tags,
+    /// Executions that are under way; an update would stop them. Left out of comparisons.
+    #[serde(default)]
+    pub running: Vec<String>,
+    /// When polling was switched off after 30 idle days (facts B.3).
+    pub polling_disabled: bool,
+}
+
+/// A role with all that is attached to it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoleFound {
+    /// Its name.
+    pub name: String,
+    /// Its ARN, with its path.
+    pub arn: String,
+    /// Its trust policy.
+    pub trust: Value,
+    /// Its tags.
+    pub tags: Tags,
+    /// Attached managed policies' ARNs.
+    pub attached: Vec<String>,
+    /// Inline policies.
+    pub inline: BTreeMap<String, Value>,
+    /// Documents of attached policies that don't have our names, by ARN; only read for roles that are not ours.
+    pub attached_documents: BTreeMap<String, Value>,
+}
+
+/// A customer managed policy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyFound {
+    /// Its ARN.
+    pub arn: String,
+    /// The default version's document.
+    pub document: Value,
+    /// All versions, oldest first.
+    pub versions: Vec<String>,
+    /// The default version.
+    pub default_version: String,
+    /// Its tags.
+    pub tags: Tags,
+    /// How many principals it is attached to.
+    pub attachments: i32,
+}
+
+/// The place of a store's key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeySlot {
+    /// What was asked for: an alias, or what the pipeline's artifact store says.
+    pub asked: String,
+    /// The pipeline's artifact store names it.
+    pub from_pipeline: bool,
+    /// The alias exists (always true for a key that the pipeline names).
+    pub alias_exists: bool,
+    /// The key.
+    pub found: Option<KeyFound>,
+}
+
+/// A KMS key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyFound {
+    /// Its ARN.
+    pub arn: String,
+    /// `CUSTOMER` or `AWS`.
+    pub manager: String,
+    /// `SYMMETRIC_DEFAULT` or another.
+    pub spec: String,
+    /// `ENCRYPT_DECRYPT` or another.
+    pub usage: String,
+    /// `Enabled` or another.
+    pub state: String,
+    /// It is a multi-Region key.
+    pub multi_region: bool,
+    /// It is a replica of the multi-Region key of this region.
+    pub primary_region: Option<String>,
+    /// Its key policy; `None` for a key of another account.
+    pub policy: Option<Value>,
+    /// Rotation is on; `None` where it can't be read.
+    pub rotation: Option<bool>,
+    /// Its tags.
+    pub tags: Tags,
+}
+
+impl KeyFound {
+    /// Gives the bare key id.
+    pub fn id(&self) -> &str {
+        self.arn.rsplit('/').next().unwrap_or(&self.arn)
+    }
+
+    /// Gives the account that owns it.
+    pub fn account(&self) -> &str {
+        self.arn.split(':').nth(4).unwrap_or_default()
+    }
+}
+
+/// The place of a bucket.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BucketSlot {
+    /// The name that was asked for, found or will be given.
+    pub name: String,
+    /// What is there.
+    pub found: Option<BucketFound>,
+}
+
+/// A bucket, as far as its step needs it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BucketFound {
+    /// Where it is.
+    pub region: String,
+    /// `Enabled`, `Suspended` or, where it never was on, empty; `None` if it wasn't read.
+    pub versioning: Option<String>,
+    /// Its policy; only read for artifact buckets.
+    pub policy: Option<Value>,
+    /// Default encryption: algorithm and key.
+    pub encryption: Option<Readable<Encryption>>,
+    /// Object ownership; only read for the output bucket.
+    pub ownership: Option<Readable<String>>,
+    /// All four switches of Block Public Access are on; only read for artifact buckets.
+    pub public_access_blocked: Option<bool>,
+    /// Its tags; only read where a step may have made it.
+    pub tags: Tags,
+    /// The notification configuration as S3's XML, as it came; only read for the input bucket.
+    pub notification: Option<String>,
+    /// The SHA-256 that an upload of ours left with the source object; only read where a file is to be uploaded.
+    #[serde(default)]
+    pub source_sha256: Option<String>,
+    /// It holds no object and no version; only read where that decides something.
+    pub empty: Option<bool>,
+}
+
+/// Default encryption of a bucket.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Encryption {
+    /// `AES256`, `aws:kms` or `aws:kms:dsse`.
+    pub algorithm: String,
+    /// The key as S3 gives it: ARN, id or alias.
+    pub key: Option<String>,
+}
+
+/// An EventBridge rule on the default bus.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleFound {
+    /// Its name.
+    pub name: String,
+    /// Its event pattern; null for a schedule.
+    pub pattern: Value,
+    /// It is on.
+    pub enabled: bool,
+    /// Its tags; only read for our rule.
+    pub tags: Tags,
+    /// Its targets; only read for our rule.
+    pub targets: Vec<Value>,
+}

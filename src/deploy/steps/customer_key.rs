@@ -1,0 +1,158 @@
+//! Input or output bucket encrypted with a customer managed key: the chain needs that key too (facts/codepipeline.md A.2, rows 5 and 15).
+
+use super::{Context, Draft};
+use crate::deploy::names;
+use crate::deploy::plan::{Call, Note, Step, Write};
+use crate::deploy::snapshot::{BucketSlot, KeyFound};
+use crate::model::{Arn, Readable, Side};
+use crate::policy::{self, Grant};
+use serde_json::{Value, json};
+
+/// What one of the two roles needs of a bucket's key.
+#[derive(Debug)]
+struct Need<'a> {
+    role: &'a str,
+    role_token: String,
+    side: Side,
+    actions: &'static [&'static str],
+    what: &'static str,
+}
+
+/// How that is given.
+#[derive(Debug)]
+enum Given {
+    /// By the key's own policy, already.
+    Already,
+    /// By a statement of the role's own policy, since the key's policy leaves it to IAM or names the role already.
+    Identity,
+    /// By a statement in the key's policy (with the role's own statement beside it where the key is another account's).
+    KeyPolicy { also_identity: bool },
+    /// Somebody else must do it.
+    Told { why: String },
+}
+
+fn bucket_key<'a>(context: &Context<'a>, slot: &BucketSlot) -> Option<(&'a str, &'a Readable<KeyFound>)> {
+    let key = slot.found.as_ref()?.encryption.as_ref()?.known()?.key.as_deref()?;
+    context.snapshot.customer_keys.get_key_value(key).map(|(asked, found)| (asked.as_str(), found))
+}
+
+fn source_need<'a>(context: &Context<'a>) -> Need<'a> {
+    let role = &context.blueprint.service_role;
+    Need { role: &role.arn, role_token: format!("role:dev:{}", role.name), side: Side::Dev, actions: &["kms:Decrypt"], what: "input" }
+}
+
+fn output_need<'a>(context: &Context<'a>) -> Need<'a> {
+    let role = &context.blueprint.deploy_role;
+    Need {
+        role: &role.arn,
+        role_token: format!("role:prod:{}", role.name),
+        side: Side::Prod,
+        actions: &["kms:GenerateDataKey", "kms:Decrypt"],
+        what: "output",
+    }
+}
+
+fn given(context: &Context<'_>, need: &Need<'_>, found: &Readable<KeyFound>) -> Given {
+    let found = match found {
+        Readable::Unknown(why) => return Given::Told { why: why.clone() },
+        Readable::Known(found) => found,
+    };
+    // The artifact key has its users by A3 and A4.2.
+    if context.blueprint.stores.iter().any(|store| store.key == found.arn) {
+        return Given::Already;
+    }
+    let role_account = match need.side {
+        Side::Dev => &context.blueprint.dev.account,
+        Side::Prod => &context.blueprint.prod.account,
+    };
+    let Some(live) = &found.policy else {
+        return Given::Told { why: format!("the key belongs to account {}", found.account()) };
+    };
+    let theirs = policy::without_statements(live, &names::own_sids(&context.blueprint.pipeline));
+    let all = |principal: &str| {
+        need.actions.iter().all(|action| {
+            policy::covers(
+                &theirs,
+                &Grant { principal: Some(principal.to_owned()), action: (*action).to_owned(), resource: "*".to_owned() },
+            )
+        })
+    };
+    let same_account = found.account() == role_account;
+    match (same_account, all(need.role)) {
+        (true, true) => Given::Already,
+        (true, false) if all(role_account) => Given::Identity,
+        (true, false) => Given::KeyPolicy { also_identity: false },
+        (false, true) => Given::Identity,
+        (false, false) if all(role_account) => Given::Identity,
+        (false, false) => Given::KeyPolicy { also_identity: true },
+    }
+}
+
+fn statement(context: &Context<'_>, need: &Need<'_>) -> Value {
+    json!({
+        "Sid": context.blueprint.sid("CustomerKey"),
+        "Effect": "Allow",
+        "Principal": {"AWS": need.role},
+        "Action": need.actions,
+        "Resource": "*",
+    })
+}
+
+fn identity(context: &Context<'_>, need: &Need<'_>, slot: &BucketSlot, sid: &str) -> Option<Value> {
+    let (asked, found) = bucket_key(context, slot)?;
+    let arn = match found {
+        Readable::Known(found) => found.arn.clone(),
+        // Only a key's ARN means anything in a policy; an alias or bare id can't be granted blindly.
+        Readable::Unknown(_) => asked.parse::<Arn>().ok().filter(|arn| arn.resource.starts_with("key/"))?.to_string(),
+    };
+    let wanted = match given(context, need, found) {
+        Given::Already => false,
+        Given::Identity | Given::Told { .. } => true,
+        Given::KeyPolicy { also_identity } => also_identity,
+    };
+    wanted.then(|| json!({"Sid": sid, "Effect": "Allow", "Action": need.actions, "Resource": arn}))
+}
+
+/// The statement that the service role's own policy needs.
+pub fn source_statement(context: &Context<'_>) -> Option<Value> {
+    identity(context, &source_need(context), &context.snapshot.input, "AllowSourceKey")
+}
+
+/// The statement that production's role's own policy needs.
+pub fn output_statement(context: &Context<'_>) -> Option<Value> {
+    identity(context, &output_need(context), &context.snapshot.output, "AllowOutputKey")
+}
+
+pub fn wants(context: &Context<'_>, draft: &mut Draft) {
+    for (need, slot) in [(source_need(context), &context.snapshot.input), (output_need(context), &context.snapshot.output)] {
+        let Some((asked, found)) = bucket_key(context, slot) else { continue };
+        match (given(context, &need, found), found) {
+            (Given::KeyPolicy { .. }, Readable::Known(found)) => {
+                let Some(live) = &found.policy else { continue };
+                let after = policy::merge(Some(live), &[statement(context, &need)]);
+                if after == *live {
+                    continue;
+                }
+                let side = if found.account() == context.blueprint.dev.account { Side::Dev } else { Side::Prod };
+                let region = found.arn.split(':').nth(3).unwrap_or_default().to_owned();
+                let call = Call::PutKeyPolicy { side, region, key: found.arn.clone(), before: Some(live.clone()), after };
+                let title = format!("the {} bucket's key lets {} use it", need.what, need.role);
+                draft.writes.push(
+                    Write::new(side, Step::KeyUsers, format!("key:{}", found.arn), &found.arn, title, call)
+                        .needs([need.role_token.clone()]),
+                );
+            }
+            (Given::Told { why }, _) => {
+                let mut statement = statement(context, &need);
+                if let Some(members) = statement.as_object_mut() {
+                    members.shift_remove("Sid");
+                }
+                draft.notes.push(Note::warning(format!(
+                    "the {} bucket {} is encrypted with {asked}, whose policy xdeploy can't change ({why}); its owner must add {statement}",
+                    need.what, slot.name
+                )));
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! A4: production's role, its two policies and its trust.
+
+use super::managed_policy::{self, Wanted};
+use super::service_role::trusts;
+use super::{Context, Draft, customer_key};
+use crate::deploy::plan::{Call, Step, Write};
+use crate::deploy::snapshot::is_own;
+use crate::error::{Error, Result};
+use crate::model::Side;
+use crate::policy::{self, Grant};
+use serde_json::{Value, json};
+
+/// A4.1, and the three read actions that today's action reference asks for (facts/codepipeline.md A.2, row 12).
+fn output_document(context: &Context<'_>) -> Value {
+    let bucket = context.blueprint.prod.bucket(&context.blueprint.output_bucket);
+    let mut statements = vec![
+        json!({"Effect": "Allow", "Action": ["s3:Put*"], "Resource": [format!("{bucket}/*")]}),
+        json!({"Effect": "Allow", "Action": ["s3:ListBucket"], "Resource": [bucket]}),
+        json!({"Sid": "DeployActionReads", "Effect": "Allow",
+            "Action": ["s3:GetBucketVersioning", "s3:GetBucketAcl", "s3:GetBucketLocation"], "Resource": [bucket]}),
+    ];
+    statements.extend(customer_key::output_statement(context));
+    json!({"Version": "2012-10-17", "Statement": statements})
+}
+
+/// A4.2, for each artifact store.
+fn artifact_document(context: &Context<'_>) -> Value {
+    let blueprint = context.blueprint;
+    let keys: Vec<&str> = blueprint.stores.iter().map(|store| store.key.as_str()).collect();
+    let buckets: Vec<String> = blueprint.stores.iter().map(|store| blueprint.dev.bucket(&store.bucket)).collect();
+    let objects: Vec<String> = buckets.iter().map(|bucket| format!("{bucket}/*")).collect();
+    json!({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Action": ["kms:DescribeKey", "kms:GenerateDataKey*", "kms:Encrypt", "kms:ReEncrypt*", "kms:Decrypt"],
+            "Resource": keys},
+        {"Effect": "Allow", "Action": ["s3:Get*"], "Resource": objects},
+        {"Effect": "Allow", "Action": ["s3:ListBucket"], "Resource": buckets},
+    ]})
+}
+
+fn grants(document: &Value, but: &str) -> Vec<Grant> {
+    let statements: Vec<Value> = policy::statements(document)
+        .into_iter()
+        .filter(|statement| statement.get("Sid").and_then(Value::as_str) != Some(but))
+        .cloned()
+        .collect();
+    policy::grants_of(&statements)
+}
+
+pub fn wants(context: &Context<'_>, draft: &mut Draft) -> Result<()> {
+    let blueprint = context.blueprint;
+    let role = &blueprint.deploy_role;
+    let service_role = &blueprint.service_role;
+    let found = context.snapshot.deploy_role.as_ref();
+    let token = format!("role:prod:{}", role.name);
+    let statement =
+        json!({"Sid": blueprint.sid("Trust"), "Effect": "Allow", "Principal": {"AWS": service_role.arn}, "Action": "sts:AssumeRole"});
+    let needs_service_role = format!("role:dev:{}", service_role.name);
+    match found {
+        None => {
+            let call = Call::CreateRole {
+                name: role.name.clone(),
+                path: role.path.clone(),
+                trust: json!({"Version": "2012-10-17", "Statement": [statement]}),
+                description: format!("CodePipeline {} of account {} deploys with it", blueprint.pipeline, blueprint.dev.account),
+            };
+            draft.writes.push(
+                Write::new(Side::Prod, Step::DeployRole, &role.arn, &role.arn, format!("cross-account role {}", role.name), call)
+                    .needs([needs_service_role])
+                    .gives(token),
+            );
+        }
+        Some(found) => {
+            let ours = is_own(&found.tags, &blueprint.pipeline);
+            // A role that names a service role which was deleted and made again holds a dead id instead (facts D.2).
+            if !trusts(&found.trust, &service_role.arn) {
+                if !ours && !role.adopted {
+                    return Err(Error::refused(format!(
+                        "role {} exists in prod ({}), trusts somebody else, and was not made by xdeploy for pipeline {}",
+                        role.name, blueprint.prod.account, blueprint.pipeline
+                    ))
+                    .hint("pass `--deploy-role NAME` to use another name")
+                    .hint(format!("or pass `--deploy-role {}` to use this one: it keeps what it has and gets ours beside it", role.name)));
+                }
+                let after = policy::merge(Some(&found.trust), &[statement]);
+                let call = Call::UpdateAssumeRolePolicy { name: role.name.clone(), before: found.trust.clone(), after };
+                let title = format!("trust of {}: service role {}", role.name, service_role.name);
+                draft.writes.push(Write::new(Side::Prod, Step::DeployRole, &role.arn, &role.arn, title, call).needs([needs_service_role]));
+            }
+        }
+    }
+    let output = output_document(context);
+    let artifact = artifact_document(context);
+    let keys: Vec<String> = blueprint.stores.iter().map(|store| format!("key:{}", store.region)).collect();
+    let names = &blueprint.names;
+    managed_policy::wants(
+        context,
+        draft,
+        Wanted {
+            side: Side::Prod,
+            step: Step::DeployRole,
+            named: &names.output_policy,
+            flag: "--output-policy",
+            article: grants(&output, "DeployActionReads"),
+            document: output,
+            description: format!("Write to {}", blueprint.output_bucket),
+            role,
+            role_found: found,
+            needs: Vec::new(),
+        },
+    )?;
+    managed_policy::wants(
+        context,
+        draft,
+        Wanted {
+            side: Side::Prod,
+            step: Step::DeployRole,
+            named: &names.artifact_policy,
+            flag: "--artifact-policy",
+            article: grants(&artifact, ""),
+            document: artifact,
+            description: format!("Read the artifacts of CodePipeline {} and use their key", blueprint.pipeline),
+            role,
+            role_found: found,
+            needs: keys,
+        },
+    )
+}

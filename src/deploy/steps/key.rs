@@ -1,0 +1,200 @@
+//! A1: the customer managed key of each artifact store.
+
+use super::{Context, Draft, key_users};
+use crate::deploy::blueprint::Store;
+use crate::deploy::names::TAG;
+use crate::deploy::plan::{Call, Note, Step, Write, key_placeholder};
+use crate::deploy::snapshot::{KeyFound, KeySlot};
+use crate::error::{Error, Result};
+use crate::model::Side;
+use serde_json::{Value, json};
+
+/// The Sid of the statement without which a key can't be administered by IAM policies (facts/codepipeline.md B.4).
+pub const ROOT_SID: &str = "Enable IAM User Permissions";
+
+pub fn wants(context: &Context<'_>, draft: &mut Draft) -> Result<()> {
+    let multi_region = context.blueprint.stores.len() > 1;
+    for (index, store) in context.blueprint.stores.iter().enumerate() {
+        let slot = context.snapshot.keys.get(&store.region).ok_or_else(|| Error::internal("no key was looked for"))?;
+        match slot.found.as_ref().filter(|_| store.key_exists) {
+            Some(found) => adopt(context, draft, store, slot, found)?,
+            None if index > 0 && primary(context).is_none_or(|primary| primary.multi_region) => replicate(context, draft, store),
+            None => create(context, draft, store, multi_region && index == 0)?,
+        }
+        if !slot.alias_exists || store.replaces_managed_key {
+            alias(context, draft, store, slot);
+        }
+    }
+    Ok(())
+}
+
+fn primary<'a>(context: &Context<'a>) -> Option<&'a KeyFound> {
+    let slot = context.snapshot.keys.get(&context.blueprint.home)?;
+    slot.found.as_ref().filter(|_| context.blueprint.stores.first().is_some_and(|store| store.key_exists))
+}
+
+fn lane(store: &Store) -> String {
+    format!("key:{}", store.region)
+}
+
+/// The statements of a new key's policy. Without the service role where it doesn't exist yet: KMS refuses unknown principals.
+pub fn first_policy(context: &Context<'_>) -> Result<Value> {
+    let blueprint = context.blueprint;
+    let mut statements = vec![json!({
+        "Sid": ROOT_SID,
+        "Effect": "Allow",
+        "Principal": {"AWS": blueprint.dev.root()},
+        "Action": "kms:*",
+        "Resource": "*",
+    })];
+    let administrators = administrators(context)?;
+    if !administrators.is_empty() {
+        statements.push(administrator_statement(context, &administrators));
+    }
+    statements.extend(key_users::statements(context, context.snapshot.service_role.is_some()));
+    Ok(json!({"Version": "2012-10-17", "Id": "xdeploy-key-policy", "Statement": statements}))
+}
+
+fn administrators(context: &Context<'_>) -> Result<Vec<String>> {
+    if !context.settings.key_administrators.is_empty() {
+        return Ok(context.settings.key_administrators.clone());
+    }
+    match &context.snapshot.administrator {
+        crate::model::Readable::Known(caller) => Ok(caller.iter().cloned().collect()),
+        crate::model::Readable::Unknown(why) => Err(Error::refused("the key's administrator could not be found out")
+            .because(why.clone())
+            .hint("name one with `--key-administrator ARN`: an IAM user or role of the development account")),
+    }
+}
+
+/// A1.2, with the actions of the console's statement (facts B.4).
+pub fn administrator_statement(context: &Context<'_>, administrators: &[String]) -> Value {
+    json!({
+        "Sid": context.blueprint.sid("KeyAdministrators"),
+        "Effect": "Allow",
+        "Principal": {"AWS": administrators},
+        "Action": [
+            "kms:Create*", "kms:Describe*", "kms:Enable*", "kms:List*", "kms:Put*", "kms:Update*", "kms:Revoke*", "kms:Disable*",
+            "kms:Get*", "kms:Delete*", "kms:TagResource", "kms:UntagResource", "kms:ScheduleKeyDeletion", "kms:CancelKeyDeletion",
+            "kms:RotateKeyOnDemand", "kms:ReplicateKey", "kms:UpdatePrimaryRegion",
+        ],
+        "Resource": "*",
+    })
+}
+
+fn create(context: &Context<'_>, draft: &mut Draft, store: &Store, multi_region: bool) -> Result<()> {
+    let resource = key_placeholder(&store.region);
+    let kind = if multi_region { "multi-Region KMS key" } else { "KMS key" };
+    let call = Call::CreateKey {
+        region: store.region.clone(),
+        multi_region,
+        policy: first_policy(context)?,
+        description: format!("Artifacts of CodePipeline {}", context.blueprint.pipeline),
+    };
+    draft.writes.push(
+        Write::new(Side::Dev, Step::Key, lane(store), &resource, format!("{kind} in {}", store.region), call)
+            .gives(format!("key:{}", store.region)),
+    );
+    rotate(draft, store);
+    Ok(())
+}
+
+fn rotate(draft: &mut Draft, store: &Store) {
+    let call = Call::EnableKeyRotation { region: store.region.clone(), key: store.key.clone() };
+    draft.writes.push(
+        Write::new(Side::Dev, Step::Key, lane(store), &store.key, format!("yearly rotation of the key in {}", store.region), call)
+            .needs([format!("key:{}", store.region)]),
+    );
+}
+
+/// A2.6: policy, tags and alias are not copied to a replica (facts C), so they are given again.
+fn replicate(context: &Context<'_>, draft: &mut Draft, store: &Store) {
+    let home = &context.blueprint.home;
+    let (primary_key, primary_region) = match (primary(context), context.blueprint.stores.first()) {
+        // Only the primary can be replicated; our home key may itself be a replica.
+        (Some(found), _) => (found.arn.clone(), found.primary_region.clone().unwrap_or_else(|| home.clone())),
+        (None, Some(first)) => (first.key.clone(), home.clone()),
+        (None, None) => return,
+    };
+    let policy = match first_policy(context) {
+        Ok(policy) => policy,
+        Err(_) => json!({"Version": "2012-10-17", "Statement": [{"Sid": ROOT_SID, "Effect": "Allow",
+            "Principal": {"AWS": context.blueprint.dev.root()}, "Action": "kms:*", "Resource": "*"}]}),
+    };
+    let call = Call::ReplicateKey {
+        key: primary_key,
+        region: primary_region,
+        replica_region: store.region.clone(),
+        policy,
+        description: format!("Artifacts of CodePipeline {}", context.blueprint.pipeline),
+    };
+    let title = format!("replica of the key in {}", store.region);
+    draft.writes.push(
+        Write::new(Side::Dev, Step::Key, lane(store), key_placeholder(&store.region), title, call)
+            .needs([format!("key:{home}")])
+            .gives(format!("key:{}", store.region)),
+    );
+}
+
+fn alias(context: &Context<'_>, draft: &mut Draft, store: &Store, slot: &KeySlot) {
+    let alias = if slot.from_pipeline { context.settings.key_alias_or_default().to_owned() } else { slot.asked.clone() };
+    let resource = context.blueprint.dev.regional("kms", &store.region, &alias);
+    let call = Call::CreateAlias { region: store.region.clone(), alias: alias.clone(), key: store.key.clone() };
+    draft.writes.push(
+        Write::new(Side::Dev, Step::Key, lane(store), resource, format!("{alias} in {}", store.region), call)
+            .needs([format!("key:{}", store.region)]),
+    );
+}
+
+fn adopt(context: &Context<'_>, draft: &mut Draft, store: &Store, slot: &KeySlot, found: &KeyFound) -> Result<()> {
+    let asked = &slot.asked;
+    let refuse = |why: &str, hint: &str| {
+        let whose = if slot.from_pipeline { "the pipeline's artifact store names" } else { "the alias is of" };
+        Err(Error::refused(format!("{asked} can't be used: {whose} {why}")).because(found.arn.clone()).hint(hint))
+    };
+    let another = "name another key with `--key-alias`; a new alias makes a new key";
+    if found.manager == "AWS" {
+        return refuse("an AWS managed key, which another account can never use (A1)", another);
+    }
+    if found.spec != "SYMMETRIC_DEFAULT" || found.usage != "ENCRYPT_DECRYPT" {
+        return refuse(&format!("a key of spec {} for {}; S3 needs a symmetric encryption key (A1.1)", found.spec, found.usage), another);
+    }
+    match found.state.as_str() {
+        "Enabled" => {}
+        "Disabled" => return refuse("a key that is disabled", "enable it with `aws kms enable-key`, or name another with `--key-alias`"),
+        state if state.starts_with("Pending") => {
+            return refuse(
+                &format!("a key that will be deleted (state {state})"),
+                "keep it with `aws kms cancel-key-deletion` and `aws kms enable-key`, or name another with `--key-alias`",
+            );
+        }
+        state => return refuse(&format!("a key in state {state}"), another),
+    }
+    if found.account() != context.blueprint.dev.account {
+        return refuse(
+            &format!("a key of account {}", found.account()),
+            "the key must be of the development account: name another with `--key-alias`",
+        );
+    }
+    if found.arn.split(':').nth(3) != Some(store.region.as_str()) {
+        return refuse(&format!("a key of another region than {}", store.region), another);
+    }
+    if slot.from_pipeline && !asked.starts_with("arn:") {
+        draft.notes.push(Note::warning(format!(
+            "the pipeline names its key as {asked}: production's role would look for it in its own account; put the key's ARN there ({})",
+            found.arn
+        )));
+    } else if slot.from_pipeline && asked.contains(":alias/") {
+        draft
+            .notes
+            .push(Note::warning(format!("the pipeline names its key by an alias ({asked}); put the key's ARN there ({})", found.arn)));
+    }
+    let made_by_us = found.tags.contains_key(TAG);
+    if made_by_us && found.rotation == Some(false) && found.primary_region.is_none() {
+        rotate(draft, store);
+    }
+    if !made_by_us && found.policy.as_ref().is_some_and(|policy| policy.to_string().contains("\"AROA")) {
+        draft.notes.push(Note::warning(format!("the policy of {} names a role or user that was deleted", found.arn)));
+    }
+    Ok(())
+}

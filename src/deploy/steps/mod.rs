@@ -1,0 +1,83 @@
+//! The steps of article A: each compares what should be there with what is there and says what to write.
+//!
+//! All of it is pure. The table's order is the plan's order.
+
+mod artifact;
+mod artifact_bucket;
+mod assume_role;
+mod buckets;
+mod change_detection;
+mod customer_key;
+mod deploy_role;
+mod key;
+mod key_users;
+mod managed_policy;
+mod pipeline;
+mod service_role;
+
+pub use artifact_bucket::deny_sids;
+pub use change_detection::{has_eventbridge, without_eventbridge};
+pub use key::ROOT_SID;
+pub use service_role::{event_inline_name, inline_name};
+
+use super::blueprint::Blueprint;
+use super::plan::{Artifact, Note, Step, Write};
+use super::snapshot::Snapshot;
+use crate::error::Result;
+use crate::settings::Settings;
+
+/// What a step looks at.
+#[derive(Debug)]
+pub struct Context<'a> {
+    /// What the person said.
+    pub settings: &'a Settings,
+    /// What is there.
+    pub snapshot: &'a Snapshot,
+    /// What should be there.
+    pub blueprint: &'a Blueprint,
+    /// The file to upload.
+    pub artifact: Option<&'a Artifact>,
+}
+
+/// What a step says.
+#[derive(Debug, Default)]
+pub struct Draft {
+    /// What to write.
+    pub writes: Vec<Write>,
+    /// What to know.
+    pub notes: Vec<Note>,
+}
+
+type StepWants = fn(&Context<'_>, &mut Draft) -> Result<()>;
+
+const TABLE: [StepWants; 11] = [
+    buckets::wants,
+    key::wants,
+    service_role::wants,
+    artifact_bucket::wants,
+    key_users::wants,
+    deploy_role::wants,
+    artifact_bucket::wants_policy,
+    assume_role::wants,
+    change_detection::wants,
+    artifact::wants,
+    pipeline::wants,
+];
+
+/// Asks every step what it wants.
+///
+/// # Errors
+/// The first step that can't go on: what is there can't be adopted, or a flag is needed.
+pub fn wants(settings: &Settings, snapshot: &Snapshot, artifact: Option<&Artifact>) -> Result<(Vec<Write>, Vec<Note>)> {
+    let blueprint = Blueprint::draw(settings, snapshot)?;
+    let context = Context { settings, snapshot, blueprint: &blueprint, artifact };
+    let mut draft = Draft::default();
+    for step in TABLE {
+        step(&context, &mut draft)?;
+    }
+    if snapshot.pipeline.is_some() {
+        // An existing pipeline is made whole before an upload starts it.
+        draft.writes.sort_by_key(|write| write.step == Step::Artifact);
+    }
+    Ok((draft.writes, draft.notes))
+}

@@ -1,0 +1,59 @@
+//! A2 and A7: the pipeline, made whole with `roleArn` in place, or patched.
+
+use super::{Context, Draft};
+use crate::deploy::blueprint::{DETECTION_TAG, Detection};
+use crate::deploy::declaration;
+use crate::deploy::names::TAG;
+use crate::deploy::plan::{Call, EVERYTHING, Note, Step, Write};
+use crate::error::{Error, Result};
+use crate::model::{ChangeDetection, Side};
+use std::collections::BTreeMap;
+
+pub fn wants(context: &Context<'_>, draft: &mut Draft) -> Result<()> {
+    let blueprint = context.blueprint;
+    let arn = &blueprint.pipeline_arn;
+    let region = blueprint.home.clone();
+    let detection = match &blueprint.detection {
+        Detection::Eventbridge => ChangeDetection::Eventbridge,
+        Detection::Polling => ChangeDetection::Polling,
+        Detection::None | Detection::Kept(_) => ChangeDetection::None,
+    };
+    let Some(found) = &context.snapshot.pipeline else {
+        let tags = BTreeMap::from([(TAG.to_owned(), blueprint.pipeline.clone()), (DETECTION_TAG.to_owned(), detection.to_string())]);
+        let call = Call::CreatePipeline { region, declaration: declaration::new(blueprint), tags };
+        draft
+            .writes
+            .push(Write::new(Side::Dev, Step::Pipeline, arn, arn, format!("pipeline {}", blueprint.pipeline), call).needs([EVERYTHING]));
+        return Ok(());
+    };
+    let place = blueprint.deploy_place.ok_or_else(|| Error::internal("a pipeline without a chosen action"))?;
+    let (after, patch) = declaration::patched(&found.declaration, blueprint, place, blueprint.source_place, blueprint.own_pipeline)?;
+    if !patch.changes.is_empty() {
+        if !found.running.is_empty() {
+            draft.notes.push(Note::warning(format!(
+                "pipeline {} is running ({}); an update would stop it",
+                blueprint.pipeline,
+                found.running.join(", ")
+            )));
+        }
+        let call = Call::UpdatePipeline { region: region.clone(), before: found.declaration.clone(), after };
+        let title = format!("pipeline {}: {}", blueprint.pipeline, patch.changes.join(", "));
+        draft.writes.push(Write::new(Side::Dev, Step::Pipeline, arn, arn, title, call).needs([EVERYTHING]));
+    }
+    // Only an answer that was given is remembered; what was found stays what it is.
+    if blueprint.own_pipeline
+        && let Some(said) = context.settings.change_detection
+        && found.tags.get(DETECTION_TAG).map(String::as_str) != Some(&said.to_string())
+    {
+        let call = Call::TagPipeline { region, arn: arn.clone(), key: DETECTION_TAG.to_owned(), value: said.to_string() };
+        draft.writes.push(Write::new(Side::Dev, Step::Pipeline, arn, arn, format!("tag {DETECTION_TAG}={said}"), call).needs([EVERYTHING]));
+    }
+    let source = blueprint.source_place.and_then(|place| declaration::action_at(&found.declaration, place));
+    if source.is_some_and(declaration::polls) && found.polling_disabled {
+        draft.notes.push(Note::warning(format!(
+            "CodePipeline has switched polling of {} off after 30 idle days; pass `--change-detection eventbridge`",
+            blueprint.pipeline
+        )));
+    }
+    Ok(())
+}

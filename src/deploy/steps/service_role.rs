@@ -1,0 +1,138 @@
+//! A2.1: the pipeline's service role with what CodePipeline needs at the least (facts/codepipeline.md A.3, A.5).
+
+use super::managed_policy::granted_by_others;
+use super::{Context, Draft, customer_key};
+use crate::deploy::names;
+use crate::deploy::plan::{Call, Note, Step, Write};
+use crate::deploy::snapshot::is_own;
+use crate::error::{Error, Result};
+use crate::model::Side;
+use crate::policy::{self, Grant};
+use serde_json::{Value, json};
+
+/// The inline policy in which a service role gets ours beside its own.
+pub fn inline_name(pipeline: &str) -> String {
+    names::fitted(&format!("xdeploy-{pipeline}"), 128)
+}
+
+/// The inline policy of EventBridge's role, with the console's name (facts B.3).
+pub fn event_inline_name(region: &str, pipeline: &str) -> String {
+    names::fitted(&format!("start-pipeline-execution-{region}-{pipeline}"), 128)
+}
+
+/// The baseline of every pipeline and of an S3 source; the artifact key comes from the key policy (A3), once.
+fn baseline(context: &Context<'_>) -> Value {
+    let blueprint = context.blueprint;
+    let buckets: Vec<String> = blueprint.stores.iter().map(|store| blueprint.dev.bucket(&store.bucket)).collect();
+    let objects: Vec<String> = buckets.iter().map(|bucket| format!("{bucket}/*")).collect();
+    let input = blueprint.dev.bucket(&blueprint.input_bucket);
+    let ours = json!({"StringEquals": {"aws:ResourceAccount": blueprint.dev.account}});
+    let mut statements = vec![
+        json!({"Sid": "AllowS3BucketAccess", "Effect": "Allow",
+            "Action": ["s3:GetBucketVersioning", "s3:GetBucketAcl", "s3:GetBucketLocation"],
+            "Resource": buckets, "Condition": ours}),
+        json!({"Sid": "AllowS3ObjectAccess", "Effect": "Allow",
+            "Action": ["s3:PutObject", "s3:PutObjectAcl", "s3:GetObject", "s3:GetObjectVersion", "s3:PutObjectTagging",
+                "s3:GetObjectTagging", "s3:GetObjectVersionTagging"],
+            "Resource": objects, "Condition": ours}),
+        // ListBucket makes a missing source object read as the article says, not as "Forbidden" (A2.7, facts A.3).
+        json!({"Sid": "AllowSourceBucketAccess", "Effect": "Allow",
+            "Action": ["s3:GetBucketVersioning", "s3:GetBucketAcl", "s3:GetBucketLocation", "s3:ListBucket"],
+            "Resource": input, "Condition": ours}),
+        json!({"Sid": "AllowSourceObjectAccess", "Effect": "Allow",
+            "Action": ["s3:GetObject", "s3:GetObjectVersion", "s3:GetObjectTagging", "s3:GetObjectVersionTagging"],
+            "Resource": format!("{input}/*"), "Condition": ours}),
+    ];
+    statements.extend(customer_key::source_statement(context));
+    json!({"Version": "2012-10-17", "Statement": statements})
+}
+
+pub fn trust_of_service(service: &str) -> Value {
+    json!({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}]})
+}
+
+fn names_service(trust: &Value, service: &str) -> bool {
+    policy::statements(trust).into_iter().any(|statement| {
+        statement.get("Effect").and_then(Value::as_str) == Some("Allow")
+            && statement.pointer("/Principal/Service").is_some_and(|who| policy::names_in(Some(who)).contains(&service))
+    })
+}
+
+pub fn trusts(trust: &Value, principal: &str) -> bool {
+    policy::covers(trust, &Grant { principal: Some(principal.to_owned()), action: "sts:AssumeRole".to_owned(), resource: String::new() })
+}
+
+pub fn wants(context: &Context<'_>, draft: &mut Draft) -> Result<()> {
+    let blueprint = context.blueprint;
+    let role = &blueprint.service_role;
+    let inline = inline_name(&blueprint.pipeline);
+    let document = baseline(context);
+    let service = "codepipeline.amazonaws.com";
+    let token = format!("role:dev:{}", role.name);
+    let grants = policy::grants_of(&policy::statements(&document).into_iter().cloned().collect::<Vec<_>>());
+    let found = context.snapshot.service_role.as_ref();
+    let granted = granted_by_others(context, found, &inline, &grants);
+    match found {
+        None if role.must_exist => {
+            return Err(Error::refused(format!("there is no role {}", role.arn))
+                .hint("correct the ARN, or give only a name with `--service-role` to have the role made"));
+        }
+        None => {
+            let call = Call::CreateRole {
+                name: role.name.clone(),
+                path: role.path.clone(),
+                trust: trust_of_service(service),
+                description: format!("Service role of CodePipeline {}", blueprint.pipeline),
+            };
+            draft.writes.push(
+                Write::new(Side::Dev, Step::ServiceRole, &role.arn, &role.arn, format!("service role {}", role.name), call)
+                    .gives(token.clone()),
+            );
+        }
+        Some(found) => {
+            let ours = is_own(&found.tags, &blueprint.pipeline);
+            let trusted = trusts(&found.trust, service);
+            if !ours && !role.adopted && !(trusted && granted) {
+                return Err(Error::refused(format!(
+                    "role {} exists in dev ({}) and was not made by xdeploy for pipeline {}",
+                    role.name, blueprint.dev.account, blueprint.pipeline
+                ))
+                .hint(format!("pass `--service-role {}` to use it: it keeps its policies and gets ours beside them", role.name))
+                .hint("or pass `--service-role NAME` to have another one made"));
+            }
+            if !trusted && names_service(&found.trust, service) {
+                draft.notes.push(Note::warning(format!(
+                    "role {} trusts {service} only under a condition; it is left as it is, and whether CodePipeline meets it is not documented (facts F.3)",
+                    role.name
+                )));
+            } else if !trusted {
+                let mut statement = policy::statements(&trust_of_service(service))[0].clone();
+                statement["Sid"] = json!(blueprint.sid("Trust"));
+                let after = policy::merge(Some(&found.trust), &[statement]);
+                let call = Call::UpdateAssumeRolePolicy { name: role.name.clone(), before: found.trust.clone(), after };
+                draft.writes.push(Write::new(
+                    Side::Dev,
+                    Step::ServiceRole,
+                    &role.arn,
+                    &role.arn,
+                    format!("trust of {}: CodePipeline", role.name),
+                    call,
+                ));
+            }
+        }
+    }
+    let live = found.and_then(|found| found.inline.get(&inline));
+    let needed = match live {
+        Some(live) => !policy::same_grants(live, &document),
+        None => !granted,
+    };
+    if needed {
+        let call = Call::PutRolePolicy { role: role.name.clone(), name: inline.clone(), before: live.cloned(), document };
+        draft.writes.push(
+            Write::new(Side::Dev, Step::ServiceRole, &role.arn, &role.arn, format!("inline policy {inline} of {}", role.name), call)
+                .needs([token]),
+        );
+    }
+    Ok(())
+}

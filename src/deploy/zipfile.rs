@@ -1,0 +1,102 @@
+//! The artifact before it is uploaded: is it a zip that the deploy action can take (facts/codepipeline.md A.4)?
+
+use crate::error::{Error, Result, file_error};
+use sha2::{Digest, Sha256};
+use std::fs::File;
+use std::io::{BufReader, Read};
+use std::path::Path;
+
+/// The largest S3 source (facts A.3).
+pub const LARGEST: u64 = 5 * 1024 * 1024 * 1024;
+/// The most files that an archive may hold (facts A.4).
+pub const MOST_FILES: usize = 100_000;
+
+/// What a zip will put into the output bucket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Contents {
+    /// The files' names as the deploy action writes them: folders skipped, `\` turned into `/`.
+    pub files: Vec<String>,
+    /// What a person should know before the upload.
+    pub warnings: Vec<String>,
+}
+
+/// Gives a file's size and SHA-256.
+///
+/// # Errors
+/// It can't be read, or is too large for an S3 source.
+pub fn fingerprint(path: &Path) -> Result<(u64, String)> {
+    let cannot = |error: std::io::Error| file_error("read", path, &error);
+    let file = File::open(path).map_err(cannot)?;
+    let metadata = file.metadata().map_err(cannot)?;
+    if !metadata.is_file() {
+        return Err(Error::failed(format!("{} is not a file", path.display())).hint("name a zip file; a folder must be zipped first"));
+    }
+    let size = metadata.len();
+    if size > LARGEST {
+        return Err(Error::failed(format!("{} has {size} bytes; an S3 source may have 5 GB at most", path.display()))
+            .hint("split it, or leave out what the site doesn't need"));
+    }
+    let mut reader = BufReader::new(file);
+    let mut digest = Sha256::new();
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        let read = reader.read(&mut buffer).map_err(cannot)?;
+        if read == 0 {
+            break;
+        }
+        digest.update(&buffer[..read]);
+    }
+    Ok((size, digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()))
+}
+
+/// Makes sure that the deploy action can extract it.
+///
+/// # Errors
+/// It isn't a zip, holds names with `..` (which fail the action half-way), or too many files.
+pub fn check(path: &Path) -> Result<Contents> {
+    let file = File::open(path).map_err(|error| file_error("read", path, &error))?;
+    let size = file.metadata().map(|metadata| metadata.len()).unwrap_or_default();
+    if size > LARGEST {
+        return Err(Error::failed(format!("{} has {size} bytes; an S3 source may have 5 GB at most", path.display()))
+            .hint("split it, or leave out what the site doesn't need"));
+    }
+    let archive = zip::ZipArchive::new(BufReader::new(file)).map_err(|error| {
+        Error::failed(format!("{} is not a zip file", path.display()))
+            .because(error.to_string())
+            .hint("zip the site's files, for example `zip -r site.zip .` within its folder; `--no-extract` deploys any file as it is")
+    })?;
+    let mut contents = Contents { files: Vec::new(), warnings: Vec::new() };
+    let broken = |error: zip::result::ZipError| {
+        Error::failed(format!("{} is not a whole zip file", path.display())).because(error.to_string()).hint("zip it again")
+    };
+    for name in archive.file_names() {
+        let name = name.map_err(broken)?;
+        if name.ends_with('/') || name.ends_with('\\') {
+            continue;
+        }
+        let written = name.replace('\\', "/");
+        if written.split('/').any(|part| part == "..") {
+            return Err(Error::failed(format!("{} holds the name {name}, which the deploy action refuses half-way", path.display()))
+                .hint("zip it again from within the folder, so that no name holds `..`"));
+        }
+        contents.files.push(written);
+    }
+    if contents.files.len() > MOST_FILES {
+        return Err(Error::failed(format!(
+            "{} holds {} files; the deploy action takes {MOST_FILES} at most",
+            path.display(),
+            contents.files.len()
+        ))
+        .hint("split the site over several pipelines"));
+    }
+    if contents.files.is_empty() {
+        return Err(Error::failed(format!("{} holds no file", path.display()))
+            .hint("zip the site's files, for example `zip -r site.zip .` within its folder"));
+    }
+    let absolute = contents.files.iter().filter(|name| name.starts_with('/')).count();
+    if absolute > 0 {
+        contents.warnings.push(format!("{absolute} names begin with `/`, which the deploy action keeps"));
+    }
+    contents.files.sort();
+    Ok(contents)
+}

@@ -1,0 +1,69 @@
+//! Names and identifiers, parsed once at the edge; everything inside may rely on them being well formed.
+
+mod names;
+
+pub use names::{AccountId, Arn, BucketName, KeyAlias, ObjectKey, Partition, PipelineName, RegionName, RoleName};
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// Says which of the two accounts is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Side {
+    /// The development account: pipeline, key, artifact bucket.
+    Dev,
+    /// The production account: output bucket, cross-account role.
+    Prod,
+}
+
+impl fmt::Display for Side {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Side::Dev => "dev",
+            Side::Prod => "prod",
+        })
+    }
+}
+
+/// Says how a new version of the source object starts the pipeline (A2.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum ChangeDetection {
+    /// S3 tells EventBridge, a rule starts the pipeline (recommended).
+    Eventbridge,
+    /// CodePipeline looks for a new version by itself.
+    Polling,
+    /// Nothing starts the pipeline; `xdeploy release` does.
+    None,
+}
+
+impl fmt::Display for ChangeDetection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            ChangeDetection::Eventbridge => "eventbridge",
+            ChangeDetection::Polling => "polling",
+            ChangeDetection::None => "none",
+        })
+    }
+}
+
+/// A value that could be read, or the reason why it couldn't; never silently absent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Readable<T> {
+    /// What was read.
+    Known(T),
+    /// Why it could not be read.
+    Unknown(String),
+}
+
+impl<T> Readable<T> {
+    /// Gives the value if it could be read.
+    pub fn known(&self) -> Option<&T> {
+        match self {
+            Readable::Known(value) => Some(value),
+            Readable::Unknown(_) => None,
+        }
+    }
+}

@@ -1,0 +1,530 @@
+//! Every setting, resolved once: flag, then `XDEPLOY_…` variable, then `xdeploy.toml`, then default.
+
+use crate::error::{Error, Result, file_error};
+use crate::model::{AccountId, BucketName, ChangeDetection, KeyAlias, ObjectKey, PipelineName, RegionName, RoleName};
+use clap::Args;
+use clap::builder::FalseyValueParser;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// Reads an environment variable that isn't one of ours (ours are read by the argument parser); empty counts as unset.
+#[expect(clippy::disallowed_methods, reason = "this is the room that owns the environment")]
+pub fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// The settings file that is read when it is there and `--config` isn't given.
+pub const DEFAULT_FILE: &str = "xdeploy.toml";
+
+/// The example names of the article, which are the defaults (`mission.md`).
+pub const DEFAULT_PIPELINE: &str = "crossaccountdeploy";
+const DEFAULT_OBJECT_KEY: &str = "sample-website.zip";
+const DEFAULT_KEY_ALIAS: &str = "alias/s3deploykey";
+
+/// The flags that say which accounts, and how to talk.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Accounts and output")]
+pub struct CommonFlags {
+    /// AWS profile of the development account (pipeline, key, artifacts)
+    #[arg(long, global = true, value_name = "NAME", env = "XDEPLOY_DEV_PROFILE")]
+    pub dev_profile: Option<String>,
+    /// AWS profile of the production account (output bucket, cross-account role)
+    #[arg(long, global = true, value_name = "NAME", env = "XDEPLOY_PROD_PROFILE")]
+    pub prod_profile: Option<String>,
+    /// Account id that the development profile must turn out to be
+    #[arg(long, global = true, value_name = "ID", env = "XDEPLOY_DEV_ACCOUNT")]
+    pub dev_account: Option<AccountId>,
+    /// Account id that the production profile must turn out to be
+    #[arg(long, global = true, value_name = "ID", env = "XDEPLOY_PROD_ACCOUNT")]
+    pub prod_account: Option<AccountId>,
+    /// Region of the pipeline [default: the development profile's]
+    #[arg(long, global = true, value_name = "REGION", env = "XDEPLOY_REGION")]
+    pub region: Option<RegionName>,
+    /// Region of the output bucket [default: where the bucket is]
+    #[arg(long, global = true, value_name = "REGION", env = "XDEPLOY_PROD_REGION")]
+    pub prod_region: Option<RegionName>,
+    /// Settings file [default: xdeploy.toml, if it is there]
+    #[arg(long, global = true, value_name = "FILE", env = "XDEPLOY_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// What to print on stdout
+    #[arg(long, global = true, value_name = "FORMAT", env = "XDEPLOY_OUTPUT", default_value = "text")]
+    pub output: OutputFormat,
+    /// Never ask; fail where an answer would be needed
+    #[arg(long, global = true, env = "XDEPLOY_NO_INPUT", value_parser = FalseyValueParser::new())]
+    pub no_input: bool,
+    /// When to use colour
+    #[arg(long, global = true, value_name = "WHEN", env = "XDEPLOY_COLOR", default_value = "auto")]
+    pub color: ColorWhen,
+}
+
+/// What stdout carries.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum OutputFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON document.
+    Json,
+}
+
+/// When output is coloured.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum ColorWhen {
+    /// On a terminal, unless the environment says otherwise.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// The flags that say what should be there.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "The deployment")]
+pub struct DeploymentFlags {
+    /// Name of the pipeline [default: crossaccountdeploy]
+    #[arg(long, value_name = "NAME", env = "XDEPLOY_PIPELINE")]
+    pub pipeline: Option<PipelineName>,
+    /// Bucket of the development account that the source zip is uploaded to
+    #[arg(long, value_name = "BUCKET", env = "XDEPLOY_INPUT_BUCKET")]
+    pub input_bucket: Option<BucketName>,
+    /// Key of the source zip in the input bucket [default: sample-website.zip]
+    #[arg(long, value_name = "KEY", env = "XDEPLOY_OBJECT_KEY")]
+    pub object_key: Option<ObjectKey>,
+    /// Bucket of the production account that is deployed to
+    #[arg(long, value_name = "BUCKET", env = "XDEPLOY_OUTPUT_BUCKET")]
+    pub output_bucket: Option<BucketName>,
+    /// Artifact bucket [default: the one the console would use, else codepipeline-<region>-<account id>]
+    #[arg(long, value_name = "BUCKET", env = "XDEPLOY_ARTIFACT_BUCKET")]
+    pub artifact_bucket: Option<BucketName>,
+    /// Alias of the customer managed KMS key [default: s3deploykey]
+    #[arg(long, value_name = "ALIAS", env = "XDEPLOY_KEY_ALIAS")]
+    pub key_alias: Option<KeyAlias>,
+    /// IAM user or role that administers the key; may be given several times [default: the caller, for a new key]
+    #[arg(long, value_name = "ARN", env = "XDEPLOY_KEY_ADMINISTRATORS", value_delimiter = ',')]
+    pub key_administrator: Vec<String>,
+    /// Service role of the pipeline: a name for a new or an existing role, or the ARN of an existing one
+    #[arg(long, value_name = "NAME|ARN", env = "XDEPLOY_SERVICE_ROLE")]
+    pub service_role: Option<String>,
+    /// Cross-account role in production [default: prods3role]
+    #[arg(long, value_name = "NAME", env = "XDEPLOY_DEPLOY_ROLE")]
+    pub deploy_role: Option<RoleName>,
+    /// Folder of the output bucket to deploy into; with --no-extract, the object's key
+    #[arg(long, value_name = "PATH", env = "XDEPLOY_DEPLOY_PATH")]
+    pub deploy_path: Option<String>,
+    /// Deploy the zip itself instead of the files in it
+    #[arg(long, env = "XDEPLOY_NO_EXTRACT", value_parser = FalseyValueParser::new())]
+    pub no_extract: bool,
+    /// What starts the pipeline [default: eventbridge; an existing pipeline keeps what it has]
+    #[arg(long, value_name = "HOW", env = "XDEPLOY_CHANGE_DETECTION")]
+    pub change_detection: Option<ChangeDetection>,
+    /// Make the input, output or artifact bucket where it doesn't exist
+    #[arg(long, env = "XDEPLOY_CREATE_BUCKETS", value_parser = FalseyValueParser::new())]
+    pub create_buckets: bool,
+    /// Turn versioning of the input bucket on where it is off
+    #[arg(long, env = "XDEPLOY_ENABLE_VERSIONING", value_parser = FalseyValueParser::new())]
+    pub enable_versioning: bool,
+    /// Stage of the S3 deploy action, where a pipeline has several
+    #[arg(long, value_name = "NAME", env = "XDEPLOY_STAGE")]
+    pub stage: Option<String>,
+    /// Name of the S3 deploy action, where a pipeline has several
+    #[arg(long, value_name = "NAME", env = "XDEPLOY_ACTION")]
+    pub action: Option<String>,
+    /// Name of the policy that lets production's role write the output bucket [default: outputbucketdeployaccess]
+    #[arg(long, value_name = "NAME", env = "XDEPLOY_OUTPUT_POLICY", help_heading = "Names")]
+    pub output_policy: Option<String>,
+    /// Name of the policy that lets production's role read key and artifacts [default: devkmss3access]
+    #[arg(long, value_name = "NAME", env = "XDEPLOY_ARTIFACT_POLICY", help_heading = "Names")]
+    pub artifact_policy: Option<String>,
+    /// Name of the policy that lets the service role assume production's role [default: assumeprods3role]
+    #[arg(long, value_name = "NAME", env = "XDEPLOY_ASSUME_POLICY", help_heading = "Names")]
+    pub assume_policy: Option<String>,
+    /// Name of the role with which EventBridge starts the pipeline [default: cwe-role-<region>-<pipeline>]
+    #[arg(long, value_name = "NAME", env = "XDEPLOY_EVENT_ROLE", help_heading = "Names")]
+    pub event_role: Option<RoleName>,
+    /// Name of the EventBridge rule [default: codepipeline-<pipeline>-source]
+    #[arg(long, value_name = "NAME", env = "XDEPLOY_EVENT_RULE", help_heading = "Names")]
+    pub event_rule: Option<String>,
+}
+
+/// What should be there, as far as the person said it; `None` leaves it to what exists or to the default.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settings {
+    /// Profile of the development account.
+    pub dev_profile: String,
+    /// Profile of the production account.
+    pub prod_profile: String,
+    /// Expected id of the development account.
+    pub dev_account: Option<AccountId>,
+    /// Expected id of the production account.
+    pub prod_account: Option<AccountId>,
+    /// Region of the pipeline.
+    pub region: Option<RegionName>,
+    /// Region of the output bucket.
+    pub prod_region: Option<RegionName>,
+    /// Name of the pipeline.
+    pub pipeline: PipelineName,
+    /// Source bucket (A2.3).
+    pub input_bucket: Option<BucketName>,
+    /// Source object, where it was said.
+    pub object_key: Option<ObjectKey>,
+    /// Deploy bucket (A2.5).
+    pub output_bucket: Option<BucketName>,
+    /// Artifact bucket of the pipeline's region, where it was said (A2.2).
+    pub artifact_bucket: Option<BucketName>,
+    /// Alias of the key, where it was said (A1.1).
+    pub key_alias: Option<KeyAlias>,
+    /// Key administrators, where they were said (A1.2).
+    pub key_administrators: Vec<String>,
+    /// Service role, name or ARN, where it was said (A2.1).
+    pub service_role: Option<String>,
+    /// Cross-account role, where it was said (A4.3).
+    pub deploy_role: Option<RoleName>,
+    /// Deployment path (A2.5).
+    pub deploy_path: Option<String>,
+    /// Deploy the zip itself.
+    pub no_extract: bool,
+    /// Change detection, where it was said (A2.3).
+    pub change_detection: Option<ChangeDetection>,
+    /// Make missing buckets.
+    pub create_buckets: bool,
+    /// Turn versioning on.
+    pub enable_versioning: bool,
+    /// Stage of the deploy action.
+    pub stage: Option<String>,
+    /// Name of the deploy action.
+    pub action: Option<String>,
+    /// Name of A4.1's policy.
+    pub output_policy: Option<String>,
+    /// Name of A4.2's policy.
+    pub artifact_policy: Option<String>,
+    /// Name of A6's policy.
+    pub assume_policy: Option<String>,
+    /// Name of EventBridge's role.
+    pub event_role: Option<RoleName>,
+    /// Name of the rule.
+    pub event_rule: Option<String>,
+}
+
+impl Settings {
+    /// Resolves flags and variables (which the argument parser has merged) with the settings file and the defaults.
+    ///
+    /// # Errors
+    /// The file can't be read, has unknown keys, or more than one target; a name is malformed; a profile isn't said.
+    pub fn resolve(common: &CommonFlags, flags: &DeploymentFlags) -> Result<Settings> {
+        let file = File::load(common.config.as_deref())?;
+        let target = file.target.into_iter().next().unwrap_or_default();
+        let (pipeline, dev) = (file.pipeline, file.dev);
+        let dev_profile = common.dev_profile.clone().or(dev.profile);
+        let prod_profile = common.prod_profile.clone().or(target.profile);
+        let (dev_profile, prod_profile) = match (dev_profile, prod_profile) {
+            (Some(dev), Some(prod)) => (dev, prod),
+            (dev, prod) => {
+                let missing: Vec<&str> =
+                    [dev.is_none().then_some("--dev-profile"), prod.is_none().then_some("--prod-profile")].into_iter().flatten().collect();
+                return Err(Error::usage(format!("not said which AWS profiles to use: {} missing", missing.join(" and ")))
+                    .hint("pass `--dev-profile NAME --prod-profile NAME`, or set `profile` under [dev] and [[target]] in xdeploy.toml"));
+            }
+        };
+        let default_pipeline = || DEFAULT_PIPELINE.parse::<PipelineName>().map_err(Error::internal);
+        let settings = Settings {
+            dev_profile,
+            prod_profile,
+            dev_account: common.dev_account.clone().or(dev.account),
+            prod_account: common.prod_account.clone().or(target.account),
+            region: common.region.clone().or(dev.region),
+            prod_region: common.prod_region.clone().or(target.region),
+            pipeline: match flags.pipeline.clone().or(pipeline.name) {
+                Some(name) => name,
+                None => default_pipeline()?,
+            },
+            input_bucket: flags.input_bucket.clone().or(dev.input_bucket),
+            object_key: flags.object_key.clone().or(pipeline.object_key),
+            output_bucket: flags.output_bucket.clone().or(target.output_bucket),
+            artifact_bucket: flags.artifact_bucket.clone().or(dev.artifact_bucket),
+            key_alias: flags.key_alias.clone().or(dev.key_alias),
+            key_administrators: if flags.key_administrator.is_empty() {
+                dev.key_administrators.unwrap_or_default()
+            } else {
+                flags.key_administrator.clone()
+            },
+            service_role: flags.service_role.clone().or(dev.service_role),
+            deploy_role: flags.deploy_role.clone().or(target.deploy_role),
+            deploy_path: flags.deploy_path.clone().or(target.deploy_path),
+            no_extract: flags.no_extract || target.extract == Some(false),
+            change_detection: flags.change_detection.or(pipeline.change_detection),
+            create_buckets: flags.create_buckets || file.create_buckets.unwrap_or(false),
+            enable_versioning: flags.enable_versioning || dev.enable_versioning.unwrap_or(false),
+            stage: flags.stage.clone().or(pipeline.stage),
+            action: flags.action.clone().or(pipeline.action),
+            output_policy: flags.output_policy.clone().or(target.output_policy),
+            artifact_policy: flags.artifact_policy.clone().or(target.artifact_policy),
+            assume_policy: flags.assume_policy.clone().or(dev.assume_policy),
+            event_role: flags.event_role.clone().or(dev.event_role),
+            event_rule: flags.event_rule.clone().or(dev.event_rule),
+        };
+        settings.check()?;
+        Ok(settings)
+    }
+
+    fn check(&self) -> Result<()> {
+        if let (Some(input), Some(output)) = (&self.input_bucket, &self.output_bucket)
+            && input == output
+        {
+            return Err(Error::usage(format!("input and output bucket are the same: {input}"))
+                .hint("the input bucket belongs to the development account, the output bucket to the production account"));
+        }
+        if let (Some(artifact), Some(other)) = (&self.artifact_bucket, self.output_bucket.as_ref())
+            && artifact == other
+        {
+            return Err(Error::usage(format!("artifact and output bucket are the same: {artifact}"))
+                .hint("the artifact bucket belongs to the development account; leave `--artifact-bucket` out for the default"));
+        }
+        for arn in &self.key_administrators {
+            let good = arn.parse::<crate::model::Arn>().is_ok_and(|arn| {
+                arn.service == "iam"
+                    && (arn.resource.starts_with("user/") || arn.resource.starts_with("role/"))
+                    && !arn.resource.contains(['*', '?'])
+            });
+            if !good {
+                return Err(Error::usage(format!("`{arn}` is not the ARN of an IAM user or role"))
+                    .hint("a key administrator looks like `arn:aws:iam::111111111111:role/admins` (a role session's ARN is not one: name the role)"));
+            }
+        }
+        if let Some(role) = &self.service_role {
+            let as_arn = role.starts_with("arn:").then(|| role.parse::<crate::model::Arn>());
+            match as_arn {
+                None => {
+                    role.parse::<RoleName>().map_err(|why| Error::usage(why).hint("`--service-role` takes a role's name or its ARN"))?;
+                }
+                Some(Ok(arn)) if arn.service == "iam" && arn.resource.starts_with("role/") => {}
+                Some(_) => {
+                    return Err(Error::usage(format!("`{role}` is not the ARN of an IAM role"))
+                        .hint("a role's ARN looks like `arn:aws:iam::111111111111:role/service-role/name`"));
+                }
+            }
+        }
+        for (flag, name) in [
+            ("--output-policy", &self.output_policy),
+            ("--artifact-policy", &self.artifact_policy),
+            ("--assume-policy", &self.assume_policy),
+        ] {
+            if let Some(name) = name
+                && (name.is_empty() || name.len() > 128 || !name.chars().all(|c| c.is_ascii_alphanumeric() || "_+=,.@-".contains(c)))
+            {
+                return Err(Error::usage(format!("`{name}` is not a policy name"))
+                    .hint(format!("`{flag}` takes 1 to 128 letters, digits and `_+=,.@-`")));
+            }
+        }
+        if let Some(name) = &self.event_rule
+            && (name.is_empty() || name.len() > 64 || !name.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c)))
+        {
+            return Err(
+                Error::usage(format!("`{name}` is not a rule name")).hint("`--event-rule` takes 1 to 64 letters, digits, `.`, `_` and `-`")
+            );
+        }
+        if let Some(path) = &self.deploy_path
+            && (path.starts_with('/') || path.is_empty() || path.len() > 900)
+        {
+            return Err(Error::usage(format!("`{path}` is not a deployment path"))
+                .hint("`--deploy-path` takes a folder such as `site/v2`, without a leading `/`"));
+        }
+        Ok(())
+    }
+
+    /// The source object's key: what was said, or the article's.
+    pub fn object_key_or_default(&self) -> &str {
+        self.object_key.as_ref().map_or(DEFAULT_OBJECT_KEY, ObjectKey::as_str)
+    }
+
+    /// The key's alias: what was said, or the article's; pipelines share it, as the console shares it.
+    pub fn key_alias_or_default(&self) -> &str {
+        self.key_alias.as_ref().map_or(DEFAULT_KEY_ALIAS, KeyAlias::as_str)
+    }
+
+    /// Writes the settings as `xdeploy.toml`; refuses to overwrite a file.
+    ///
+    /// # Errors
+    /// The file exists or can't be written.
+    pub fn write_file(&self, path: &Path) -> Result<()> {
+        let file = File {
+            create_buckets: self.create_buckets.then_some(true),
+            pipeline: PipelineTable {
+                name: Some(self.pipeline.clone()),
+                object_key: self.object_key.clone(),
+                change_detection: self.change_detection,
+                stage: self.stage.clone(),
+                action: self.action.clone(),
+            },
+            dev: DevTable {
+                profile: Some(self.dev_profile.clone()),
+                account: self.dev_account.clone(),
+                region: self.region.clone(),
+                input_bucket: self.input_bucket.clone(),
+                artifact_bucket: self.artifact_bucket.clone(),
+                key_alias: self.key_alias.clone(),
+                key_administrators: (!self.key_administrators.is_empty()).then(|| self.key_administrators.clone()),
+                service_role: self.service_role.clone(),
+                assume_policy: self.assume_policy.clone(),
+                event_role: self.event_role.clone(),
+                event_rule: self.event_rule.clone(),
+                enable_versioning: self.enable_versioning.then_some(true),
+            },
+            target: vec![TargetTable {
+                profile: Some(self.prod_profile.clone()),
+                account: self.prod_account.clone(),
+                region: self.prod_region.clone(),
+                output_bucket: self.output_bucket.clone(),
+                deploy_role: self.deploy_role.clone(),
+                deploy_path: self.deploy_path.clone(),
+                extract: self.no_extract.then_some(false),
+                output_policy: self.output_policy.clone(),
+                artifact_policy: self.artifact_policy.clone(),
+            }],
+        };
+        let text = toml::to_string(&file).map_err(|error| Error::internal(format!("settings can't be written: {error}")))?;
+        let written = std::fs::File::create_new(path).and_then(|mut out| std::io::Write::write_all(&mut out, text.as_bytes()));
+        written.map_err(|error| file_error("write", path, &error))
+    }
+}
+
+/// `xdeploy.toml`.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct File {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    create_buckets: Option<bool>,
+    #[serde(default)]
+    pipeline: PipelineTable,
+    #[serde(default)]
+    dev: DevTable,
+    #[serde(default)]
+    target: Vec<TargetTable>,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct PipelineTable {
+    name: Option<PipelineName>,
+    object_key: Option<ObjectKey>,
+    change_detection: Option<ChangeDetection>,
+    stage: Option<String>,
+    action: Option<String>,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct DevTable {
+    profile: Option<String>,
+    account: Option<AccountId>,
+    region: Option<RegionName>,
+    input_bucket: Option<BucketName>,
+    artifact_bucket: Option<BucketName>,
+    key_alias: Option<KeyAlias>,
+    key_administrators: Option<Vec<String>>,
+    service_role: Option<String>,
+    assume_policy: Option<String>,
+    event_role: Option<RoleName>,
+    event_rule: Option<String>,
+    enable_versioning: Option<bool>,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct TargetTable {
+    profile: Option<String>,
+    account: Option<AccountId>,
+    region: Option<RegionName>,
+    output_bucket: Option<BucketName>,
+    deploy_role: Option<RoleName>,
+    deploy_path: Option<String>,
+    extract: Option<bool>,
+    output_policy: Option<String>,
+    artifact_policy: Option<String>,
+}
+
+impl File {
+    fn load(named: Option<&Path>) -> Result<File> {
+        let path = named.unwrap_or(Path::new(DEFAULT_FILE));
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && named.is_none() => return Ok(File::default()),
+            Err(error) => return Err(file_error("read", path, &error)),
+        };
+        File::parse(&text).map_err(|error| error.context(format!("{} is not usable", path.display())))
+    }
+
+    fn parse(text: &str) -> Result<File> {
+        let file = toml::from_str::<File>(text).map_err(|error| {
+            let base = Error::usage(error.to_string().trim_end().to_owned());
+            match suggestion(error.message()) {
+                Some(hint) => base.hint(hint),
+                None => base.hint("the README lists every key of xdeploy.toml"),
+            }
+        })?;
+        if file.target.len() > 1 {
+            return Err(Error::usage(format!("{} targets are listed, but exactly one is supported", file.target.len()))
+                .hint("keep one [[target]]; use one file a target with `--config FILE`"));
+        }
+        Ok(file)
+    }
+}
+
+/// Turns serde's "unknown field `x`, expected one of `a`, `b`" into "did you mean `a`?".
+fn suggestion(message: &str) -> Option<String> {
+    let mut quoted = message.strip_prefix("unknown field ")?.split('`').skip(1).step_by(2);
+    let wrong = quoted.next()?;
+    let known: Vec<&str> = quoted.collect();
+    let near = known.iter().map(|name| (strsim::jaro_winkler(name, wrong), *name)).filter(|(score, _)| *score > 0.7);
+    match near.max_by(|a, b| a.0.total_cmp(&b.0)) {
+        Some((_, name)) => Some(format!("did you mean `{name}`?")),
+        None => Some(format!("the keys here are: {}", known.join(", "))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_key_is_an_error_with_a_suggestion() {
+        let error = File::parse("[dev]\ninput-buckte = \"x\"\n").unwrap_err();
+        assert_eq!(error.hints, ["did you mean `input-bucket`?"]);
+        let error = File::parse("[prod]\nprofile = \"x\"\n").unwrap_err();
+        assert_eq!(error.kind, crate::error::Kind::Usage);
+        assert!(error.message.contains("unknown field `prod`"), "{}", error.message);
+    }
+
+    #[test]
+    fn two_targets_are_refused_for_now() {
+        let error = File::parse("[[target]]\nprofile='a'\n[[target]]\nprofile='b'\n").unwrap_err();
+        assert!(error.message.contains("2 targets"), "{}", error.message);
+    }
+
+    #[test]
+    fn what_is_written_is_read_back_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("xdeploy.toml");
+        let flags = DeploymentFlags {
+            input_bucket: "in-bucket".parse().ok(),
+            output_bucket: "out-bucket".parse().ok(),
+            no_extract: true,
+            change_detection: Some(ChangeDetection::Polling),
+            key_administrator: vec!["arn:aws:iam::111111111111:role/a/b".into()],
+            ..DeploymentFlags::default()
+        };
+        let common = CommonFlags {
+            dev_profile: Some("d".into()),
+            prod_profile: Some("p".into()),
+            prod_region: "eu-west-1".parse().ok(),
+            config: Some("/dev/null".into()),
+            ..CommonFlags::default()
+        };
+        let first = Settings::resolve(&common, &flags).unwrap();
+        first.write_file(&path).unwrap();
+        let again = Settings::resolve(&CommonFlags { config: Some(path.clone()), ..CommonFlags::default() }, &DeploymentFlags::default());
+        assert_eq!(again.unwrap(), first);
+        assert!(first.write_file(&path).is_err(), "an existing file is never overwritten");
+    }
+}
