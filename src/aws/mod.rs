@@ -17,6 +17,7 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use profile::Profiles;
+use std::pin::Pin;
 use std::time::Duration;
 
 /// An account whose identity STS has confirmed.
@@ -225,17 +226,21 @@ impl Account {
 
     /// Makes one call and keeps, if it fails, everything that an explanation needs.
     ///
+    /// The future is boxed: the SDK's are large, and many are joined.
+    ///
     /// # Errors
     /// An [`ApiError`] with the action, resource, caller, AWS's code, message and request id.
-    pub async fn call<T, E>(
-        &self,
+    pub fn call<'a, T, E>(
+        &'a self,
         action: &'static str,
         resource: impl Into<String>,
-        request: impl Future<Output = std::result::Result<T, SdkError<E, HttpResponse>>>,
-    ) -> ApiResult<T>
+        request: impl Future<Output = std::result::Result<T, SdkError<E, HttpResponse>>> + 'a,
+    ) -> Pin<Box<dyn Future<Output = ApiResult<T>> + 'a>>
     where
+        T: 'a,
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
     {
-        request.await.map_err(|error| ApiError::new(self, action, resource.into(), error))
+        let (request, resource) = (Box::pin(request), resource.into());
+        Box::pin(async move { request.await.map_err(|error| ApiError::new(self, action, resource, error)) })
     }
 }

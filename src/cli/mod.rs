@@ -51,7 +51,9 @@ enum Command {
 /// Set by Ctrl-C, and by apply while it must finish the calls under way.
 #[derive(Debug, Default)]
 pub struct Stop {
+    /// Somebody asked to stop.
     pub asked: AtomicBool,
+    /// Apply is writing, so that calls under way must be finished.
     pub applying: AtomicBool,
 }
 
@@ -108,12 +110,12 @@ async fn interruption(ui: &Ui, stop: &Stop) -> Error {
 async fn run(cli: &Cli, ui: &Ui, stop: &Stop) -> Result<u8> {
     let common = &cli.common;
     match &cli.command {
-        Command::Setup(args) => setup::run(common, args, ui, stop).await,
-        Command::Plan(args) => plan::run(common, args, ui).await,
-        Command::Apply(args) => apply::run(common, args, ui, stop).await,
-        Command::Verify(args) => verify::run(common, args, ui).await,
-        Command::Release(args) => release::run(common, args, ui).await,
-        Command::Teardown(args) => teardown::run(common, args, ui, stop).await,
-        Command::WhoAmI => who_am_i::run(common, ui).await,
+        Command::Setup(args) => Box::pin(setup::run(common, args, ui, stop)).await,
+        Command::Plan(args) => Box::pin(plan::run(common, args, ui)).await,
+        Command::Apply(args) => Box::pin(apply::run(common, args, ui, stop)).await,
+        Command::Verify(args) => Box::pin(verify::run(common, args, ui)).await,
+        Command::Release(args) => Box::pin(release::run(common, args, ui)).await,
+        Command::Teardown(args) => Box::pin(teardown::run(common, args, ui, stop)).await,
+        Command::WhoAmI => Box::pin(who_am_i::run(common, ui)).await,
     }
 }

@@ -3,10 +3,10 @@
 //! A write starts as soon as what it needs is there; writes that touch one bucket, role or key never overlap. A document
 //! that others may write too is compared with what the plan saw just before it is written, and read back once.
 
-use super::names::{self, TAG};
+use super::names::TAG;
 use super::observe::{self, SOURCE_SHA256};
 use super::plan::{Call, EVERYTHING, Write};
-use crate::aws::raw::SendBody;
+use crate::aws::raw::{KeepBody, SendBody};
 use crate::aws::{Account, ApiError, ApiResult, present, retry_while};
 use crate::error::{Error, Kind, Result};
 use crate::model::Side;
@@ -727,14 +727,23 @@ impl Worker<'_> {
         let tags: Vec<Value> = tags.iter().map(|(key, value)| json!({"key": key, "value": value})).collect();
         let body = json!({"pipeline": declaration, "tags": tags}).to_string().into_bytes();
         let stub = stub(declaration)?;
+        let answer = KeepBody::default();
         self.assumable(|| {
+            // CreatePipeline has no token either (facts D.1).
             let once = aws_sdk_codepipeline::config::Builder::new().retry_config(RetryConfig::disabled());
-            let request =
-                client.create_pipeline().pipeline(stub.clone()).customize().config_override(once).interceptor(SendBody(body.clone()));
+            let request = client
+                .create_pipeline()
+                .pipeline(stub.clone())
+                .customize()
+                .config_override(once)
+                .interceptor(SendBody(body.clone()))
+                .interceptor(answer.clone());
             account.call("codepipeline:CreatePipeline", &self.write.resource, request.send())
         })
         .await?;
-        self.pipeline_is(region, declaration).await
+        // The answer is the pipeline as CodePipeline stored it: nobody could have changed it in between.
+        let stored: Value = serde_json::from_slice(&answer.take()).unwrap_or_default();
+        pipeline_is(declaration, stored.get("pipeline").unwrap_or(&Value::Null))
     }
 
     async fn update_pipeline(&self, region: &str, before: &Value, after: &Value) -> Result<()> {
@@ -757,19 +766,8 @@ impl Worker<'_> {
             account.call("codepipeline:UpdatePipeline", &self.write.resource, request.send())
         })
         .await?;
-        self.pipeline_is(region, after).await
-    }
-
-    async fn pipeline_is(&self, region: &str, wanted: &Value) -> Result<()> {
-        let name = wanted.get("name").and_then(Value::as_str).unwrap_or_default();
-        let read = observe::read_pipeline_version(self.account, region, name, None).await?;
-        let stored = read.map(|found| found.declaration).unwrap_or_default();
-        if contains(&stored, wanted) {
-            return Ok(());
-        }
-        Err(Error::new(Kind::Conflict, format!("pipeline {name} is not what was written a moment ago")).hint(
-            "somebody else changed it at the same time; its earlier versions are in `aws codepipeline get-pipeline --pipeline-version N`",
-        ))
+        let stored = observe::read_pipeline_version(account, region, &name, None).await?.map(|found| found.declaration);
+        pipeline_is(after, &stored.unwrap_or_default())
     }
 
     /// An update stops executions that are under way (facts A.5): they are waited for, or it is refused.
@@ -845,6 +843,16 @@ fn has_tag(tags: &[aws_sdk_iam::types::Tag], value: &str) -> bool {
 
 fn decoded(document: &str) -> Option<Value> {
     serde_json::from_str(&percent_encoding::percent_decode_str(document).decode_utf8_lossy()).ok()
+}
+
+fn pipeline_is(wanted: &Value, stored: &Value) -> Result<()> {
+    if contains(stored, wanted) {
+        return Ok(());
+    }
+    let name = wanted.get("name").and_then(Value::as_str).unwrap_or_default();
+    Err(Error::new(Kind::Conflict, format!("pipeline {name} is not what was written a moment ago")).hint(
+        "somebody else changed it at the same time; its earlier versions are in `aws codepipeline get-pipeline --pipeline-version N`",
+    ))
 }
 
 /// Says whether `stored` holds all of `wanted`; what AWS adds by itself (version, defaults) may be more.

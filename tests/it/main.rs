@@ -1,1 +1,5 @@
+//! All integration tests, as one binary.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::print_stderr)]
 
+mod new_setup;
+mod support;

@@ -69,8 +69,8 @@ fn denies(blueprint: &Blueprint, bucket: &str) -> Vec<Value> {
     vec![
         json!({"Sid": unencrypted, "Effect": "Deny", "Principal": "*", "Action": "s3:PutObject", "Resource": format!("{arn}/*"),
             "Condition": {"StringNotEquals": {"s3:x-amz-server-side-encryption": "aws:kms"}}}),
-        // The console's statement misses the bucket itself (facts F.2).
-        json!({"Sid": insecure, "Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": [format!("{arn}/*"), arn],
+        // As the console writes it: objects only, not the bucket itself (facts B.2; F.2 would harden it).
+        json!({"Sid": insecure, "Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": format!("{arn}/*"),
             "Condition": {"Bool": {"aws:SecureTransport": "false"}}}),
     ]
 }
