@@ -438,14 +438,14 @@ impl Worker<'_> {
             Call::UploadObject { bucket, region, key, file, sha256, .. } => {
                 upload(account, bucket, region, key, std::path::Path::new(file), sha256).await?;
             }
-            Call::PutRule { region, name, pattern, description, tagged } => {
+            Call::PutRule { region, name, pattern, description, tags } => {
                 let events = account.events(region);
-                let tag = aws_sdk_eventbridge::types::Tag::builder().key(tag_key).value(tag_value).build();
-                let tag = tag.map_err(|error| Error::internal(error.to_string()))?;
                 let mut request = events.put_rule().name(name).event_pattern(pattern.to_string()).description(description);
                 request = request.state(aws_sdk_eventbridge::types::RuleState::Enabled);
-                if *tagged {
-                    request = request.tags(tag);
+                // Tags are taken for a new rule only.
+                for (key, value) in tags {
+                    let tag = aws_sdk_eventbridge::types::Tag::builder().key(key).value(value).build();
+                    request = request.tags(tag.map_err(|error| Error::internal(error.to_string()))?);
                 }
                 account.call(call.action(), resource, request.send()).await?;
             }
