@@ -79,13 +79,17 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop) -> Res
         return Err(Error::refused(format!("pipeline {name} is running ({running})"))
             .hint("pass `--wait-for-runs`, or run the same command again when it has finished"));
     }
-    if args.confirm.is_none() && !ui.confirm_by_name("Type the pipeline's name to tear it down:", name, &format!("pass `--confirm {name}`"))? {
+    if args.confirm.is_none()
+        && !ui.confirm_by_name("Type the pipeline's name to tear it down:", name, &format!("pass `--confirm {name}`"))?
+    {
         return Err(Error::refused("cancelled: nothing was changed").hint("run the same command again when you are ready"));
     }
     session::apply_writes(&accounts, &undo.writes, name, args.wait_for_runs, ui, stop).await?;
     ui.result(&format!("\nDone: {change} changed, {remove} removed."));
     if undo.writes.iter().any(|write| matches!(write.call, Call::ScheduleKeyDeletion { .. })) {
-        ui.result(&format!("The key is deleted in {KEY_DAYS} days; until then `aws kms cancel-key-deletion` keeps it, and what it encrypted."));
+        ui.result(&format!(
+            "The key is deleted in {KEY_DAYS} days; until then `aws kms cancel-key-deletion` keeps it, and what it encrypted."
+        ));
     }
     document["applied"] = json!(true);
     ui.json(&document);

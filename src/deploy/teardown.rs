@@ -197,7 +197,8 @@ impl Scene<'_> {
     /// Turns the bucket's EventBridge notification off where setup turned it on and no other rule listens.
     fn notification(&self, undo: &mut Undo, turned_on: Option<&str>) {
         let slot = &self.snapshot.input;
-        let Some(before) = slot.found.as_ref().and_then(|found| found.notification.clone()).filter(|xml| steps::has_eventbridge(xml)) else {
+        let Some(before) = slot.found.as_ref().and_then(|found| found.notification.clone()).filter(|xml| steps::has_eventbridge(xml))
+        else {
             return;
         };
         let what = format!("EventBridge notification of {}", slot.name);
@@ -276,11 +277,8 @@ impl Scene<'_> {
             undo.leave(format!("policy {} in {side}", named.name), "xdeploy did not make it");
             return;
         }
-        let detached = undo
-            .writes
-            .iter()
-            .filter(|write| matches!(&write.call, Call::DetachRolePolicy { arn, .. } if *arn == named.arn))
-            .count();
+        let detached =
+            undo.writes.iter().filter(|write| matches!(&write.call, Call::DetachRolePolicy { arn, .. } if *arn == named.arn)).count();
         if usize::try_from(found.attachments).unwrap_or(0) > detached {
             undo.leave(format!("policy {} in {side}", named.name), "it is attached to something else as well");
             return;
@@ -292,7 +290,8 @@ impl Scene<'_> {
         }
         let call = Call::DeletePolicy { arn: named.arn.clone() };
         undo.writes.push(
-            Write::new(side, step, &named.arn, &named.arn, format!("policy {}", named.name), call).needs([format!("detached:{}", named.arn)]),
+            Write::new(side, step, &named.arn, &named.arn, format!("policy {}", named.name), call)
+                .needs([format!("detached:{}", named.arn)]),
         );
     }
 
@@ -399,8 +398,7 @@ impl Scene<'_> {
         }
         let Some(live) = &found.policy else { return };
         if let Some(after) = policy::remove(live, &ours).filter(|after| after != live) {
-            let call =
-                Call::PutKeyPolicy { side, region: region.to_owned(), key: found.arn.clone(), before: Some(live.clone()), after };
+            let call = Call::PutKeyPolicy { side, region: region.to_owned(), key: found.arn.clone(), before: Some(live.clone()), after };
             let title = format!("our statements in the policy of {}", found.arn);
             undo.writes.push(Write::new(side, Step::KeyUsers, format!("key:{}", found.arn), &found.arn, title, call));
         }

@@ -3,8 +3,8 @@
 use super::service_role::{event_inline_name, trust_of_service, trusts};
 use super::{Context, Draft};
 use crate::deploy::blueprint::Detection;
-use crate::deploy::plan::{Call, Note, Step, Write};
 use crate::deploy::names::TAG;
+use crate::deploy::plan::{Call, Note, Step, Write};
 use crate::deploy::snapshot::is_own;
 use crate::deploy::teardown::NOTIFICATION_TAG;
 use crate::error::{Error, Result};
