@@ -1,6 +1,8 @@
 //! The names that things get: the article's for `crossaccountdeploy`, with `-<pipeline>` for any other.
 
+use crate::policy;
 use crate::settings::DEFAULT_PIPELINE;
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 /// The tag that marks what xdeploy made; its value is the pipeline's name.
@@ -61,6 +63,14 @@ pub fn own_sids(pipeline: &str) -> std::collections::BTreeSet<String> {
 /// Says whether a Sid is one that xdeploy writes, for whatever pipeline.
 pub fn is_xdeploy_sid(sid: &str) -> bool {
     sid.strip_prefix("Xdeploy").is_some_and(|rest| STATEMENTS.iter().any(|what| rest.len() > what.len() && rest.ends_with(what)))
+}
+
+/// Gives a document without any pipeline's statements of ours: what others wrote.
+///
+/// A statement of another pipeline doesn't count as somebody else's, since it goes when that pipeline goes.
+pub fn by_others(document: &Value) -> Value {
+    let ours = policy::sids(document).into_iter().filter(|sid| is_xdeploy_sid(sid)).map(str::to_owned).collect();
+    policy::without_statements(document, &ours)
 }
 
 #[cfg(test)]

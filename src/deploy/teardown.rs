@@ -381,7 +381,7 @@ impl Scene<'_> {
         let others = found.policy.as_ref().is_some_and(|live| {
             policy::statements(live).into_iter().any(|statement| {
                 let sid = statement.get("Sid").and_then(Value::as_str).unwrap_or_default();
-                sid != steps::ROOT_SID && !self.own.contains(sid)
+                ![steps::ROOT_SID, steps::ADMINISTRATORS_SID].contains(&sid) && !self.own.contains(sid)
             })
         });
         if others {
@@ -391,13 +391,8 @@ impl Scene<'_> {
     }
 
     fn statements_out(&self, undo: &mut Undo, side: Side, region: &str, found: &KeyFound) {
-        // Who administers a key that stays goes on doing so.
-        let mut ours = self.own.clone();
-        if found.tags.contains_key(TAG) {
-            ours.remove(&format!("{}KeyAdministrators", names::sid_prefix(self.pipeline_name())));
-        }
         let Some(live) = &found.policy else { return };
-        if let Some(after) = policy::remove(live, &ours).filter(|after| after != live) {
+        if let Some(after) = policy::remove(live, &self.own).filter(|after| after != live) {
             let call = Call::PutKeyPolicy { side, region: region.to_owned(), key: found.arn.clone(), before: Some(live.clone()), after };
             let title = format!("our statements in the policy of {}", found.arn);
             undo.writes.push(Write::new(side, Step::KeyUsers, format!("key:{}", found.arn), &found.arn, title, call));

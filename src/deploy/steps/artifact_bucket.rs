@@ -89,7 +89,6 @@ fn statements(blueprint: &Blueprint, bucket: &str) -> Vec<Value> {
 
 pub fn wants_policy(context: &Context<'_>, draft: &mut Draft) -> Result<()> {
     let blueprint = context.blueprint;
-    let own = names::own_sids(&blueprint.pipeline);
     for store in &blueprint.stores {
         let arn = blueprint.dev.bucket(&store.bucket);
         let found = found(context, store);
@@ -99,7 +98,7 @@ pub fn wants_policy(context: &Context<'_>, draft: &mut Draft) -> Result<()> {
             wanted.extend(denies(blueprint, &store.bucket));
         }
         let ours = statements(blueprint, &store.bucket);
-        let theirs = live.map(|live| policy::without_statements(live, &own));
+        let theirs = live.map(names::by_others);
         let granted = policy::grants_of(&ours).iter().all(|grant| theirs.as_ref().is_some_and(|theirs| policy::covers(theirs, grant)));
         let ours_there = live.is_some_and(|live| policy::sids(live).contains(blueprint.sid("ArtifactObjects").as_str()));
         if !granted || ours_there {

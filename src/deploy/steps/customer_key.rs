@@ -68,7 +68,7 @@ fn given(context: &Context<'_>, need: &Need<'_>, found: &Readable<KeyFound>) -> 
     let Some(live) = &found.policy else {
         return Given::Told { why: format!("the key belongs to account {}", found.account()) };
     };
-    let theirs = policy::without_statements(live, &names::own_sids(&context.blueprint.pipeline));
+    let theirs = names::by_others(live);
     let all = |principal: &str| {
         need.actions.iter().all(|action| {
             policy::covers(

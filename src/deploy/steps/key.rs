@@ -12,6 +12,9 @@ use serde_json::{Value, json};
 /// The Sid of the statement without which a key can't be administered by IAM policies (facts/codepipeline.md B.4).
 pub const ROOT_SID: &str = "Enable IAM User Permissions";
 
+/// The Sid of a new key's administrators: the console's, since the statement belongs to the key and not to one pipeline.
+pub const ADMINISTRATORS_SID: &str = "Allow access for Key Administrators";
+
 pub fn wants(context: &Context<'_>, draft: &mut Draft) -> Result<()> {
     let multi_region = context.blueprint.stores.len() > 1;
     for (index, store) in context.blueprint.stores.iter().enumerate() {
@@ -49,7 +52,7 @@ pub fn first_policy(context: &Context<'_>) -> Result<Value> {
     })];
     let administrators = administrators(context)?;
     if !administrators.is_empty() {
-        statements.push(administrator_statement(context, &administrators));
+        statements.push(administrator_statement(&administrators, ADMINISTRATORS_SID));
     }
     statements.extend(key_users::statements(context, context.snapshot.service_role.is_some()));
     Ok(json!({"Version": "2012-10-17", "Id": "xdeploy-key-policy", "Statement": statements}))
@@ -68,9 +71,9 @@ fn administrators(context: &Context<'_>) -> Result<Vec<String>> {
 }
 
 /// A1.2, with the actions of the console's statement (facts B.4).
-pub fn administrator_statement(context: &Context<'_>, administrators: &[String]) -> Value {
+pub fn administrator_statement(administrators: &[String], sid: &str) -> Value {
     json!({
-        "Sid": context.blueprint.sid("KeyAdministrators"),
+        "Sid": sid,
         "Effect": "Allow",
         "Principal": {"AWS": administrators},
         "Action": [

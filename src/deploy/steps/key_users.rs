@@ -37,7 +37,6 @@ pub fn statements(context: &Context<'_>, with_service_role: bool) -> Vec<Value> 
 
 pub fn wants(context: &Context<'_>, draft: &mut Draft) -> Result<()> {
     let blueprint = context.blueprint;
-    let own = names::own_sids(&blueprint.pipeline);
     let role_token = format!("role:dev:{}", blueprint.service_role.name);
     for store in &blueprint.stores {
         let found = context.snapshot.keys.get(&store.region).and_then(|slot| slot.found.as_ref()).filter(|_| store.key_exists);
@@ -51,7 +50,7 @@ pub fn wants(context: &Context<'_>, draft: &mut Draft) -> Result<()> {
             Some(found) => {
                 let Some(live) = &found.policy else { continue };
                 let mut wanted = Vec::new();
-                let theirs = policy::without_statements(live, &own);
+                let theirs = names::by_others(live);
                 let users = statements(context, true);
                 let granted = policy::grants_of(&users[..1]).iter().all(|grant| policy::covers(&theirs, grant));
                 let ours_there = policy::sids(live).contains(blueprint.sid("KeyUsers").as_str());
@@ -59,7 +58,9 @@ pub fn wants(context: &Context<'_>, draft: &mut Draft) -> Result<()> {
                     wanted.extend(users);
                 }
                 if !context.settings.key_administrators.is_empty() {
-                    wanted.push(key::administrator_statement(context, &context.settings.key_administrators));
+                    let made_by_us = found.tags.contains_key(names::TAG) && policy::sids(live).contains(key::ADMINISTRATORS_SID);
+                    let sid = if made_by_us { key::ADMINISTRATORS_SID.to_owned() } else { blueprint.sid("KeyAdministrators") };
+                    wanted.push(key::administrator_statement(&context.settings.key_administrators, &sid));
                 }
                 let merged = policy::merge(Some(live), &wanted);
                 if merged == *live {

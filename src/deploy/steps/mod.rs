@@ -17,7 +17,7 @@ mod service_role;
 
 pub use artifact_bucket::deny_sids;
 pub use change_detection::{has_eventbridge, without_eventbridge};
-pub use key::ROOT_SID;
+pub use key::{ADMINISTRATORS_SID, ROOT_SID};
 pub use service_role::{event_inline_name, inline_name};
 
 use super::blueprint::Blueprint;
