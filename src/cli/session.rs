@@ -14,7 +14,6 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 /// Asks STS who both profiles are.
 pub async fn connect(settings: &Settings) -> Result<Accounts> {
@@ -73,23 +72,24 @@ pub async fn apply_writes(
     ui: &Ui,
     stop: &Stop,
 ) -> Result<Made> {
-    let mut left: BTreeMap<Step, usize> = BTreeMap::new();
+    let mut total: BTreeMap<Step, usize> = BTreeMap::new();
     for write in writes {
-        *left.entry(write.step).or_default() += 1;
+        *total.entry(write.step).or_default() += 1;
     }
-    let state = RefCell::new((left.clone(), BTreeMap::<Step, Duration>::new()));
+    let left = RefCell::new(total.clone());
     let listen = |event: Event<'_>| match event {
         Event::Started(_) => {}
-        Event::Done(write, took) => {
-            let mut state = state.borrow_mut();
-            *state.1.entry(write.step).or_default() += took;
-            if let Some(count) = state.0.get_mut(&write.step) {
+        Event::Done(write) => {
+            let mut left = left.borrow_mut();
+            if let Some(count) = left.get_mut(&write.step) {
                 *count -= 1;
-                if *count == 0 {
-                    let calls = left.get(&write.step).copied().unwrap_or_default();
-                    let plural = if calls == 1 { "" } else { "s" };
-                    ui.status(&format!("done {:<11} {} ({calls} call{plural})", write.step.article(), write.step.title()));
-                }
+            }
+            // Steps overlap; they are told in the article's order all the same.
+            while left.first_key_value().is_some_and(|(_, count)| *count == 0) {
+                let Some((step, _)) = left.pop_first() else { break };
+                let calls = total.get(&step).copied().unwrap_or_default();
+                let plural = if calls == 1 { "" } else { "s" };
+                ui.status(&format!("done {:<11} {} ({calls} call{plural})", step.article(), step.title()));
             }
         }
         Event::Waiting(write, what, limit) => {

@@ -53,7 +53,7 @@ pub enum Event<'a> {
     /// A write was started.
     Started(&'a Write),
     /// A write is done.
-    Done(&'a Write, Duration),
+    Done(&'a Write),
     /// AWS hasn't settled; the text says what is waited for.
     Waiting(&'a Write, String, Duration),
 }
@@ -134,19 +134,18 @@ pub async fn apply(accounts: &Accounts, writes: &[Write], manner: &Manner<'_>) -
                 (manner.listen)(Event::Started(write));
                 let fresh = &fresh;
                 running.push(async move {
-                    let begun = Instant::now();
                     let worker = Worker { account: accounts.of(write.account), dev: &accounts.dev, write, manner, fresh };
-                    (index, begun, worker.execute(&call).await)
+                    (index, worker.execute(&call).await)
                 });
             }
         }
-        let Some((index, begun, outcome)) = running.next().await else { break };
+        let Some((index, outcome)) = running.next().await else { break };
         match outcome {
             Ok(learned) => {
                 done[index] = true;
                 made.done += 1;
                 made.known.extend(learned);
-                (manner.listen)(Event::Done(&writes[index], begun.elapsed()));
+                (manner.listen)(Event::Done(&writes[index]));
             }
             Err(error) => {
                 let error = error.hint("run the same command again: what is done stays done");

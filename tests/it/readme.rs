@@ -1,0 +1,137 @@
+//! What the README shows is what the program does: its transcript and its reference are made here and compared.
+//!
+//! `SNAPSHOTS=overwrite cargo test --test it readme` writes both anew.
+
+use crate::support::{Action, Bed};
+use clap::CommandFactory;
+use serde_json::json;
+use std::fmt::Write;
+use std::path::Path;
+
+fn readme() -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap()
+}
+
+/// Compares what stands between two markers of the README, or writes it anew.
+fn compare(marker: &str, actual: &str) {
+    let readme = readme();
+    let (open, close) = (format!("<!-- {marker} -->\n"), format!("<!-- /{marker} -->"));
+    let start = readme.find(&open).expect("the opening marker") + open.len();
+    let end = readme.find(&close).expect("the closing marker");
+    if std::env::var_os("SNAPSHOTS").is_some_and(|value| value == "overwrite") {
+        let new = format!("{}{actual}{}", &readme[..start], &readme[end..]);
+        std::fs::write(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md"), new).unwrap();
+        return;
+    }
+    snapbox::assert_data_eq!(actual.to_owned(), snapbox::Data::text(readme[start..end].to_owned()).raw());
+}
+
+/// The tour of the README: everything the program does, on two emulated accounts.
+#[test]
+fn readme_tour() {
+    let bed = Bed::new();
+    let input = bed.versioned_bucket(&bed.dev, "input");
+    let output = bed.bucket(&bed.prod, "output");
+    // Played: no emulator runs a pipeline, so this writes what the deploy action would.
+    let (prod, bucket) = (bed.prod.clone(), output.clone());
+    bed.proxy.on_request(move |request| {
+        if request.is("ListActionExecutions") {
+            for key in ["css/site.css", "error.html", "images/logo.svg", "index.html"] {
+                prod.call("s3", "put_object", json!({"Bucket": bucket, "Key": key, "Body": "x", "ServerSideEncryption": "AES256"}));
+            }
+        }
+        Action::Forward
+    });
+    bed.profile_file("");
+    std::fs::write(
+        bed.dir().join("xdeploy.toml"),
+        format!("[dev]\nprofile = \"dev\"\ninput-bucket = \"{input}\"\n\n[[target]]\nprofile = \"prod\"\noutput-bucket = \"{output}\"\n"),
+    )
+    .unwrap();
+    let mut transcript = String::new();
+    for (command, code) in [
+        ("cat xdeploy.toml", 0),
+        ("xdeploy setup --yes", 0),
+        ("xdeploy setup --yes", 0),
+        ("xdeploy release --sample --start-after 0s", 0),
+        ("xdeploy verify", 0),
+        ("xdeploy teardown", 3),
+        ("xdeploy teardown --confirm crossaccountdeploy", 0),
+    ] {
+        let program = env!("CARGO_BIN_EXE_xdeploy");
+        let line = command.replacen("xdeploy ", &format!("{program} "), usize::from(command.starts_with("xdeploy")));
+        let out = bed.spawn_command(bed.command_of("/bin/sh".as_ref(), &["-c", &format!("exec {line} 2>&1")])).wait().code(code);
+        let text = bed.normalise(&out.stdout);
+        print!("\n$ {command}\n{text}");
+        let _ = write!(transcript, "$ {command}\n{}\n", text.trim_end());
+    }
+    // A version id of S3 is random and has no shape that could be told from other words.
+    let mut lines: Vec<String> = transcript.lines().map(str::to_owned).collect();
+    for line in &mut lines {
+        if let Some(at) = line.find(" as version ") {
+            line.truncate(at);
+            line.push_str(" as version VERSION-ID");
+        }
+    }
+    compare("tour", &format!("```console\n{}\n```\n", lines.join("\n")));
+}
+
+/// Every command, flag, variable and default, from the parser itself.
+#[test]
+fn readme_reference() {
+    let mut command = xdeploy::cli::Cli::command();
+    command.build();
+    let mut text = String::new();
+    let global: Vec<_> = command.get_arguments().filter(|argument| argument.is_global_set()).cloned().collect();
+    let table = |arguments: &mut dyn Iterator<Item = &clap::Arg>| {
+        let mut rows = String::from("| flag | variable | meaning |\n| --- | --- | --- |\n");
+        for argument in arguments {
+            let values: Vec<String> = argument.get_value_names().unwrap_or_default().iter().map(ToString::to_string).collect();
+            let takes = argument.get_action().takes_values();
+            let value = if takes { values.join(" ").replace('|', "\\|") } else { String::new() };
+            let name = match argument.get_long() {
+                Some(long) if value.is_empty() => format!("`--{long}`"),
+                Some(long) => format!("`--{long} {value}`"),
+                None => format!("`{value}`"),
+            };
+            let variable = argument.get_env().map(|env| format!("`{}`", env.to_string_lossy())).unwrap_or_default();
+            let possible: Vec<String> = if takes {
+                argument.get_possible_values().iter().map(|value| format!("`{}`", value.get_name())).collect()
+            } else {
+                Vec::new()
+            };
+            let mut help = argument.get_help().map(ToString::to_string).unwrap_or_default();
+            if !possible.is_empty() {
+                let _ = write!(help, ": {}", possible.join(", "));
+            }
+            let defaults: Vec<String> = argument.get_default_values().iter().map(|value| value.to_string_lossy().into_owned()).collect();
+            if takes && !defaults.is_empty() {
+                let _ = write!(help, " [default: {}]", defaults.join(", "));
+            }
+            let _ = writeln!(rows, "| {name} | {variable} | {help} |");
+        }
+        rows
+    };
+    let is_shown = |argument: &&clap::Arg| !matches!(argument.get_id().as_str(), "help" | "version");
+    let _ = write!(text, "\n### Every command\n\n{}", table(&mut global.iter().filter(is_shown)));
+    for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
+        let about = sub.get_about().map(ToString::to_string).unwrap_or_default();
+        let _ = write!(text, "\n### `xdeploy {}`\n\n{about}.\n", sub.get_name());
+        let own: Vec<_> = sub
+            .get_arguments()
+            .filter(is_shown)
+            .filter(|argument| !global.iter().any(|other| other.get_id() == argument.get_id()))
+            .collect();
+        if !own.is_empty() {
+            let _ = write!(text, "\n{}", table(&mut own.into_iter()));
+        }
+    }
+    compare("reference", &format!("{text}\n"));
+}
+
+/// The test command that the gate runs is the one that the README names.
+#[test]
+fn readme_names_the_gate_s_test_command() {
+    let gate = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(".ci/run")).unwrap();
+    assert!(readme().contains("\ncargo test\n") && gate.contains("cargo test"));
+}
