@@ -21,12 +21,12 @@ pub fn writes(ui: &Ui, writes: &[Write], dev: &Identity, prod: &Identity) {
             ui.result(&format!("\n{}", paint(Tone::Heading, &line)));
         }
         let change = write.call.change();
-        let (tone, word) = match change {
-            Change::Create => (Tone::Added, "create"),
-            Change::Update => (Tone::Changed, "update"),
-            Change::Delete => (Tone::Removed, "remove"),
+        let tone = match change {
+            Change::Create => Tone::Added,
+            Change::Update => Tone::Changed,
+            Change::Delete => Tone::Removed,
         };
-        ui.result(&format!("  {} {word} {}", paint(tone, &change.sign().to_string()), write.title));
+        ui.result(&format!("  {} {} {}", paint(tone, &change.sign().to_string()), write.call.verb(), write.title));
         ui.result(&format!("      {} {}", write.call.action(), write.resource));
         for line in statement_changes(write) {
             ui.result(&format!("      {line}"));

@@ -238,7 +238,11 @@ impl Call {
             | Call::CreatePolicy { .. }
             | Call::CreateBucket { .. }
             | Call::UploadObject { .. }
+            | Call::AttachRolePolicy { .. }
+            | Call::PutRolePolicy { before: None, .. }
             | Call::CreatePipeline { .. } => Change::Create,
+            // A rule is given tags only when it is new.
+            Call::PutRule { tags, .. } if !tags.is_empty() => Change::Create,
             Call::DeleteAlias { .. }
             | Call::ScheduleKeyDeletion { .. }
             | Call::DeleteRole { .. }
@@ -251,8 +255,45 @@ impl Call {
             | Call::RemoveTargets { .. }
             | Call::DeleteRule { .. }
             | Call::DeletePipeline { .. } => Change::Delete,
-            Call::PutRolePolicy { before: None, .. } => Change::Create,
             _ => Change::Update,
+        }
+    }
+
+    /// The verb in front of the write's title.
+    pub fn verb(&self) -> &'static str {
+        match self {
+            Call::CreateKey { .. }
+            | Call::CreateAlias { .. }
+            | Call::CreateRole { .. }
+            | Call::CreatePolicy { .. }
+            | Call::CreatePolicyVersion { .. }
+            | Call::CreateBucket { .. }
+            | Call::CreatePipeline { .. }
+            | Call::PutRolePolicy { before: None, .. } => "create",
+            Call::ReplicateKey { .. } => "replicate",
+            Call::EnableKeyRotation { .. } | Call::EnableVersioning { .. } => "turn on",
+            Call::ScheduleKeyDeletion { .. } => "schedule",
+            Call::AttachRolePolicy { .. } => "attach",
+            Call::DetachRolePolicy { .. } => "detach",
+            Call::BlockPublicAccess { .. } => "block",
+            Call::EncryptBucket { .. } | Call::TagPipeline { .. } | Call::PutRule { .. } | Call::PutTargets { .. } => "set",
+            Call::UploadObject { .. } => "upload",
+            Call::PutKeyPolicy { .. }
+            | Call::UpdateAssumeRolePolicy { .. }
+            | Call::PutRolePolicy { .. }
+            | Call::PutBucketPolicy { .. }
+            | Call::PutBucketNotification { .. }
+            | Call::UpdatePipeline { .. } => "update",
+            Call::DeleteAlias { .. }
+            | Call::DeleteRole { .. }
+            | Call::DeleteRolePolicy { .. }
+            | Call::DeletePolicyVersion { .. }
+            | Call::DeletePolicy { .. }
+            | Call::DeleteBucket { .. }
+            | Call::DeleteBucketPolicy { .. }
+            | Call::RemoveTargets { .. }
+            | Call::DeleteRule { .. }
+            | Call::DeletePipeline { .. } => "delete",
         }
     }
 

@@ -215,7 +215,7 @@ impl Scene<'_> {
         let Some(after) = steps::without_eventbridge(&before) else { return };
         let arn = self.snapshot.dev.bucket(&slot.name);
         let call = Call::PutBucketNotification { bucket: slot.name.clone(), region: self.home().to_owned(), before, after };
-        undo.writes.push(Write::new(Side::Dev, Step::ChangeDetection, &arn, &arn, what, call).gives("quiet"));
+        undo.writes.push(Write::new(Side::Dev, Step::ChangeDetection, &arn, &arn, format!("{what}: off"), call).gives("quiet"));
     }
 
     fn roles(&self, undo: &mut Undo) {
@@ -248,7 +248,7 @@ impl Scene<'_> {
         };
         for named in policies.iter().filter(|named| self.own_policy(named) && found.attached.contains(&named.arn)) {
             let call = Call::DetachRolePolicy { role: found.name.clone(), arn: named.arn.clone() };
-            push(undo, format!("policy {} detached from {}", named.name, found.name), call, Some(format!("detached:{}", named.arn)));
+            push(undo, format!("policy {} from {}", named.name, found.name), call, Some(format!("detached:{}", named.arn)));
         }
         if found.inline.contains_key(inline) {
             let call = Call::DeleteRolePolicy { role: found.name.clone(), name: inline.to_owned() };
@@ -265,7 +265,7 @@ impl Scene<'_> {
             && let Some(after) = policy::remove(&found.trust, &self.own)
         {
             let call = Call::UpdateAssumeRolePolicy { name: found.name.clone(), before: found.trust.clone(), after };
-            push(undo, format!("our statement in the trust of {}", found.name), call, None);
+            push(undo, format!("trust of {}: without our statement", found.name), call, None);
         }
         let why = if own { "others gave it policies" } else { "xdeploy did not make it" };
         undo.leave(format!("role {} in {side}", found.name), why);
@@ -317,7 +317,7 @@ impl Scene<'_> {
                     Some(after) => Call::PutBucketPolicy { bucket, region: region.clone(), before: Some(live.clone()), after },
                     None => Call::DeleteBucketPolicy { bucket, region: region.clone(), before: live.clone() },
                 };
-                let title = format!("our statements in the policy of {}", slot.name);
+                let title = format!("policy of {}: without our statements", slot.name);
                 undo.writes.push(Write::new(Side::Dev, Step::BucketPolicy, &arn, &arn, title, call));
             }
             let why = match (made_by_us, shared) {
@@ -355,7 +355,7 @@ impl Scene<'_> {
                     undo.writes.push(Write::new(Side::Dev, Step::Key, &lane, resource, format!("{alias} in {region}"), call));
                 }
                 let call = Call::ScheduleKeyDeletion { region: region.clone(), key: found.arn.clone(), days: KEY_DAYS };
-                let title = format!("{what}: deletion in {KEY_DAYS} days");
+                let title = format!("deletion of {what} in {KEY_DAYS} days");
                 undo.writes.push(
                     Write::new(Side::Dev, Step::Key, &lane, &found.arn, title, call)
                         .needs(if found.primary_region.is_none() { vec!["replicas"] } else { Vec::new() })
@@ -394,7 +394,7 @@ impl Scene<'_> {
         let Some(live) = &found.policy else { return };
         if let Some(after) = policy::remove(live, &self.own).filter(|after| after != live) {
             let call = Call::PutKeyPolicy { side, region: region.to_owned(), key: found.arn.clone(), before: Some(live.clone()), after };
-            let title = format!("our statements in the policy of {}", found.arn);
+            let title = format!("policy of {}: without our statements", found.arn);
             undo.writes.push(Write::new(side, Step::KeyUsers, format!("key:{}", found.arn), &found.arn, title, call));
         }
     }

@@ -48,7 +48,7 @@ pub fn wants(context: &Context<'_>, draft: &mut Draft) -> Result<()> {
         });
         if !encrypted {
             let call = Call::EncryptBucket { bucket: store.bucket.clone(), region: store.region.clone(), key: store.key.clone() };
-            let title = format!("default encryption of {} with the key", store.bucket);
+            let title = format!("default encryption of {}: the key in {}", store.bucket, store.region);
             draft.writes.push(
                 Write::new(Side::Dev, Step::ServiceRole, &arn, &arn, title, call)
                     .needs([format!("bucket:{}", store.bucket), format!("key:{}", store.region)]),

@@ -75,7 +75,7 @@ pub fn create(side: Side, step: Step, arn: &str, name: &str, region: &str, what:
 
 pub fn block_public_access(side: Side, step: Step, arn: &str, name: &str, region: &str) -> Write {
     let call = Call::BlockPublicAccess { bucket: name.to_owned(), region: region.to_owned() };
-    Write::new(side, step, arn, arn, format!("public access to {name} blocked"), call).needs([format!("bucket:{name}")])
+    Write::new(side, step, arn, arn, format!("public access to {name}"), call).needs([format!("bucket:{name}")])
 }
 
 /// Says who will own the objects (facts/codepipeline.md F.2): reported, never changed.

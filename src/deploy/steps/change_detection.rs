@@ -96,9 +96,16 @@ fn notification(context: &Context<'_>, draft: &mut Draft) -> Result<()> {
     let arn = context.blueprint.dev.bucket(bucket);
     let call = Call::PutBucketNotification { bucket: bucket.clone(), region: context.blueprint.home.clone(), before, after };
     draft.writes.push(
-        Write::new(Side::Dev, Step::ChangeDetection, &arn, &arn, format!("{bucket} tells EventBridge about new objects"), call)
-            // The rule comes first: its tag remembers who turned this on, also for a run that is stopped in between.
-            .needs([format!("bucket:{bucket}"), "rule".to_owned()]),
+        Write::new(
+            Side::Dev,
+            Step::ChangeDetection,
+            &arn,
+            &arn,
+            format!("notification of {bucket}: EventBridge hears of new objects"),
+            call,
+        )
+        // The rule comes first: its tag remembers who turned this on, also for a run that is stopped in between.
+        .needs([format!("bucket:{bucket}"), "rule".to_owned()]),
     );
     Ok(())
 }

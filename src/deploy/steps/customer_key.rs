@@ -136,7 +136,7 @@ pub fn wants(context: &Context<'_>, draft: &mut Draft) {
                 let side = if found.account() == context.blueprint.dev.account { Side::Dev } else { Side::Prod };
                 let region = found.arn.split(':').nth(3).unwrap_or_default().to_owned();
                 let call = Call::PutKeyPolicy { side, region, key: found.arn.clone(), before: Some(live.clone()), after };
-                let title = format!("the {} bucket's key lets {} use it", need.what, need.role);
+                let title = format!("policy of the {} bucket's key: {} may use it", need.what, need.role);
                 draft.writes.push(
                     Write::new(side, Step::KeyUsers, format!("key:{}", found.arn), &found.arn, title, call)
                         .needs([need.role_token.clone()]),

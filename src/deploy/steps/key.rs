@@ -131,7 +131,7 @@ fn replicate(context: &Context<'_>, draft: &mut Draft, store: &Store) {
         policy,
         description: format!("Artifacts of CodePipeline {}", context.blueprint.pipeline),
     };
-    let title = format!("replica of the key in {}", store.region);
+    let title = format!("the key to {}", store.region);
     draft.writes.push(
         Write::new(Side::Dev, Step::Key, lane(store), key_placeholder(&store.region), title, call)
             .needs([format!("key:{home}")])

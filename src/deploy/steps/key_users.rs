@@ -70,7 +70,7 @@ pub fn wants(context: &Context<'_>, draft: &mut Draft) -> Result<()> {
             }
         };
         let call = Call::PutKeyPolicy { side: Side::Dev, region: store.region.clone(), key: store.key.clone(), before, after };
-        let title = format!("key users of the key in {}: the service role and account {}", store.region, blueprint.prod.account);
+        let title = format!("policy of the key in {}: users are the service role and account {}", store.region, blueprint.prod.account);
         draft.writes.push(
             Write::new(Side::Dev, Step::KeyUsers, format!("key:{}", store.region), &store.key, title, call)
                 .needs([format!("key:{}", store.region), role_token.clone()]),

@@ -82,7 +82,7 @@ pub fn wants(context: &Context<'_>, draft: &mut Draft, wanted: Wanted<'_>) -> Re
             }
             let call = Call::CreatePolicyVersion { arn: arn.clone(), before: found.document.clone(), document: wanted.document };
             draft.writes.push(
-                Write::new(wanted.side, wanted.step, arn, arn, format!("new version of policy {name}"), call)
+                Write::new(wanted.side, wanted.step, arn, arn, format!("version of policy {name}"), call)
                     .needs(wanted.needs)
                     .gives(token.clone()),
             );
@@ -111,7 +111,7 @@ pub fn wants(context: &Context<'_>, draft: &mut Draft, wanted: Wanted<'_>) -> Re
         let role = wanted.role;
         let call = Call::AttachRolePolicy { role: role.name.clone(), arn: arn.clone() };
         draft.writes.push(
-            Write::new(wanted.side, wanted.step, &role.arn, &role.arn, format!("policy {name} attached to {}", role.name), call)
+            Write::new(wanted.side, wanted.step, &role.arn, &role.arn, format!("policy {name} to {}", role.name), call)
                 .needs([token, tag(wanted.side, "role", &role.name)]),
         );
     }
