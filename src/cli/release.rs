@@ -13,10 +13,11 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 #[derive(Debug, clap::Args)]
+#[command(group(clap::ArgGroup::new("artifact").required(true).args(["file", "sample"])))]
 #[command(after_long_help = "Examples:\n  xdeploy release site.zip --pipeline crossaccountdeploy\n  xdeploy release --sample")]
 pub struct Args {
     /// Zip to upload
-    #[arg(value_name = "FILE", required_unless_present = "sample", conflicts_with = "sample")]
+    #[arg(value_name = "FILE")]
     pub file: Option<PathBuf>,
     /// Upload a small website that xdeploy makes itself
     #[arg(long, env = "XDEPLOY_SAMPLE", value_parser = FalseyValueParser::new())]

@@ -1,6 +1,7 @@
 //! `xdeploy teardown`.
 
 use super::{Stop, lock, session, show};
+use crate::deploy::apply::quiet;
 use crate::deploy::observe::{Purpose, observe};
 use crate::deploy::plan::{Call, counts};
 use crate::deploy::teardown::{KEY_DAYS, look_back, undo};
@@ -83,6 +84,11 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop) -> Res
         && !ui.confirm_by_name("Type the pipeline's name to tear it down:", name, &format!("pass `--confirm {name}`"))?
     {
         return Err(Error::refused("cancelled: nothing was changed").hint("run the same command again when you are ready"));
+    }
+    if snapshot.pipeline.is_some() {
+        // Before anything goes: a run that finds half of its rights gone would only fail.
+        let told = |what: &str, limit| ui.status(&format!("waiting for {what}, up to {}", humantime::format_duration(limit)));
+        quiet(&accounts.dev, &snapshot.dev.region, name, args.wait_for_runs, &stop.asked, told).await?;
     }
     session::apply_writes(&accounts, &undo.writes, name, args.wait_for_runs, ui, stop).await?;
     ui.result(&format!("\nDone: {change} changed, {remove} removed."));

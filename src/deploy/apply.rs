@@ -754,7 +754,7 @@ impl Worker<'_> {
     async fn update_pipeline(&self, region: &str, before: &Value, after: &Value) -> Result<()> {
         let account = self.account;
         let name = after.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
-        self.wait_for_runs(region, &name).await?;
+        quiet(self.dev, region, &name, self.manner.wait_for_runs, self.manner.stop, |what, limit| self.waiting(what, limit)).await?;
         let live = observe::read_pipeline_version(account, region, &name, None).await?.map(|found| found.declaration);
         if live.as_ref() != Some(before) {
             return Err(Error::new(
@@ -774,31 +774,41 @@ impl Worker<'_> {
         let stored = observe::read_pipeline_version(account, region, &name, None).await?.map(|found| found.declaration);
         pipeline_is(after, &stored.unwrap_or_default())
     }
+}
 
-    /// An update stops executions that are under way (facts A.5): they are waited for, or it is refused.
-    async fn wait_for_runs(&self, region: &str, pipeline: &str) -> Result<()> {
-        let limit = Duration::from_secs(2 * 60 * 60);
-        let started = Instant::now();
-        let mut said = false;
-        loop {
-            let running = observe::running_executions(self.dev, region, pipeline).await?;
-            if running.is_empty() {
-                return Ok(());
-            }
-            if !self.manner.wait_for_runs || started.elapsed() > limit {
-                return Err(Error::refused(format!("pipeline {pipeline} is running ({}); an update would stop it", running.join(", ")))
-                    .hint("pass `--wait-for-runs`, or run the same command again when it has finished"));
-            }
-            if self.manner.stop.load(Ordering::SeqCst) {
-                return Err(Error::new(Kind::Interrupted, "interrupted while waiting for the pipeline's run")
-                    .hint("run the same command again: it goes on from here"));
-            }
-            if !said {
-                self.waiting("the pipeline's run to finish", limit);
-                said = true;
-            }
-            tokio::time::sleep(Duration::from_secs(5)).await;
+/// Waits until a pipeline's executions have finished, or refuses: an update or a removal would stop them (facts A.5).
+///
+/// # Errors
+/// It runs and `wait` is off, it runs for two hours more, or the wait was interrupted.
+pub async fn quiet(
+    dev: &Account,
+    region: &str,
+    pipeline: &str,
+    wait: bool,
+    stop: &AtomicBool,
+    told: impl Fn(&str, Duration),
+) -> Result<()> {
+    let limit = Duration::from_secs(2 * 60 * 60);
+    let started = Instant::now();
+    let mut said = false;
+    loop {
+        let running = observe::running_executions(dev, region, pipeline).await?;
+        if running.is_empty() {
+            return Ok(());
         }
+        if !wait || started.elapsed() > limit {
+            return Err(Error::refused(format!("pipeline {pipeline} is running ({}), and this would stop it", running.join(", ")))
+                .hint("pass `--wait-for-runs`, or run the same command again when it has finished"));
+        }
+        if stop.load(Ordering::SeqCst) {
+            return Err(Error::new(Kind::Interrupted, "interrupted while waiting for the pipeline's run")
+                .hint("run the same command again: it goes on from here"));
+        }
+        if !said {
+            told("the pipeline's run to finish", limit);
+            said = true;
+        }
+        tokio::time::sleep(Duration::from_secs(2)).await;
     }
 }
 

@@ -149,6 +149,11 @@ fn output_name(settings: &Settings, declaration: Option<&Value>) -> Result<Strin
         return Ok(bucket.to_string());
     }
     let Some(declaration) = declaration else {
+        if settings.input_bucket.is_none() {
+            return Err(Error::usage("not said which buckets to deploy from and to").hint(
+                "pass `--input-bucket BUCKET` (of development) and `--output-bucket BUCKET` (of production), or set `input-bucket` under [dev] and `output-bucket` under [[target]] in xdeploy.toml",
+            ));
+        }
         return Err(Error::usage("not said which bucket of production to deploy to")
             .hint("pass `--output-bucket BUCKET`, or set `output-bucket` under [[target]] in xdeploy.toml"));
     };
@@ -298,10 +303,12 @@ async fn read_role(account: &Account, named: &Named, likely: bool, pipeline: &st
     let tags = iam_tags(role.tags());
     let (attached, inline) = lists;
     let attached: Vec<String> = attached.attached_policies().iter().filter_map(|policy| policy.policy_arn()).map(str::to_owned).collect();
-    let inline = try_join_all(inline.policy_names().iter().cloned().map(|name| async {
-        let request = iam.get_role_policy().role_name(&named.name).policy_name(&name).send();
-        let got = account.call("iam:GetRolePolicy", &named.arn, request).await?;
-        Ok::<_, Box<ApiError>>((name, decoded(got.policy_document())))
+    let inline = try_join_all(inline.policy_names().iter().map(|name| {
+        let request = iam.get_role_policy().role_name(&named.name).policy_name(name).send();
+        async move {
+            let got = account.call("iam:GetRolePolicy", &named.arn, request).await?;
+            Ok::<_, Box<ApiError>>((name.clone(), decoded(got.policy_document())))
+        }
     }));
     // Whose role it is decides whether what others attached can matter to us.
     let others = async {

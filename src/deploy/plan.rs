@@ -395,8 +395,8 @@ pub struct Note {
 }
 
 impl Note {
-    /// Makes a note.
-    pub fn note(text: impl Into<String>) -> Note {
+    /// Makes a note that only informs.
+    pub fn remark(text: impl Into<String>) -> Note {
         Note { warning: false, text: text.into() }
     }
 

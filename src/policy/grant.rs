@@ -32,7 +32,7 @@ pub fn matches_pattern(wide: &str, narrow: &str) -> bool {
         if w < wide.len() && wide[w] == '*' {
             retry = Some((w, n));
             w += 1;
-        } else if w < wide.len() && (wide[w] == narrow[n] || (wide[w] == '?' && narrow[n] != '*')) && narrow[n] != '*' {
+        } else if w < wide.len() && narrow[n] != '*' && (wide[w] == narrow[n] || wide[w] == '?') {
             w += 1;
             n += 1;
         } else if let Some((star, from)) = retry {

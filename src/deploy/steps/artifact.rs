@@ -9,7 +9,7 @@ pub fn wants(context: &Context<'_>, draft: &mut Draft) -> Result<()> {
     let blueprint = context.blueprint;
     let Some(artifact) = context.artifact else {
         if context.snapshot.pipeline.is_none() {
-            draft.notes.push(Note::note(format!(
+            draft.notes.push(Note::remark(format!(
                 "a new pipeline runs at once; that first run fails at Source until {} is uploaded (A2.7): `xdeploy release FILE --pipeline {}`",
                 blueprint.object_key, blueprint.pipeline
             )));
@@ -18,7 +18,7 @@ pub fn wants(context: &Context<'_>, draft: &mut Draft) -> Result<()> {
     };
     let there = context.snapshot.input.found.as_ref().and_then(|found| found.source_sha256.as_ref());
     if there == Some(&artifact.sha256) {
-        draft.notes.push(Note::note(format!("{} is uploaded already", blueprint.object_key)));
+        draft.notes.push(Note::remark(format!("{} is uploaded already", blueprint.object_key)));
         return Ok(());
     }
     let arn = format!("{}/{}", blueprint.dev.bucket(&blueprint.input_bucket), blueprint.object_key);

@@ -84,10 +84,10 @@ fn ownership(context: &Context<'_>, draft: &mut Draft) {
     let name = &context.snapshot.output.name;
     match &found.ownership {
         Some(Readable::Known(setting)) if setting == "BucketOwnerEnforced" => {}
-        Some(Readable::Known(setting)) => draft.notes.push(Note::note(format!(
+        Some(Readable::Known(setting)) => draft.notes.push(Note::remark(format!(
             "{name} has object ownership {setting}: production owns what is deployed because its own role writes it"
         ))),
-        Some(Readable::Unknown(why)) => draft.notes.push(Note::note(format!("object ownership of {name} could not be read: {why}"))),
+        Some(Readable::Unknown(why)) => draft.notes.push(Note::remark(format!("object ownership of {name} could not be read: {why}"))),
         None => {}
     }
 }

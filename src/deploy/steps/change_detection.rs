@@ -24,7 +24,7 @@ pub fn wants(context: &Context<'_>, draft: &mut Draft) -> Result<()> {
             notification(context, draft)
         }
         Detection::Kept(what) => {
-            draft.notes.push(Note::note(format!("change detection is left as it is: {what}")));
+            draft.notes.push(Note::remark(format!("change detection is left as it is: {what}")));
             remove_rule(context, draft);
             Ok(())
         }

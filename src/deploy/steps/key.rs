@@ -22,7 +22,15 @@ pub fn wants(context: &Context<'_>, draft: &mut Draft) -> Result<()> {
         match slot.found.as_ref().filter(|_| store.key_exists) {
             Some(found) => adopt(context, draft, store, slot, found)?,
             None if index > 0 && primary(context).is_none_or(|primary| primary.multi_region) => replicate(context, draft, store),
-            None => create(context, draft, store, multi_region && index == 0)?,
+            None => {
+                if index > 0 {
+                    draft.notes.push(Note::remark(format!(
+                        "the key in {} is not a multi-Region key, so {} gets a key of its own: S3 treats both kinds alike (facts C)",
+                        context.blueprint.home, store.region
+                    )));
+                }
+                create(context, draft, store, multi_region && index == 0)?;
+            }
         }
         if !slot.alias_exists || store.replaces_managed_key {
             alias(context, draft, store, slot);

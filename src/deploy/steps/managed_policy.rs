@@ -89,7 +89,7 @@ pub fn wants(context: &Context<'_>, draft: &mut Draft, wanted: Wanted<'_>) -> Re
         }
         Some(found) if wanted.article.iter().all(|grant| policy::covers(&found.document, grant)) => {
             if !grants.iter().all(|grant| policy::covers(&found.document, grant)) {
-                draft.notes.push(Note::note(format!(
+                draft.notes.push(Note::remark(format!(
                     "policy {name} in {} was not made by xdeploy and is left as it is; it lacks read actions that today's action reference asks for (facts A.2, row 12)",
                     wanted.side
                 )));

@@ -93,7 +93,7 @@ pub fn wants(context: &Context<'_>, draft: &mut Draft) -> Result<()> {
         Some(found) => {
             let ours = is_own(&found.tags, &blueprint.pipeline);
             let trusted = trusts(&found.trust, service);
-            if !ours && !role.adopted && !(trusted && granted) {
+            if !(ours || role.adopted || trusted && granted) {
                 return Err(Error::refused(format!(
                     "role {} exists in dev ({}) and was not made by xdeploy for pipeline {}",
                     role.name, blueprint.dev.account, blueprint.pipeline
