@@ -95,7 +95,7 @@ pub struct DeploymentFlags {
     /// Bucket of the production account that is deployed to
     #[arg(long, value_name = "BUCKET", env = "XDEPLOY_OUTPUT_BUCKET")]
     pub output_bucket: Option<BucketName>,
-    /// Artifact bucket [default: the one the console would use, else codepipeline-<region>-<account id>]
+    /// Artifact bucket [default: the one the console would use, else codepipeline-REGION-ACCOUNT]
     #[arg(long, value_name = "BUCKET", env = "XDEPLOY_ARTIFACT_BUCKET")]
     pub artifact_bucket: Option<BucketName>,
     /// Alias of the customer managed KMS key [default: s3deploykey]
@@ -140,10 +140,10 @@ pub struct DeploymentFlags {
     /// Name of the policy that lets the service role assume production's role [default: assumeprods3role]
     #[arg(long, value_name = "NAME", env = "XDEPLOY_ASSUME_POLICY", help_heading = "Names")]
     pub assume_policy: Option<String>,
-    /// Name of the role with which EventBridge starts the pipeline [default: cwe-role-<region>-<pipeline>]
+    /// Name of the role with which EventBridge starts the pipeline [default: cwe-role-REGION-PIPELINE]
     #[arg(long, value_name = "NAME", env = "XDEPLOY_EVENT_ROLE", help_heading = "Names")]
     pub event_role: Option<RoleName>,
-    /// Name of the EventBridge rule [default: codepipeline-<pipeline>-source]
+    /// Name of the EventBridge rule [default: codepipeline-PIPELINE-source]
     #[arg(long, value_name = "NAME", env = "XDEPLOY_EVENT_RULE", help_heading = "Names")]
     pub event_rule: Option<String>,
 }
