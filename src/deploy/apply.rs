@@ -21,6 +21,8 @@ use std::time::{Duration, Instant};
 
 /// How long AWS may take to see a principal that was just made (facts/codepipeline.md D.2).
 const PRINCIPAL_LIMIT: Duration = Duration::from_secs(120);
+/// The same for one that this run didn't make: another run may have made it a moment ago.
+const OLD_PRINCIPAL_LIMIT: Duration = Duration::from_secs(30);
 /// How long CodePipeline may take to be able to assume a role that was just made (facts D.2).
 const ASSUME_LIMIT: Duration = Duration::from_secs(180);
 /// How long a replica key may be `Creating` (facts C).
@@ -154,6 +156,7 @@ pub async fn apply(accounts: &Accounts, writes: &[Write], manner: &Manner<'_>) -
         }
     }
     match failure {
+        Some(error) if manner.stop.load(Ordering::SeqCst) => Err(Error { kind: Kind::Interrupted, ..error }),
         Some(error) => Err(error),
         None if manner.stop.load(Ordering::SeqCst) && !done.iter().all(|done| *done) => {
             Err(Error::new(Kind::Interrupted, format!("interrupted after {} of {} writes", made.done, writes.len()))
@@ -187,6 +190,18 @@ type Learned = BTreeMap<String, String>;
 
 const NONE: &[&str] = &[];
 
+/// Refusals that pass by themselves: AWS did nothing (facts/codepipeline.md D.1). The SDK repeats throttled calls too, but not
+/// those whose retries are off.
+const PASSING: &[&str] = &[
+    "OperationAborted",
+    "ConcurrentModification",
+    "ConcurrentModificationException",
+    "Throttling",
+    "ThrottlingException",
+    "TooManyRequestsException",
+    "RequestLimitExceeded",
+];
+
 impl Worker<'_> {
     fn waiting(&self, what: &str, limit: Duration) {
         (self.manner.listen)(Event::Waiting(self.write, what.to_owned(), limit));
@@ -198,24 +213,23 @@ impl Worker<'_> {
         F: Future<Output = ApiResult<T>>,
     {
         let made_now = self.write.needs.iter().any(|need| self.fresh.contains(need.as_str()));
+        let limit = if made_now { PRINCIPAL_LIMIT } else { OLD_PRINCIPAL_LIMIT };
         let late = |error: &ApiError| {
             let invalid_principal = error.is(&["MalformedPolicyDocument", "MalformedPolicyDocumentException", "MalformedPolicy"])
                 && error.message.to_ascii_lowercase().contains("invalid principal");
-            invalid_principal || (made_now && error.is(late_codes))
+            !self.stopped() && (invalid_principal || error.is(PASSING) || (made_now && error.is(late_codes)))
         };
-        retry_while(
-            PRINCIPAL_LIMIT,
-            late,
-            |error| self.waiting(&format!("AWS to see what was just made ({})", error.code), PRINCIPAL_LIMIT),
-            attempt,
-        )
-        .await
-        .map_err(|mut error| {
-            if late(&error) {
-                error.message.push_str(" (still so after 2 minutes: the principal does not exist)");
+        let waiting = |error: &ApiError| self.waiting(&format!("AWS to see what was just made ({})", error.code), limit);
+        retry_while(limit, late, waiting, attempt).await.map_err(|mut error| {
+            if late(&error) && !error.is(PASSING) {
+                error.message.push_str(&format!(" (still so after {}: it does not exist)", humantime::format_duration(limit)));
             }
             error
         })
+    }
+
+    fn stopped(&self) -> bool {
+        self.manner.stop.load(Ordering::SeqCst)
     }
 
     fn tags(&self) -> (&'static str, &str) {
@@ -720,7 +734,8 @@ impl Worker<'_> {
         F: Future<Output = ApiResult<T>>,
     {
         let late = |error: &ApiError| {
-            error.is(&["InvalidStructureException"]) && error.message.contains("is not authorized to perform AssumeRole on role")
+            let hop = error.is(&["InvalidStructureException"]) && error.message.contains("is not authorized to perform AssumeRole on role");
+            !self.stopped() && (hop || error.is(PASSING))
         };
         let waiting = |_: &ApiError| self.waiting("CodePipeline to be able to assume the roles", ASSUME_LIMIT);
         retry_while(ASSUME_LIMIT, late, waiting, attempt).await

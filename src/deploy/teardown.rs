@@ -323,7 +323,9 @@ impl Scene<'_> {
             let why = match (made_by_us, shared) {
                 (false, _) => "xdeploy did not make it",
                 (true, true) => "another pipeline uses it",
-                (true, false) => "it holds objects; empty it and delete it by hand",
+                (true, false) => {
+                    "it holds objects, which can't be read once the key is deleted; empty it and delete it by hand, or keep the key with `--keep-key`"
+                }
             };
             undo.leave(what, why);
         }

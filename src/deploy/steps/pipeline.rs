@@ -48,6 +48,7 @@ pub fn wants(context: &Context<'_>, draft: &mut Draft) -> Result<()> {
         let call = Call::TagPipeline { region, arn: arn.clone(), key: DETECTION_TAG.to_owned(), value: said.to_string() };
         draft.writes.push(Write::new(Side::Dev, Step::Pipeline, arn, arn, format!("tag {DETECTION_TAG}={said}"), call).needs([EVERYTHING]));
     }
+    said_in_vain(context, draft);
     let source = blueprint.source_place.and_then(|place| declaration::action_at(&found.declaration, place));
     if source.is_some_and(declaration::polls) && found.polling_disabled {
         draft.notes.push(Note::warning(format!(
@@ -56,4 +57,29 @@ pub fn wants(context: &Context<'_>, draft: &mut Draft) -> Result<()> {
         )));
     }
     Ok(())
+}
+
+/// Says which answers have no effect on a pipeline that exists (`architecture.md`, "Whose is it").
+fn said_in_vain(context: &Context<'_>, draft: &mut Draft) {
+    let (settings, blueprint) = (context.settings, context.blueprint);
+    let mut keeps = |flag: &str, what: String| {
+        draft.notes.push(Note::warning(format!("{flag} has no effect: pipeline {} keeps {what}", blueprint.pipeline)));
+    };
+    if let Some(said) = &settings.service_role
+        && *said != blueprint.service_role.name
+        && *said != blueprint.service_role.arn
+    {
+        keeps("--service-role", format!("its service role {}", blueprint.service_role.name));
+    }
+    if let (Some(said), Some(home)) = (&settings.artifact_bucket, blueprint.stores.first())
+        && said.as_str() != home.bucket
+    {
+        keeps("--artifact-bucket", format!("its artifact bucket {}", home.bucket));
+    }
+    if !blueprint.own_pipeline && (settings.deploy_path.is_some() || settings.no_extract) {
+        keeps("--deploy-path or --no-extract", "how it deploys, since xdeploy did not make it".to_owned());
+    }
+    if !blueprint.own_pipeline && settings.object_key.as_ref().is_some_and(|said| said.as_str() != blueprint.object_key) {
+        keeps("--object-key", format!("its source object {}", blueprint.object_key));
+    }
 }
