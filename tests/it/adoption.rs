@@ -1,0 +1,1 @@
+//! Set-ups where something is there already: adopted, kept, or refused.
