@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 use crate::support::{Bed, Caller, REGION};
 use crate::world::{PIPELINE, TAG, World, document, same, same_grants, strings};
 
+/// The console's Sid: the statement belongs to the key, not to one pipeline.
+const ADMINISTRATORS: &str = "Allow access for Key Administrators";
 const RULE: &str = "codepipeline-crossaccountdeploy-source";
 
 #[test]
@@ -56,7 +58,7 @@ fn key(world: &World, dump: &Value) {
     );
     let sids: Vec<&Value> = key["policy"]["Statement"].as_array().unwrap().iter().map(|statement| &statement["Sid"]).collect();
     let ours = |what: &str| format!("Xdeploycrossaccountdeploy{what}");
-    assert_eq!(json!(sids), json!(["Enable IAM User Permissions", ours("KeyAdministrators"), ours("KeyUsers"), ours("KeyGrants")]));
+    assert_eq!(json!(sids), json!(["Enable IAM User Permissions", ADMINISTRATORS, ours("KeyUsers"), ours("KeyGrants")]));
 }
 
 /// A2.1 and A6.
@@ -157,7 +159,7 @@ fn cross_account_role(world: &World, dump: &Value) {
 fn change_detection(world: &World, dump: &Value) {
     assert_eq!(dump["dev"]["buckets"][&world.input]["notification"], json!({"EventBridgeConfiguration": {}}));
     let rule = &dump["dev"]["rules"][REGION][RULE];
-    assert_eq!((&rule["state"], &rule["tags"]), (&json!("ENABLED"), &json!({TAG: PIPELINE})));
+    assert_eq!((&rule["state"], &rule["tags"]), (&json!("ENABLED"), &json!({"xdeploy:eventbridge": world.input, TAG: PIPELINE})));
     let detail = json!({"bucket": {"name": [world.input]}, "object": {"key": ["sample-website.zip"]}});
     assert_eq!(rule["pattern"], json!({"source": ["aws.s3"], "detail-type": ["Object Created"], "detail": detail}));
     let role = &dump["dev"]["roles"]["cwe-role-us-east-1-crossaccountdeploy"];
@@ -207,7 +209,7 @@ fn key_statement(world: &World, what: &str) -> Option<Value> {
 fn a_root_caller_needs_no_administrator_statement() {
     let world = World::of(Bed::with_callers(Caller::Root, Caller::Root));
     world.setup(&[]).success();
-    assert_eq!(key_statement(&world, "KeyAdministrators"), None);
+    assert_eq!(key_statement(&world, ADMINISTRATORS), None);
     world.settled(&[]);
 }
 
@@ -217,7 +219,7 @@ fn the_administrator_is_the_callers_user_or_role_with_its_path() {
     for (caller, path) in [(user(), ":user/team/web/"), (Caller::sso(), ":role/aws-reserved/sso.amazonaws.com/")] {
         let world = World::of(Bed::with_callers(caller.clone(), caller));
         world.setup(&[]).success();
-        let administrators = key_statement(&world, "KeyAdministrators").unwrap()["Principal"]["AWS"].clone();
+        let administrators = key_statement(&world, ADMINISTRATORS).unwrap()["Principal"]["AWS"].clone();
         assert_eq!(strings(&administrators), [world.dev().caller_arn.as_str()]);
         assert!(world.dev().caller_arn.contains(path), "{}", world.dev().caller_arn);
         world.settled(&[]);
@@ -233,13 +235,13 @@ fn administrators_that_were_named_take_the_callers_place() {
     let (role, user) = (world.dev_arn("role/a/admins"), world.dev_arn("user/b/ann"));
     let flags = ["--key-administrator", &role, "--key-administrator", &user];
     world.setup(&flags).success();
-    let statement = key_statement(&world, "KeyAdministrators").unwrap();
+    let statement = key_statement(&world, ADMINISTRATORS).unwrap();
     assert_eq!(strings(&statement["Principal"]["AWS"]), [role.clone(), user.clone()]);
     world.settled(&flags);
     // Left out, they stay.
     world.settled(&[]);
     world.setup(&["--key-administrator", &user]).success();
-    assert_eq!(strings(&key_statement(&world, "KeyAdministrators").unwrap()["Principal"]["AWS"]), [user]);
+    assert_eq!(strings(&key_statement(&world, ADMINISTRATORS).unwrap()["Principal"]["AWS"]), [user]);
 }
 
 fn source_polls(world: &World) -> Value {
