@@ -352,7 +352,13 @@ fn detection(
     bucket: &str,
     key: &str,
 ) -> (Detection, Option<bool>) {
-    let foreign = snapshot.other_rules.iter().find(|rule| rule.enabled && watches(&rule.pattern, bucket, key));
+    // A rule of others may have our name.
+    let arn = snapshot.pipeline.as_ref().map(|found| found.arn.as_str());
+    let namesake = snapshot.rule.as_ref().filter(|rule| {
+        let aims = |target: &Value| target.get("Arn").and_then(Value::as_str) == arn;
+        !is_own(&rule.tags, settings.pipeline.as_str()) && arn.is_some() && rule.targets.iter().any(aims)
+    });
+    let foreign = snapshot.other_rules.iter().chain(namesake).find(|rule| rule.enabled && watches(&rule.pattern, bucket, key));
     let kept = |text: String| (Detection::Kept(text), None);
     match (settings.change_detection, source) {
         (Some(ChangeDetection::Polling), _) => (Detection::Polling, Some(true)),
