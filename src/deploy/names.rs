@@ -73,6 +73,13 @@ pub fn by_others(document: &Value) -> Value {
     policy::without_statements(document, &ours)
 }
 
+/// Gives a document without the statements of other pipelines of ours.
+pub fn without_other_pipelines(document: &Value, pipeline: &str) -> Value {
+    let own = own_sids(pipeline);
+    let others = policy::sids(document).into_iter().filter(|sid| is_xdeploy_sid(sid) && !own.contains(*sid)).map(str::to_owned).collect();
+    policy::without_statements(document, &others)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -326,12 +326,16 @@ async fn read_role(account: &Account, named: &Named, likely: bool, pipeline: &st
     }))
 }
 
+/// Reads the document of a policy that others made; ours belong to one pipeline each and go with it.
 async fn read_policy_document(account: &Account, arn: &str) -> ApiResult<Option<Value>> {
     let iam = account.iam();
     let Some(policy) = present(account.call("iam:GetPolicy", arn, iam.get_policy().policy_arn(arn).send()).await, &["NoSuchEntity"])?
     else {
         return Ok(None);
     };
+    if policy.policy().is_some_and(|policy| policy.tags().iter().any(|tag| tag.key() == TAG)) {
+        return Ok(None);
+    }
     let version = policy.policy().and_then(|policy| policy.default_version_id()).unwrap_or("v1");
     let got = account.call("iam:GetPolicyVersion", arn, iam.get_policy_version().policy_arn(arn).version_id(version).send()).await?;
     Ok(got.policy_version().and_then(|version| version.document()).map(decoded))
