@@ -248,14 +248,13 @@ impl Blueprint {
         for region in regions {
             let bucket = snapshot.artifact_buckets.get(&region).ok_or_else(|| Error::internal("no artifact bucket was looked for"))?;
             let slot = snapshot.keys.get(&region).ok_or_else(|| Error::internal("no key was looked for"))?;
-            let managed = slot.from_pipeline && slot.found.as_ref().is_some_and(|key| key.manager == "AWS");
-            let key = slot.found.as_ref().filter(|_| !managed);
+            let key = slot.found.as_ref();
             stores.push(Store {
                 bucket: bucket.name.clone(),
                 bucket_exists: bucket.found.is_some(),
                 key: key.map_or_else(|| key_placeholder(&region), |key| key.arn.clone()),
                 key_exists: key.is_some(),
-                replaces_managed_key: managed,
+                replaces_managed_key: slot.replaces_managed_key,
                 region,
             });
         }

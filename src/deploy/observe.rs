@@ -371,6 +371,7 @@ async fn read_key_slot(dev: &Account, region: &str, home: &str, settings: &Setti
         .and_then(|declaration| declaration::store(declaration, region, home))
         .and_then(declaration::store_key)
         .map(str::to_owned);
+    let mut replaces_managed_key = false;
     if let Some(named) = named {
         let found = read_key(dev, region, &named).await?;
         if found.is_none() {
@@ -380,14 +381,18 @@ async fn read_key_slot(dev: &Account, region: &str, home: &str, settings: &Setti
             ))
             .hint("put the ARN of an existing customer managed key of that region into the pipeline's artifact store"));
         }
-        return Ok(KeySlot { asked: named, from_pipeline: true, alias_exists: true, found });
+        // An AWS managed key means the same as none (facts E.7).
+        replaces_managed_key = found.as_ref().is_some_and(|key| key.manager == "AWS");
+        if !replaces_managed_key {
+            return Ok(KeySlot { asked: named, from_pipeline: true, replaces_managed_key, alias_exists: true, found });
+        }
     }
-    let alias = settings.key_alias_or_default().to_owned();
-    if let Some(found) = read_key(dev, region, &alias).await? {
-        return Ok(KeySlot { asked: alias, from_pipeline: false, alias_exists: true, found: Some(found) });
+    let asked = settings.key_alias_or_default().to_owned();
+    if let Some(found) = read_key(dev, region, &asked).await? {
+        return Ok(KeySlot { asked, from_pipeline: false, replaces_managed_key, alias_exists: true, found: Some(found) });
     }
-    let left = left_by_a_dead_run(dev, region, settings.pipeline.as_str()).await?;
-    Ok(KeySlot { asked: alias, from_pipeline: false, alias_exists: false, found: left })
+    let found = left_by_a_dead_run(dev, region, settings.pipeline.as_str()).await?;
+    Ok(KeySlot { asked, from_pipeline: false, replaces_managed_key, alias_exists: false, found })
 }
 
 /// Reads a key by ARN, id or alias; `None` if there is none.

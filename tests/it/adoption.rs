@@ -444,12 +444,11 @@ fn a_service_role_arn_that_names_nothing_is_refused() {
 
 // ── Our own policies, changed by hand ──
 
-fn change_by_hand(world: &World, times: usize) -> String {
+/// A version that grants something else, the default or not.
+fn change_by_hand(world: &World, default: bool) -> String {
     let arn = world.prod_arn("policy/outputbucketdeployaccess");
-    for time in 0..times {
-        let document = document(json!([allow("s3:PutObject", &format!("arn:aws:s3:::{}/{time}/*", world.output))]));
-        world.prod().call("iam", "create_policy_version", json!({"PolicyArn": arn, "PolicyDocument": document, "SetAsDefault": true}));
-    }
+    let document = document(json!([allow("s3:PutObject", &format!("arn:aws:s3:::{}/{default}/*", world.output))]));
+    world.prod().call("iam", "create_policy_version", json!({"PolicyArn": arn, "PolicyDocument": document, "SetAsDefault": default}));
     arn
 }
 
@@ -458,7 +457,7 @@ fn our_policy_changed_by_hand_gets_a_new_version() {
     let world = World::new();
     world.setup(&[]).success();
     let before = world.bed.dump();
-    change_by_hand(&world, 1);
+    change_by_hand(&world, true);
     adopted(&world, &[]);
     let found = world.bed.dump()["prod"]["policies"]["outputbucketdeployaccess"].clone();
     assert_eq!((&found["default_version"], &found["versions"]), (&json!("v3"), &json!(["v1", "v2", "v3"])));
@@ -470,10 +469,11 @@ fn our_policy_changed_by_hand_gets_a_new_version() {
 fn of_five_versions_the_oldest_that_is_not_the_default_goes() {
     let world = World::new();
     world.setup(&[]).success();
-    let arn = change_by_hand(&world, 4);
+    let arn = change_by_hand(&world, true);
     world.prod().call("iam", "delete_policy_version", json!({"PolicyArn": arn, "VersionId": "v1"}));
-    change_by_hand(&world, 1);
-    world.prod().call("iam", "set_default_policy_version", json!({"PolicyArn": arn, "VersionId": "v2"}));
+    for _ in 0..4 {
+        change_by_hand(&world, false);
+    }
     adopted(&world, &[]);
     let found = world.bed.dump()["prod"]["policies"]["outputbucketdeployaccess"].clone();
     assert_eq!((&found["default_version"], &found["versions"]), (&json!("v7"), &json!(["v2", "v4", "v5", "v6", "v7"])));
@@ -533,30 +533,28 @@ fn a_role_of_production_that_was_named_gets_ours_beside_its_own() {
 fn policies_that_are_others_are_refused_and_the_flags_help() {
     let world = World::new();
     let theirs = document(json!([allow("s3:GetObject", "*")]));
-    for (account, name, flag) in [
-        (world.prod(), "outputbucketdeployaccess", "--output-policy"),
-        (world.prod(), "devkmss3access", "--artifact-policy"),
-        (world.dev(), "assumeprods3role", "--assume-policy"),
+    let mut flags = Vec::new();
+    for (account, name, flag, mine) in [
+        (world.prod(), "outputbucketdeployaccess", "--output-policy", "mine-1"),
+        (world.prod(), "devkmss3access", "--artifact-policy", "mine-2"),
+        (world.dev(), "assumeprods3role", "--assume-policy", "mine-3"),
     ] {
         let arn = policy(account, name, &theirs);
-        world.refused(&[], flag);
+        world.refused(&flags, flag);
         account.call("iam", "tag_policy", json!({"PolicyArn": arn, "Tags": [{"Key": TAG, "Value": "another"}]}));
-        world.refused(&[], flag);
-        account.call("iam", "delete_policy", json!({"PolicyArn": arn}));
-        policy(account, name, &theirs);
-        let flags = [flag, "mine"];
-        if flag == "--assume-policy" {
-            let flags = ["--output-policy", "mine-1", "--artifact-policy", "mine-2", "--assume-policy", "mine"];
-            adopted(&world, &flags);
-            world.settled(&flags);
-        } else {
-            account.call("iam", "delete_policy", json!({"PolicyArn": arn}));
-            let _ = flags;
-        }
-        if flag != "--assume-policy" {
-            continue;
-        }
+        world.refused(&flags, flag);
+        account.call("iam", "untag_policy", json!({"PolicyArn": arn, "TagKeys": [TAG]}));
+        flags.extend([flag, mine]);
     }
+    adopted(&world, &flags);
+    world.settled(&flags);
+}
+
+#[test]
+fn a_policy_of_another_pipeline_of_ours_is_refused_though_it_grants_the_same() {
+    let world = World::new();
+    world.setup(&[]).success();
+    world.refused(&["--pipeline", "web", "--output-policy", "outputbucketdeployaccess"], "--output-policy");
 }
 
 #[test]
@@ -724,8 +722,13 @@ fn an_aws_managed_key_is_replaced_by_the_one_the_alias_names() {
     let ours = plain_key(world.dev(), Some("s3deploykey"));
     let mut declared = others_pipeline(&world);
     let managed = format!("arn:aws:kms:{REGION}:{}:alias/aws/s3", world.dev().id);
-    let by_aws = world.dev().try_call("kms", "describe_key", json!({"KeyId": "alias/aws/s3"}));
-    assert!(by_aws.is_ok(), "the emulator has no AWS managed key: {by_aws:?}");
+    // The emulator has no AWS managed keys.
+    let metadata = json!({"Arn": format!("arn:aws:kms:{REGION}:{}:key/1", world.dev().id), "KeyId": "1", "KeyManager": "AWS",
+        "KeyState": "Enabled", "KeySpec": "SYMMETRIC_DEFAULT", "KeyUsage": "ENCRYPT_DECRYPT", "AWSAccountId": world.dev().id});
+    world.bed.proxy.on_request(move |request| match request.json()["KeyId"].as_str() {
+        Some(id) if request.is("DescribeKey") && id.ends_with("alias/aws/s3") => Action::json(200, &json!({"KeyMetadata": metadata})),
+        _ => Action::Forward,
+    });
     declared["artifactStore"]["encryptionKey"] = json!({"id": managed, "type": "KMS"});
     put(&world, &declared);
     adopted(&world, &[]);
