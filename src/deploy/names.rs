@@ -52,7 +52,8 @@ pub fn sid_prefix(pipeline: &str) -> String {
 }
 
 /// The statements that we write into documents that others write into as well.
-pub const STATEMENTS: [&str; 7] = ["KeyAdministrators", "KeyUsers", "KeyGrants", "ArtifactObjects", "ArtifactList", "CustomerKey", "Trust"];
+pub const STATEMENTS: [&str; 8] =
+    ["KeyAdministrators", "KeyUsers", "KeyGrants", "ArtifactObjects", "ArtifactList", "InputKey", "OutputKey", "Trust"];
 
 /// Lists all Sids that are a pipeline's own.
 pub fn own_sids(pipeline: &str) -> std::collections::BTreeSet<String> {
