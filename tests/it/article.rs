@@ -3,6 +3,9 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use xdeploy::deploy::snapshot::Snapshot;
+use xdeploy::deploy::steps;
+use xdeploy::settings::{CommonFlags, DeploymentFlags, Settings};
 
 use crate::support::{Bed, Caller, REGION};
 use crate::world::{PIPELINE, TAG, World, document, same, same_grants, strings};
@@ -405,4 +408,72 @@ fn an_output_bucket_elsewhere_gets_a_replica_key_and_a_second_store() {
     let keys = strings(&dump["prod"]["policies"]["devkmss3access"]["document"]["Statement"][0]["Resource"]);
     assert_eq!(json!(keys), json!([home["arn"], away["arn"]]));
     world.settled(&[]);
+}
+
+/// What setup reads where nothing is there but both buckets.
+fn nothing_there(partition: &str, region: &str) -> Snapshot {
+    let identity = |account: &str| json!({"account": account, "partition": partition, "region": region});
+    let bucket = |name: &str| {
+        json!({"name": name, "found": {"region": region, "versioning": "Enabled", "policy": null, "tags": {},
+            "encryption": {"known": {"algorithm": "AES256", "key": null}}, "ownership": {"known": "BucketOwnerEnforced"},
+            "public_access_blocked": true, "notification": "", "empty": null}})
+    };
+    let artifacts = format!("codepipeline-{region}-111111111111");
+    let slot =
+        json!({"asked": "alias/s3deploykey", "from_pipeline": false, "replaces_managed_key": false, "alias_exists": false, "found": null});
+    let snapshot = json!({
+        "dev": identity("111111111111"), "prod": identity("222222222222"),
+        "administrator": {"known": format!("arn:{partition}:iam::111111111111:user/a/ann")},
+        "pipeline": null, "service_role": null, "deploy_role": null, "event_role": null, "policies": {}, "keys": {region: slot},
+        "artifact_buckets": {region: {"name": artifacts, "found": null}}, "input": bucket("in-bucket"), "output": bucket("out-bucket"),
+        "rule": null, "other_rules": [], "customer_keys": {},
+    });
+    serde_json::from_value(snapshot).unwrap()
+}
+
+#[test]
+fn every_arn_is_of_the_callers_partition() {
+    for (partition, region) in [("aws-us-gov", "us-gov-west-1"), ("aws-cn", "cn-northwest-1"), ("aws", "us-east-1")] {
+        let (common, flags) =
+            (CommonFlags { dev_profile: Some("d".into()), prod_profile: Some("p".into()), ..CommonFlags::default() }, flags());
+        let settings = Settings::resolve(&common, &flags).unwrap();
+        let (writes, _) = steps::wants(&settings, &nothing_there(partition, region), None).unwrap();
+        let text = serde_json::to_string(&writes).unwrap();
+        let prefix = format!("arn:{partition}:");
+        let wrong: Vec<&str> = text.match_indices("arn:").map(|(at, _)| &text[at..]).filter(|arn| !arn.starts_with(&prefix)).collect();
+        assert!(wrong.is_empty(), "{}", wrong[0]);
+        for arn in [
+            "iam::111111111111:user/a/ann",
+            "iam::222222222222:root",
+            &format!("iam::111111111111:role/service-role/AWSCodePipelineServiceRole-{region}-crossaccountdeploy"),
+            &format!("codepipeline:{region}:111111111111:crossaccountdeploy"),
+            &format!("s3:::codepipeline-{region}-111111111111/*"),
+            "s3:::out-bucket/*",
+        ] {
+            assert!(text.contains(&format!("\"{prefix}{arn}\"")), "no {prefix}{arn}");
+        }
+        // Services have one name in all partitions.
+        assert!(text.contains("\"codepipeline.amazonaws.com\"") && text.contains("\"events.amazonaws.com\""), "{partition}");
+    }
+}
+
+#[test]
+fn a_replica_is_not_made_without_its_administrators_and_users() {
+    let mut value = serde_json::to_value(nothing_there("aws", REGION)).unwrap();
+    let primary = json!({"arn": "arn:aws:kms:us-east-1:111111111111:key/mrk-1", "manager": "CUSTOMER", "spec": "SYMMETRIC_DEFAULT",
+        "usage": "ENCRYPT_DECRYPT", "state": "Enabled", "multi_region": true, "primary_region": null, "policy": null, "rotation": true, "tags": {}});
+    value["keys"][REGION]["found"] = primary;
+    value["keys"]["eu-west-1"] = json!({"asked": "alias/s3deploykey", "from_pipeline": false, "replaces_managed_key": false,
+        "alias_exists": false, "found": null});
+    value["artifact_buckets"]["eu-west-1"] = json!({"name": "codepipeline-eu-west-1-111111111111", "found": null});
+    value["prod"]["region"] = json!("eu-west-1");
+    value["administrator"] = json!({"unknown": "iam:GetRole was denied"});
+    let common = CommonFlags { dev_profile: Some("d".into()), prod_profile: Some("p".into()), ..CommonFlags::default() };
+    let settings = Settings::resolve(&common, &flags()).unwrap();
+    let error = steps::wants(&settings, &serde_json::from_value(value).unwrap(), None).unwrap_err();
+    assert!(error.hints.concat().contains("--key-administrator"), "{error:?}");
+}
+
+fn flags() -> DeploymentFlags {
+    DeploymentFlags { input_bucket: "in-bucket".parse().ok(), output_bucket: "out-bucket".parse().ok(), ..DeploymentFlags::default() }
 }

@@ -21,7 +21,7 @@ pub fn wants(context: &Context<'_>, draft: &mut Draft) -> Result<()> {
         let slot = context.snapshot.keys.get(&store.region).ok_or_else(|| Error::internal("no key was looked for"))?;
         match slot.found.as_ref().filter(|_| store.key_exists) {
             Some(found) => adopt(context, draft, store, slot, found)?,
-            None if index > 0 && primary(context).is_none_or(|primary| primary.multi_region) => replicate(context, draft, store),
+            None if index > 0 && primary(context).is_none_or(|primary| primary.multi_region) => replicate(context, draft, store)?,
             None => create(context, draft, store, multi_region && index == 0)?,
         }
         if !slot.alias_exists {
@@ -111,19 +111,15 @@ fn rotate(draft: &mut Draft, store: &Store) {
 }
 
 /// A2.6: policy, tags and alias are not copied to a replica (facts C), so they are given again.
-fn replicate(context: &Context<'_>, draft: &mut Draft, store: &Store) {
+fn replicate(context: &Context<'_>, draft: &mut Draft, store: &Store) -> Result<()> {
     let home = &context.blueprint.home;
     let (primary_key, primary_region) = match (primary(context), context.blueprint.stores.first()) {
         // Only the primary can be replicated; our home key may itself be a replica.
         (Some(found), _) => (found.arn.clone(), found.primary_region.clone().unwrap_or_else(|| home.clone())),
         (None, Some(first)) => (first.key.clone(), home.clone()),
-        (None, None) => return,
+        (None, None) => return Ok(()),
     };
-    let policy = match first_policy(context) {
-        Ok(policy) => policy,
-        Err(_) => json!({"Version": "2012-10-17", "Statement": [{"Sid": ROOT_SID, "Effect": "Allow",
-            "Principal": {"AWS": context.blueprint.dev.root()}, "Action": "kms:*", "Resource": "*"}]}),
-    };
+    let policy = first_policy(context)?;
     let call = Call::ReplicateKey {
         key: primary_key,
         region: primary_region,
@@ -137,6 +133,7 @@ fn replicate(context: &Context<'_>, draft: &mut Draft, store: &Store) {
             .needs([format!("key:{home}")])
             .gives(format!("key:{}", store.region)),
     );
+    Ok(())
 }
 
 fn alias(context: &Context<'_>, draft: &mut Draft, store: &Store, slot: &KeySlot) {
