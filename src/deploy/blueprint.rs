@@ -75,6 +75,13 @@ impl Names {
         };
 
         let declared_service_role = declaration.and_then(declaration::role_arn).and_then(adopted_role);
+        if let (Some(asked), Some(declared)) = (&settings.service_role, declaration.and_then(declaration::role_arn))
+            && asked != declared
+            && declared.parse::<Arn>().is_ok_and(|declared| declared.bare_name() != asked)
+        {
+            return Err(Error::refused(format!("the service role of pipeline {pipeline} is {declared}, not {asked}"))
+                .hint("leave `--service-role` out: a pipeline that exists keeps its service role"));
+        }
         let service_role = match (&settings.service_role, declared_service_role) {
             (_, Some((name, path))) => role(dev, &path, name, true),
             (Some(arn), None) if arn.starts_with("arn:") => {

@@ -523,6 +523,12 @@ async fn read_artifact_bucket(
     let declared = declaration.and_then(|d| declaration::store(d, region, home)).and_then(declaration::store_bucket).map(str::to_owned);
     let asked = settings.artifact_bucket.as_ref().filter(|_| region == home).map(ToString::to_string);
     let default = format!("codepipeline-{region}-{}", dev.id);
+    if let (Some(asked), Some(declared)) = (&asked, &declared)
+        && asked != declared
+    {
+        return Err(Error::refused(format!("the artifact bucket of pipeline {} is {declared}, not {asked}", settings.pipeline))
+            .hint("leave `--artifact-bucket` out: a pipeline that exists keeps its artifact store"));
+    }
     let name = match declared.or(asked) {
         Some(name) => name,
         None => like_the_console(dev, region).await?.unwrap_or_else(|| default.clone()),

@@ -686,6 +686,20 @@ fn in_a_pipeline_of_others_only_the_role_and_the_missing_key_change() {
 }
 
 #[test]
+fn a_pipeline_that_exists_keeps_its_service_role_and_artifact_bucket() {
+    let world = World::new();
+    put(&world, &others_pipeline(&world));
+    stranger(world.dev(), "another-role");
+    let another = world.bed.bucket(&world.bed.dev, "another-bucket");
+    world.refused(&["--service-role", "another-role"], "--service-role");
+    world.refused(&["--artifact-bucket", &another], "--artifact-bucket");
+    let (role, bucket) = (world.service_role(), world.artifact_bucket());
+    let flags = ["--service-role", &role, "--artifact-bucket", &bucket];
+    adopted(&world, &flags);
+    world.settled(&flags);
+}
+
+#[test]
 fn of_two_deploys_to_one_bucket_the_meant_one_must_be_said() {
     let world = World::new();
     let before = put(&world, &large(&world, "V2", &world.output));
