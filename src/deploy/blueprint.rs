@@ -75,6 +75,13 @@ impl Names {
         };
 
         let declared_service_role = declaration.and_then(declaration::role_arn).and_then(adopted_role);
+        if let (Some(asked), Some(declared)) = (&settings.service_role, declaration.and_then(declaration::role_arn))
+            && asked != declared
+            && declared.parse::<Arn>().is_ok_and(|declared| declared.bare_name() != asked)
+        {
+            return Err(Error::refused(format!("the service role of pipeline {pipeline} is {declared}, not {asked}"))
+                .hint("leave `--service-role` out: a pipeline that exists keeps its service role"));
+        }
         let service_role = match (&settings.service_role, declared_service_role) {
             (_, Some((name, path))) => role(dev, &path, name, true),
             (Some(arn), None) if arn.starts_with("arn:") => {
@@ -248,14 +255,13 @@ impl Blueprint {
         for region in regions {
             let bucket = snapshot.artifact_buckets.get(&region).ok_or_else(|| Error::internal("no artifact bucket was looked for"))?;
             let slot = snapshot.keys.get(&region).ok_or_else(|| Error::internal("no key was looked for"))?;
-            let managed = slot.from_pipeline && slot.found.as_ref().is_some_and(|key| key.manager == "AWS");
-            let key = slot.found.as_ref().filter(|_| !managed);
+            let key = slot.found.as_ref();
             stores.push(Store {
                 bucket: bucket.name.clone(),
                 bucket_exists: bucket.found.is_some(),
                 key: key.map_or_else(|| key_placeholder(&region), |key| key.arn.clone()),
                 key_exists: key.is_some(),
-                replaces_managed_key: managed,
+                replaces_managed_key: slot.replaces_managed_key,
                 region,
             });
         }
@@ -352,7 +358,13 @@ fn detection(
     bucket: &str,
     key: &str,
 ) -> (Detection, Option<bool>) {
-    let foreign = snapshot.other_rules.iter().find(|rule| rule.enabled && watches(&rule.pattern, bucket, key));
+    // A rule of others may have our name.
+    let arn = snapshot.pipeline.as_ref().map(|found| found.arn.as_str());
+    let namesake = snapshot.rule.as_ref().filter(|rule| {
+        let aims = |target: &Value| target.get("Arn").and_then(Value::as_str) == arn;
+        !is_own(&rule.tags, settings.pipeline.as_str()) && arn.is_some() && rule.targets.iter().any(aims)
+    });
+    let foreign = snapshot.other_rules.iter().chain(namesake).find(|rule| rule.enabled && watches(&rule.pattern, bucket, key));
     let kept = |text: String| (Detection::Kept(text), None);
     match (settings.change_detection, source) {
         (Some(ChangeDetection::Polling), _) => (Detection::Polling, Some(true)),

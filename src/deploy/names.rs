@@ -52,7 +52,8 @@ pub fn sid_prefix(pipeline: &str) -> String {
 }
 
 /// The statements that we write into documents that others write into as well.
-pub const STATEMENTS: [&str; 7] = ["KeyAdministrators", "KeyUsers", "KeyGrants", "ArtifactObjects", "ArtifactList", "CustomerKey", "Trust"];
+pub const STATEMENTS: [&str; 8] =
+    ["KeyAdministrators", "KeyUsers", "KeyGrants", "ArtifactObjects", "ArtifactList", "InputKey", "OutputKey", "Trust"];
 
 /// Lists all Sids that are a pipeline's own.
 pub fn own_sids(pipeline: &str) -> std::collections::BTreeSet<String> {
@@ -71,6 +72,13 @@ pub fn is_xdeploy_sid(sid: &str) -> bool {
 pub fn by_others(document: &Value) -> Value {
     let ours = policy::sids(document).into_iter().filter(|sid| is_xdeploy_sid(sid)).map(str::to_owned).collect();
     policy::without_statements(document, &ours)
+}
+
+/// Gives a document without the statements of other pipelines of ours.
+pub fn without_other_pipelines(document: &Value, pipeline: &str) -> Value {
+    let own = own_sids(pipeline);
+    let others = policy::sids(document).into_iter().filter(|sid| is_xdeploy_sid(sid) && !own.contains(*sid)).map(str::to_owned).collect();
+    policy::without_statements(document, &others)
 }
 
 #[cfg(test)]

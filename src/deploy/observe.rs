@@ -333,12 +333,16 @@ async fn read_role(account: &Account, named: &Named, likely: bool, pipeline: &st
     }))
 }
 
+/// Reads the document of a policy that others made; ours belong to one pipeline each and go with it.
 async fn read_policy_document(account: &Account, arn: &str) -> ApiResult<Option<Value>> {
     let iam = account.iam();
     let Some(policy) = present(account.call("iam:GetPolicy", arn, iam.get_policy().policy_arn(arn).send()).await, &["NoSuchEntity"])?
     else {
         return Ok(None);
     };
+    if policy.policy().is_some_and(|policy| policy.tags().iter().any(|tag| tag.key() == TAG)) {
+        return Ok(None);
+    }
     let version = policy.policy().and_then(|policy| policy.default_version_id()).unwrap_or("v1");
     let got = account.call("iam:GetPolicyVersion", arn, iam.get_policy_version().policy_arn(arn).version_id(version).send()).await?;
     Ok(got.policy_version().and_then(|version| version.document()).map(decoded))
@@ -374,6 +378,7 @@ async fn read_key_slot(dev: &Account, region: &str, home: &str, settings: &Setti
         .and_then(|declaration| declaration::store(declaration, region, home))
         .and_then(declaration::store_key)
         .map(str::to_owned);
+    let mut replaces_managed_key = false;
     if let Some(named) = named {
         let found = read_key(dev, region, &named).await?;
         if found.is_none() {
@@ -383,14 +388,18 @@ async fn read_key_slot(dev: &Account, region: &str, home: &str, settings: &Setti
             ))
             .hint("put the ARN of an existing customer managed key of that region into the pipeline's artifact store"));
         }
-        return Ok(KeySlot { asked: named, from_pipeline: true, alias_exists: true, found });
+        // An AWS managed key means the same as none (facts E.7).
+        replaces_managed_key = found.as_ref().is_some_and(|key| key.manager == "AWS");
+        if !replaces_managed_key {
+            return Ok(KeySlot { asked: named, from_pipeline: true, replaces_managed_key, alias_exists: true, found });
+        }
     }
-    let alias = settings.key_alias_or_default().to_owned();
-    if let Some(found) = read_key(dev, region, &alias).await? {
-        return Ok(KeySlot { asked: alias, from_pipeline: false, alias_exists: true, found: Some(found) });
+    let asked = settings.key_alias_or_default().to_owned();
+    if let Some(found) = read_key(dev, region, &asked).await? {
+        return Ok(KeySlot { asked, from_pipeline: false, replaces_managed_key, alias_exists: true, found: Some(found) });
     }
-    let left = left_by_a_dead_run(dev, region, settings.pipeline.as_str()).await?;
-    Ok(KeySlot { asked: alias, from_pipeline: false, alias_exists: false, found: left })
+    let found = left_by_a_dead_run(dev, region, settings.pipeline.as_str()).await?;
+    Ok(KeySlot { asked, from_pipeline: false, replaces_managed_key, alias_exists: false, found })
 }
 
 /// Reads a key by ARN, id or alias; `None` if there is none.
@@ -521,6 +530,12 @@ async fn read_artifact_bucket(
     let declared = declaration.and_then(|d| declaration::store(d, region, home)).and_then(declaration::store_bucket).map(str::to_owned);
     let asked = settings.artifact_bucket.as_ref().filter(|_| region == home).map(ToString::to_string);
     let default = format!("codepipeline-{region}-{}", dev.id);
+    if let (Some(asked), Some(declared)) = (&asked, &declared)
+        && asked != declared
+    {
+        return Err(Error::refused(format!("the artifact bucket of pipeline {} is {declared}, not {asked}", settings.pipeline))
+            .hint("leave `--artifact-bucket` out: a pipeline that exists keeps its artifact store"));
+    }
     let name = match declared.or(asked) {
         Some(name) => name,
         None => like_the_console(dev, region).await?.unwrap_or_else(|| default.clone()),

@@ -147,6 +147,8 @@ pub struct KeySlot {
     pub asked: String,
     /// The pipeline's artifact store names it.
     pub from_pipeline: bool,
+    /// The pipeline's artifact store names an AWS managed key, in whose place this one comes.
+    pub replaces_managed_key: bool,
     /// The alias exists (always true for a key that the pipeline names).
     pub alias_exists: bool,
     /// The key.

@@ -120,7 +120,9 @@ fn role(context: &Context<'_>, draft: &mut Draft) -> Result<()> {
     let token = format!("role:dev:{}", role.name);
     let found = context.snapshot.event_role.as_ref();
     let grants = policy::grants_of(&policy::statements(&document).into_iter().cloned().collect::<Vec<_>>());
-    let granted = super::managed_policy::granted_by_others(context, found, &inline, &grants);
+    // In a role of others even an inline policy with our name, which is the console's, is theirs.
+    let theirs = found.is_some_and(|found| !is_own(&found.tags, &blueprint.pipeline));
+    let granted = super::managed_policy::granted_by_others(context, found, if theirs { "" } else { &inline }, &grants);
     match found {
         None => {
             let call = Call::CreateRole {
@@ -161,8 +163,8 @@ fn role(context: &Context<'_>, draft: &mut Draft) -> Result<()> {
     }
     let live = found.and_then(|found| found.inline.get(&inline));
     let needed = match live {
-        Some(live) => !policy::same_grants(live, &document),
-        None => !granted,
+        Some(live) if !theirs => !policy::same_grants(live, &document),
+        _ => !granted,
     };
     if needed {
         let call = Call::PutRolePolicy { role: role.name.clone(), name: inline.clone(), before: live.cloned(), document };

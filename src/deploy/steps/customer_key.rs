@@ -7,6 +7,7 @@ use crate::deploy::snapshot::{BucketSlot, KeyFound};
 use crate::model::{Arn, Readable, Side};
 use crate::policy::{self, Grant};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 /// What one of the two roles needs of a bucket's key.
 #[derive(Debug)]
@@ -16,6 +17,8 @@ struct Need<'a> {
     side: Side,
     actions: &'static [&'static str],
     what: &'static str,
+    /// Both buckets may have one key, so each need has a statement of its own.
+    sid: &'static str,
 }
 
 /// How that is given.
@@ -38,7 +41,14 @@ fn bucket_key<'a>(context: &Context<'a>, slot: &BucketSlot) -> Option<(&'a str, 
 
 fn source_need<'a>(context: &Context<'a>) -> Need<'a> {
     let role = &context.blueprint.service_role;
-    Need { role: &role.arn, role_token: format!("role:dev:{}", role.name), side: Side::Dev, actions: &["kms:Decrypt"], what: "input" }
+    Need {
+        role: &role.arn,
+        role_token: format!("role:dev:{}", role.name),
+        side: Side::Dev,
+        actions: &["kms:Decrypt"],
+        what: "input",
+        sid: "InputKey",
+    }
 }
 
 fn output_need<'a>(context: &Context<'a>) -> Need<'a> {
@@ -49,6 +59,7 @@ fn output_need<'a>(context: &Context<'a>) -> Need<'a> {
         side: Side::Prod,
         actions: &["kms:GenerateDataKey", "kms:Decrypt"],
         what: "output",
+        sid: "OutputKey",
     }
 }
 
@@ -90,7 +101,7 @@ fn given(context: &Context<'_>, need: &Need<'_>, found: &Readable<KeyFound>) -> 
 
 fn statement(context: &Context<'_>, need: &Need<'_>) -> Value {
     json!({
-        "Sid": context.blueprint.sid("CustomerKey"),
+        "Sid": context.blueprint.sid(need.sid),
         "Effect": "Allow",
         "Principal": {"AWS": need.role},
         "Action": need.actions,
@@ -124,23 +135,13 @@ pub fn output_statement(context: &Context<'_>) -> Option<Value> {
 }
 
 pub fn wants(context: &Context<'_>, draft: &mut Draft) {
+    // Two writes of one policy would each be refused as soon as the other is done.
+    let mut changed: BTreeMap<&str, (&KeyFound, Vec<Need<'_>>)> = BTreeMap::new();
     for (need, slot) in [(source_need(context), &context.snapshot.input), (output_need(context), &context.snapshot.output)] {
         let Some((asked, found)) = bucket_key(context, slot) else { continue };
         match (given(context, &need, found), found) {
             (Given::KeyPolicy { .. }, Readable::Known(found)) => {
-                let Some(live) = &found.policy else { continue };
-                let after = policy::merge(Some(live), &[statement(context, &need)]);
-                if after == *live {
-                    continue;
-                }
-                let side = if found.account() == context.blueprint.dev.account { Side::Dev } else { Side::Prod };
-                let region = found.arn.split(':').nth(3).unwrap_or_default().to_owned();
-                let call = Call::PutKeyPolicy { side, region, key: found.arn.clone(), before: Some(live.clone()), after };
-                let title = format!("policy of the {} bucket's key: {} may use it", need.what, need.role);
-                draft.writes.push(
-                    Write::new(side, Step::KeyUsers, format!("key:{}", found.arn), &found.arn, title, call)
-                        .needs([need.role_token.clone()]),
-                );
+                changed.entry(&found.arn).or_insert_with(|| (found, Vec::new())).1.push(need);
             }
             (Given::Told { why }, _) => {
                 let mut statement = statement(context, &need);
@@ -154,5 +155,23 @@ pub fn wants(context: &Context<'_>, draft: &mut Draft) {
             }
             _ => {}
         }
+    }
+    for (found, needs) in changed.into_values() {
+        let Some(live) = &found.policy else { continue };
+        let statements: Vec<Value> = needs.iter().map(|need| statement(context, need)).collect();
+        let after = policy::merge(Some(live), &statements);
+        if after == *live {
+            continue;
+        }
+        let side = if found.account() == context.blueprint.dev.account { Side::Dev } else { Side::Prod };
+        let region = found.arn.split(':').nth(3).unwrap_or_default().to_owned();
+        let call = Call::PutKeyPolicy { side, region, key: found.arn.clone(), before: Some(live.clone()), after };
+        let buckets: Vec<&str> = needs.iter().map(|need| need.what).collect();
+        let roles: Vec<&str> = needs.iter().map(|need| need.role).collect();
+        let title = format!("policy of the {} bucket's key: {} may use it", buckets.join(" and "), roles.join(" and "));
+        draft.writes.push(
+            Write::new(side, Step::KeyUsers, format!("key:{}", found.arn), &found.arn, title, call)
+                .needs(needs.into_iter().map(|need| need.role_token)),
+        );
     }
 }

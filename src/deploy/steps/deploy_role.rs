@@ -3,6 +3,7 @@
 use super::managed_policy::{self, Wanted};
 use super::service_role::trusts;
 use super::{Context, Draft, customer_key};
+use crate::deploy::names;
 use crate::deploy::plan::{Call, Step, Write};
 use crate::deploy::snapshot::is_own;
 use crate::error::{Error, Result};
@@ -72,7 +73,7 @@ pub fn wants(context: &Context<'_>, draft: &mut Draft) -> Result<()> {
         Some(found) => {
             let ours = is_own(&found.tags, &blueprint.pipeline);
             // A role that names a service role which was deleted and made again holds a dead id instead (facts D.2).
-            if !trusts(&found.trust, &service_role.arn) {
+            if !trusts(&names::without_other_pipelines(&found.trust, &blueprint.pipeline), &service_role.arn) {
                 if !ours && !role.adopted {
                     return Err(Error::refused(format!(
                         "role {} exists in prod ({}), trusts somebody else, and was not made by xdeploy for pipeline {}",
@@ -91,14 +92,14 @@ pub fn wants(context: &Context<'_>, draft: &mut Draft) -> Result<()> {
     let output = output_document(context);
     let artifact = artifact_document(context);
     let keys: Vec<String> = blueprint.stores.iter().map(|store| format!("key:{}", store.region)).collect();
-    let names = &blueprint.names;
+    let named = &blueprint.names;
     managed_policy::wants(
         context,
         draft,
         Wanted {
             side: Side::Prod,
             step: Step::DeployRole,
-            named: &names.output_policy,
+            named: &named.output_policy,
             flag: "--output-policy",
             article: grants(&output, "DeployActionReads"),
             document: output,
@@ -114,7 +115,7 @@ pub fn wants(context: &Context<'_>, draft: &mut Draft) -> Result<()> {
         Wanted {
             side: Side::Prod,
             step: Step::DeployRole,
-            named: &names.artifact_policy,
+            named: &named.artifact_policy,
             flag: "--artifact-policy",
             article: grants(&artifact, ""),
             document: artifact,

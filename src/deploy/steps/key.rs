@@ -32,7 +32,7 @@ pub fn wants(context: &Context<'_>, draft: &mut Draft) -> Result<()> {
                 create(context, draft, store, multi_region && index == 0)?;
             }
         }
-        if !slot.alias_exists || store.replaces_managed_key {
+        if !slot.alias_exists {
             alias(context, draft, store, slot);
         }
     }
@@ -144,7 +144,7 @@ fn replicate(context: &Context<'_>, draft: &mut Draft, store: &Store) -> Result<
 }
 
 fn alias(context: &Context<'_>, draft: &mut Draft, store: &Store, slot: &KeySlot) {
-    let alias = if slot.from_pipeline { context.settings.key_alias_or_default().to_owned() } else { slot.asked.clone() };
+    let alias = slot.asked.clone();
     let resource = context.blueprint.dev.regional("kms", &store.region, &alias);
     let call = Call::CreateAlias { region: store.region.clone(), alias: alias.clone(), key: store.key.clone() };
     draft.writes.push(

@@ -2,6 +2,7 @@
 
 use super::{Context, Draft};
 use crate::deploy::blueprint::Named;
+use crate::deploy::names::TAG;
 use crate::deploy::plan::{Call, Note, Step, Write};
 use crate::deploy::snapshot::{RoleFound, is_own};
 use crate::error::{Error, Result};
@@ -32,14 +33,14 @@ fn tag(side: Side, kind: &str, name: &str) -> String {
     format!("{kind}:{side}:{name}")
 }
 
-/// Says whether documents of a role that are not ours grant all of this.
+/// Says whether documents of a role that are no pipeline's of ours grant all of this: another pipeline's go with it.
 pub fn granted_by_others(context: &Context<'_>, role: Option<&RoleFound>, inline_of_ours: &str, grants: &[Grant]) -> bool {
     let Some(role) = role else { return false };
     let ours = |arn: &str| context.snapshot.policies.get(arn).is_some_and(|policy| is_own(&policy.tags, &context.blueprint.pipeline));
     let documents: Vec<&Value> = role
         .inline
         .iter()
-        .filter(|(name, _)| name.as_str() != inline_of_ours)
+        .filter(|(name, _)| name.as_str() != inline_of_ours && !super::service_role::is_inline_name(name))
         .map(|(_, document)| document)
         .chain(role.attached_documents.iter().filter(|(arn, _)| !ours(arn)).map(|(_, document)| document))
         .collect();
@@ -87,7 +88,7 @@ pub fn wants(context: &Context<'_>, draft: &mut Draft, wanted: Wanted<'_>) -> Re
                     .gives(token.clone()),
             );
         }
-        Some(found) if wanted.article.iter().all(|grant| policy::covers(&found.document, grant)) => {
+        Some(found) if !found.tags.contains_key(TAG) && wanted.article.iter().all(|grant| policy::covers(&found.document, grant)) => {
             if !grants.iter().all(|grant| policy::covers(&found.document, grant)) {
                 draft.notes.push(Note::remark(format!(
                     "policy {name} in {} was not made by xdeploy and is left as it is; it lacks read actions that today's action reference asks for (facts A.2, row 12)",

@@ -65,17 +65,6 @@ fn said_in_vain(context: &Context<'_>, draft: &mut Draft) {
     let mut keeps = |flag: &str, what: String| {
         draft.notes.push(Note::warning(format!("{flag} has no effect: pipeline {} keeps {what}", blueprint.pipeline)));
     };
-    if let Some(said) = &settings.service_role
-        && *said != blueprint.service_role.name
-        && *said != blueprint.service_role.arn
-    {
-        keeps("--service-role", format!("its service role {}", blueprint.service_role.name));
-    }
-    if let (Some(said), Some(home)) = (&settings.artifact_bucket, blueprint.stores.first())
-        && said.as_str() != home.bucket
-    {
-        keeps("--artifact-bucket", format!("its artifact bucket {}", home.bucket));
-    }
     if !blueprint.own_pipeline && (settings.deploy_path.is_some() || settings.no_extract) {
         keeps("--deploy-path or --no-extract", "how it deploys, since xdeploy did not make it".to_owned());
     }

@@ -12,7 +12,14 @@ use serde_json::{Value, json};
 
 /// The inline policy in which a service role gets ours beside its own.
 pub fn inline_name(pipeline: &str) -> String {
-    names::fitted(&format!("xdeploy-{pipeline}"), 128)
+    names::fitted(&format!("{INLINE}{pipeline}"), 128)
+}
+
+const INLINE: &str = "xdeploy-";
+
+/// Says whether an inline policy is one that a service role got from xdeploy, for whatever pipeline.
+pub fn is_inline_name(name: &str) -> bool {
+    name.starts_with(INLINE)
 }
 
 /// The inline policy of EventBridge's role, with the console's name (facts B.3).
