@@ -1,5 +1,9 @@
 //! All integration tests, as one binary.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::print_stderr)]
 
+mod house;
 mod new_setup;
+mod requests;
+mod stops;
 mod support;
+mod worlds;
