@@ -1,9 +1,165 @@
 //! `xdeploy release`.
-use crate::error::Result;
-use crate::settings::CommonFlags;
+
+use super::session;
+use crate::deploy::release::{self, ActionState, Source};
+use crate::deploy::zipfile;
+use crate::error::{Error, Result};
+use crate::model::{BucketName, ObjectKey, PipelineName};
+use crate::settings::{CommonFlags, DeploymentFlags, Settings};
 use crate::ui::Ui;
+use clap::builder::FalseyValueParser;
+use serde_json::json;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
 #[derive(Debug, clap::Args)]
-pub struct Args {}
-pub async fn run(_common: &CommonFlags, _args: &Args, _ui: &Ui) -> Result<u8> {
-    Ok(1)
+#[command(after_long_help = "Examples:\n  xdeploy release site.zip --pipeline crossaccountdeploy\n  xdeploy release --sample")]
+pub struct Args {
+    /// Zip to upload
+    #[arg(value_name = "FILE", required_unless_present = "sample", conflicts_with = "sample")]
+    pub file: Option<PathBuf>,
+    /// Upload a small website that xdeploy makes itself
+    #[arg(long, env = "XDEPLOY_SAMPLE", value_parser = FalseyValueParser::new())]
+    pub sample: bool,
+    /// Name of the pipeline [default: crossaccountdeploy]
+    #[arg(long, value_name = "NAME", env = "XDEPLOY_PIPELINE")]
+    pub pipeline: Option<PipelineName>,
+    /// Upload and find or start the execution, but don't follow it
+    #[arg(long, env = "XDEPLOY_NO_WAIT", value_parser = FalseyValueParser::new())]
+    pub no_wait: bool,
+    /// How long to follow it
+    #[arg(long, value_name = "TIME", env = "XDEPLOY_TIMEOUT", default_value = "30m", value_parser = humantime::parse_duration)]
+    pub timeout: Duration,
+    /// How long to wait for the pipeline's own trigger before starting it
+    #[arg(long, value_name = "TIME", env = "XDEPLOY_START_AFTER", default_value = "20s", value_parser = humantime::parse_duration)]
+    pub start_after: Duration,
+    /// Source bucket, where a pipeline has several
+    #[arg(long, value_name = "BUCKET", env = "XDEPLOY_INPUT_BUCKET")]
+    pub input_bucket: Option<BucketName>,
+    /// Source object, where a pipeline has several
+    #[arg(long, value_name = "KEY", env = "XDEPLOY_OBJECT_KEY")]
+    pub object_key: Option<ObjectKey>,
+    /// Deploy bucket, where a pipeline has several
+    #[arg(long, value_name = "BUCKET", env = "XDEPLOY_OUTPUT_BUCKET")]
+    pub output_bucket: Option<BucketName>,
+    /// Stage of the S3 deploy action, where a pipeline has several
+    #[arg(long, value_name = "NAME", env = "XDEPLOY_STAGE")]
+    pub stage: Option<String>,
+    /// Name of the S3 deploy action, where a pipeline has several
+    #[arg(long, value_name = "NAME", env = "XDEPLOY_ACTION")]
+    pub action: Option<String>,
+}
+
+pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui) -> Result<u8> {
+    let flags = DeploymentFlags {
+        pipeline: args.pipeline.clone(),
+        input_bucket: args.input_bucket.clone(),
+        object_key: args.object_key.clone(),
+        output_bucket: args.output_bucket.clone(),
+        stage: args.stage.clone(),
+        action: args.action.clone(),
+        ..DeploymentFlags::default()
+    };
+    let settings = Settings::resolve(common, &flags)?;
+    let source = match &args.file {
+        Some(path) => {
+            zipfile::fingerprint(path)?;
+            Source::File(path.clone())
+        }
+        None => Source::Sample(release::sample()?),
+    };
+    let accounts = session::connect(&settings).await?;
+    session::introduce(ui, &accounts);
+    let route = release::route(&accounts, &settings).await?;
+    let contents = match &source {
+        Source::File(path) if route.extract => Some(zipfile::check(path)?),
+        Source::File(_) => None,
+        Source::Sample(bytes) => Some(zipfile::check_bytes(bytes)?),
+    };
+    for warning in contents.iter().flat_map(|contents| &contents.warnings) {
+        ui.warning(warning);
+    }
+    let wanted = route.keys(contents.as_ref());
+    let since = SystemTime::now();
+    let version = release::upload(&accounts, &route, &source).await?;
+    ui.status(&format!("uploaded s3://{}/{} as version {version}", route.input_bucket, route.object_key));
+    let (id, started_by) = release::find_or_start(&accounts, &route, &version, args.start_after).await?;
+    let how = match started_by {
+        release::StartedBy::Trigger => "started by its own change detection",
+        release::StartedBy::Xdeploy => "started by xdeploy, since nothing else did",
+    };
+    ui.status(&format!("execution {id}: {how}"));
+    let mut document = json!({
+        "schema": "xdeploy.release/1",
+        "accounts": session::accounts_json(&accounts),
+        "pipeline": route.pipeline,
+        "versionId": version,
+        "executionId": id,
+        "startedBy": started_by,
+        "status": null,
+        "actions": [],
+        "arrival": null,
+    });
+    if args.no_wait {
+        ui.result(&format!("Released version {version} of {} to pipeline {} (execution {id}).", route.object_key, route.pipeline));
+        ui.json(&document);
+        return Ok(0);
+    }
+    let tell = |state: &ActionState| ui.status(&format!("{}/{}: {}", state.stage, state.action, state.status));
+    let outcome = release::follow(&accounts, &route, &id, args.timeout, &tell).await?;
+    document["status"] = json!(outcome.status);
+    document["actions"] = json!(outcome.actions);
+    if outcome.status != "Succeeded" {
+        let mut error = Error::failed(format!("execution {id} of pipeline {} ended as {}", route.pipeline, outcome.status));
+        for action in outcome.actions.iter().filter(|action| action.status == "Failed") {
+            let message = action.message.as_deref().unwrap_or("no message");
+            let code = action.code.as_deref().map(|code| format!("{code}: ")).unwrap_or_default();
+            error = error.because(format!("{}/{}: {code}{message}", action.stage, action.action));
+        }
+        error = match outcome.status.as_str() {
+            "Superseded" => error.hint("a newer execution took its place; what it deploys is newer than this upload"),
+            _ => error.hint(format!("`xdeploy verify --pipeline {}` says what differs from what setup would make", route.pipeline)),
+        };
+        return Err(error);
+    }
+    let arrival = release::arrival(&accounts, &route, &wanted, since).await?;
+    document["arrival"] = json!(arrival);
+    ui.result(&format!("\n{} objects in s3://{}:", arrival.objects.len(), route.output_bucket));
+    for object in &arrival.objects {
+        let owner = match object.owned_by_production {
+            Some(true) => format!("owned by prod ({})", accounts.prod.id),
+            Some(false) => "NOT owned by prod".to_owned(),
+            None => "owner unknown".to_owned(),
+        };
+        let key = match (&object.encryption, &object.kms_key) {
+            (Some(algorithm), Some(key)) => format!("{algorithm} {key}"),
+            (Some(algorithm), None) => algorithm.clone(),
+            _ => "encryption unknown".to_owned(),
+        };
+        ui.result(&format!("  {}  {} bytes, {owner}, {key}", object.key, object.size));
+    }
+    match arrival.ownership.as_deref() {
+        Some("BucketOwnerEnforced") => ui.result("Object ownership is BucketOwnerEnforced: production owns every object of the bucket."),
+        Some(setting) => ui.result(&format!(
+            "Object ownership is {setting}: each object's owner is its writer's account unless the bucket's owner takes it."
+        )),
+        None => ui.result("The bucket's object ownership could not be read."),
+    }
+    for warning in &arrival.warnings {
+        ui.warning(warning);
+    }
+    let strangers = arrival.objects.iter().filter(|object| object.owned_by_production == Some(false)).count();
+    if !arrival.missing.is_empty() || strangers > 0 {
+        let mut error = Error::failed(format!("the release of pipeline {} did not arrive as it should", route.pipeline));
+        if !arrival.missing.is_empty() {
+            let some: Vec<&str> = arrival.missing.iter().take(5).map(String::as_str).collect();
+            error = error.because(format!("{} files are missing, such as {}", arrival.missing.len(), some.join(", ")));
+        }
+        if strangers > 0 {
+            error = error.because(format!("{strangers} objects are not owned by production ({})", accounts.prod.id));
+        }
+        return Err(error.hint(format!("`xdeploy verify --pipeline {}` says what differs from what setup would make", route.pipeline)));
+    }
+    ui.json(&document);
+    Ok(0)
 }

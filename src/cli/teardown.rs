@@ -1,10 +1,97 @@
 //! `xdeploy teardown`.
-use super::Stop;
-use crate::error::Result;
-use crate::settings::CommonFlags;
+
+use super::{Stop, lock, session, show};
+use crate::deploy::observe::{Purpose, observe};
+use crate::deploy::plan::{Call, counts};
+use crate::deploy::teardown::{KEY_DAYS, look_back, undo};
+use crate::error::{Error, Result};
+use crate::model::PipelineName;
+use crate::settings::{CommonFlags, DeploymentFlags, Settings};
 use crate::ui::Ui;
+use clap::builder::FalseyValueParser;
+use serde_json::json;
+
 #[derive(Debug, clap::Args)]
-pub struct Args {}
-pub async fn run(_common: &CommonFlags, _args: &Args, _ui: &Ui, _stop: &Stop) -> Result<u8> {
-    Ok(1)
+#[command(after_long_help = "Example:\n  xdeploy teardown --pipeline crossaccountdeploy --confirm crossaccountdeploy")]
+pub struct Args {
+    #[command(flatten)]
+    pub deployment: DeploymentFlags,
+    /// The pipeline's name once more, to say that this is meant
+    #[arg(long, value_name = "NAME", env = "XDEPLOY_CONFIRM")]
+    pub confirm: Option<PipelineName>,
+    /// Keep the KMS key that xdeploy made
+    #[arg(long, env = "XDEPLOY_KEEP_KEY", value_parser = FalseyValueParser::new())]
+    pub keep_key: bool,
+    /// Wait for a run that would be stopped
+    #[arg(long, env = "XDEPLOY_WAIT_FOR_RUNS", value_parser = FalseyValueParser::new())]
+    pub wait_for_runs: bool,
+    /// Show what would be removed and what left, and change nothing
+    #[arg(long, env = "XDEPLOY_DRY_RUN", value_parser = FalseyValueParser::new())]
+    pub dry_run: bool,
+}
+
+pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop) -> Result<u8> {
+    let settings = Settings::resolve(common, &args.deployment)?;
+    let name = settings.pipeline.as_str();
+    if let Some(confirmed) = &args.confirm
+        && confirmed.as_str() != name
+    {
+        return Err(Error::refused(format!("`--confirm {confirmed}` is not the pipeline's name, {name}"))
+            .hint(format!("pass `--pipeline {name} --confirm {name}` if that one is meant")));
+    }
+    let accounts = session::connect(&settings).await?;
+    session::introduce(ui, &accounts);
+    let _lock = if args.dry_run { None } else { Some(lock::take(&accounts.dev.id, &accounts.dev.region, name)?) };
+    let snapshot = observe(&accounts.dev, &accounts.prod, &settings, Purpose::Teardown).await?;
+    let past = look_back(&accounts.dev, &settings, &snapshot).await?;
+    let undo = undo(&settings, &snapshot, &past, args.keep_key)?;
+    if undo.writes.is_empty() {
+        ui.result(&format!("Nothing to remove for pipeline {name}."));
+    } else {
+        ui.result(&format!("Teardown of pipeline {name} in {}:", snapshot.dev.region));
+        show::writes(ui, &undo.writes, &snapshot.dev, &snapshot.prod);
+    }
+    if !undo.left.is_empty() {
+        ui.result("\nLeft as it is:");
+        for left in &undo.left {
+            ui.result(&format!("  = {} ({})", left.what, left.why));
+        }
+    }
+    let (add, change, remove) = counts(&undo.writes);
+    let mut document = json!({
+        "schema": "xdeploy.teardown/1",
+        "accounts": session::accounts_json(&accounts),
+        "pipeline": name,
+        "add": add, "change": change, "remove": remove,
+        "writes": undo.writes.iter().map(|write| json!({"account": write.account, "step": write.step, "article": write.step.article(),
+            "action": write.call.action(), "change": write.call.change(), "resource": write.resource, "title": write.title}))
+            .collect::<Vec<_>>(),
+        "left": undo.left,
+        "applied": false,
+    });
+    if undo.writes.is_empty() || args.dry_run {
+        ui.json(&document);
+        return Ok(0);
+    }
+    ui.result(&format!("\nTeardown: {change} to change, {remove} to remove, {} left.", undo.left.len()));
+    let running = snapshot.pipeline.as_ref().map(|found| found.running.join(", ")).unwrap_or_default();
+    if !running.is_empty() && !args.wait_for_runs {
+        return Err(Error::refused(format!("pipeline {name} is running ({running})"))
+            .hint("pass `--wait-for-runs`, or run the same command again when it has finished"));
+    }
+    if args.confirm.is_none()
+        && !ui.confirm_by_name("Type the pipeline's name to tear it down:", name, &format!("pass `--confirm {name}`"))?
+    {
+        return Err(Error::refused("cancelled: nothing was changed").hint("run the same command again when you are ready"));
+    }
+    session::apply_writes(&accounts, &undo.writes, name, args.wait_for_runs, ui, stop).await?;
+    ui.result(&format!("\nDone: {change} changed, {remove} removed."));
+    if undo.writes.iter().any(|write| matches!(write.call, Call::ScheduleKeyDeletion { .. })) {
+        ui.result(&format!(
+            "The key is deleted in {KEY_DAYS} days; until then `aws kms cancel-key-deletion` keeps it, and what it encrypted."
+        ));
+    }
+    document["applied"] = json!(true);
+    ui.json(&document);
+    Ok(0)
 }

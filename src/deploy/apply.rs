@@ -4,7 +4,7 @@
 //! that others may write too is compared with what the plan saw just before it is written, and read back once.
 
 use super::names::TAG;
-use super::observe::{self, SOURCE_SHA256};
+use super::observe;
 use super::plan::{Call, EVERYTHING, Write};
 use crate::aws::raw::{KeepBody, SendBody};
 use crate::aws::{Account, ApiError, ApiResult, present, retry_while};
@@ -436,16 +436,22 @@ impl Worker<'_> {
                 self.put_notification(bucket, region, before, after).await?;
             }
             Call::UploadObject { bucket, region, key, file, sha256, .. } => {
-                upload(account, bucket, region, key, std::path::Path::new(file), sha256).await?;
+                let file = std::path::Path::new(file);
+                if super::zipfile::fingerprint(file)?.1 != *sha256 {
+                    return Err(Error::new(Kind::Conflict, format!("{} has changed since the plan was made", file.display()))
+                        .hint("make the plan again"));
+                }
+                let body = super::release::body_of(file).await?;
+                super::release::put_source(account, region, bucket, key, body, sha256).await?;
             }
-            Call::PutRule { region, name, pattern, description, tagged } => {
+            Call::PutRule { region, name, pattern, description, tags } => {
                 let events = account.events(region);
-                let tag = aws_sdk_eventbridge::types::Tag::builder().key(tag_key).value(tag_value).build();
-                let tag = tag.map_err(|error| Error::internal(error.to_string()))?;
                 let mut request = events.put_rule().name(name).event_pattern(pattern.to_string()).description(description);
                 request = request.state(aws_sdk_eventbridge::types::RuleState::Enabled);
-                if *tagged {
-                    request = request.tags(tag);
+                // Tags are taken for a new rule only.
+                for (key, value) in tags {
+                    let tag = aws_sdk_eventbridge::types::Tag::builder().key(key).value(value).build();
+                    request = request.tags(tag.map_err(|error| Error::internal(error.to_string()))?);
                 }
                 account.call(call.action(), resource, request.send()).await?;
             }
@@ -795,41 +801,6 @@ impl Worker<'_> {
             tokio::time::sleep(Duration::from_secs(5)).await;
         }
     }
-}
-
-/// Uploads a file, refusing one that isn't what the plan was made with.
-///
-/// # Errors
-/// The file can't be read or has changed, or S3 refused it.
-pub async fn upload(
-    account: &Account,
-    bucket: &str,
-    region: &str,
-    key: &str,
-    file: &std::path::Path,
-    sha256: &str,
-) -> Result<Option<String>> {
-    let (_, now) = super::zipfile::fingerprint(file)?;
-    if now != sha256 {
-        return Err(
-            Error::new(Kind::Conflict, format!("{} has changed since the plan was made", file.display())).hint("make the plan again")
-        );
-    }
-    let body = aws_sdk_s3::primitives::ByteStream::from_path(file)
-        .await
-        .map_err(|error| Error::failed(format!("could not read {}", file.display())).because(error.to_string()).hint("check the path"))?;
-    let request = account
-        .s3(region)
-        .put_object()
-        .bucket(bucket)
-        .key(key)
-        .body(body)
-        .content_type("application/zip")
-        .metadata(SOURCE_SHA256, sha256)
-        .expected_bucket_owner(&account.id)
-        .send();
-    let put = account.call("s3:PutObject", format!("arn:{}:s3:::{bucket}/{key}", account.partition), request).await?;
-    Ok(put.version_id().map(str::to_owned))
 }
 
 /// KMS takes an ARN everywhere but some operations; the bare id works in all of them, within the key's own region.

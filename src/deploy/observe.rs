@@ -41,10 +41,16 @@ pub async fn observe(dev: &Account, prod: &Account, settings: &Settings, purpose
         find_output(prod, settings, &home),
     )?;
     let declaration = pipeline.as_ref().map(|found| found.declaration.clone());
-    let output_name = output_name(settings, declaration.as_ref())?;
+    // A teardown that was stopped goes on without the pipeline, with the default names.
+    let or_none = |name: Result<String>| match name {
+        Err(error) if purpose == Purpose::Teardown && error.kind == Kind::Usage => Ok(String::new()),
+        other => other,
+    };
+    let output_name = or_none(output_name(settings, declaration.as_ref()))?;
     // Without `--output-bucket` the name came from the pipeline only now, so the place must be asked for now.
     let output_region = match (output_region, &settings.output_bucket) {
         (found, Some(_)) => found,
+        (_, None) if output_name.is_empty() => None,
         (_, None) => head_bucket(prod, settings.prod_region.as_ref().map_or(&home, |r| r.as_str()), &output_name).await?,
     };
     if let (Some(actual), Some(said)) = (&output_region, &settings.prod_region)
@@ -57,7 +63,7 @@ pub async fn observe(dev: &Account, prod: &Account, settings: &Settings, purpose
     let dev_identity = Identity::of(dev, &home);
     let prod_identity = Identity::of(prod, &target);
     let names = Names::resolve(settings, &dev_identity, &prod_identity, declaration.as_ref())?;
-    let input_name = input_name(settings, declaration.as_ref())?;
+    let input_name = or_none(input_name(settings, declaration.as_ref()))?;
 
     let mut regions = vec![home.clone()];
     if target != home {
@@ -632,6 +638,9 @@ async fn public_access_blocked(account: &Account, region: &str, bucket: &str) ->
 }
 
 async fn read_input(dev: &Account, home: &str, name: &str, settings: &Settings, purpose: Purpose) -> Result<BucketSlot> {
+    if name.is_empty() {
+        return Ok(BucketSlot { name: String::new(), found: None });
+    }
     let Some(region) = head_bucket(dev, home, name).await? else { return Ok(BucketSlot { name: name.to_owned(), found: None }) };
     if region != home {
         return Err(Error::refused(format!("input bucket {name} is in {region}, but the pipeline is in {home}"))

@@ -169,7 +169,7 @@ pub enum Call {
     #[serde(rename = "s3:PutObject")]
     UploadObject { bucket: String, region: String, key: String, file: String, size: u64, sha256: String },
     #[serde(rename = "events:PutRule")]
-    PutRule { region: String, name: String, pattern: Value, description: String, tagged: bool },
+    PutRule { region: String, name: String, pattern: Value, description: String, tags: BTreeMap<String, String> },
     #[serde(rename = "events:PutTargets")]
     PutTargets { region: String, rule: String, target: Value },
     #[serde(rename = "events:RemoveTargets")]

@@ -1,1 +1,555 @@
+//! A8: upload, find the execution of exactly this upload, follow it, and see what arrived and who owns it.
 
+use super::apply::Accounts;
+use super::declaration::{self, Place};
+use super::names::short_hash;
+use super::observe::{self, SOURCE_SHA256};
+use super::zipfile;
+use crate::aws::{Account, ApiResult, present};
+use crate::error::{Error, Kind, Result};
+use crate::settings::Settings;
+use aws_sdk_codepipeline::types::{PipelineExecutionStatus as Status, SourceRevisionOverride, SourceRevisionType};
+use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::Object;
+use futures_util::stream::{self, StreamExt};
+use serde::Serialize;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// How many objects are asked for their encryption key: one request each.
+const HEADS: usize = 1000;
+
+/// What is released.
+#[derive(Debug, Clone)]
+pub enum Source {
+    /// A file.
+    File(PathBuf),
+    /// A small website that xdeploy makes itself.
+    Sample(Vec<u8>),
+}
+
+/// Where a release goes, read from the pipeline itself.
+#[derive(Debug, Clone)]
+pub struct Route {
+    /// The pipeline's name.
+    pub pipeline: String,
+    /// Its region.
+    pub home: String,
+    /// The source action's name.
+    pub source_action: String,
+    /// The source bucket.
+    pub input_bucket: String,
+    /// The source object.
+    pub object_key: String,
+    /// The deploy action's name.
+    pub deploy_action: String,
+    /// The deploy bucket.
+    pub output_bucket: String,
+    /// Its region.
+    pub target_region: String,
+    /// The zip is extracted.
+    pub extract: bool,
+    /// The prefix, or with `extract` off the key, as configured.
+    pub path: Option<String>,
+    /// The artifact stores' keys.
+    pub store_keys: Vec<String>,
+    /// It can be started with a given source version (facts A.5).
+    pub v2: bool,
+}
+
+/// Reads the pipeline and finds the way through it.
+///
+/// # Errors
+/// There is no such pipeline, or no S3 source and deploy action to choose from.
+pub async fn route(accounts: &Accounts, settings: &Settings) -> Result<Route> {
+    let dev = &accounts.dev;
+    let home = settings.region.as_ref().map_or(dev.region.as_str(), |region| region.as_str()).to_owned();
+    let name = settings.pipeline.as_str();
+    let found = observe::read_pipeline_version(dev, &home, name, None).await?.ok_or_else(|| {
+        Error::failed(format!("there is no pipeline {name} in {home} of account {}", dev.id))
+            .hint("make it with `xdeploy setup`, or name another with `--pipeline` or `--region`")
+    })?;
+    let pipeline = &found.declaration;
+    let bucket = settings.output_bucket.as_ref().map(|bucket| bucket.as_str());
+    let place = declaration::choose_deploy(pipeline, bucket, settings.stage.as_deref(), settings.action.as_deref())?;
+    let deploy = declaration::action_at(pipeline, place).ok_or_else(|| Error::internal("the chosen action is gone"))?;
+    let (_, source) = source(settings, pipeline)?;
+    let text = |action: &Value, key: &str| declaration::configured(action, key).map(str::to_owned);
+    let stores: Vec<&Value> = match pipeline.get("artifactStores") {
+        Some(Value::Object(stores)) => stores.values().collect(),
+        _ => pipeline.get("artifactStore").into_iter().collect(),
+    };
+    Ok(Route {
+        pipeline: name.to_owned(),
+        source_action: declaration::name_of(source).to_owned(),
+        input_bucket: text(source, "S3Bucket").unwrap_or_default(),
+        object_key: text(source, "S3ObjectKey").unwrap_or_default(),
+        deploy_action: declaration::name_of(deploy).to_owned(),
+        output_bucket: text(deploy, "BucketName").unwrap_or_default(),
+        target_region: deploy.get("region").and_then(Value::as_str).unwrap_or(&home).to_owned(),
+        extract: text(deploy, "Extract").as_deref() == Some("true"),
+        path: text(deploy, "ObjectKey"),
+        store_keys: stores.into_iter().filter_map(declaration::store_key).map(str::to_owned).collect(),
+        v2: pipeline.get("pipelineType").and_then(Value::as_str) == Some("V2"),
+        home,
+    })
+}
+
+fn source<'a>(settings: &Settings, pipeline: &'a Value) -> Result<(Place, &'a Value)> {
+    let fits =
+        |action: &Value, key: &str, wanted: Option<&str>| wanted.is_none_or(|wanted| declaration::configured(action, key) == Some(wanted));
+    let fitting: Vec<_> = declaration::sources(pipeline)
+        .into_iter()
+        .filter(|(_, action)| {
+            fits(action, "S3Bucket", settings.input_bucket.as_ref().map(|bucket| bucket.as_str()))
+                && fits(action, "S3ObjectKey", settings.object_key.as_ref().map(|key| key.as_str()))
+        })
+        .collect();
+    match fitting.as_slice() {
+        [one] => Ok(*one),
+        [] => Err(Error::refused(format!("pipeline {} has no such S3 source action", settings.pipeline))
+            .hint("leave `--input-bucket` and `--object-key` out to take the one that it has")),
+        _ => Err(Error::refused(format!("pipeline {} has several S3 source actions", settings.pipeline))
+            .hint("say which with `--input-bucket` and `--object-key`")),
+    }
+}
+
+impl Route {
+    /// Lists the keys that the deploy action will write (facts A.4: the service adds the `/` itself).
+    pub fn keys(&self, contents: Option<&zipfile::Contents>) -> Vec<String> {
+        match (contents, self.extract) {
+            (Some(contents), true) => match &self.path {
+                Some(prefix) if !prefix.is_empty() => contents.files.iter().map(|file| format!("{prefix}/{file}")).collect(),
+                _ => contents.files.clone(),
+            },
+            _ => self.path.iter().cloned().collect(),
+        }
+    }
+}
+
+/// Makes a small website: a start page, an error page, a style sheet and a picture.
+///
+/// # Errors
+/// It can't be packed.
+pub fn sample() -> Result<Vec<u8>> {
+    let bad = |error: std::io::Error| Error::internal(format!("the sample can't be packed: {error}"));
+    let page = |title: &str, text: &str| {
+        format!(
+            "<!doctype html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\"><title>{title}</title><link rel=\"stylesheet\" href=\"css/site.css\"></head>\n<body><img src=\"images/logo.svg\" alt=\"\"><h1>{title}</h1><p>{text}</p></body>\n</html>\n"
+        )
+    };
+    let files = [
+        ("index.html", page("It works", "This page was deployed across two AWS accounts by xdeploy.")),
+        ("error.html", page("Not found", "There is no such page.")),
+        ("css/site.css", "body { font: 1.1rem/1.6 sans-serif; margin: 4rem auto; max-width: 40rem; }\n".to_owned()),
+        (
+            "images/logo.svg",
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"48\" height=\"48\"><circle cx=\"24\" cy=\"24\" r=\"22\" fill=\"#1a7f5a\"/></svg>\n"
+                .to_owned(),
+        ),
+    ];
+    let mut archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    let options = zip::write::SimpleFileOptions::default();
+    for (name, text) in files {
+        archive.start_file(name, options).map_err(|error| bad(std::io::Error::other(error)))?;
+        archive.write_all(text.as_bytes()).map_err(bad)?;
+    }
+    Ok(archive.finish().map_err(|error| bad(std::io::Error::other(error)))?.into_inner())
+}
+
+/// Uploads the artifact and gives the version that S3 made of it.
+///
+/// # Errors
+/// Versioning is off, the file can't be read, or S3 refused it.
+pub async fn upload(accounts: &Accounts, route: &Route, source: &Source) -> Result<String> {
+    let dev = &accounts.dev;
+    let s3 = dev.s3(&route.home);
+    let bucket = format!("arn:{}:s3:::{}", dev.partition, route.input_bucket);
+    let request = s3.get_bucket_versioning().bucket(&route.input_bucket).expected_bucket_owner(&dev.id).send();
+    let versioning = dev.call("s3:GetBucketVersioning", &bucket, request).await?;
+    if versioning.status() != Some(&aws_sdk_s3::types::BucketVersioningStatus::Enabled) {
+        return Err(Error::refused(format!("versioning of {} is off; CodePipeline needs it on (A2.3)", route.input_bucket))
+            .hint("run `xdeploy setup --enable-versioning`"));
+    }
+    let (body, sha256) = match source {
+        Source::File(path) => {
+            let (_, sha256) = zipfile::fingerprint(path)?;
+            (body_of(path).await?, sha256)
+        }
+        Source::Sample(bytes) => (ByteStream::from(bytes.clone()), zipfile::sha256(bytes)),
+    };
+    let version = put_source(dev, &route.home, &route.input_bucket, &route.object_key, body, &sha256).await?;
+    version.filter(|version| version != "null").ok_or_else(|| {
+        Error::failed(format!("S3 gave no version for {} in {}", route.object_key, route.input_bucket))
+            .hint("check that versioning of the bucket is on, then release again")
+    })
+}
+
+/// Puts the source object, with the file's SHA-256 beside it, and gives its version.
+///
+/// # Errors
+/// S3 refused it.
+pub async fn put_source(dev: &Account, region: &str, bucket: &str, key: &str, body: ByteStream, sha256: &str) -> ApiResult<Option<String>> {
+    let request = dev
+        .s3(region)
+        .put_object()
+        .bucket(bucket)
+        .key(key)
+        .body(body)
+        .content_type("application/zip")
+        .metadata(SOURCE_SHA256, sha256)
+        .expected_bucket_owner(&dev.id)
+        .send();
+    let put = dev.call("s3:PutObject", format!("arn:{}:s3:::{bucket}/{key}", dev.partition), request).await?;
+    Ok(put.version_id().map(str::to_owned))
+}
+
+/// Opens a file for an upload.
+///
+/// # Errors
+/// It can't be read.
+pub async fn body_of(file: &std::path::Path) -> Result<ByteStream> {
+    let cannot = |error: aws_sdk_s3::primitives::ByteStreamError| {
+        Error::failed(format!("could not read {}", file.display())).because(error.to_string()).hint("check the path")
+    };
+    ByteStream::from_path(file).await.map_err(cannot)
+}
+
+/// Who started an execution.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StartedBy {
+    /// The pipeline's own change detection.
+    Trigger,
+    /// xdeploy, since nothing else did.
+    Xdeploy,
+}
+
+/// Finds the execution whose source revision is this version; starts one where none comes within `patience`.
+///
+/// # Errors
+/// The executions can't be read, or the pipeline can't be started.
+pub async fn find_or_start(accounts: &Accounts, route: &Route, version: &str, patience: Duration) -> Result<(String, StartedBy)> {
+    let dev = &accounts.dev;
+    let client = dev.codepipeline(&route.home);
+    let arn = format!("arn:{}:codepipeline:{}:{}:{}", dev.partition, route.home, dev.id, route.pipeline);
+    let started = Instant::now();
+    loop {
+        let request = client.list_pipeline_executions().pipeline_name(&route.pipeline).max_results(50).send();
+        let list = dev.call("codepipeline:ListPipelineExecutions", &arn, request).await?;
+        let ours = list.pipeline_execution_summaries().iter().find(|run| {
+            run.source_revisions()
+                .iter()
+                .any(|revision| revision.action_name() == route.source_action && revision.revision_id() == Some(version))
+        });
+        if let Some(id) = ours.and_then(|run| run.pipeline_execution_id()) {
+            return Ok((id.to_owned(), StartedBy::Trigger));
+        }
+        if started.elapsed() >= patience {
+            break;
+        }
+        tokio::time::sleep(Duration::from_secs(2).min(patience)).await;
+    }
+    // A replayed token gives the same execution, so a run that was cut off and repeated starts nothing twice (facts D.1).
+    let token = format!("xdeploy-{}", short_hash(&format!("{arn} {version}"), 40));
+    let mut request = client.start_pipeline_execution().name(&route.pipeline).client_request_token(token);
+    if route.v2 {
+        let revision = SourceRevisionOverride::builder()
+            .action_name(&route.source_action)
+            .revision_type(SourceRevisionType::S3ObjectVersionId)
+            .revision_value(version)
+            .build()
+            .map_err(|error| Error::internal(error.to_string()))?;
+        request = request.source_revisions(revision);
+    }
+    let answer = dev.call("codepipeline:StartPipelineExecution", &arn, request.send()).await?;
+    let id = answer.pipeline_execution_id().ok_or_else(|| Error::failed("CodePipeline did not give the execution's id"))?;
+    Ok((id.to_owned(), StartedBy::Xdeploy))
+}
+
+/// One action of an execution as it stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ActionState {
+    /// Its stage.
+    pub stage: String,
+    /// Its name.
+    pub action: String,
+    /// `InProgress`, `Succeeded`, `Failed`, `Abandoned`.
+    pub status: String,
+    /// CodePipeline's error code.
+    pub code: Option<String>,
+    /// CodePipeline's message, or the summary.
+    pub message: Option<String>,
+}
+
+/// How an execution ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// `Succeeded`, `Failed`, `Stopped`, `Superseded`, `Cancelled`.
+    pub status: String,
+    /// Its actions, in order of start.
+    pub actions: Vec<ActionState>,
+}
+
+/// Follows an execution to its end, telling each action's change.
+///
+/// # Errors
+/// It can't be read, or `timeout` is over.
+pub async fn follow(accounts: &Accounts, route: &Route, id: &str, timeout: Duration, tell: &dyn Fn(&ActionState)) -> Result<Outcome> {
+    let started = Instant::now();
+    let mut known: BTreeMap<(String, String), String> = BTreeMap::new();
+    let mut pause = Duration::from_secs(1);
+    loop {
+        let (status, actions) = tokio::try_join!(status_of(accounts, route, id), actions_of(accounts, route, id))?;
+        for action in &actions {
+            let key = (action.stage.clone(), action.action.clone());
+            if known.get(&key) != Some(&action.status) {
+                known.insert(key, action.status.clone());
+                tell(action);
+            }
+        }
+        if let Some(status) = status
+            && !matches!(status, Status::InProgress | Status::Stopping)
+        {
+            return Ok(Outcome { status: status.as_str().to_owned(), actions });
+        }
+        if started.elapsed() >= timeout {
+            return Err(Error::new(
+                Kind::CannotTell,
+                format!("execution {id} of pipeline {} is still under way after {}", route.pipeline, humantime::format_duration(timeout)),
+            )
+            .hint("it goes on by itself; give it longer with `--timeout`, or look at it in the console (an approval may be waiting)"));
+        }
+        tokio::time::sleep(pause.min(timeout)).await;
+        pause = (pause * 3 / 2).min(Duration::from_secs(10));
+    }
+}
+
+async fn status_of(accounts: &Accounts, route: &Route, id: &str) -> ApiResult<Option<Status>> {
+    let dev = &accounts.dev;
+    let arn = format!("arn:{}:codepipeline:{}:{}:{}", dev.partition, route.home, dev.id, route.pipeline);
+    let request = dev.codepipeline(&route.home).get_pipeline_execution().pipeline_name(&route.pipeline).pipeline_execution_id(id).send();
+    // A new execution may not be visible yet.
+    let got = present(dev.call("codepipeline:GetPipelineExecution", arn, request).await, &["PipelineExecutionNotFoundException"])?;
+    Ok(got.and_then(|got| got.pipeline_execution().and_then(|run| run.status().cloned())))
+}
+
+async fn actions_of(accounts: &Accounts, route: &Route, id: &str) -> ApiResult<Vec<ActionState>> {
+    let dev = &accounts.dev;
+    let arn = format!("arn:{}:codepipeline:{}:{}:{}", dev.partition, route.home, dev.id, route.pipeline);
+    let filter = aws_sdk_codepipeline::types::ActionExecutionFilter::builder().pipeline_execution_id(id).build();
+    let request =
+        dev.codepipeline(&route.home).list_action_executions().pipeline_name(&route.pipeline).filter(filter).max_results(100).send();
+    let got = present(dev.call("codepipeline:ListActionExecutions", arn, request).await, &["PipelineExecutionNotFoundException"])?;
+    let mut actions: Vec<ActionState> = got
+        .map(|got| got.action_execution_details().to_vec())
+        .unwrap_or_default()
+        .iter()
+        .map(|detail| {
+            let result = detail.output().and_then(|output| output.execution_result());
+            let error = result.and_then(|result| result.error_details());
+            ActionState {
+                stage: detail.stage_name().unwrap_or_default().to_owned(),
+                action: detail.action_name().unwrap_or_default().to_owned(),
+                status: detail.status().map_or("InProgress", |status| status.as_str()).to_owned(),
+                code: error.and_then(|error| error.code()).map(str::to_owned),
+                message: error
+                    .and_then(|error| error.message())
+                    .or_else(|| result.and_then(|result| result.external_execution_summary()))
+                    .map(str::to_owned),
+            }
+        })
+        .collect();
+    // CodePipeline lists the newest first.
+    actions.reverse();
+    Ok(actions)
+}
+
+/// An object that arrived.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Arrived {
+    /// Its key.
+    pub key: String,
+    /// Its size in bytes.
+    pub size: i64,
+    /// Production owns it; `None` where S3 didn't say who does.
+    pub owned_by_production: Option<bool>,
+    /// `AES256`, `aws:kms`, …; `None` where it wasn't asked.
+    pub encryption: Option<String>,
+    /// The KMS key it is encrypted with.
+    pub kms_key: Option<String>,
+    /// It was written after the upload.
+    pub fresh: bool,
+}
+
+/// What a release left in the output bucket.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Arrival {
+    /// The objects.
+    pub objects: Vec<Arrived>,
+    /// Keys that should be there and aren't.
+    pub missing: Vec<String>,
+    /// The bucket's object ownership; `None` where it can't be read.
+    pub ownership: Option<String>,
+    /// What a person should know.
+    pub warnings: Vec<String>,
+}
+
+/// Lists what arrived, with its owner and its key.
+///
+/// # Errors
+/// The output bucket can't be listed.
+pub async fn arrival(accounts: &Accounts, route: &Route, wanted: &[String], since: std::time::SystemTime) -> Result<Arrival> {
+    let prod = &accounts.prod;
+    let s3 = prod.s3(&route.target_region);
+    let bucket = &route.output_bucket;
+    let arn = format!("arn:{}:s3:::{bucket}", prod.partition);
+    let ownership = async {
+        let request = s3.get_bucket_ownership_controls().bucket(bucket).expected_bucket_owner(&prod.id).send();
+        let got = prod.call("s3:GetBucketOwnershipControls", &arn, request).await;
+        let got = present(got, &["OwnershipControlsNotFoundError"]).ok()?;
+        let rules = got.as_ref().and_then(|got| got.ownership_controls()).map(|controls| controls.rules()).unwrap_or_default();
+        Some(rules.first().map_or("ObjectWriter", |rule| rule.object_ownership().as_str()).to_owned())
+    };
+    let canonical = async {
+        let list = prod.call("s3:ListAllMyBuckets", "*", s3.list_buckets().max_buckets(1).send()).await.ok()?;
+        list.owner().and_then(|owner| owner.id()).map(str::to_owned)
+    };
+    let (ownership, canonical, listed) = tokio::join!(ownership, canonical, list(accounts, route, wanted));
+    let listed = listed?;
+    // S3 gives whole seconds.
+    let since = since.duration_since(std::time::UNIX_EPOCH).map(|since| i64::try_from(since.as_secs()).unwrap_or(0)).unwrap_or(0);
+    let enforced = ownership.as_deref() == Some("BucketOwnerEnforced");
+    let mut objects = Vec::new();
+    let mut missing = Vec::new();
+    for key in wanted {
+        let Some(object) = listed.get(key) else {
+            missing.push(key.clone());
+            continue;
+        };
+        let owner = object.owner().and_then(|owner| owner.id());
+        let owned = match (enforced, owner, &canonical) {
+            // With ACLs disabled the bucket's owner owns every object, whoever wrote it (facts F.2).
+            (true, _, _) => Some(true),
+            (false, Some(owner), Some(canonical)) => Some(owner == canonical),
+            _ => None,
+        };
+        objects.push(Arrived {
+            key: key.clone(),
+            size: object.size().unwrap_or_default(),
+            owned_by_production: owned,
+            encryption: None,
+            kms_key: None,
+            fresh: object.last_modified().is_none_or(|at| at.secs() + 1 >= since),
+        });
+    }
+    heads(accounts, route, &mut objects).await?;
+    let mut warnings = Vec::new();
+    let dev_keys: BTreeSet<&str> = objects
+        .iter()
+        .filter_map(|object| object.kms_key.as_deref())
+        .filter(|key| route.store_keys.iter().any(|store| store == key) || key.split(':').nth(4) == Some(accounts.dev.id.as_str()))
+        .collect();
+    for key in dev_keys {
+        warnings.push(format!(
+            "objects are encrypted with the development account's key {key}: production's readers need kms:Decrypt on it (facts A.2)"
+        ));
+    }
+    if objects.len() > HEADS {
+        warnings.push(format!("only the first {HEADS} objects were asked for their encryption"));
+    }
+    let stale = objects.iter().filter(|object| !object.fresh).count();
+    if stale > 0 {
+        warnings.push(format!("{stale} objects are older than the upload: this execution did not write them"));
+    }
+    if objects.iter().any(|object| object.owned_by_production.is_none()) {
+        warnings.push("who owns the objects could not be read".to_owned());
+    }
+    Ok(Arrival { objects, missing, ownership, warnings })
+}
+
+/// Lists the output bucket below what all wanted keys have in common.
+async fn list(accounts: &Accounts, route: &Route, wanted: &[String]) -> Result<BTreeMap<String, Object>> {
+    let prod = &accounts.prod;
+    let s3 = prod.s3(&route.target_region);
+    let arn = format!("arn:{}:s3:::{}", prod.partition, route.output_bucket);
+    let prefix = common_prefix(wanted);
+    let wanted: BTreeSet<&str> = wanted.iter().map(String::as_str).collect();
+    let mut found = BTreeMap::new();
+    let mut token = None;
+    loop {
+        let request = s3
+            .list_objects_v2()
+            .bucket(&route.output_bucket)
+            .prefix(&prefix)
+            .fetch_owner(true)
+            .set_continuation_token(token)
+            .expected_bucket_owner(&prod.id)
+            .send();
+        let page = prod.call("s3:ListBucket", &arn, request).await?;
+        for object in page.contents() {
+            if let Some(key) = object.key().filter(|key| wanted.contains(key)) {
+                found.insert(key.to_owned(), object.clone());
+            }
+        }
+        token = page.next_continuation_token().filter(|_| page.is_truncated() == Some(true)).map(str::to_owned);
+        if token.is_none() || found.len() == wanted.len() {
+            return Ok(found);
+        }
+    }
+}
+
+fn common_prefix(keys: &[String]) -> String {
+    let Some(first) = keys.first() else { return String::new() };
+    let shared = keys.iter().map(|key| first.bytes().zip(key.bytes()).take_while(|(a, b)| a == b).count()).min().unwrap_or(0);
+    (0..=shared).rev().find(|end| first.is_char_boundary(*end)).map(|end| first[..end].to_owned()).unwrap_or_default()
+}
+
+async fn heads(accounts: &Accounts, route: &Route, objects: &mut [Arrived]) -> Result<()> {
+    let prod = &accounts.prod;
+    let s3 = prod.s3(&route.target_region);
+    let asked = stream::iter(objects.iter().take(HEADS).enumerate().map(|(index, object)| {
+        let request = s3.head_object().bucket(&route.output_bucket).key(&object.key).expected_bucket_owner(&prod.id);
+        let arn = format!("arn:{}:s3:::{}/{}", prod.partition, route.output_bucket, object.key);
+        async move { (index, prod.call("s3:GetObject", arn, request.send()).await) }
+    }))
+    .buffer_unordered(8)
+    .collect::<Vec<_>>()
+    .await;
+    for (index, head) in asked {
+        // Who may list may not always read; the owner is what matters.
+        let Ok(head) = head else { continue };
+        objects[index].encryption = head.server_side_encryption().map(|encryption| encryption.as_str().to_owned());
+        objects[index].kms_key = head.ssekms_key_id().map(str::to_owned);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sample_is_a_zip_that_the_deploy_action_takes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sample.zip");
+        std::fs::write(&path, sample().unwrap()).unwrap();
+        let contents = zipfile::check(&path).unwrap();
+        assert_eq!(contents.files, ["css/site.css", "error.html", "images/logo.svg", "index.html"]);
+        assert!(contents.warnings.is_empty());
+    }
+
+    #[test]
+    fn the_common_prefix_never_cuts_a_character() {
+        let keys = ["säge/a".to_owned(), "säbel/b".to_owned()];
+        assert_eq!(common_prefix(&keys), "sä");
+        assert_eq!(common_prefix(&["ä".to_owned(), "ö".to_owned()]), "");
+        assert_eq!(common_prefix(&[]), "");
+    }
+}

@@ -1,1 +1,535 @@
+//! The way back: what xdeploy made goes, its statements leave what others own, and everything else stays and is listed.
+//!
+//! The pipeline goes last: it says what the rest is called, so that a teardown that was stopped can be run again.
 
+use super::blueprint::{Named, Names};
+use super::declaration;
+use super::names::{self, TAG};
+use super::observe;
+use super::plan::{Call, EVERYTHING, Step, Write};
+use super::snapshot::{BucketSlot, KeyFound, RoleFound, Snapshot, is_own};
+use super::steps;
+use crate::aws::Account;
+use crate::error::Result;
+use crate::model::{Readable, Side};
+use crate::policy;
+use crate::settings::Settings;
+use serde::Serialize;
+use serde_json::Value;
+use std::collections::BTreeSet;
+
+/// How long KMS keeps a key that is to be deleted, in days: its longest (facts/codepipeline.md D.1).
+pub const KEY_DAYS: i32 = 30;
+
+/// How many versions of an adopted pipeline are looked through for the one before ours.
+const VERSIONS: i64 = 50;
+
+/// Something that stays, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Left {
+    /// What stays.
+    pub what: String,
+    /// Why.
+    pub why: String,
+}
+
+/// What else a teardown must know: read by [`look_back`].
+#[derive(Debug, Clone, Default)]
+pub struct Past {
+    /// Declarations of an adopted pipeline, newest first, down to the last one without our `roleArn`; empty if that isn't found.
+    pub versions: Vec<Value>,
+    /// Patterns of other rules on the default bus; `None` if they can't be read.
+    pub patterns: Option<Vec<Value>>,
+    /// The pipeline that made a shared key or bucket still exists.
+    pub living: BTreeSet<String>,
+}
+
+/// Reads what only a teardown needs.
+///
+/// # Errors
+/// A read failed.
+pub async fn look_back(dev: &Account, settings: &Settings, snapshot: &Snapshot) -> Result<Past> {
+    let home = &snapshot.dev.region;
+    let name = settings.pipeline.as_str();
+    let mut past = Past::default();
+    if let Some(found) = snapshot.pipeline.as_ref().filter(|found| !is_own(&found.tags, name)) {
+        past.versions = versions(dev, home, name, &found.declaration, settings, snapshot).await?;
+    }
+    if snapshot.rule.as_ref().is_some_and(|rule| rule.tags.contains_key(NOTIFICATION_TAG)) {
+        past.patterns = other_patterns(dev, home, snapshot).await;
+    }
+    let makers = snapshot
+        .keys
+        .values()
+        .filter_map(|slot| slot.found.as_ref()?.tags.get(TAG))
+        .chain(snapshot.artifact_buckets.values().filter_map(|slot| slot.found.as_ref()?.tags.get(TAG)));
+    for maker in makers.filter(|maker| *maker != name).collect::<BTreeSet<_>>() {
+        if observe::read_pipeline_version(dev, home, maker, None).await?.is_some() {
+            past.living.insert(maker.clone());
+        }
+    }
+    Ok(past)
+}
+
+/// The tag in which our rule remembers that setup turned the bucket's EventBridge notification on.
+pub const NOTIFICATION_TAG: &str = "xdeploy:eventbridge";
+
+async fn versions(dev: &Account, home: &str, name: &str, current: &Value, settings: &Settings, snapshot: &Snapshot) -> Result<Vec<Value>> {
+    let mut versions = vec![current.clone()];
+    let newest = current.get("version").and_then(Value::as_i64).unwrap_or(1);
+    for version in (1..newest).rev().take(usize::try_from(VERSIONS).unwrap_or(50)) {
+        let found = observe::read_pipeline_version(dev, home, name, i32::try_from(version).ok()).await?;
+        let Some(found) = found else { break };
+        let ours = has_our_role(&found.declaration, settings, snapshot);
+        versions.push(found.declaration);
+        if !ours {
+            return Ok(versions);
+        }
+    }
+    Ok(Vec::new())
+}
+
+fn has_our_role(declaration: &Value, settings: &Settings, snapshot: &Snapshot) -> bool {
+    let bucket = Some(snapshot.output.name.as_str()).filter(|name| !name.is_empty());
+    let Ok(place) = declaration::choose_deploy(declaration, bucket, settings.stage.as_deref(), settings.action.as_deref()) else {
+        return false;
+    };
+    let role = declaration::action_at(declaration, place).and_then(|action| action.get("roleArn")).and_then(Value::as_str);
+    role.is_some() && role == snapshot.deploy_role.as_ref().map(|found| found.arn.as_str())
+}
+
+async fn other_patterns(dev: &Account, home: &str, snapshot: &Snapshot) -> Option<Vec<Value>> {
+    let ours = snapshot.rule.as_ref().map(|rule| rule.name.as_str());
+    let events = dev.events(home);
+    let mut patterns = Vec::new();
+    let mut token = None;
+    loop {
+        let page = dev.call("events:ListRules", "*", events.list_rules().set_next_token(token).send()).await.ok()?;
+        let others = page.rules().iter().filter(|rule| rule.name() != ours);
+        patterns.extend(others.filter_map(|rule| serde_json::from_str(rule.event_pattern()?).ok()));
+        token = page.next_token().map(str::to_owned);
+        if token.is_none() {
+            return Some(patterns);
+        }
+    }
+}
+
+/// What a teardown will do and leave.
+#[derive(Debug, Default)]
+pub struct Undo {
+    /// The writes, in order.
+    pub writes: Vec<Write>,
+    /// What stays.
+    pub left: Vec<Left>,
+}
+
+impl Undo {
+    fn leave(&mut self, what: impl Into<String>, why: impl Into<String>) {
+        self.left.push(Left { what: what.into(), why: why.into() });
+    }
+}
+
+/// Judges what is to be undone.
+///
+/// # Errors
+/// The names can't be resolved.
+pub fn undo(settings: &Settings, snapshot: &Snapshot, past: &Past, keep_key: bool) -> Result<Undo> {
+    let declaration = snapshot.pipeline.as_ref().map(|found| &found.declaration);
+    let names = Names::resolve(settings, &snapshot.dev, &snapshot.prod, declaration)?;
+    let scene = Scene { settings, snapshot, past, names: &names, own: names::own_sids(settings.pipeline.as_str()), keep_key };
+    let mut undo = Undo::default();
+    scene.rule(&mut undo);
+    scene.roles(&mut undo);
+    scene.artifact_buckets(&mut undo);
+    scene.keys(&mut undo);
+    scene.customer_keys(&mut undo);
+    scene.user_buckets(&mut undo);
+    scene.pipeline(&mut undo);
+    Ok(undo)
+}
+
+struct Scene<'a> {
+    settings: &'a Settings,
+    snapshot: &'a Snapshot,
+    past: &'a Past,
+    names: &'a Names,
+    own: BTreeSet<String>,
+    keep_key: bool,
+}
+
+impl Scene<'_> {
+    fn pipeline_name(&self) -> &str {
+        self.settings.pipeline.as_str()
+    }
+
+    fn home(&self) -> &str {
+        &self.snapshot.dev.region
+    }
+
+    fn has_ours(&self, document: &Value) -> bool {
+        policy::sids(document).into_iter().any(|sid| self.own.contains(sid))
+    }
+
+    /// Says whether statements of other pipelines that xdeploy set up are in a document.
+    fn shared(&self, document: Option<&Value>) -> bool {
+        document.is_some_and(|document| policy::sids(document).into_iter().any(|sid| names::is_xdeploy_sid(sid) && !self.own.contains(sid)))
+    }
+
+    fn rule(&self, undo: &mut Undo) {
+        let Some(found) = &self.snapshot.rule else { return };
+        if !is_own(&found.tags, self.pipeline_name()) {
+            undo.leave(format!("EventBridge rule {}", found.name), "xdeploy did not make it");
+            return;
+        }
+        let arn = self.snapshot.dev.regional("events", self.home(), &format!("rule/{}", found.name));
+        let lane = format!("rule:{}", found.name);
+        let region = self.home().to_owned();
+        self.notification(undo, found.tags.get(NOTIFICATION_TAG).map(String::as_str));
+        let ids: Vec<String> = found.targets.iter().filter_map(|target| target.get("Id")?.as_str()).map(str::to_owned).collect();
+        if !ids.is_empty() {
+            let call = Call::RemoveTargets { region: region.clone(), rule: found.name.clone(), ids };
+            undo.writes.push(Write::new(Side::Dev, Step::ChangeDetection, &lane, &arn, format!("targets of rule {}", found.name), call));
+        }
+        let call = Call::DeleteRule { region, name: found.name.clone() };
+        undo.writes.push(Write::new(Side::Dev, Step::ChangeDetection, &lane, &arn, format!("rule {}", found.name), call).needs(["quiet"]));
+    }
+
+    /// Turns the bucket's EventBridge notification off where setup turned it on and no other rule listens.
+    fn notification(&self, undo: &mut Undo, turned_on: Option<&str>) {
+        let slot = &self.snapshot.input;
+        let Some(before) = slot.found.as_ref().and_then(|found| found.notification.clone()).filter(|xml| steps::has_eventbridge(xml))
+        else {
+            return;
+        };
+        let what = format!("EventBridge notification of {}", slot.name);
+        if turned_on != Some(slot.name.as_str()) {
+            undo.leave(what, "it was on before xdeploy came");
+            return;
+        }
+        let heard = self.past.patterns.as_ref().map(|patterns| patterns.iter().any(|pattern| listens(pattern, &slot.name)));
+        match heard {
+            Some(false) => {}
+            Some(true) => return undo.leave(what, "other rules listen to it"),
+            None => return undo.leave(what, "whether other rules listen to it could not be read"),
+        }
+        let Some(after) = steps::without_eventbridge(&before) else { return };
+        let arn = self.snapshot.dev.bucket(&slot.name);
+        let call = Call::PutBucketNotification { bucket: slot.name.clone(), region: self.home().to_owned(), before, after };
+        undo.writes.push(Write::new(Side::Dev, Step::ChangeDetection, &arn, &arn, what, call).gives("quiet"));
+    }
+
+    fn roles(&self, undo: &mut Undo) {
+        let pipeline = self.pipeline_name();
+        let service_inline = steps::inline_name(pipeline);
+        let event_inline = steps::event_inline_name(self.home(), pipeline);
+        let names = self.names;
+        self.role(undo, Side::Dev, Step::ChangeDetection, self.snapshot.event_role.as_ref(), &event_inline, &[]);
+        self.role(undo, Side::Dev, Step::AssumeRole, self.snapshot.service_role.as_ref(), &service_inline, &[&names.assume_policy]);
+        let prod = [&names.output_policy, &names.artifact_policy];
+        self.role(undo, Side::Prod, Step::DeployRole, self.snapshot.deploy_role.as_ref(), "", &prod);
+        self.policy(undo, Side::Dev, Step::AssumeRole, &names.assume_policy);
+        self.policy(undo, Side::Prod, Step::DeployRole, &names.output_policy);
+        self.policy(undo, Side::Prod, Step::DeployRole, &names.artifact_policy);
+    }
+
+    fn own_policy(&self, named: &Named) -> bool {
+        self.snapshot.policies.get(&named.arn).is_some_and(|found| is_own(&found.tags, self.pipeline_name()))
+    }
+
+    fn role(&self, undo: &mut Undo, side: Side, step: Step, found: Option<&RoleFound>, inline: &str, policies: &[&Named]) {
+        let Some(found) = found else { return };
+        let lane = format!("role:{side}:{}", found.name);
+        let push = |undo: &mut Undo, title: String, call: Call, gives: Option<String>| {
+            let write = Write::new(side, step, &lane, &found.arn, title, call);
+            undo.writes.push(match gives {
+                Some(token) => write.gives(token),
+                None => write,
+            });
+        };
+        for named in policies.iter().filter(|named| self.own_policy(named) && found.attached.contains(&named.arn)) {
+            let call = Call::DetachRolePolicy { role: found.name.clone(), arn: named.arn.clone() };
+            push(undo, format!("policy {} detached from {}", named.name, found.name), call, Some(format!("detached:{}", named.arn)));
+        }
+        if found.inline.contains_key(inline) {
+            let call = Call::DeleteRolePolicy { role: found.name.clone(), name: inline.to_owned() };
+            push(undo, format!("inline policy {inline} of {}", found.name), call, None);
+        }
+        let own = is_own(&found.tags, self.pipeline_name());
+        let others_attached = found.attached.iter().any(|arn| !policies.iter().any(|named| named.arn == *arn && self.own_policy(named)));
+        let others_inline = found.inline.keys().any(|name| name != inline);
+        if own && !others_attached && !others_inline {
+            push(undo, format!("role {}", found.name), Call::DeleteRole { name: found.name.clone() }, None);
+            return;
+        }
+        if self.has_ours(&found.trust)
+            && let Some(after) = policy::remove(&found.trust, &self.own)
+        {
+            let call = Call::UpdateAssumeRolePolicy { name: found.name.clone(), before: found.trust.clone(), after };
+            push(undo, format!("our statement in the trust of {}", found.name), call, None);
+        }
+        let why = if own { "others gave it policies" } else { "xdeploy did not make it" };
+        undo.leave(format!("role {} in {side}", found.name), why);
+    }
+
+    fn policy(&self, undo: &mut Undo, side: Side, step: Step, named: &Named) {
+        let Some(found) = self.snapshot.policies.get(&named.arn) else { return };
+        if !self.own_policy(named) {
+            undo.leave(format!("policy {} in {side}", named.name), "xdeploy did not make it");
+            return;
+        }
+        let detached =
+            undo.writes.iter().filter(|write| matches!(&write.call, Call::DetachRolePolicy { arn, .. } if *arn == named.arn)).count();
+        if usize::try_from(found.attachments).unwrap_or(0) > detached {
+            undo.leave(format!("policy {} in {side}", named.name), "it is attached to something else as well");
+            return;
+        }
+        for version in found.versions.iter().filter(|version| **version != found.default_version) {
+            let call = Call::DeletePolicyVersion { arn: named.arn.clone(), version: version.clone() };
+            let title = format!("version {version} of policy {}", named.name);
+            undo.writes.push(Write::new(side, step, &named.arn, &named.arn, title, call));
+        }
+        let call = Call::DeletePolicy { arn: named.arn.clone() };
+        undo.writes.push(
+            Write::new(side, step, &named.arn, &named.arn, format!("policy {}", named.name), call)
+                .needs([format!("detached:{}", named.arn)]),
+        );
+    }
+
+    fn made_for_others(&self, tags: &super::snapshot::Tags) -> bool {
+        tags.get(TAG).is_some_and(|maker| maker != self.pipeline_name() && self.past.living.contains(maker))
+    }
+
+    fn artifact_buckets(&self, undo: &mut Undo) {
+        for (region, slot) in &self.snapshot.artifact_buckets {
+            let Some(found) = &slot.found else { continue };
+            let arn = self.snapshot.dev.bucket(&slot.name);
+            let what = format!("artifact bucket {}", slot.name);
+            let made_by_us = found.tags.contains_key(TAG);
+            let shared = self.shared(found.policy.as_ref()) || self.made_for_others(&found.tags);
+            if made_by_us && !shared && found.empty == Some(true) {
+                let call = Call::DeleteBucket { bucket: slot.name.clone(), region: region.clone() };
+                undo.writes.push(Write::new(Side::Dev, Step::BucketPolicy, &arn, &arn, what, call));
+                continue;
+            }
+            if let Some(live) = found.policy.as_ref().filter(|live| self.has_ours(live)) {
+                let bucket = slot.name.clone();
+                let call = match policy::remove(live, &self.own) {
+                    Some(after) => Call::PutBucketPolicy { bucket, region: region.clone(), before: Some(live.clone()), after },
+                    None => Call::DeleteBucketPolicy { bucket, region: region.clone(), before: live.clone() },
+                };
+                let title = format!("our statements in the policy of {}", slot.name);
+                undo.writes.push(Write::new(Side::Dev, Step::BucketPolicy, &arn, &arn, title, call));
+            }
+            let why = match (made_by_us, shared) {
+                (false, _) => "xdeploy did not make it",
+                (true, true) => "another pipeline uses it",
+                (true, false) => "it holds objects; empty it and delete it by hand",
+            };
+            undo.leave(what, why);
+        }
+    }
+
+    /// Says whether the pipeline will still name the key when everything is undone.
+    fn still_named(&self, key: &str) -> bool {
+        let Some(found) = self.snapshot.pipeline.as_ref().filter(|found| !is_own(&found.tags, self.pipeline_name())) else { return false };
+        let after = self.restored().map_or_else(|| found.declaration.clone(), |(after, _)| after);
+        after.to_string().contains(key)
+    }
+
+    fn keys(&self, undo: &mut Undo) {
+        // A primary goes after its replicas (facts C).
+        let mut slots: Vec<_> = self.snapshot.keys.iter().filter_map(|(region, slot)| Some((region, slot, slot.found.as_ref()?))).collect();
+        slots.sort_by_key(|(_, _, found)| found.primary_region.is_none());
+        for (region, slot, found) in slots {
+            if found.manager == "AWS" || found.state.starts_with("Pending") {
+                continue;
+            }
+            let lane = format!("key:{region}");
+            let what = format!("key {}", found.arn);
+            let why = self.why_kept(found);
+            let Some(why) = why else {
+                let alias = if slot.from_pipeline { self.settings.key_alias_or_default().to_owned() } else { slot.asked.clone() };
+                if slot.alias_exists {
+                    let resource = self.snapshot.dev.regional("kms", region, &alias);
+                    let call = Call::DeleteAlias { region: region.clone(), alias: alias.clone() };
+                    undo.writes.push(Write::new(Side::Dev, Step::Key, &lane, resource, format!("{alias} in {region}"), call));
+                }
+                let call = Call::ScheduleKeyDeletion { region: region.clone(), key: found.arn.clone(), days: KEY_DAYS };
+                let title = format!("{what}: deletion in {KEY_DAYS} days");
+                undo.writes.push(
+                    Write::new(Side::Dev, Step::Key, &lane, &found.arn, title, call)
+                        .needs(if found.primary_region.is_none() { vec!["replicas"] } else { Vec::new() })
+                        .gives(if found.primary_region.is_some() { "replicas" } else { "primary" }),
+                );
+                continue;
+            };
+            self.statements_out(undo, Side::Dev, region, found);
+            undo.leave(what, why);
+        }
+    }
+
+    fn why_kept(&self, found: &KeyFound) -> Option<String> {
+        if !found.tags.contains_key(TAG) {
+            return Some("xdeploy did not make it".to_owned());
+        }
+        if self.keep_key {
+            return Some("`--keep-key`".to_owned());
+        }
+        if self.shared(found.policy.as_ref()) || self.made_for_others(&found.tags) {
+            return Some("another pipeline uses it".to_owned());
+        }
+        let others = found.policy.as_ref().is_some_and(|live| {
+            policy::statements(live).into_iter().any(|statement| {
+                let sid = statement.get("Sid").and_then(Value::as_str).unwrap_or_default();
+                sid != steps::ROOT_SID && !self.own.contains(sid)
+            })
+        });
+        if others {
+            return Some("others have statements in its policy".to_owned());
+        }
+        self.still_named(&found.arn).then(|| "the pipeline still names it".to_owned())
+    }
+
+    fn statements_out(&self, undo: &mut Undo, side: Side, region: &str, found: &KeyFound) {
+        // Who administers a key that stays goes on doing so.
+        let mut ours = self.own.clone();
+        if found.tags.contains_key(TAG) {
+            ours.remove(&format!("{}KeyAdministrators", names::sid_prefix(self.pipeline_name())));
+        }
+        let Some(live) = &found.policy else { return };
+        if let Some(after) = policy::remove(live, &ours).filter(|after| after != live) {
+            let call = Call::PutKeyPolicy { side, region: region.to_owned(), key: found.arn.clone(), before: Some(live.clone()), after };
+            let title = format!("our statements in the policy of {}", found.arn);
+            undo.writes.push(Write::new(side, Step::KeyUsers, format!("key:{}", found.arn), &found.arn, title, call));
+        }
+    }
+
+    fn customer_keys(&self, undo: &mut Undo) {
+        let stores: BTreeSet<&str> = self.snapshot.keys.values().filter_map(|slot| Some(slot.found.as_ref()?.arn.as_str())).collect();
+        for found in self.snapshot.customer_keys.values().filter_map(Readable::known) {
+            if stores.contains(found.arn.as_str()) || !found.policy.as_ref().is_some_and(|live| self.has_ours(live)) {
+                continue;
+            }
+            let side = if found.account() == self.snapshot.dev.account { Side::Dev } else { Side::Prod };
+            let region = found.arn.split(':').nth(3).unwrap_or_default().to_owned();
+            self.statements_out(undo, side, &region, found);
+        }
+    }
+
+    fn user_buckets(&self, undo: &mut Undo) {
+        let buckets: [(Side, &str, &BucketSlot); 2] =
+            [(Side::Dev, "input", &self.snapshot.input), (Side::Prod, "output", &self.snapshot.output)];
+        for (side, kind, slot) in buckets {
+            let Some(found) = &slot.found else { continue };
+            let identity = if side == Side::Dev { &self.snapshot.dev } else { &self.snapshot.prod };
+            let arn = identity.bucket(&slot.name);
+            let what = format!("{kind} bucket {}", slot.name);
+            if is_own(&found.tags, self.pipeline_name()) && found.empty == Some(true) {
+                let call = Call::DeleteBucket { bucket: slot.name.clone(), region: found.region.clone() };
+                undo.writes.push(Write::new(side, Step::Buckets, &arn, &arn, what, call));
+            } else if is_own(&found.tags, self.pipeline_name()) {
+                undo.leave(what, "it holds objects; empty it and delete it by hand");
+            } else {
+                let versioned = if side == Side::Dev { ", with versioning as it is" } else { "" };
+                undo.leave(what, format!("xdeploy did not make it{versioned}"));
+            }
+        }
+    }
+
+    fn pipeline(&self, undo: &mut Undo) {
+        let Some(found) = &self.snapshot.pipeline else { return };
+        let name = self.pipeline_name();
+        let arn = &found.arn;
+        let region = self.home().to_owned();
+        if is_own(&found.tags, name) {
+            let call = Call::DeletePipeline { region, name: name.to_owned() };
+            undo.writes.push(Write::new(Side::Dev, Step::Pipeline, arn, arn, format!("pipeline {name}"), call).needs([EVERYTHING]));
+            return;
+        }
+        undo.leave(format!("pipeline {name}"), "xdeploy did not make it");
+        match self.restored() {
+            Some((after, changed)) => {
+                for (field, why) in changed.kept {
+                    undo.leave(format!("{field} of pipeline {name}"), why);
+                }
+                if !changed.back.is_empty() {
+                    let call = Call::UpdatePipeline { region, before: found.declaration.clone(), after };
+                    let title = format!("pipeline {name}: {} as before", changed.back.join(", "));
+                    undo.writes.push(Write::new(Side::Dev, Step::Pipeline, arn, arn, title, call).needs([EVERYTHING]));
+                }
+            }
+            None if has_our_role(&found.declaration, self.settings, self.snapshot) => {
+                undo.leave(format!("roleArn of pipeline {name}"), "no version of the pipeline without it was found");
+            }
+            None => {}
+        }
+    }
+
+    /// Puts an adopted pipeline's fields back from its own history, each only where nobody changed it since.
+    fn restored(&self) -> Option<(Value, Restored)> {
+        let (current, rest) = self.past.versions.split_first()?;
+        let before = rest.last()?;
+        // The version right after `before` is the one that we wrote first.
+        let ours = self.past.versions.get(self.past.versions.len() - 2)?;
+        let bucket = Some(self.snapshot.output.name.as_str()).filter(|name| !name.is_empty());
+        let choose = |declaration: &Value| {
+            declaration::choose_deploy(declaration, bucket, self.settings.stage.as_deref(), self.settings.action.as_deref()).ok()
+        };
+        let mut after = current.clone();
+        let mut restored = Restored::default();
+        let mut paths = vec!["/artifactStore".to_owned(), "/artifactStores".to_owned()];
+        let (place, old_place) = (choose(current)?, choose(before)?);
+        if place == old_place && choose(ours) == Some(place) {
+            paths.push(format!("/stages/{}/actions/{}/roleArn", place.stage, place.action));
+        } else {
+            restored.kept.push(("roleArn".to_owned(), "its stages were moved since".to_owned()));
+        }
+        for (place, _) in declaration::sources(current) {
+            paths.push(format!("/stages/{}/actions/{}/configuration/PollForSourceChanges", place.stage, place.action));
+        }
+        for path in paths {
+            let (was, wrote, is) = (before.pointer(&path), ours.pointer(&path), current.pointer(&path));
+            let field = path.rsplit('/').next().unwrap_or_default().to_owned();
+            if was == wrote {
+                continue;
+            }
+            if wrote == is {
+                set(&mut after, &path, was.cloned());
+                restored.back.push(field);
+            } else if is != was {
+                restored.kept.push((field, "somebody changed it since".to_owned()));
+            }
+        }
+        Some((after, restored))
+    }
+}
+
+/// What goes back, and what can't.
+#[derive(Debug, Default)]
+struct Restored {
+    back: Vec<String>,
+    kept: Vec<(String, String)>,
+}
+
+fn set(document: &mut Value, path: &str, value: Option<Value>) {
+    let Some((parent, key)) = path.rsplit_once('/') else { return };
+    let Some(Value::Object(members)) = document.pointer_mut(parent) else { return };
+    match value {
+        Some(value) => {
+            members.insert(key.to_owned(), value);
+        }
+        None => {
+            members.shift_remove(key);
+        }
+    }
+}
+
+/// Says whether a rule may live on S3's own events of this bucket.
+fn listens(pattern: &Value, bucket: &str) -> bool {
+    let sources = policy::names_in(pattern.get("source"));
+    let details = policy::names_in(pattern.get("detail-type"));
+    let may_be_s3 = pattern.get("source").is_none() || sources.is_empty() || sources.contains(&"aws.s3");
+    let only_trail = !details.is_empty() && details.iter().all(|detail| *detail == "AWS API Call via CloudTrail");
+    let names = policy::names_in(pattern.pointer("/detail/bucket/name"));
+    may_be_s3 && !only_trail && (names.is_empty() || names.contains(&bucket))
+}

@@ -3,7 +3,7 @@
 use crate::error::{Error, Result, file_error};
 use sha2::{Digest, Sha256};
 use std::fs::File;
-use std::io::{BufReader, Read};
+use std::io::{BufReader, Read, Seek};
 use std::path::Path;
 
 /// The largest S3 source (facts A.3).
@@ -33,8 +33,7 @@ pub fn fingerprint(path: &Path) -> Result<(u64, String)> {
     }
     let size = metadata.len();
     if size > LARGEST {
-        return Err(Error::failed(format!("{} has {size} bytes; an S3 source may have 5 GB at most", path.display()))
-            .hint("split it, or leave out what the site doesn't need"));
+        return Err(too_large(path, size));
     }
     let mut reader = BufReader::new(file);
     let mut digest = Sha256::new();
@@ -49,7 +48,12 @@ pub fn fingerprint(path: &Path) -> Result<(u64, String)> {
     Ok((size, digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()))
 }
 
-/// Makes sure that the deploy action can extract it.
+/// Gives the SHA-256 of bytes, hexadecimal.
+pub fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Makes sure that the deploy action can extract a file.
 ///
 /// # Errors
 /// It isn't a zip, holds names with `..` (which fail the action half-way), or too many files.
@@ -57,17 +61,33 @@ pub fn check(path: &Path) -> Result<Contents> {
     let file = File::open(path).map_err(|error| file_error("read", path, &error))?;
     let size = file.metadata().map(|metadata| metadata.len()).unwrap_or_default();
     if size > LARGEST {
-        return Err(Error::failed(format!("{} has {size} bytes; an S3 source may have 5 GB at most", path.display()))
-            .hint("split it, or leave out what the site doesn't need"));
+        return Err(too_large(path, size));
     }
-    let archive = zip::ZipArchive::new(BufReader::new(file)).map_err(|error| {
-        Error::failed(format!("{} is not a zip file", path.display()))
+    check_archive(BufReader::new(file), &path.display().to_string())
+}
+
+/// The same for bytes.
+///
+/// # Errors
+/// As [`check`].
+pub fn check_bytes(bytes: &[u8]) -> Result<Contents> {
+    check_archive(std::io::Cursor::new(bytes), "the archive")
+}
+
+fn too_large(path: &Path, size: u64) -> Error {
+    Error::failed(format!("{} has {size} bytes; an S3 source may have 5 GB at most", path.display()))
+        .hint("split it, or leave out what the site doesn't need")
+}
+
+fn check_archive(reader: impl Read + Seek, path: &str) -> Result<Contents> {
+    let archive = zip::ZipArchive::new(reader).map_err(|error| {
+        Error::failed(format!("{} is not a zip file", path))
             .because(error.to_string())
             .hint("zip the site's files, for example `zip -r site.zip .` within its folder; `--no-extract` deploys any file as it is")
     })?;
     let mut contents = Contents { files: Vec::new(), warnings: Vec::new() };
     let broken = |error: zip::result::ZipError| {
-        Error::failed(format!("{} is not a whole zip file", path.display())).because(error.to_string()).hint("zip it again")
+        Error::failed(format!("{} is not a whole zip file", path)).because(error.to_string()).hint("zip it again")
     };
     for name in archive.file_names() {
         let name = name.map_err(broken)?;
@@ -76,21 +96,17 @@ pub fn check(path: &Path) -> Result<Contents> {
         }
         let written = name.replace('\\', "/");
         if written.split('/').any(|part| part == "..") {
-            return Err(Error::failed(format!("{} holds the name {name}, which the deploy action refuses half-way", path.display()))
+            return Err(Error::failed(format!("{} holds the name {name}, which the deploy action refuses half-way", path))
                 .hint("zip it again from within the folder, so that no name holds `..`"));
         }
         contents.files.push(written);
     }
     if contents.files.len() > MOST_FILES {
-        return Err(Error::failed(format!(
-            "{} holds {} files; the deploy action takes {MOST_FILES} at most",
-            path.display(),
-            contents.files.len()
-        ))
-        .hint("split the site over several pipelines"));
+        return Err(Error::failed(format!("{} holds {} files; the deploy action takes {MOST_FILES} at most", path, contents.files.len()))
+            .hint("split the site over several pipelines"));
     }
     if contents.files.is_empty() {
-        return Err(Error::failed(format!("{} holds no file", path.display()))
+        return Err(Error::failed(format!("{} holds no file", path))
             .hint("zip the site's files, for example `zip -r site.zip .` within its folder"));
     }
     let absolute = contents.files.iter().filter(|name| name.starts_with('/')).count();

@@ -127,6 +127,29 @@ impl Ui {
         }));
     }
 
+    /// Asks for a name to be typed, for what can't be undone.
+    ///
+    /// # Errors
+    /// As [`Ui::confirm`].
+    pub fn confirm_by_name(&self, question: &str, name: &str, flag: &str) -> Result<bool> {
+        if !self.interactive {
+            return Err(Error::refused(format!("a confirmation is needed and there is nobody to ask: {question}")).hint(flag));
+        }
+        self.answered(inquire::Text::new(question).prompt(), flag).map(|typed| typed.is_some_and(|typed| typed.trim() == name))
+    }
+
+    /// Esc is a no; Ctrl-C is an interruption.
+    fn answered<T>(&self, answer: std::result::Result<T, inquire::InquireError>, flag: &str) -> Result<Option<T>> {
+        match answer {
+            Ok(answer) => Ok(Some(answer)),
+            Err(inquire::InquireError::OperationCanceled) => Ok(None),
+            Err(inquire::InquireError::OperationInterrupted) => {
+                Err(Error::new(Kind::Interrupted, "interrupted at the question").hint("nothing was changed"))
+            }
+            Err(error) => Err(Error::refused("the question could not be asked").because(error.to_string()).hint(flag)),
+        }
+    }
+
     /// Asks a question whose default is no.
     ///
     /// # Errors
@@ -135,14 +158,7 @@ impl Ui {
         if !self.interactive {
             return Err(Error::refused(format!("an answer is needed and there is nobody to ask: {question}")).hint(flag));
         }
-        match inquire::Confirm::new(question).with_default(false).prompt() {
-            Ok(answer) => Ok(answer),
-            Err(inquire::InquireError::OperationCanceled) => Ok(false),
-            Err(inquire::InquireError::OperationInterrupted) => {
-                Err(Error::new(Kind::Interrupted, "interrupted at the question").hint("nothing was changed"))
-            }
-            Err(error) => Err(Error::refused("the question could not be asked").because(error.to_string()).hint(flag)),
-        }
+        Ok(self.answered(inquire::Confirm::new(question).with_default(false).prompt(), flag)? == Some(true))
     }
 }
 

@@ -4,7 +4,9 @@
 mod errors;
 mod house;
 mod new_setup;
+mod release;
 mod requests;
 mod stops;
 mod support;
+mod teardown;
 mod worlds;

@@ -3,12 +3,15 @@
 use super::service_role::{event_inline_name, trust_of_service, trusts};
 use super::{Context, Draft};
 use crate::deploy::blueprint::Detection;
+use crate::deploy::names::TAG;
 use crate::deploy::plan::{Call, Note, Step, Write};
 use crate::deploy::snapshot::is_own;
+use crate::deploy::teardown::NOTIFICATION_TAG;
 use crate::error::{Error, Result};
 use crate::model::Side;
 use crate::policy;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 /// The id of our target.
 const TARGET_ID: &str = "pipeline";
@@ -16,9 +19,9 @@ const TARGET_ID: &str = "pipeline";
 pub fn wants(context: &Context<'_>, draft: &mut Draft) -> Result<()> {
     match &context.blueprint.detection {
         Detection::Eventbridge => {
-            notification(context, draft)?;
             role(context, draft)?;
-            rule(context, draft)
+            rule(context, draft)?;
+            notification(context, draft)
         }
         Detection::Kept(what) => {
             draft.notes.push(Note::note(format!("change detection is left as it is: {what}")));
@@ -94,7 +97,8 @@ fn notification(context: &Context<'_>, draft: &mut Draft) -> Result<()> {
     let call = Call::PutBucketNotification { bucket: bucket.clone(), region: context.blueprint.home.clone(), before, after };
     draft.writes.push(
         Write::new(Side::Dev, Step::ChangeDetection, &arn, &arn, format!("{bucket} tells EventBridge about new objects"), call)
-            .needs([format!("bucket:{bucket}")]),
+            // The rule comes first: its tag remembers who turned this on, also for a run that is stopped in between.
+            .needs([format!("bucket:{bucket}"), "rule".to_owned()]),
     );
     Ok(())
 }
@@ -209,12 +213,20 @@ fn rule(context: &Context<'_>, draft: &mut Draft) -> Result<()> {
     let lane = format!("rule:{name}");
     let needs = [format!("role:dev:{}", blueprint.names.event_role.name)];
     if !right {
+        let mut tags = BTreeMap::new();
+        if found.is_none() {
+            tags.insert(TAG.to_owned(), blueprint.pipeline.clone());
+            let before = context.snapshot.input.found.as_ref().and_then(|found| found.notification.as_deref()).unwrap_or_default();
+            if !has_eventbridge(before) {
+                tags.insert(NOTIFICATION_TAG.to_owned(), blueprint.input_bucket.clone());
+            }
+        }
         let call = Call::PutRule {
             region: blueprint.home.clone(),
             name: name.clone(),
             pattern,
             description: format!("Starts CodePipeline {} when its source object changes", blueprint.pipeline),
-            tagged: found.is_none(),
+            tags,
         };
         draft
             .writes
