@@ -180,7 +180,10 @@ fn only_apply_writes() {
         ".delete_pipeline(",
         ".delete_role(",
         ".schedule_key_deletion(",
-        ".put_object(",
     ];
     assert_eq!(outside(&writes, &["src/deploy/apply.rs", "src/rehearsal/"]), Vec::<String>::new());
+    assert_eq!(
+        outside(&[".put_object(", ".start_pipeline_execution("], &["src/deploy/release.rs", "src/rehearsal/"]),
+        Vec::<String>::new()
+    );
 }

@@ -205,8 +205,7 @@ fn a_release_repeated_with_the_same_version_starts_nothing_twice() {
     let first = bed.run(&["release", "site.zip", "--start-after", "0s", "--no-wait"]).success();
     let second = bed.run(&["release", "site.zip", "--start-after", "0s", "--no-wait"]).success();
     drop((first, second));
-    let tokens: Vec<String> =
-        started(bed).iter().map(|start| start["clientRequestToken"].as_str().unwrap().to_owned()).collect();
+    let tokens: Vec<String> = started(bed).iter().map(|start| start["clientRequestToken"].as_str().unwrap().to_owned()).collect();
     assert_eq!(tokens.len(), 2, "each upload is a version of its own");
     assert_ne!(tokens[0], tokens[1]);
     assert!(tokens.iter().all(|token| token.len() <= 128 && token.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')));

@@ -124,7 +124,8 @@ fn two_pipelines_that_share_key_and_artifact_bucket_are_torn_down_in_either_orde
         if order[0] == "two" {
             assert_eq!(world.state(), only_one, "the other pipeline is as if it had always been alone");
         }
-        let args = ["plan", "--pipeline", order[1], "--input-bucket", &world.input, "--output-bucket", &world.output, "--detailed-exitcode"];
+        let args =
+            ["plan", "--pipeline", order[1], "--input-bucket", &world.input, "--output-bucket", &world.output, "--detailed-exitcode"];
         let _ = world.bed.run(&args).success();
         world.teardown(order[1], &[]);
         let mut after = world.state();
@@ -150,7 +151,8 @@ fn an_adopted_world_is_as_it_was() {
     let policy = json!({"Version": "2012-10-17", "Id": "theirs", "Statement": [{"Sid": "Theirs", "Effect": "Allow", "Principal": {"AWS": format!("arn:aws:iam::{}:root", bed.dev.id)}, "Action": "s3:GetObject", "Resource": format!("arn:aws:s3:::{artifacts}/*")}]});
     bed.dev.call("s3", "put_bucket_policy", json!({"Bucket": artifacts, "Policy": policy.to_string()}));
     let key_policy = json!({"Version": "2012-10-17", "Id": "theirs", "Statement": [{"Sid": "Root", "Effect": "Allow", "Principal": {"AWS": format!("arn:aws:iam::{}:root", bed.dev.id)}, "Action": "kms:*", "Resource": "*"}]});
-    let key = bed.dev.call("kms", "create_key", json!({"Policy": key_policy.to_string()}))["KeyMetadata"]["KeyId"].as_str().unwrap().to_owned();
+    let key =
+        bed.dev.call("kms", "create_key", json!({"Policy": key_policy.to_string()}))["KeyMetadata"]["KeyId"].as_str().unwrap().to_owned();
     bed.dev.call("kms", "create_alias", json!({"AliasName": "alias/s3deploykey", "TargetKeyId": key}));
     let pipeline = json!({
         "name": "theirs", "roleArn": role, "artifactStore": {"type": "S3", "location": artifacts}, "executionMode": "QUEUED", "pipelineType": "V2",
