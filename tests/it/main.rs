@@ -4,6 +4,7 @@
 mod errors;
 mod house;
 mod new_setup;
+mod output;
 mod release;
 mod requests;
 mod stops;
