@@ -146,6 +146,7 @@ pub fn file_error(what: &str, path: &std::path::Path, error: &std::io::Error) ->
     let hint = match error.kind() {
         std::io::ErrorKind::NotFound => "check the path",
         std::io::ErrorKind::PermissionDenied => "check who may access it",
+        std::io::ErrorKind::AlreadyExists => "name another file, or move this one away: it is never overwritten",
         _ => "check the path and the disk",
     };
     Error::failed(format!("could not {what} {}", path.display())).because(error.to_string()).hint(hint)

@@ -62,6 +62,11 @@ impl ApiError {
         if message.is_empty() && !matches!(error, SdkError::ServiceError(_)) {
             message = chain_of(&error).join(": ");
         }
+        let credentials = credentials_error(&error);
+        if let Some(why) = credentials {
+            code = Some("NoCredentials".to_owned());
+            message = chain_of(why).join(": ");
+        }
         if code.as_deref().is_none_or(str::is_empty) {
             code = status.map(|status| format!("Http{status}"));
         }
@@ -77,7 +82,7 @@ impl ApiError {
             request_id,
             bucket_region,
             status,
-            no_credentials: has_credentials_error(&error),
+            no_credentials: credentials.is_some(),
             ambiguous: !matches!(error, SdkError::ServiceError(_) | SdkError::ConstructionFailure(_)) || status.is_some_and(|s| s >= 500),
         })
     }
@@ -117,15 +122,26 @@ impl ApiError {
     }
 }
 
-fn has_credentials_error(error: &(dyn std::error::Error + 'static)) -> bool {
+/// Finds why the profile gave no credentials, without what the SDK wraps around it.
+fn credentials_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a (dyn std::error::Error + 'static)> {
     let mut next = Some(error);
     while let Some(error) = next {
         if error.downcast_ref::<CredentialsError>().is_some() {
-            return true;
+            return Some(error);
         }
         next = error.source();
     }
-    false
+    None
+}
+
+/// Gives the action and the resource that AWS's own message names: a call may need more rights than the one it is called
+/// after (`iam:CreatePolicy` with tags needs `iam:TagPolicy`), and the missing one is what must be allowed.
+fn missing(message: &str) -> Option<(&str, Option<&str>)> {
+    let rest = message.split_once("is not authorized to perform: ")?.1;
+    let (action, rest) = rest.split_once(' ').unwrap_or((rest, ""));
+    let named = action.contains(':') && action.chars().all(|c| c.is_ascii_alphanumeric() || c == ':' || c == '-');
+    let resource = rest.split_once("on resource: ").and_then(|(_, rest)| rest.split(' ').next());
+    named.then_some((action, resource.map(|resource| resource.trim_matches('"')).filter(|resource| resource.starts_with("arn:"))))
 }
 
 impl From<Box<ApiError>> for Error {
@@ -137,7 +153,9 @@ impl From<Box<ApiError>> for Error {
                 .hint(format!("renew the credentials of profile `{}` and run the same command again", error.profile));
         }
         if error.is_denied() {
-            let statement = format!(r#"{{"Effect": "Allow", "Action": "{}", "Resource": "{}"}}"#, error.action, error.resource);
+            let (action, resource) = missing(&error.message).unwrap_or((error.action, None));
+            let resource = resource.unwrap_or(&error.resource);
+            let statement = format!(r#"{{"Effect": "Allow", "Action": "{action}", "Resource": "{resource}"}}"#);
             return Error::new(
                 Kind::Denied,
                 format!("{} may not call {} on {} in {} ({})", error.caller, error.action, error.resource, error.side, error.account),
@@ -200,5 +218,20 @@ where
             }
             other => return other,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_missing_right_is_the_one_that_aws_names() {
+        let message = "User: arn:aws:iam::111111111111:user/me is not authorized to perform: iam:TagPolicy on resource: policy x because no identity-based policy allows the iam:TagPolicy action";
+        assert_eq!(missing(message), Some(("iam:TagPolicy", None)));
+        let message = "User: arn:aws:sts::111111111111:assumed-role/a/b is not authorized to perform: kms:TagResource on resource: arn:aws:kms:us-east-1:111111111111:key/* with an explicit deny";
+        assert_eq!(missing(message), Some(("kms:TagResource", Some("arn:aws:kms:us-east-1:111111111111:key/*"))));
+        assert_eq!(missing("Access Denied"), None);
+        assert_eq!(missing("x is not authorized to perform: "), None);
     }
 }

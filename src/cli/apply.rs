@@ -51,8 +51,9 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop) -> Res
     if artifact.as_ref() != plan.artifact() {
         return Err(Error::new(Kind::Conflict, "the artifact has changed since the plan was made").hint("make the plan again"));
     }
-    let now = session::make_plan(&accounts, plan.settings(), artifact).await?;
-    let moved = moved(saw, now.snapshot());
+    // Only read, not planned anew: the world may have moved to where no plan can be made, and what moved is what must be told.
+    let now = session::read(&accounts, plan.settings(), plan.artifact()).await?;
+    let moved = moved(saw, &now);
     if !moved.is_empty() {
         let mut error = Error::new(Kind::Conflict, format!("the world has moved since the plan was made: {}", moved.join(", ")));
         error = error.hint("nothing was changed; look at the new plan with `xdeploy plan --out FILE`, then apply that");
@@ -66,7 +67,7 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop) -> Res
         "applied": false,
     });
     if !plan.is_empty() {
-        if let Some(running) = setup::stops_a_run(&now)
+        if let Some(running) = setup::stops_a_run(plan.writes(), &now)
             && !args.wait_for_runs
         {
             return Err(Error::refused(format!("pipeline {} is running ({running}); an update would stop it", settings.pipeline))
@@ -97,19 +98,25 @@ fn moved(saw: &Snapshot, now: &Snapshot) -> Vec<String> {
     };
     let (saw, now) = (plain(saw), plain(now));
     let mut moved = Vec::new();
-    for (part, before) in saw.as_object().into_iter().flatten() {
-        let after = now.get(part).unwrap_or(&Value::Null);
-        if before == after {
-            continue;
-        }
-        match (before, after) {
-            (Value::Object(before), Value::Object(after)) => {
-                let keys: std::collections::BTreeSet<&String> = before.keys().chain(after.keys()).collect();
-                let changed = keys.into_iter().filter(|key| before.get(*key) != after.get(*key));
-                moved.extend(changed.map(|key| format!("{}/{key}", part.replace('_', " "))));
-            }
-            _ => moved.push(part.replace('_', " ")),
-        }
-    }
+    differences(&[], &saw, &now, &mut moved);
     moved
+}
+
+/// Walks down to the innermost members that differ; what came or went is named whole.
+fn differences(path: &[&str], saw: &Value, now: &Value, moved: &mut Vec<String>) {
+    let name = || path.join(" / ").replace('_', " ");
+    match (saw, now) {
+        (saw, now) if saw == now => {}
+        (Value::Null, _) => moved.push(format!("{} (is there now)", name())),
+        (_, Value::Null) => moved.push(format!("{} (is gone)", name())),
+        (Value::Object(before), Value::Object(after)) if path.last() != Some(&"declaration") && !before.contains_key("Statement") => {
+            let keys: std::collections::BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+            for key in keys {
+                // What was found of a thing is the thing.
+                let below: Vec<&str> = path.iter().copied().chain((key != "found").then_some(key.as_str())).collect();
+                differences(&below, before.get(key).unwrap_or(&Value::Null), after.get(key).unwrap_or(&Value::Null), moved);
+            }
+        }
+        _ => moved.push(name()),
+    }
 }

@@ -59,10 +59,11 @@ pub struct Stop {
 
 /// Parses, runs, and gives the exit code.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
-    let cli = match Cli::try_parse_from(args) {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let cli = match Cli::try_parse_from(&args) {
         Ok(cli) => cli,
         // clap's own code for a wrong flag is 2, which would read as "changes" in CI (`conventions.md`).
-        Err(error) => return if ui::print_clap(&error) { Kind::Usage.exit_code() } else { 0 },
+        Err(error) => return if ui::print_clap(&error, &args) { Kind::Usage.exit_code() } else { 0 },
     };
     let ui = Ui::new(&cli.common);
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {

@@ -5,6 +5,7 @@ use crate::aws::{Connector, Login};
 use crate::deploy::apply::{self, Accounts, Event, Made, Manner};
 use crate::deploy::observe::{Purpose, observe};
 use crate::deploy::plan::{Artifact, Callers, Plan, Step, Write};
+use crate::deploy::snapshot::Snapshot;
 use crate::deploy::zipfile;
 use crate::error::Result;
 use crate::settings::Settings;
@@ -55,10 +56,15 @@ pub fn artifact(path: Option<&Path>, extract: bool) -> Result<Option<Artifact>> 
     Ok(Some(Artifact { file: path.display().to_string(), size, sha256 }))
 }
 
+/// Reads both accounts.
+pub async fn read(accounts: &Accounts, settings: &Settings, artifact: Option<&Artifact>) -> Result<Snapshot> {
+    let purpose = if artifact.is_some() { Purpose::WithArtifact } else { Purpose::Setup };
+    observe(&accounts.dev, &accounts.prod, settings, purpose).await
+}
+
 /// Reads both accounts and makes the plan.
 pub async fn make_plan(accounts: &Accounts, settings: &Settings, artifact: Option<Artifact>) -> Result<Plan> {
-    let purpose = if artifact.is_some() { Purpose::WithArtifact } else { Purpose::Setup };
-    let snapshot = observe(&accounts.dev, &accounts.prod, settings, purpose).await?;
+    let snapshot = read(accounts, settings, artifact.as_ref()).await?;
     let callers = Callers { dev: accounts.dev.caller.to_string(), prod: accounts.prod.caller.to_string() };
     Plan::make(settings, callers, snapshot, artifact)
 }

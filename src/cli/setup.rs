@@ -1,7 +1,8 @@
 //! `xdeploy setup`.
 
 use super::{Stop, lock, session, show};
-use crate::deploy::plan::{Call, Plan};
+use crate::deploy::plan::{Call, Plan, Write};
+use crate::deploy::snapshot::Snapshot;
 use crate::error::{Error, Result};
 use crate::settings::{CommonFlags, DeploymentFlags, Settings};
 use crate::ui::Ui;
@@ -59,7 +60,7 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop) -> Res
         return Ok(0);
     }
     let mut wait = args.wait_for_runs;
-    if let Some(running) = stops_a_run(&plan) {
+    if let Some(running) = stops_a_run(plan.writes(), plan.snapshot()) {
         if !wait && ui.is_interactive() && !args.yes {
             wait = ui.confirm(
                 &format!("The pipeline is running ({running}). Wait for it to finish before the update?"),
@@ -101,10 +102,10 @@ pub fn summary(plan: &Plan) -> serde_json::Value {
     json!({"pipeline": plan.settings().pipeline, "add": add, "change": change, "remove": remove, "writes": writes, "notes": plan.notes()})
 }
 
-/// The executions that an update in the plan would stop.
-pub fn stops_a_run(plan: &Plan) -> Option<String> {
-    let updates = plan.writes().iter().any(|write| matches!(write.call, Call::UpdatePipeline { .. }));
-    let running = &plan.snapshot().pipeline.as_ref()?.running;
+/// The executions that an update among the writes would stop.
+pub fn stops_a_run(writes: &[Write], snapshot: &Snapshot) -> Option<String> {
+    let updates = writes.iter().any(|write| matches!(write.call, Call::UpdatePipeline { .. }));
+    let running = &snapshot.pipeline.as_ref()?.running;
     (updates && !running.is_empty()).then(|| running.join(", "))
 }
 

@@ -167,6 +167,9 @@ fn input_name(settings: &Settings, declaration: Option<&Value>) -> Result<String
         return Ok(bucket.to_string());
     }
     match declaration.map(declaration::sources).as_deref() {
+        // To name a bucket would not help.
+        Some([]) => Err(Error::usage(format!("pipeline {} has no S3 source action", settings.pipeline))
+            .hint("xdeploy sets up pipelines whose source is an S3 object (article A2.3); name another pipeline with `--pipeline`")),
         Some([(_, source)]) => Ok(declaration::configured(source, "S3Bucket").unwrap_or_default().to_owned()),
         _ => Err(Error::usage("not said which bucket of development the source zip is uploaded to")
             .hint("pass `--input-bucket BUCKET`, or set `input-bucket` under [dev] in xdeploy.toml")),
@@ -438,9 +441,9 @@ async fn read_key(account: &Account, region: &str, key: &str) -> ApiResult<Optio
                 if dead {
                     return Ok(None);
                 }
-                // Not every kind of key rotates; that is no reason to fail.
+                // Not every kind of key rotates, and not everybody may ask; that is no reason to fail.
                 let got = account.call("kms:GetKeyRotationStatus", &arn, kms.get_key_rotation_status().key_id(&id).send()).await;
-                present(got, &["UnsupportedOperationException", "KMSInvalidStateException"])
+                present(got, &["UnsupportedOperationException", "KMSInvalidStateException", "AccessDeniedException"])
             },
         )
         .map(|(policy, tags, rotation)| (Some(policy), Some(tags), rotation))?

@@ -29,7 +29,7 @@ pub fn fingerprint(path: &Path) -> Result<(u64, String)> {
     let file = File::open(path).map_err(cannot)?;
     let metadata = file.metadata().map_err(cannot)?;
     if !metadata.is_file() {
-        return Err(Error::failed(format!("{} is not a file", path.display())).hint("name a zip file; a folder must be zipped first"));
+        return Err(not_a_file(path));
     }
     let size = metadata.len();
     if size > LARGEST {
@@ -58,8 +58,13 @@ pub fn sha256(bytes: &[u8]) -> String {
 /// # Errors
 /// It isn't a zip, holds names with `..` (which fail the action half-way), or too many files.
 pub fn check(path: &Path) -> Result<Contents> {
-    let file = File::open(path).map_err(|error| file_error("read", path, &error))?;
-    let size = file.metadata().map(|metadata| metadata.len()).unwrap_or_default();
+    let cannot = |error: std::io::Error| file_error("read", path, &error);
+    let file = File::open(path).map_err(cannot)?;
+    let metadata = file.metadata().map_err(cannot)?;
+    if !metadata.is_file() {
+        return Err(not_a_file(path));
+    }
+    let size = metadata.len();
     if size > LARGEST {
         return Err(too_large(path, size));
     }
@@ -72,6 +77,10 @@ pub fn check(path: &Path) -> Result<Contents> {
 /// As [`check`].
 pub fn check_bytes(bytes: &[u8]) -> Result<Contents> {
     check_archive(std::io::Cursor::new(bytes), "the archive")
+}
+
+fn not_a_file(path: &Path) -> Error {
+    Error::failed(format!("{} is not a file", path.display())).hint("name a zip file; a folder must be zipped first")
 }
 
 fn too_large(path: &Path, size: u64) -> Error {

@@ -4,6 +4,7 @@ use crate::error::{Error, Kind, Result};
 use crate::settings::{ColorWhen, CommonFlags, OutputFormat, variable};
 use anstream::{AutoStream, ColorChoice};
 use serde_json::Value;
+use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
 use std::sync::Mutex;
 
@@ -117,14 +118,7 @@ impl Ui {
             text.push_str(&format!("\n{CYAN}hint{RESET}: {hint}"));
         }
         self.status(&text);
-        self.json(&serde_json::json!({
-            "schema": "xdeploy.error/1",
-            "kind": error.kind.word(),
-            "exit": error.kind.exit_code(),
-            "message": error.message,
-            "causes": error.causes,
-            "hints": error.hints,
-        }));
+        self.json(&error_document(error));
     }
 
     /// Asks for a name to be typed, for what can't be undone.
@@ -162,8 +156,34 @@ impl Ui {
     }
 }
 
-/// Prints what the argument parser has to say (help, version, a wrong flag) and says whether it was a mistake.
-pub fn print_clap(error: &clap::Error) -> bool {
+fn error_document(error: &Error) -> Value {
+    serde_json::json!({
+        "schema": "xdeploy.error/1",
+        "kind": error.kind.word(),
+        "exit": error.kind.exit_code(),
+        "message": error.message,
+        "causes": error.causes,
+        "hints": error.hints,
+    })
+}
+
+/// Prints what the argument parser has to say (help, version, a wrong flag), a mistake also as JSON where that was asked for,
+/// and says whether it was a mistake.
+pub fn print_clap(error: &clap::Error, args: &[OsString]) -> bool {
     let _ = error.print();
-    error.use_stderr()
+    let mistake = error.use_stderr();
+    if mistake && asks_for_json(args) {
+        let text = error.to_string();
+        let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
+        let document = error_document(&Error::usage(message).hint("try `--help`"));
+        let mut out = std::io::stdout();
+        let _ = writeln!(out, "{}", serde_json::to_string_pretty(&document).unwrap_or_default());
+    }
+    mistake
+}
+
+/// Looks for `--output json` in a command line that could not be parsed.
+fn asks_for_json(args: &[OsString]) -> bool {
+    let flag = args.iter().any(|arg| arg == "--output=json") || args.windows(2).any(|pair| pair[0] == "--output" && pair[1] == "json");
+    flag || variable("XDEPLOY_OUTPUT").is_some_and(|format| format == "json")
 }

@@ -3,9 +3,16 @@
 
 mod adoption;
 mod article;
+mod errors;
+mod house;
 mod new_setup;
+mod new_setup;
+mod output;
 mod readme;
 mod release;
+mod requests;
+mod stops;
 mod support;
 mod teardown;
 mod world;
+mod worlds;

@@ -1,0 +1,189 @@
+//! The rules of the house: who may import whom, and which room owns the streams, the environment and the exit.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// What each room may name with `crate::`, besides itself. `None`: everything.
+const MAY_IMPORT: [(&str, Option<&[&str]>); 11] = [
+    ("model", Some(&[])),
+    ("error", Some(&[])),
+    ("policy", Some(&["model"])),
+    ("settings", Some(&["model", "error"])),
+    ("aws", Some(&["model", "error", "settings"])),
+    ("deploy", Some(&["model", "policy", "settings", "aws", "error"])),
+    ("ecs", Some(&["model", "policy", "settings", "aws", "error"])),
+    ("rehearsal", Some(&["model", "policy"])),
+    ("report", Some(&["model", "deploy", "ecs"])),
+    // The room that prints errors and knows the flags of its own output.
+    ("ui", Some(&["model", "error", "settings"])),
+    ("cli", None),
+];
+
+/// Rooms that judge: no I/O, no clock.
+const PURE: [&str; 5] = ["src/policy", "src/deploy/steps", "src/deploy/plan.rs", "src/deploy/blueprint.rs", "src/model"];
+
+struct Source {
+    path: String,
+    /// Without comments and without the `#[cfg(test)]` part at the end.
+    code: String,
+}
+
+fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            walk(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+fn sources() -> Vec<Source> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut paths = Vec::new();
+    walk(&root.join("src"), &mut paths);
+    paths.sort();
+    let source = |path: PathBuf| {
+        let text = fs::read_to_string(&path).unwrap();
+        let product = text.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
+        let without_comment = |line: &str| if line.trim_start().starts_with("//") { String::new() } else { format!("{line}\n") };
+        Source { path: path.strip_prefix(root).unwrap().display().to_string(), code: product.lines().map(without_comment).collect() }
+    };
+    paths.into_iter().map(source).collect()
+}
+
+fn room(path: &str) -> &str {
+    path.trim_start_matches("src/").split('/').next().unwrap_or_default().trim_end_matches(".rs")
+}
+
+/// The rooms that code names with `crate::`, also within `use crate::{a::b, c}`.
+fn imports(code: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for rest in code.split("crate::").skip(1) {
+        let mut depth = 0;
+        let mut word = String::new();
+        let mut at_start = true;
+        for character in rest.chars() {
+            match character {
+                '{' if at_start || depth > 0 => depth += 1,
+                '}' => depth -= 1,
+                ',' if depth == 1 => at_start = true,
+                c if c.is_alphanumeric() || c == '_' => {
+                    if at_start && depth <= 1 {
+                        word.push(c);
+                    }
+                    continue;
+                }
+                _ => {}
+            }
+            if !word.is_empty() {
+                found.push(std::mem::take(&mut word));
+                at_start = character == ',' && depth == 1;
+            }
+            if depth <= 0 {
+                break;
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn imports_are_found() {
+    let code = "use crate::error::Error;\nuse crate::{aws::{Account, call}, model::Side, policy};\nlet a: crate::ui::Ui;";
+    assert_eq!(imports(code), ["error", "aws", "model", "policy", "ui"]);
+}
+
+#[test]
+fn every_room_imports_only_what_it_may() {
+    let mut wrong = Vec::new();
+    for source in sources() {
+        let room = room(&source.path).to_owned();
+        if matches!(room.as_str(), "main" | "lib") {
+            continue;
+        }
+        let Some((_, may)) = MAY_IMPORT.iter().find(|(name, _)| *name == room) else {
+            wrong.push(format!("{}: room `{room}` is not in the table", source.path));
+            continue;
+        };
+        let Some(may) = may else { continue };
+        for import in imports(&source.code) {
+            if import != room && !may.contains(&import.as_str()) {
+                wrong.push(format!("{} imports crate::{import}", source.path));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// Finds words in the code outside the files that own them.
+fn outside(words: &[&str], owners: &[&str]) -> Vec<String> {
+    let mut found = Vec::new();
+    for source in sources().iter().filter(|source| !owners.iter().any(|owner| source.path.starts_with(owner))) {
+        for word in words {
+            let lines = source.code.lines().filter(|line| line.contains(word));
+            found.extend(lines.map(|line| format!("{}: {}", source.path, line.trim())));
+        }
+    }
+    found
+}
+
+#[test]
+fn streams_environment_and_exit_belong_to_one_room() {
+    let nothing: Vec<String> = Vec::new();
+    assert_eq!(outside(&["println!", "eprintln!", "print!(", "eprint!(", "dbg!"], &[]), nothing);
+    assert_eq!(outside(&["io::stdout", "io::stderr", "io::stdin", "IsTerminal"], &["src/ui/"]), nothing);
+    assert_eq!(outside(&["process::exit", "process::abort"], &[]), nothing);
+    assert_eq!(outside(&["env::var", "env::vars", "env::set_var"], &["src/settings.rs"]), nothing);
+    assert_eq!(outside(&["env::args"], &["src/main.rs"]), nothing);
+}
+
+#[test]
+fn nothing_panics_outside_tests() {
+    let words = [".unwrap()", ".expect(", "panic!(", "todo!(", "unimplemented!(", "unreachable!("];
+    assert_eq!(outside(&words, &[]), Vec::<String>::new());
+    let root = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml")).unwrap();
+    assert!(root.contains("unsafe_code = \"forbid\""));
+}
+
+#[test]
+fn who_judges_does_no_io_and_reads_no_clock() {
+    let io = ["async fn", ".await", "Instant::now", "SystemTime", "std::net::Tcp", "tokio::"];
+    let mut found = Vec::new();
+    for source in sources().iter().filter(|source| PURE.iter().any(|room| source.path.starts_with(room))) {
+        found.extend(io.iter().filter(|word| source.code.contains(**word)).map(|word| format!("{}: {word}", source.path)));
+    }
+    assert_eq!(found, Vec::<String>::new());
+}
+
+#[test]
+fn only_apply_writes() {
+    // The SDK operations that change something are called in one place (and in the release of an artifact).
+    let writes = [
+        ".create_key(",
+        ".put_key_policy(",
+        ".create_alias(",
+        ".create_role(",
+        ".put_role_policy(",
+        ".create_policy(",
+        ".create_policy_version(",
+        ".attach_role_policy(",
+        ".update_assume_role_policy(",
+        ".create_bucket(",
+        ".put_bucket_policy(",
+        ".put_bucket_notification_configuration(",
+        ".put_rule(",
+        ".put_targets(",
+        ".create_pipeline(",
+        ".update_pipeline(",
+        ".delete_pipeline(",
+        ".delete_role(",
+        ".schedule_key_deletion(",
+    ];
+    assert_eq!(outside(&writes, &["src/deploy/apply.rs", "src/rehearsal/"]), Vec::<String>::new());
+    assert_eq!(
+        outside(&[".put_object(", ".start_pipeline_execution("], &["src/deploy/release.rs", "src/rehearsal/"]),
+        Vec::<String>::new()
+    );
+}
