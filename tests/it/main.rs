@@ -5,8 +5,6 @@ mod adoption;
 mod article;
 mod errors;
 mod house;
-mod new_setup;
-mod new_setup;
 mod output;
 mod readme;
 mod release;
