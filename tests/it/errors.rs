@@ -319,9 +319,9 @@ fn buckets_that_nobody_said_are_exit_64() {
         str![[r#"
 dev  111111111111  us-east-1     arn:aws:iam::111111111111:user/caller
 prod 222222222222  us-east-1     arn:aws:iam::222222222222:user/caller
-error: not said which bucket of production to deploy to
+error: not said which buckets to deploy from and to
 
-hint: pass `--output-bucket BUCKET`, or set `output-bucket` under [[target]] in xdeploy.toml
+hint: pass `--input-bucket BUCKET` (of development) and `--output-bucket BUCKET` (of production), or set `input-bucket` under [dev] and `output-bucket` under [[target]] in xdeploy.toml
 
 "#]],
     );

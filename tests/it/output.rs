@@ -133,6 +133,7 @@ xdeploy.plan/1
 .snapshot.keys.*.asked
 .snapshot.keys.*.found
 .snapshot.keys.*.from_pipeline
+.snapshot.keys.*.replaces_managed_key
 .snapshot.other_rules
 .snapshot.output
 .snapshot.output.found

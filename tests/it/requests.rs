@@ -31,9 +31,15 @@ fn budget(caller: &str, of: impl Fn() -> Caller) -> Vec<Row> {
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     bed.proxy.set_latency(ROUND_TRIP);
     let (first, first_output) = measure(&bed, format!("{caller}: first set-up"), &args);
-    let (second, second_output) = measure(&bed, format!("{caller}: second set-up"), &args);
+    // On a loaded machine requests that were sent together are answered one after the other; that can only lengthen a chain,
+    // so the shortest of three is still an upper bound.
+    let shortest = |what: &str, args: &[&str]| {
+        let runs = (0..3).map(|_| measure(&bed, format!("{caller}: {what}"), args));
+        runs.min_by_key(|(row, _)| row.chain.len()).unwrap()
+    };
+    let (second, second_output) = shortest("second set-up", &args);
     let verify = [&["verify"], &args[1..5]].concat();
-    let (verify, verify_output) = measure(&bed, format!("{caller}: verify"), &verify);
+    let (verify, verify_output) = shortest("verify", &verify);
     for row in [&first, &second, &verify] {
         println!(
             "{:<22} {:>3} requests, {:>2} writes, {:>2} in a row, {:>5} ms  {}",
