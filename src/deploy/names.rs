@@ -90,10 +90,9 @@ mod tests {
         assert_eq!(for_pipeline("prods3role", "crossaccountdeploy", 64), "prods3role");
         assert_eq!(for_pipeline("prods3role", "web", 64), "prods3role-web");
         assert_eq!(service_role("us-east-1", "crossaccountdeploy"), "AWSCodePipelineServiceRole-us-east-1-crossaccountdeploy");
-        assert_eq!(
-            service_role("us-east-1", "containers-workshop-pipeline"),
-            "AWSCodePipelineServiceRole-us-east-1-containers-workshop-pipeli"
-        );
+        let cut = service_role("us-east-1", "containers-workshop-pipeline");
+        assert_eq!(cut, "AWSCodePipelineServiceRole-us-east-1-containers-workshop-pipelin");
+        assert_eq!(cut.len(), 64);
     }
 
     #[test]

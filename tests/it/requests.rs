@@ -8,14 +8,14 @@ use std::time::{Duration, Instant};
 const ROUND_TRIP: Duration = Duration::from_millis(50);
 
 struct Row {
-    what: String,
+    what: &'static str,
     requests: usize,
     writes: usize,
     chain: Vec<String>,
     took: Duration,
 }
 
-fn measure(bed: &Bed, what: String, args: &[&str]) -> (Row, Checked) {
+fn measure(bed: &Bed, what: &'static str, args: &[&str]) -> (Row, Checked) {
     bed.proxy.clear();
     let started = Instant::now();
     let output = bed.run(args).success();
@@ -25,47 +25,49 @@ fn measure(bed: &Bed, what: String, args: &[&str]) -> (Row, Checked) {
     (row, output)
 }
 
-fn budget(caller: &str, of: impl Fn() -> Caller) -> Vec<Row> {
+/// Measures all three, prints them, and gives what is over budget.
+fn over_budget(caller: &str, of: &dyn Fn() -> Caller, round_trip: Duration) -> Option<String> {
     let bed = Bed::with_callers(of(), of());
     let args = worlds::empty(&bed);
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
-    bed.proxy.set_latency(ROUND_TRIP);
-    let (first, first_output) = measure(&bed, format!("{caller}: first set-up"), &args);
-    // On a loaded machine requests that were sent together are answered one after the other; that can only lengthen a chain,
-    // so the shortest of three is still an upper bound.
-    let shortest = |what: &str, args: &[&str]| {
-        let runs = (0..3).map(|_| measure(&bed, format!("{caller}: {what}"), args));
-        runs.min_by_key(|(row, _)| row.chain.len()).unwrap()
-    };
-    let (second, second_output) = shortest("second set-up", &args);
-    let verify = [&["verify"], &args[1..5]].concat();
-    let (verify, verify_output) = shortest("verify", &verify);
-    for row in [&first, &second, &verify] {
+    bed.proxy.set_latency(round_trip);
+    let first = measure(&bed, "first set-up", &args);
+    let second = measure(&bed, "second set-up", &args);
+    let verify = measure(&bed, "verify", &[&["verify"], &args[1..5]].concat());
+    let mut over = None;
+    for ((row, output), longest) in [(&first, 14), (&second, 5), (&verify, 5)] {
         println!(
-            "{:<22} {:>3} requests, {:>2} writes, {:>2} in a row, {:>5} ms  {}",
+            "{caller:<11} {:<13} {:>2} requests, {:>2} writes, {:>2} in a row, {:>4} ms at {} ms each  {}",
             row.what,
             row.requests,
             row.writes,
             row.chain.len(),
             row.took.as_millis(),
+            round_trip.as_millis(),
             row.chain.join(" ")
         );
+        if row.chain.len() > longest {
+            over = Some(format!("{}: {} in a row: {:?}\n{}", row.what, row.chain.len(), row.chain, output.calls));
+        }
     }
-    assert!(first.requests <= 50, "{} requests\n{}", first.requests, first_output.calls);
-    assert!(first.chain.len() <= 14, "{:?}\n{}", first.chain, first_output.calls);
-    for (row, output) in [(&second, &second_output), (&verify, &verify_output)] {
-        assert_eq!(row.writes, 0, "{}", output.calls);
-        assert!(row.chain.len() <= 5, "{}: {:?}\n{}", row.what, row.chain, output.calls);
+    assert!(first.0.requests <= 50, "{} requests\n{}", first.0.requests, first.1.calls);
+    assert_eq!((second.0.writes, verify.0.writes), (0, 0));
+    over
+}
+
+fn budget(caller: &str, of: &dyn Fn() -> Caller) {
+    // On a busy machine calls that go out together may seem to wait for each other; slower calls tell the two apart.
+    if over_budget(caller, of, ROUND_TRIP).is_some() {
+        assert_eq!(over_budget(caller, of, ROUND_TRIP * 6), None);
     }
-    vec![first, second, verify]
 }
 
 #[test]
 fn users_need_few_requests() {
-    budget("IAM user", || Caller::User { path: "/".to_owned() });
+    budget("IAM user", &|| Caller::User { path: "/".to_owned() });
 }
 
 #[test]
 fn sso_sessions_need_few_requests() {
-    budget("SSO session", Caller::sso);
+    budget("SSO session", &Caller::sso);
 }
