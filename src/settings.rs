@@ -1,7 +1,9 @@
 //! Every setting, resolved once: flag, then `XDEPLOY_…` variable, then `xdeploy.toml`, then default.
 
 use crate::error::{Error, Result, file_error};
-use crate::model::{AccountId, BucketName, ChangeDetection, KeyAlias, ObjectKey, PipelineName, RegionName, RoleName};
+use crate::model::{
+    AccountId, BucketName, ChangeDetection, ColorWhen, KeyAlias, ObjectKey, OutputFormat, PipelineName, RegionName, RoleName,
+};
 use clap::Args;
 use clap::builder::FalseyValueParser;
 use serde::{Deserialize, Serialize};
@@ -55,28 +57,6 @@ pub struct CommonFlags {
     /// When to use colour
     #[arg(long, global = true, value_name = "WHEN", env = "XDEPLOY_COLOR", default_value = "auto")]
     pub color: ColorWhen,
-}
-
-/// What stdout carries.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum OutputFormat {
-    /// For people.
-    #[default]
-    Text,
-    /// One JSON document.
-    Json,
-}
-
-/// When output is coloured.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum ColorWhen {
-    /// On a terminal, unless the environment says otherwise.
-    #[default]
-    Auto,
-    /// Always.
-    Always,
-    /// Never.
-    Never,
 }
 
 /// The flags that say what should be there.

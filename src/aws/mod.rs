@@ -17,6 +17,7 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use profile::Profiles;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -46,12 +47,12 @@ pub struct Connector {
 }
 
 impl Connector {
-    /// Reads the AWS files and prepares one HTTP client for both accounts.
+    /// Reads the AWS files and prepares one HTTP client for both accounts; `ca_bundle` is what `AWS_CA_BUNDLE` names.
     ///
     /// # Errors
     /// The AWS files can't be parsed, or `AWS_CA_BUNDLE` names a file that can't be read.
-    pub async fn new() -> Result<Connector> {
-        Ok(Connector { http: http_client()?, profiles: Profiles::load().await? })
+    pub async fn new(ca_bundle: Option<PathBuf>) -> Result<Connector> {
+        Ok(Connector { http: http_client(ca_bundle)?, profiles: Profiles::load().await? })
     }
 
     /// Uses another HTTP client: the rehearsal's, or a test's.
@@ -175,13 +176,12 @@ pub struct Login<'a> {
     pub expected: Option<&'a str>,
 }
 
-fn http_client() -> Result<SharedHttpClient> {
+fn http_client(ca_bundle: Option<PathBuf>) -> Result<SharedHttpClient> {
     use aws_smithy_http_client::tls::{self, TlsContext, TrustStore, rustls_provider::CryptoMode};
     let builder = aws_smithy_http_client::Builder::new().tls_provider(tls::Provider::Rustls(CryptoMode::Ring));
-    let Some(bundle) = crate::settings::variable("AWS_CA_BUNDLE") else {
+    let Some(path) = ca_bundle else {
         return Ok(builder.build_https());
     };
-    let path = std::path::PathBuf::from(bundle);
     let pem = std::fs::read(&path).map_err(|error| crate::error::file_error("read AWS_CA_BUNDLE", &path, &error))?;
     let context = TlsContext::builder()
         .with_trust_store(TrustStore::empty().with_pem_certificate(pem))

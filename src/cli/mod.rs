@@ -1,6 +1,7 @@
 //! The command line: one file a command; resolves, asks, calls, prints.
 
 mod apply;
+mod ask;
 mod lock;
 mod plan;
 mod release;
@@ -12,7 +13,8 @@ mod verify;
 mod who_am_i;
 
 use crate::error::{Error, Kind, Result};
-use crate::settings::CommonFlags;
+use crate::model::{ColorWhen, OutputFormat};
+use crate::settings::{CommonFlags, variable};
 use crate::ui::{self, Ui};
 use clap::{Parser, Subcommand};
 use std::ffi::OsString;
@@ -63,13 +65,14 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
     let cli = match Cli::try_parse_from(&args) {
         Ok(cli) => cli,
         // clap's own code for a wrong flag is 2, which would read as "changes" in CI (`conventions.md`).
-        Err(error) => return if ui::print_clap(&error, &args) { Kind::Usage.exit_code() } else { 0 },
+        Err(error) => return if mistake(&error, &args) { Kind::Usage.exit_code() } else { 0 },
     };
-    let ui = Ui::new(&cli.common);
+    let in_ci = variable("CI").is_some_and(|value| value.eq_ignore_ascii_case("true") || value == "1");
+    let ui = Ui::new(cli.common.color, cli.common.output, !cli.common.no_input && !in_ci);
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            ui.error(&Error::internal(format!("the runtime can't start: {error}")));
+            ask::show_error(&ui, &Error::internal(format!("the runtime can't start: {error}")));
             return 1;
         }
     };
@@ -84,10 +87,23 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
     match outcome {
         Ok(code) => code,
         Err(error) => {
-            ui.error(&error);
+            ask::show_error(&ui, &error);
             error.kind.exit_code()
         }
     }
+}
+
+/// Prints what the argument parser has to say, a mistake also as JSON where that was asked for.
+fn mistake(error: &clap::Error, args: &[OsString]) -> bool {
+    let mistake = ui::print_clap(error);
+    let flag = args.iter().any(|arg| arg == "--output=json") || args.windows(2).any(|pair| pair[0] == "--output" && pair[1] == "json");
+    if mistake && (flag || variable("XDEPLOY_OUTPUT").is_some_and(|format| format == "json")) {
+        let text = error.to_string();
+        let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
+        let ui = Ui::new(ColorWhen::Never, OutputFormat::Json, false);
+        ui.json(&ask::error_document(&Error::usage(message).hint("try `--help`")));
+    }
+    mistake
 }
 
 /// Waits for Ctrl-C or SIGTERM: at once while reading, after the calls under way while writing.

@@ -8,7 +8,7 @@ use crate::deploy::plan::{Artifact, Callers, Plan, Step, Write};
 use crate::deploy::snapshot::Snapshot;
 use crate::deploy::zipfile;
 use crate::error::Result;
-use crate::settings::Settings;
+use crate::settings::{Settings, variable};
 use crate::ui::Ui;
 use serde_json::{Value, json};
 use std::cell::RefCell;
@@ -18,7 +18,7 @@ use std::sync::atomic::Ordering;
 
 /// Asks STS who both profiles are.
 pub async fn connect(settings: &Settings) -> Result<Accounts> {
-    let connector = Connector::new().await?;
+    let connector = Connector::new(variable("AWS_CA_BUNDLE").map(Into::into)).await?;
     let region = settings.region.as_ref().map(|region| region.as_str());
     let dev = Login { profile: &settings.dev_profile, region, expected: settings.dev_account.as_ref().map(|id| id.as_str()) };
     let prod = Login {

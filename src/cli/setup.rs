@@ -1,6 +1,6 @@
 //! `xdeploy setup`.
 
-use super::{Stop, lock, session, show};
+use super::{Stop, ask, lock, session, show};
 use crate::deploy::plan::{Call, Plan, Write};
 use crate::deploy::snapshot::Snapshot;
 use crate::error::{Error, Result};
@@ -62,7 +62,8 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop) -> Res
     let mut wait = args.wait_for_runs;
     if let Some(running) = stops_a_run(plan.writes(), plan.snapshot()) {
         if !wait && ui.is_interactive() && !args.yes {
-            wait = ui.confirm(
+            wait = ask::confirm(
+                ui,
                 &format!("The pipeline is running ({running}). Wait for it to finish before the update?"),
                 "pass `--wait-for-runs`",
             )?;
@@ -73,7 +74,7 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop) -> Res
         }
     }
     if !args.yes
-        && !ui.confirm("Apply this plan?", "pass `--yes`, or save it with `xdeploy plan --out FILE` and run `xdeploy apply FILE`")?
+        && !ask::confirm(ui, "Apply this plan?", "pass `--yes`, or save it with `xdeploy plan --out FILE` and run `xdeploy apply FILE`")?
     {
         return Err(Error::refused("cancelled: nothing was changed").hint("run the same command again when you are ready"));
     }

@@ -1,6 +1,6 @@
 //! `xdeploy teardown`.
 
-use super::{Stop, lock, session, show};
+use super::{Stop, ask, lock, session, show};
 use crate::deploy::apply::quiet;
 use crate::deploy::observe::{Purpose, observe};
 use crate::deploy::plan::{Call, counts};
@@ -81,7 +81,7 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop) -> Res
             .hint("pass `--wait-for-runs`, or run the same command again when it has finished"));
     }
     if args.confirm.is_none()
-        && !ui.confirm_by_name("Type the pipeline's name to tear it down:", name, &format!("pass `--confirm {name}`"))?
+        && !ask::confirm_by_name(ui, "Type the pipeline's name to tear it down:", name, &format!("pass `--confirm {name}`"))?
     {
         return Err(Error::refused("cancelled: nothing was changed").hint("run the same command again when you are ready"));
     }

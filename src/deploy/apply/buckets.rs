@@ -1,0 +1,129 @@
+//! Writes of S3 buckets.
+
+use super::READ_LIMIT;
+use super::worker::Worker;
+use crate::aws::raw::SendBody;
+use crate::aws::{ApiResult, present};
+use crate::deploy::{observe, steps};
+use crate::error::{Error, Kind, Result};
+use serde_json::Value;
+use std::time::{Duration, Instant};
+
+impl Worker<'_> {
+    pub(super) async fn create_bucket(&self, bucket: &str, region: &str) -> Result<()> {
+        use aws_sdk_s3::types::{BucketLocationConstraint, CreateBucketConfiguration, ObjectOwnership, Tag};
+        let account = self.account;
+        let (tag_key, tag_value) = self.tags();
+        let tag = Tag::builder().key(tag_key).value(tag_value).build().map_err(|error| Error::internal(error.to_string()))?;
+        let mut configuration = CreateBucketConfiguration::builder().tags(tag);
+        // us-east-1 is the one region that may not be named.
+        if region != "us-east-1" {
+            configuration = configuration.location_constraint(BucketLocationConstraint::from(region));
+        }
+        let request = account
+            .s3(region)
+            .create_bucket()
+            .bucket(bucket)
+            .object_ownership(ObjectOwnership::BucketOwnerEnforced)
+            .create_bucket_configuration(configuration.build());
+        match account.call("s3:CreateBucket", &self.write.resource, request.send()).await {
+            Err(error) if error.is(&["BucketAlreadyExists"]) => {
+                Err(Error::refused(format!("the bucket name {bucket} is taken by another account")).because(error.told()).hint(
+                    "bucket names are unique in the world: name another with `--artifact-bucket`, `--input-bucket` or `--output-bucket`",
+                ))
+            }
+            other => {
+                present(other, &["BucketAlreadyOwnedByYou"])?;
+                Ok(())
+            }
+        }
+    }
+
+    pub(super) async fn encrypt_bucket(&self, bucket: &str, region: &str, key: &str) -> Result<()> {
+        use aws_sdk_s3::types::{
+            ServerSideEncryption, ServerSideEncryptionByDefault, ServerSideEncryptionConfiguration, ServerSideEncryptionRule,
+        };
+        let bad = |error: aws_smithy_types::error::operation::BuildError| Error::internal(error.to_string());
+        let default = ServerSideEncryptionByDefault::builder()
+            .sse_algorithm(ServerSideEncryption::AwsKms)
+            .kms_master_key_id(key)
+            .build()
+            .map_err(bad)?;
+        let rule = ServerSideEncryptionRule::builder().apply_server_side_encryption_by_default(default).bucket_key_enabled(true).build();
+        let configuration = ServerSideEncryptionConfiguration::builder().rules(rule).build().map_err(bad)?;
+        let account = self.account;
+        let s3 = account.s3(region);
+        self.settled(&["NoSuchBucket"], || {
+            let request = s3.put_bucket_encryption().bucket(bucket).server_side_encryption_configuration(configuration.clone());
+            account.call("s3:PutEncryptionConfiguration", &self.write.resource, request.expected_bucket_owner(&account.id).send())
+        })
+        .await?;
+        Ok(())
+    }
+
+    pub(super) async fn bucket_policy(&self, bucket: &str, region: &str) -> ApiResult<Option<Value>> {
+        let account = self.account;
+        let request = account.s3(region).get_bucket_policy().bucket(bucket).expected_bucket_owner(&account.id).send();
+        let got = present(account.call("s3:GetBucketPolicy", &self.write.resource, request).await, &["NoSuchBucketPolicy"])?;
+        Ok(got.and_then(|got| got.policy().and_then(|text| serde_json::from_str(text).ok())))
+    }
+
+    pub(super) async fn put_bucket_policy(&self, bucket: &str, region: &str, before: Option<&Value>, after: &Value) -> Result<()> {
+        let account = self.account;
+        let what = format!("the bucket policy of {bucket}");
+        if !self.fresh_token(&format!("bucket:{bucket}")) {
+            self.unmoved(&what, before, self.bucket_policy(bucket, region).await?.as_ref())?;
+        }
+        let s3 = account.s3(region);
+        self.settled(&["NoSuchBucket"], || {
+            let request = s3.put_bucket_policy().bucket(bucket).policy(after.to_string()).expected_bucket_owner(&account.id);
+            account.call("s3:PutBucketPolicy", &self.write.resource, request.send())
+        })
+        .await?;
+        self.read_back(&what, after, || self.bucket_policy(bucket, region)).await
+    }
+
+    pub(super) async fn put_notification(&self, bucket: &str, region: &str, before: &str, after: &str) -> Result<()> {
+        let account = self.account;
+        let moved = || {
+            Error::new(
+                Kind::Conflict,
+                format!("the notification configuration of {bucket} has changed since the plan was made; nothing was written to it"),
+            )
+            .hint("look at the change, then make the plan again")
+        };
+        if !self.fresh_token(&format!("bucket:{bucket}")) && observe::read_notification(account, region, bucket).await? != before {
+            return Err(moved());
+        }
+        let s3 = account.s3(region);
+        // The body is sent raw: it holds what the SDK's type may not know (`architecture.md`).
+        self.settled(&["NoSuchBucket"], || {
+            let empty = aws_sdk_s3::types::NotificationConfiguration::builder().build();
+            let request = s3
+                .put_bucket_notification_configuration()
+                .bucket(bucket)
+                .notification_configuration(empty)
+                // What others configured was validated when they did; S3 would send their queues a test event, or refuse
+                // the whole for one that is gone.
+                .skip_destination_validation(true)
+                .expected_bucket_owner(&account.id)
+                .customize()
+                .interceptor(SendBody(after.as_bytes().to_vec()));
+            account.call("s3:PutBucketNotification", &self.write.resource, request.send())
+        })
+        .await?;
+        let wanted = steps::has_eventbridge(after);
+        let started = Instant::now();
+        while steps::has_eventbridge(&observe::read_notification(account, region, bucket).await?) != wanted {
+            if started.elapsed() > READ_LIMIT {
+                return Err(Error::new(
+                    Kind::Conflict,
+                    format!("the notification configuration of {bucket} is not what was written a moment ago"),
+                )
+                .hint("somebody else writes to it at the same time: look at it, then run the same command again"));
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        Ok(())
+    }
+}

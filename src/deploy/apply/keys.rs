@@ -1,0 +1,105 @@
+//! Writes of KMS keys.
+
+use super::REPLICA_LIMIT;
+use super::worker::{Learned, NONE, Worker};
+use crate::aws::present;
+use crate::deploy::plan::key_placeholder;
+use crate::error::{Error, Result};
+use aws_config::retry::RetryConfig;
+use aws_sdk_kms::types::Tag as KmsTag;
+use serde_json::Value;
+use std::time::{Duration, Instant};
+
+impl Worker<'_> {
+    pub(super) async fn create_key(&self, region: &str, multi_region: bool, policy: &Value, description: &str) -> Result<Learned> {
+        let (tag_key, tag_value) = self.tags();
+        let tag = KmsTag::builder().tag_key(tag_key).tag_value(tag_value).build().map_err(|error| Error::internal(error.to_string()))?;
+        let kms = self.account.kms(region);
+        let made = self
+            .settled(NONE, || {
+                let request =
+                    kms.create_key().description(description).policy(policy.to_string()).tags(tag.clone()).multi_region(multi_region);
+                // CreateKey has no token: a retry after a lost answer would make a second key (facts D.1).
+                let once = aws_sdk_kms::config::Builder::new().retry_config(RetryConfig::disabled());
+                self.account.call("kms:CreateKey", "*", request.customize().config_override(once).send())
+            })
+            .await?;
+        let arn =
+            made.key_metadata().and_then(|metadata| metadata.arn()).ok_or_else(|| Error::failed("KMS did not give the new key's ARN"))?;
+        Ok(Learned::from([(key_placeholder(region), arn.to_owned())]))
+    }
+
+    pub(super) async fn replicate_key(
+        &self,
+        key: &str,
+        region: &str,
+        replica_region: &str,
+        policy: &Value,
+        description: &str,
+    ) -> Result<Learned> {
+        let (tag_key, tag_value) = self.tags();
+        let tag = KmsTag::builder().tag_key(tag_key).tag_value(tag_value).build().map_err(|error| Error::internal(error.to_string()))?;
+        let kms = self.account.kms(region);
+        let result = self
+            .settled(&["NotFoundException", "KMSInvalidStateException"], || {
+                let request = kms.replicate_key().key_id(key_id(key)).replica_region(replica_region).policy(policy.to_string());
+                self.account.call("kms:ReplicateKey", key, request.description(description).tags(tag.clone()).send())
+            })
+            .await;
+        present(result, &["AlreadyExistsException"])?;
+        // A replica has its primary's id, in its own region.
+        let mut parts: Vec<&str> = key.split(':').collect();
+        if parts.len() < 6 {
+            return Err(Error::internal(format!("{key} is not a key's ARN")));
+        }
+        parts[3] = replica_region;
+        let arn = parts.join(":");
+        self.wait_for_replica(&arn, replica_region).await?;
+        Ok(Learned::from([(key_placeholder(replica_region), arn)]))
+    }
+
+    async fn wait_for_replica(&self, arn: &str, region: &str) -> Result<()> {
+        let kms = self.account.kms(region);
+        let started = Instant::now();
+        let mut said = false;
+        loop {
+            let got = self.account.call("kms:DescribeKey", arn, kms.describe_key().key_id(key_id(arn)).send()).await;
+            let state = present(got, &["NotFoundException"])?
+                .and_then(|got| got.key_metadata().and_then(|metadata| metadata.key_state()).map(|state| state.as_str().to_owned()));
+            if state.as_deref() == Some("Enabled") {
+                return Ok(());
+            }
+            if started.elapsed() > REPLICA_LIMIT {
+                return Err(Error::failed(format!("the replica {arn} is still {}", state.unwrap_or_else(|| "not there".to_owned())))
+                    .hint("run the same command again in a while"));
+            }
+            if !said {
+                self.waiting("the replica key to be ready", REPLICA_LIMIT);
+                said = true;
+            }
+            tokio::time::sleep(Duration::from_secs(2)).await;
+        }
+    }
+
+    pub(super) async fn put_key_policy(&self, region: &str, key: &str, before: Option<&Value>, after: &Value) -> Result<()> {
+        let kms = self.account.kms(region);
+        let read = || async {
+            let got = self.account.call("kms:GetKeyPolicy", key, kms.get_key_policy().key_id(key_id(key)).send()).await?;
+            Ok(got.policy().and_then(|text| serde_json::from_str(text).ok()))
+        };
+        let what = format!("the policy of key {key}");
+        if let Some(before) = before {
+            self.unmoved(&what, Some(before), read().await?.as_ref())?;
+        }
+        self.settled(&["NotFoundException", "KMSInvalidStateException"], || {
+            self.account.call("kms:PutKeyPolicy", key, kms.put_key_policy().key_id(key_id(key)).policy(after.to_string()).send())
+        })
+        .await?;
+        self.read_back(&what, after, read).await
+    }
+}
+
+/// KMS takes an ARN everywhere but some operations; the bare id works in all of them, within the key's own region.
+pub(super) fn key_id(arn: &str) -> &str {
+    if arn.starts_with("arn:") { arn.rsplit('/').next().unwrap_or(arn) } else { arn }
+}

@@ -1,0 +1,141 @@
+//! Writes of the pipeline and of what starts it.
+
+use super::worker::{PASSING, Worker};
+use super::{ASSUME_LIMIT, quiet};
+use crate::aws::raw::{KeepBody, SendBody};
+use crate::aws::{ApiError, ApiResult, retry_while};
+use crate::deploy::observe;
+use crate::error::{Error, Kind, Result};
+use aws_config::retry::RetryConfig;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+impl Worker<'_> {
+    pub(super) async fn put_targets(&self, region: &str, rule: &str, target: &Value) -> Result<()> {
+        use aws_sdk_eventbridge::types::{InputTransformer, Target};
+        let text = |path: &str| target.pointer(path).and_then(Value::as_str).unwrap_or_default();
+        let bad = |error: aws_smithy_types::error::operation::BuildError| Error::internal(error.to_string());
+        let mut built = Target::builder().id(text("/Id")).arn(text("/Arn")).role_arn(text("/RoleArn"));
+        if let Some(transformer) = target.get("InputTransformer") {
+            let mut input = InputTransformer::builder().input_template(text("/InputTransformer/InputTemplate"));
+            for (name, path) in transformer.get("InputPathsMap").and_then(Value::as_object).into_iter().flatten() {
+                input = input.input_paths_map(name, path.as_str().unwrap_or_default());
+            }
+            built = built.input_transformer(input.build().map_err(bad)?);
+        }
+        let request = self.account.events(region).put_targets().rule(rule).targets(built.build().map_err(bad)?).send();
+        let answer = self.account.call("events:PutTargets", &self.write.resource, request).await?;
+        // PutTargets answers 200 although an entry failed (facts B.3).
+        match answer.failed_entries().first() {
+            None => Ok(()),
+            Some(entry) => Err(Error::failed(format!("EventBridge refused the target of rule {rule}"))
+                .because(format!("{}: {}", entry.error_code().unwrap_or("no code"), entry.error_message().unwrap_or("no message")))
+                .hint("mend what the message names and run the same command again")),
+        }
+    }
+
+    async fn assumable<T, F>(&self, attempt: impl FnMut() -> F) -> ApiResult<T>
+    where
+        F: Future<Output = ApiResult<T>>,
+    {
+        let late = |error: &ApiError| {
+            let hop = error.is(&["InvalidStructureException"]) && error.message.contains("is not authorized to perform AssumeRole on role");
+            !self.stopped() && (hop || error.is(PASSING))
+        };
+        let waiting = |_: &ApiError| self.waiting("CodePipeline to be able to assume the roles", ASSUME_LIMIT);
+        retry_while(ASSUME_LIMIT, late, waiting, attempt).await
+    }
+
+    pub(super) async fn create_pipeline(&self, region: &str, declaration: &Value, tags: &BTreeMap<String, String>) -> Result<()> {
+        let account = self.account;
+        let client = account.codepipeline(region);
+        let tags: Vec<Value> = tags.iter().map(|(key, value)| json!({"key": key, "value": value})).collect();
+        let body = json!({"pipeline": declaration, "tags": tags}).to_string().into_bytes();
+        let stub = stub(declaration)?;
+        let answer = KeepBody::default();
+        self.assumable(|| {
+            // CreatePipeline has no token either (facts D.1).
+            let once = aws_sdk_codepipeline::config::Builder::new().retry_config(RetryConfig::disabled());
+            let request = client
+                .create_pipeline()
+                .pipeline(stub.clone())
+                .customize()
+                .config_override(once)
+                .interceptor(SendBody(body.clone()))
+                .interceptor(answer.clone());
+            account.call("codepipeline:CreatePipeline", &self.write.resource, request.send())
+        })
+        .await?;
+        // The answer is the pipeline as CodePipeline stored it: nobody could have changed it in between.
+        let stored: Value = serde_json::from_slice(&answer.take()).unwrap_or_default();
+        pipeline_is(declaration, stored.get("pipeline").unwrap_or(&Value::Null))
+    }
+
+    pub(super) async fn update_pipeline(&self, region: &str, before: &Value, after: &Value) -> Result<()> {
+        let account = self.account;
+        let name = after.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
+        quiet(self.dev, region, &name, self.manner.wait_for_runs, self.manner.stop, |what, limit| self.waiting(what, limit)).await?;
+        let live = observe::read_pipeline_version(account, region, &name, None).await?.map(|found| found.declaration);
+        if live.as_ref() != Some(before) {
+            return Err(Error::new(
+                Kind::Conflict,
+                format!("pipeline {name} has changed since the plan was made; nothing was written to it"),
+            )
+            .hint("look at the change, then make the plan again"));
+        }
+        let client = account.codepipeline(region);
+        let body = json!({"pipeline": after}).to_string().into_bytes();
+        let stub = stub(after)?;
+        self.assumable(|| {
+            let request = client.update_pipeline().pipeline(stub.clone()).customize().interceptor(SendBody(body.clone()));
+            account.call("codepipeline:UpdatePipeline", &self.write.resource, request.send())
+        })
+        .await?;
+        let stored = observe::read_pipeline_version(account, region, &name, None).await?.map(|found| found.declaration);
+        pipeline_is(after, &stored.unwrap_or_default())
+    }
+}
+
+fn pipeline_is(wanted: &Value, stored: &Value) -> Result<()> {
+    if contains(stored, wanted) {
+        return Ok(());
+    }
+    let name = wanted.get("name").and_then(Value::as_str).unwrap_or_default();
+    Err(Error::new(Kind::Conflict, format!("pipeline {name} is not what was written a moment ago")).hint(
+        "somebody else changed it at the same time; its earlier versions are in `aws codepipeline get-pipeline --pipeline-version N`",
+    ))
+}
+
+/// Says whether `stored` holds all of `wanted`; what AWS adds by itself (version, defaults) may be more.
+fn contains(stored: &Value, wanted: &Value) -> bool {
+    match (stored, wanted) {
+        (Value::Object(stored), Value::Object(wanted)) => wanted.iter().all(|(key, value)| {
+            key == "version"
+                || stored.get(key).is_some_and(|there| contains(there, value))
+                || (!stored.contains_key(key) && is_nothing(value))
+        }),
+        (Value::Array(stored), Value::Array(wanted)) => {
+            stored.len() == wanted.len() && stored.iter().zip(wanted).all(|(stored, wanted)| contains(stored, wanted))
+        }
+        _ => stored == wanted,
+    }
+}
+
+fn is_nothing(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Array(list) => list.is_empty(),
+        Value::Object(members) => members.is_empty(),
+        _ => false,
+    }
+}
+
+/// The least typed input that the SDK lets pass; the raw body replaces it.
+fn stub(declaration: &Value) -> Result<aws_sdk_codepipeline::types::PipelineDeclaration> {
+    aws_sdk_codepipeline::types::PipelineDeclaration::builder()
+        .name(declaration.get("name").and_then(Value::as_str).unwrap_or_default())
+        .role_arn(declaration.get("roleArn").and_then(Value::as_str).unwrap_or_default())
+        .set_stages(Some(Vec::new()))
+        .build()
+        .map_err(|error| Error::internal(error.to_string()))
+}

@@ -1,0 +1,355 @@
+//! One write: the call it stands for, patient where AWS settles late, careful where others write too.
+
+use super::keys::key_id;
+use super::{Event, Manner, OLD_PRINCIPAL_LIMIT, PRINCIPAL_LIMIT, READ_LIMIT};
+use crate::aws::{Account, ApiError, ApiResult, present, retry_while};
+use crate::deploy::names::TAG;
+use crate::deploy::observe::decoded;
+use crate::deploy::plan::{Call, Write};
+use crate::deploy::release;
+use crate::error::{Error, Kind, Result};
+use crate::policy;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+/// Does one write.
+pub(super) struct Worker<'a> {
+    pub(super) account: &'a Account,
+    pub(super) dev: &'a Account,
+    pub(super) write: &'a Write,
+    pub(super) manner: &'a Manner<'a>,
+    pub(super) fresh: &'a BTreeSet<&'a str>,
+}
+
+pub(super) type Learned = BTreeMap<String, String>;
+
+pub(super) const NONE: &[&str] = &[];
+
+/// Refusals that pass by themselves: AWS did nothing (facts/codepipeline.md D.1). The SDK repeats throttled calls too, but not
+/// those whose retries are off.
+pub(super) const PASSING: &[&str] = &[
+    "OperationAborted",
+    "ConcurrentModification",
+    "ConcurrentModificationException",
+    "Throttling",
+    "ThrottlingException",
+    "TooManyRequestsException",
+    "RequestLimitExceeded",
+];
+
+impl Worker<'_> {
+    pub(super) fn waiting(&self, what: &str, limit: Duration) {
+        (self.manner.listen)(Event::Waiting(self.write, what.to_owned(), limit));
+    }
+
+    /// Makes a call, and makes it again while something that this very run made isn't visible yet, or while AWS can't see a principal.
+    pub(super) async fn settled<T, F>(&self, late_codes: &[&str], attempt: impl FnMut() -> F) -> ApiResult<T>
+    where
+        F: Future<Output = ApiResult<T>>,
+    {
+        let made_now = self.write.needs.iter().any(|need| self.fresh.contains(need.as_str()));
+        let limit = if made_now { PRINCIPAL_LIMIT } else { OLD_PRINCIPAL_LIMIT };
+        let late = |error: &ApiError| {
+            let invalid_principal = error.is(&["MalformedPolicyDocument", "MalformedPolicyDocumentException", "MalformedPolicy"])
+                && error.message.to_ascii_lowercase().contains("invalid principal");
+            !self.stopped() && (invalid_principal || error.is(PASSING) || (made_now && error.is(late_codes)))
+        };
+        let waiting = |error: &ApiError| self.waiting(&format!("AWS to see what was just made ({})", error.code), limit);
+        retry_while(limit, late, waiting, attempt).await.map_err(|mut error| {
+            if late(&error) && !error.is(PASSING) {
+                error.message.push_str(&format!(" (still so after {}: it does not exist)", humantime::format_duration(limit)));
+            }
+            error
+        })
+    }
+
+    pub(super) fn stopped(&self) -> bool {
+        self.manner.stop.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn tags(&self) -> (&'static str, &str) {
+        (TAG, self.manner.pipeline)
+    }
+
+    pub(super) fn fresh_token(&self, token: &str) -> bool {
+        self.fresh.contains(token)
+    }
+
+    /// Refuses to overwrite what somebody changed since the plan was made.
+    pub(super) fn unmoved(&self, what: &str, before: Option<&Value>, now: Option<&Value>) -> Result<()> {
+        let same = match (before, now) {
+            (Some(before), Some(now)) => before == now || (policy::same_grants(before, now) && !policy::statements(now).is_empty()),
+            (None, None) => true,
+            _ => false,
+        };
+        if same {
+            return Ok(());
+        }
+        Err(Error::new(Kind::Conflict, format!("{what} has changed since the plan was made; nothing was written to it"))
+            .hint("look at the change, then make the plan again"))
+    }
+
+    /// Reads a document back until it is what was written, or says that somebody else wrote at the same time.
+    pub(super) async fn read_back<F>(&self, what: &str, wanted: &Value, read: impl Fn() -> F) -> Result<()>
+    where
+        F: Future<Output = ApiResult<Option<Value>>>,
+    {
+        let started = Instant::now();
+        loop {
+            let now = read().await?;
+            if now.as_ref().is_some_and(|now| now == wanted || policy::same_grants(now, wanted)) {
+                return Ok(());
+            }
+            if started.elapsed() > READ_LIMIT {
+                return Err(Error::new(Kind::Conflict, format!("{what} is not what was written a moment ago"))
+                    .hint("somebody else writes to it at the same time: look at it, then run the same command again"));
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    }
+
+    #[expect(clippy::too_many_lines, reason = "a table: one arm a call")]
+    pub(super) async fn execute(&self, call: &Call) -> Result<Learned> {
+        let account = self.account;
+        let resource = self.write.resource.as_str();
+        let (tag_key, tag_value) = self.tags();
+        match call {
+            Call::CreateKey { region, multi_region, policy, description } => {
+                return self.create_key(region, *multi_region, policy, description).await;
+            }
+            Call::ReplicateKey { key, region, replica_region, policy, description } => {
+                return self.replicate_key(key, region, replica_region, policy, description).await;
+            }
+            Call::CreateAlias { region, alias, key } => {
+                let kms = account.kms(region);
+                let result = self
+                    .settled(&["NotFoundException", "KMSInvalidStateException"], || {
+                        account.call(call.action(), resource, kms.create_alias().alias_name(alias).target_key_id(key_id(key)).send())
+                    })
+                    .await;
+                match result {
+                    Err(error) if error.is(&["AlreadyExistsException"]) => {
+                        let there = account.call("kms:DescribeKey", resource, kms.describe_key().key_id(alias).send()).await?;
+                        if there.key_metadata().map(|metadata| metadata.key_id()) != Some(key_id(key)) {
+                            return Err(Error::new(Kind::Conflict, format!("{alias} was given to another key since the plan was made"))
+                                .hint("make the plan again, or pass another `--key-alias`"));
+                        }
+                    }
+                    other => drop(other?),
+                }
+            }
+            Call::DeleteAlias { region, alias } => {
+                let request = account.kms(region).delete_alias().alias_name(alias).send();
+                present(account.call(call.action(), resource, request).await, &["NotFoundException"])?;
+            }
+            Call::EnableKeyRotation { region, key } => {
+                let kms = account.kms(region);
+                self.settled(&["NotFoundException"], || {
+                    account.call(call.action(), key, kms.enable_key_rotation().key_id(key_id(key)).send())
+                })
+                .await?;
+            }
+            Call::PutKeyPolicy { region, key, before, after, .. } => self.put_key_policy(region, key, before.as_ref(), after).await?,
+            Call::ScheduleKeyDeletion { region, key, days } => {
+                let request = account.kms(region).schedule_key_deletion().key_id(key_id(key)).pending_window_in_days(*days).send();
+                present(account.call(call.action(), key, request).await, &["NotFoundException", "KMSInvalidStateException"])?;
+            }
+            Call::CreateRole { name, path, trust, description } => {
+                let iam = account.iam();
+                let tag = aws_sdk_iam::types::Tag::builder().key(tag_key).value(tag_value).build();
+                let tag = tag.map_err(|error| Error::internal(error.to_string()))?;
+                let result = self
+                    .settled(NONE, || {
+                        let request = iam.create_role().role_name(name).path(path).assume_role_policy_document(trust.to_string());
+                        account.call(call.action(), resource, request.description(description).tags(tag.clone()).send())
+                    })
+                    .await;
+                self.made_or_ours(result, || async {
+                    let got = account.call("iam:GetRole", resource, iam.get_role().role_name(name).send()).await?;
+                    Ok(got.role().is_some_and(|role| role.arn() == resource && has_tag(role.tags(), tag_value)))
+                })
+                .await?;
+            }
+            Call::UpdateAssumeRolePolicy { name, before, after } => {
+                let iam = account.iam();
+                let read = || async {
+                    let got = account.call("iam:GetRole", resource, iam.get_role().role_name(name).send()).await?;
+                    Ok(got.role().and_then(|role| role.assume_role_policy_document()).map(decoded))
+                };
+                let what = format!("the trust policy of {resource}");
+                self.unmoved(&what, Some(before), read().await?.as_ref())?;
+                self.settled(NONE, || {
+                    let request = iam.update_assume_role_policy().role_name(name).policy_document(after.to_string());
+                    account.call(call.action(), resource, request.send())
+                })
+                .await?;
+                self.read_back(&what, after, read).await?;
+            }
+            Call::DeleteRole { name } => {
+                let request = account.iam().delete_role().role_name(name).send();
+                present(account.call(call.action(), resource, request).await, &["NoSuchEntity"])?;
+            }
+            Call::PutRolePolicy { role, name, document, .. } => {
+                let iam = account.iam();
+                self.settled(&["NoSuchEntity"], || {
+                    let request = iam.put_role_policy().role_name(role).policy_name(name).policy_document(document.to_string());
+                    account.call(call.action(), resource, request.send())
+                })
+                .await?;
+            }
+            Call::DeleteRolePolicy { role, name } => {
+                let request = account.iam().delete_role_policy().role_name(role).policy_name(name).send();
+                present(account.call(call.action(), resource, request).await, &["NoSuchEntity"])?;
+            }
+            Call::CreatePolicy { name, document, description } => {
+                let iam = account.iam();
+                let tag = aws_sdk_iam::types::Tag::builder().key(tag_key).value(tag_value).build();
+                let tag = tag.map_err(|error| Error::internal(error.to_string()))?;
+                let request =
+                    iam.create_policy().policy_name(name).policy_document(document.to_string()).description(description).tags(tag);
+                let result = account.call(call.action(), resource, request.send()).await;
+                self.made_or_ours(result, || async {
+                    let got = account.call("iam:GetPolicy", resource, iam.get_policy().policy_arn(resource).send()).await?;
+                    Ok(got.policy().is_some_and(|policy| has_tag(policy.tags(), tag_value)))
+                })
+                .await?;
+            }
+            Call::CreatePolicyVersion { arn, document, .. } => {
+                let request = account.iam().create_policy_version().policy_arn(arn).policy_document(document.to_string());
+                account.call(call.action(), resource, request.set_as_default(true).send()).await?;
+            }
+            Call::DeletePolicyVersion { arn, version } => {
+                let request = account.iam().delete_policy_version().policy_arn(arn).version_id(version).send();
+                present(account.call(call.action(), resource, request).await, &["NoSuchEntity"])?;
+            }
+            Call::DeletePolicy { arn } => {
+                let request = account.iam().delete_policy().policy_arn(arn).send();
+                present(account.call(call.action(), resource, request).await, &["NoSuchEntity"])?;
+            }
+            Call::AttachRolePolicy { role, arn } => {
+                let iam = account.iam();
+                self.settled(&["NoSuchEntity"], || {
+                    account.call(call.action(), resource, iam.attach_role_policy().role_name(role).policy_arn(arn).send())
+                })
+                .await?;
+            }
+            Call::DetachRolePolicy { role, arn } => {
+                let request = account.iam().detach_role_policy().role_name(role).policy_arn(arn).send();
+                present(account.call(call.action(), resource, request).await, &["NoSuchEntity"])?;
+            }
+            Call::CreateBucket { bucket, region } => self.create_bucket(bucket, region).await?,
+            Call::DeleteBucket { bucket, region } => {
+                let request = account.s3(region).delete_bucket().bucket(bucket).expected_bucket_owner(&account.id).send();
+                present(account.call(call.action(), resource, request).await, &["NoSuchBucket"])?;
+            }
+            Call::BlockPublicAccess { bucket, region } => {
+                let switches = aws_sdk_s3::types::PublicAccessBlockConfiguration::builder()
+                    .block_public_acls(true)
+                    .ignore_public_acls(true)
+                    .block_public_policy(true)
+                    .restrict_public_buckets(true)
+                    .build();
+                let s3 = account.s3(region);
+                self.settled(&["NoSuchBucket"], || {
+                    let request = s3.put_public_access_block().bucket(bucket).public_access_block_configuration(switches.clone());
+                    account.call(call.action(), resource, request.expected_bucket_owner(&account.id).send())
+                })
+                .await?;
+            }
+            Call::EncryptBucket { bucket, region, key } => self.encrypt_bucket(bucket, region, key).await?,
+            Call::EnableVersioning { bucket, region } => {
+                let configuration = aws_sdk_s3::types::VersioningConfiguration::builder()
+                    .status(aws_sdk_s3::types::BucketVersioningStatus::Enabled)
+                    .build();
+                let s3 = account.s3(region);
+                self.settled(&["NoSuchBucket"], || {
+                    let request = s3.put_bucket_versioning().bucket(bucket).versioning_configuration(configuration.clone());
+                    account.call(call.action(), resource, request.expected_bucket_owner(&account.id).send())
+                })
+                .await?;
+            }
+            Call::PutBucketPolicy { bucket, region, before, after } => {
+                self.put_bucket_policy(bucket, region, before.as_ref(), after).await?
+            }
+            Call::DeleteBucketPolicy { bucket, region, before } => {
+                let now = self.bucket_policy(bucket, region).await?;
+                if now.is_none() {
+                    return Ok(Learned::new());
+                }
+                self.unmoved(&format!("the bucket policy of {bucket}"), Some(before), now.as_ref())?;
+                let request = account.s3(region).delete_bucket_policy().bucket(bucket).expected_bucket_owner(&account.id).send();
+                account.call(call.action(), resource, request).await?;
+            }
+            Call::PutBucketNotification { bucket, region, before, after } => {
+                self.put_notification(bucket, region, before, after).await?;
+            }
+            Call::UploadObject { bucket, region, key, file, sha256, .. } => {
+                let file = std::path::Path::new(file);
+                if crate::deploy::zipfile::fingerprint(file)?.1 != *sha256 {
+                    return Err(Error::new(Kind::Conflict, format!("{} has changed since the plan was made", file.display()))
+                        .hint("make the plan again"));
+                }
+                let body = release::body_of(file).await?;
+                release::put_source(account, region, bucket, key, body, sha256).await?;
+            }
+            Call::PutRule { region, name, pattern, description, tags } => {
+                let events = account.events(region);
+                let mut request = events.put_rule().name(name).event_pattern(pattern.to_string()).description(description);
+                request = request.state(aws_sdk_eventbridge::types::RuleState::Enabled);
+                // Tags are taken for a new rule only.
+                for (key, value) in tags {
+                    let tag = aws_sdk_eventbridge::types::Tag::builder().key(key).value(value).build();
+                    request = request.tags(tag.map_err(|error| Error::internal(error.to_string()))?);
+                }
+                account.call(call.action(), resource, request.send()).await?;
+            }
+            Call::PutTargets { region, rule, target } => self.put_targets(region, rule, target).await?,
+            Call::RemoveTargets { region, rule, ids } => {
+                let request = account.events(region).remove_targets().rule(rule).set_ids(Some(ids.clone())).send();
+                present(account.call(call.action(), resource, request).await, &["ResourceNotFoundException"])?;
+            }
+            Call::DeleteRule { region, name } => {
+                let request = account.events(region).delete_rule().name(name).send();
+                present(account.call(call.action(), resource, request).await, &["ResourceNotFoundException"])?;
+            }
+            Call::CreatePipeline { region, declaration, tags } => self.create_pipeline(region, declaration, tags).await?,
+            Call::UpdatePipeline { region, before, after } => self.update_pipeline(region, before, after).await?,
+            Call::TagPipeline { region, arn, key, value } => {
+                let tag = aws_sdk_codepipeline::types::Tag::builder().key(key).value(value).build();
+                let tag = tag.map_err(|error| Error::internal(error.to_string()))?;
+                let request = account.codepipeline(region).tag_resource().resource_arn(arn).tags(tag).send();
+                account.call(call.action(), resource, request).await?;
+            }
+            Call::DeletePipeline { region, name } => {
+                let request = account.codepipeline(region).delete_pipeline().name(name).send();
+                account.call(call.action(), resource, request).await?;
+            }
+        }
+        Ok(Learned::new())
+    }
+
+    /// A name that is there already is fine if it is ours: a retried request may have been answered the first time.
+    async fn made_or_ours<T, F>(&self, result: ApiResult<T>, ours: impl FnOnce() -> F) -> Result<()>
+    where
+        F: Future<Output = ApiResult<bool>>,
+    {
+        match result {
+            Ok(_) => Ok(()),
+            Err(error) if error.is(&["EntityAlreadyExists", "EntityAlreadyExistsException"]) => {
+                if ours().await? {
+                    return Ok(());
+                }
+                Err(Error::new(Kind::Conflict, format!("{} was made by somebody else since the plan was made", self.write.resource))
+                    .because(error.told())
+                    .hint("make the plan again; it says which flag names another one"))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+fn has_tag(tags: &[aws_sdk_iam::types::Tag], value: &str) -> bool {
+    tags.iter().any(|tag| tag.key() == TAG && tag.value() == value)
+}

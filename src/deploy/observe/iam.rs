@@ -1,0 +1,139 @@
+//! Reads roles and policies, and who the caller is.
+
+use crate::aws::{Account, ApiError, ApiResult, present};
+use crate::deploy::blueprint::Named;
+use crate::deploy::names::TAG;
+use crate::deploy::snapshot::{PolicyFound, RoleFound, Tags, is_own};
+use crate::model::{Arn, Readable};
+use crate::settings::Settings;
+use futures_util::future::try_join_all;
+use percent_encoding::percent_decode_str;
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+pub(in crate::deploy) fn decoded(document: &str) -> Value {
+    // IAM gives documents URL-encoded (facts D.1).
+    let text = percent_decode_str(document).decode_utf8_lossy();
+    serde_json::from_str(&text).unwrap_or(Value::Null)
+}
+
+fn iam_tags(tags: &[aws_sdk_iam::types::Tag]) -> Tags {
+    tags.iter().map(|tag| (tag.key().to_owned(), tag.value().to_owned())).collect()
+}
+
+/// Reads a role with its policies; `likely` reads all at once instead of asking first whether it is there.
+pub(super) async fn read_role(account: &Account, named: &Named, likely: bool, pipeline: &str) -> ApiResult<Option<RoleFound>> {
+    let absent = &["NoSuchEntity"];
+    let iam = account.iam();
+    let get = account.call("iam:GetRole", &named.arn, iam.get_role().role_name(&named.name).send());
+    let lists = async {
+        tokio::try_join!(
+            account.call("iam:ListAttachedRolePolicies", &named.arn, iam.list_attached_role_policies().role_name(&named.name).send()),
+            account.call("iam:ListRolePolicies", &named.arn, iam.list_role_policies().role_name(&named.name).send()),
+        )
+    };
+    let (role, lists) = if likely {
+        let (role, lists) = tokio::join!(get, lists);
+        match (present(role, absent)?, present(lists, absent)?) {
+            (Some(role), Some(lists)) => (role, lists),
+            _ => return Ok(None),
+        }
+    } else {
+        let Some(role) = present(get.await, absent)? else { return Ok(None) };
+        (role, lists.await?)
+    };
+    let Some(role) = role.role() else { return Ok(None) };
+    let tags = iam_tags(role.tags());
+    let (attached, inline) = lists;
+    let attached: Vec<String> = attached.attached_policies().iter().filter_map(|policy| policy.policy_arn()).map(str::to_owned).collect();
+    let inline = try_join_all(inline.policy_names().iter().map(|name| {
+        let request = iam.get_role_policy().role_name(&named.name).policy_name(name).send();
+        async move {
+            let got = account.call("iam:GetRolePolicy", &named.arn, request).await?;
+            Ok::<_, Box<ApiError>>((name.clone(), decoded(got.policy_document())))
+        }
+    }));
+    // Whose role it is decides whether what others attached can matter to us.
+    let others = async {
+        if is_own(&tags, pipeline) {
+            return Ok(BTreeMap::new());
+        }
+        let read = attached.iter().map(|arn| async {
+            let document = read_policy_document(account, arn).await?;
+            Ok::<_, Box<ApiError>>((arn.clone(), document))
+        });
+        Ok(try_join_all(read).await?.into_iter().filter_map(|(arn, document)| Some((arn, document?))).collect())
+    };
+    let (inline, attached_documents) = tokio::try_join!(inline, others)?;
+    Ok(Some(RoleFound {
+        name: role.role_name().to_owned(),
+        arn: role.arn().to_owned(),
+        trust: role.assume_role_policy_document().map(decoded).unwrap_or_default(),
+        tags,
+        attached,
+        inline: inline.into_iter().collect(),
+        attached_documents,
+    }))
+}
+
+/// Reads the document of a policy that others made; ours belong to one pipeline each and go with it.
+async fn read_policy_document(account: &Account, arn: &str) -> ApiResult<Option<Value>> {
+    let iam = account.iam();
+    let Some(policy) = present(account.call("iam:GetPolicy", arn, iam.get_policy().policy_arn(arn).send()).await, &["NoSuchEntity"])?
+    else {
+        return Ok(None);
+    };
+    if policy.policy().is_some_and(|policy| policy.tags().iter().any(|tag| tag.key() == TAG)) {
+        return Ok(None);
+    }
+    let version = policy.policy().and_then(|policy| policy.default_version_id()).unwrap_or("v1");
+    let got = account.call("iam:GetPolicyVersion", arn, iam.get_policy_version().policy_arn(arn).version_id(version).send()).await?;
+    Ok(got.policy_version().and_then(|version| version.document()).map(decoded))
+}
+
+pub(super) async fn read_policy(account: &Account, arn: &str) -> ApiResult<Option<PolicyFound>> {
+    let iam = account.iam();
+    let Some(got) = present(account.call("iam:GetPolicy", arn, iam.get_policy().policy_arn(arn).send()).await, &["NoSuchEntity"])? else {
+        return Ok(None);
+    };
+    let Some(policy) = got.policy() else { return Ok(None) };
+    let default_version = policy.default_version_id().unwrap_or("v1").to_owned();
+    let (version, versions) = tokio::try_join!(
+        account.call("iam:GetPolicyVersion", arn, iam.get_policy_version().policy_arn(arn).version_id(&default_version).send()),
+        account.call("iam:ListPolicyVersions", arn, iam.list_policy_versions().policy_arn(arn).send()),
+    )?;
+    let mut versions: Vec<String> = versions.versions().iter().filter_map(|version| version.version_id()).map(str::to_owned).collect();
+    // Version ids count upwards and are never used twice, so their number is their age.
+    versions.sort_by_key(|version| version.trim_start_matches('v').parse::<u64>().unwrap_or(0));
+    Ok(Some(PolicyFound {
+        arn: arn.to_owned(),
+        document: version.policy_version().and_then(|version| version.document()).map(decoded).unwrap_or_default(),
+        versions,
+        default_version,
+        tags: iam_tags(policy.tags()),
+        attachments: policy.attachment_count().unwrap_or(0),
+    }))
+}
+
+/// Finds out who administers a new key by default: the caller's role or user (`architecture.md`, "Who am I").
+pub(super) async fn administrator(dev: &Account, settings: &Settings) -> Readable<Option<String>> {
+    if !settings.key_administrators.is_empty() {
+        return Readable::Known(None);
+    }
+    let caller: &Arn = &dev.caller;
+    if caller.resource == "root" {
+        return Readable::Known(None);
+    }
+    let Some(name) = caller.role_name() else {
+        // STS shows a user with its path (facts G.3), so there is nothing more to ask.
+        return match caller.resource.starts_with("user/") {
+            true => Readable::Known(Some(caller.to_string())),
+            false => Readable::Unknown(format!("{caller} is neither a user nor a role")),
+        };
+    };
+    let iam = dev.iam();
+    match dev.call("iam:GetRole", dev.iam_arn(&format!("role/{name}")), iam.get_role().role_name(name).send()).await {
+        Ok(got) => Readable::Known(got.role().map(|role| role.arn().to_owned())),
+        Err(error) => Readable::Unknown(error.told()),
+    }
+}

@@ -1,0 +1,196 @@
+//! Reads KMS keys: those of the artifact stores, and those that buckets are encrypted with.
+
+use crate::aws::{Account, ApiError, ApiResult, present};
+use crate::deploy::declaration;
+use crate::deploy::names::TAG;
+use crate::deploy::snapshot::{BucketSlot, KeyFound, KeySlot};
+use crate::error::{Error, Result};
+use crate::model::{Arn, Readable};
+use crate::settings::Settings;
+use aws_sdk_kms::types::{KeyState, MultiRegionKeyType};
+use futures_util::future::join_all;
+use futures_util::stream::{self, StreamExt};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// Finds the key of a store: what the pipeline names, else the alias, else one that a dead run of ours left (`architecture.md`).
+pub(super) async fn read_key_slot(
+    dev: &Account,
+    region: &str,
+    home: &str,
+    settings: &Settings,
+    declaration: Option<&Value>,
+) -> Result<KeySlot> {
+    let named = declaration
+        .and_then(|declaration| declaration::store(declaration, region, home))
+        .and_then(declaration::store_key)
+        .map(str::to_owned);
+    let mut replaces_managed_key = false;
+    if let Some(named) = named {
+        let found = read_key(dev, region, &named).await?;
+        if found.is_none() {
+            return Err(Error::failed(format!(
+                "the artifact store of pipeline {} names key {named}, which does not exist in {region}",
+                settings.pipeline
+            ))
+            .hint("put the ARN of an existing customer managed key of that region into the pipeline's artifact store"));
+        }
+        // An AWS managed key means the same as none (facts E.7).
+        replaces_managed_key = found.as_ref().is_some_and(|key| key.manager == "AWS");
+        if !replaces_managed_key {
+            return Ok(KeySlot { asked: named, from_pipeline: true, replaces_managed_key, alias_exists: true, found });
+        }
+    }
+    let asked = settings.key_alias_or_default().to_owned();
+    if let Some(found) = read_key(dev, region, &asked).await? {
+        return Ok(KeySlot { asked, from_pipeline: false, replaces_managed_key, alias_exists: true, found: Some(found) });
+    }
+    let found = left_by_a_dead_run(dev, region, settings.pipeline.as_str()).await?;
+    Ok(KeySlot { asked, from_pipeline: false, replaces_managed_key, alias_exists: false, found })
+}
+
+/// Reads a key by ARN, id or alias; `None` if there is none.
+async fn read_key(account: &Account, region: &str, key: &str) -> ApiResult<Option<KeyFound>> {
+    let kms = account.kms(region);
+    let shown = if key.starts_with("arn:") {
+        key.to_owned()
+    } else {
+        format!(
+            "arn:{}:kms:{region}:{}:{}",
+            account.partition,
+            account.id,
+            if key.starts_with("alias/") { key.to_owned() } else { format!("key/{key}") }
+        )
+    };
+    let Some(described) =
+        present(account.call("kms:DescribeKey", &shown, kms.describe_key().key_id(key).send()).await, &["NotFoundException"])?
+    else {
+        return Ok(None);
+    };
+    let Some(metadata) = described.key_metadata() else { return Ok(None) };
+    let arn = metadata.arn().unwrap_or_default().to_owned();
+    let id = metadata.key_id().to_owned();
+    let own = arn.split(':').nth(4) == Some(account.id.as_str());
+    let customer = metadata.key_manager().is_some_and(|manager| manager.as_str() == "CUSTOMER");
+    let configuration = metadata.multi_region_configuration();
+    let replica = configuration.is_some_and(|c| c.multi_region_key_type() == Some(&MultiRegionKeyType::Replica));
+    let primary_region =
+        configuration.filter(|_| replica).and_then(|c| c.primary_key()).and_then(|primary| primary.region()).map(str::to_owned);
+    let dead = matches!(metadata.key_state(), Some(KeyState::PendingDeletion | KeyState::PendingReplicaDeletion));
+    let (policy, tags, rotation) = if own && customer {
+        tokio::try_join!(
+            account.call("kms:GetKeyPolicy", &arn, kms.get_key_policy().key_id(&id).send()),
+            account.call("kms:ListResourceTags", &arn, kms.list_resource_tags().key_id(&id).send()),
+            async {
+                if dead {
+                    return Ok(None);
+                }
+                // Not every kind of key rotates, and not everybody may ask; that is no reason to fail.
+                let got = account.call("kms:GetKeyRotationStatus", &arn, kms.get_key_rotation_status().key_id(&id).send()).await;
+                present(got, &["UnsupportedOperationException", "KMSInvalidStateException", "AccessDeniedException"])
+            },
+        )
+        .map(|(policy, tags, rotation)| (Some(policy), Some(tags), rotation))?
+    } else {
+        (None, None, None)
+    };
+    Ok(Some(KeyFound {
+        arn,
+        manager: metadata.key_manager().map_or("CUSTOMER", |manager| manager.as_str()).to_owned(),
+        spec: metadata.key_spec().map_or("SYMMETRIC_DEFAULT", |spec| spec.as_str()).to_owned(),
+        usage: metadata.key_usage().map_or("ENCRYPT_DECRYPT", |usage| usage.as_str()).to_owned(),
+        state: metadata.key_state().map_or("Enabled", |state| state.as_str()).to_owned(),
+        multi_region: metadata.multi_region().unwrap_or(false),
+        primary_region,
+        policy: policy.and_then(|got| got.policy().and_then(|text| serde_json::from_str(text).ok())),
+        rotation: rotation.map(|got| got.key_rotation_enabled()),
+        tags: tags
+            .map(|got| got.tags().iter().map(|tag| (tag.tag_key().to_owned(), tag.tag_value().to_owned())).collect())
+            .unwrap_or_default(),
+    }))
+}
+
+/// Looks for a key with our tag and no alias: CreateKey has no token, so a run that died after it left one behind.
+async fn left_by_a_dead_run(dev: &Account, region: &str, pipeline: &str) -> Result<Option<KeyFound>> {
+    let kms = dev.kms(region);
+    let everything = format!("arn:{}:kms:{region}:{}:key/*", dev.partition, dev.id);
+    let keys = async {
+        let mut ids = Vec::new();
+        let mut marker = None;
+        loop {
+            let page = dev.call("kms:ListKeys", "*", kms.list_keys().limit(1000).set_marker(marker).send()).await?;
+            ids.extend(page.keys().iter().filter_map(|key| key.key_id()).map(str::to_owned));
+            marker = page.next_marker().filter(|_| page.truncated()).map(str::to_owned);
+            if marker.is_none() {
+                return Ok::<_, Box<ApiError>>(ids);
+            }
+        }
+    };
+    let aliased = async {
+        let mut ids = Vec::new();
+        let mut marker = None;
+        loop {
+            let page = dev.call("kms:ListAliases", "*", kms.list_aliases().limit(100).set_marker(marker).send()).await?;
+            ids.extend(page.aliases().iter().filter_map(|alias| alias.target_key_id()).map(str::to_owned));
+            marker = page.next_marker().filter(|_| page.truncated()).map(str::to_owned);
+            if marker.is_none() {
+                return Ok::<_, Box<ApiError>>(ids);
+            }
+        }
+    };
+    let (keys, aliased) = tokio::try_join!(keys, aliased)?;
+    let unnamed = keys.into_iter().filter(|id| !aliased.contains(id));
+    let tagged = stream::iter(unnamed.map(|id| {
+        let (kms, everything) = (kms.clone(), everything.clone());
+        async move {
+            let got = dev.call("kms:ListResourceTags", everything, kms.list_resource_tags().key_id(&id).send()).await;
+            // A key whose tags this caller may not read is not one that this caller made.
+            let tags = present(got, &["AccessDeniedException", "NotFoundException", "KMSInvalidStateException"])?;
+            let ours = tags.is_some_and(|got| got.tags().iter().any(|tag| tag.tag_key() == TAG && tag.tag_value() == pipeline));
+            Ok::<_, Box<ApiError>>(ours.then_some(id))
+        }
+    }))
+    .buffer_unordered(8)
+    .collect::<Vec<_>>()
+    .await;
+    let mut found = Vec::new();
+    for id in tagged {
+        if let Some(id) = id?
+            && let Some(key) = read_key(dev, region, &id).await?
+            && !key.state.starts_with("Pending")
+        {
+            found.push(key);
+        }
+    }
+    found.sort_by(|a, b| a.arn.cmp(&b.arn));
+    Ok(found.into_iter().next())
+}
+
+/// Reads the customer managed keys that input and output bucket are encrypted with.
+pub(super) async fn customer_keys(
+    dev: &Account,
+    prod: &Account,
+    home: &str,
+    target: &str,
+    buckets: [&BucketSlot; 2],
+) -> BTreeMap<String, Readable<KeyFound>> {
+    let [input, output] = buckets;
+    let wanted = [(dev, home, input), (prod, target, output)].into_iter().filter_map(|(account, region, slot)| {
+        let encryption = slot.found.as_ref()?.encryption.as_ref()?.known()?;
+        let key = encryption.key.clone().filter(|_| encryption.algorithm.starts_with("aws:kms"))?;
+        Some((account, region, key))
+    });
+    let read = wanted.map(|(account, region, key)| async move {
+        // The key may be the other side's: whoever owns it can read its policy.
+        let owner = key.parse::<Arn>().map(|arn| arn.account).unwrap_or_else(|_| account.id.clone());
+        let reader = [dev, prod].into_iter().find(|side| side.id == owner).unwrap_or(account);
+        let found = match read_key(reader, region, &key).await {
+            Ok(Some(found)) if found.manager == "AWS" => return None,
+            Ok(Some(found)) => Readable::Known(found),
+            Ok(None) => Readable::Unknown("there is no such key, or it is another account's".to_owned()),
+            Err(error) => Readable::Unknown(error.told()),
+        };
+        Some((key, found))
+    });
+    join_all(read).await.into_iter().flatten().collect()
+}

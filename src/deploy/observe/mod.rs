@@ -1,0 +1,189 @@
+//! Reads what both accounts hold, side by side; judges nothing and writes nothing.
+
+mod buckets;
+mod iam;
+mod keys;
+mod pipeline;
+mod rules;
+
+pub use buckets::{SOURCE_SHA256, head_bucket, read_notification};
+pub(super) use iam::decoded;
+pub use pipeline::{read_pipeline_version, running_executions};
+
+use super::blueprint::Names;
+use super::declaration;
+use super::snapshot::{Identity, Snapshot};
+use crate::aws::{Account, ApiError};
+use crate::error::{Error, Kind, Result};
+use crate::settings::Settings;
+use buckets::{read_artifact_bucket, read_input, read_output};
+use futures_util::future::try_join_all;
+use iam::{administrator, read_policy, read_role};
+use keys::{customer_keys, read_key_slot};
+use pipeline::{complete_pipeline, read_pipeline};
+use rules::{other_rules, read_rule};
+use serde_json::Value;
+
+/// What the reading is for; it decides which extra reads are worth their request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// setup, plan, apply, verify.
+    Setup,
+    /// The same, with a file to upload: what is in the input bucket matters.
+    WithArtifact,
+    /// teardown also needs to know which buckets are ours and empty.
+    Teardown,
+}
+
+/// Reads everything that the steps of article A are about.
+///
+/// # Errors
+/// A needed read failed; one that AWS denied names the missing permission.
+pub async fn observe(dev: &Account, prod: &Account, settings: &Settings, purpose: Purpose) -> Result<Snapshot> {
+    let home = settings.region.as_ref().map_or(dev.region.as_str(), |region| region.as_str()).to_owned();
+    let (pipeline, output_region) = tokio::try_join!(
+        async { read_pipeline(dev, &home, settings.pipeline.as_str()).await.map_err(Error::from) },
+        find_output(prod, settings, &home),
+    )?;
+    let declaration = pipeline.as_ref().map(|found| found.declaration.clone());
+    // A teardown that was stopped goes on without the pipeline, with the default names.
+    let or_none = |name: Result<String>| match name {
+        Err(error) if purpose == Purpose::Teardown && error.kind == Kind::Usage => Ok(String::new()),
+        other => other,
+    };
+    let output_name = or_none(output_name(settings, declaration.as_ref()))?;
+    // Without `--output-bucket` the name came from the pipeline only now, so the place must be asked for now.
+    let output_region = match (output_region, &settings.output_bucket) {
+        (found, Some(_)) => found,
+        (_, None) if output_name.is_empty() => None,
+        (_, None) => head_bucket(prod, settings.prod_region.as_ref().map_or(&home, |r| r.as_str()), &output_name).await?,
+    };
+    if let (Some(actual), Some(said)) = (&output_region, &settings.prod_region)
+        && actual != said.as_str()
+    {
+        return Err(Error::refused(format!("bucket {output_name} is in {actual}, not in {said}"))
+            .hint(format!("pass `--prod-region {actual}`, or leave it out: xdeploy finds the bucket's region")));
+    }
+    let target = output_region.clone().or_else(|| settings.prod_region.as_ref().map(ToString::to_string)).unwrap_or_else(|| home.clone());
+    let dev_identity = Identity::of(dev, &home);
+    let prod_identity = Identity::of(prod, &target);
+    let names = Names::resolve(settings, &dev_identity, &prod_identity, declaration.as_ref())?;
+    let input_name = or_none(input_name(settings, declaration.as_ref()))?;
+
+    let mut regions = vec![home.clone()];
+    if target != home {
+        regions.push(target.clone());
+    }
+    let prefer = settings.pipeline.as_str();
+    let pipeline_arn = dev_identity.regional("codepipeline", &home, prefer);
+    let exists = pipeline.is_some();
+    let declared = declaration.as_ref();
+
+    let roles = async {
+        tokio::try_join!(
+            read_role(dev, &names.service_role, exists, prefer),
+            read_role(prod, &names.deploy_role, exists, prefer),
+            read_role(dev, &names.event_role, exists, prefer),
+        )
+    };
+    let policies = async {
+        tokio::try_join!(
+            read_policy(dev, &names.assume_policy.arn),
+            read_policy(prod, &names.output_policy.arn),
+            read_policy(prod, &names.artifact_policy.arn),
+        )
+    };
+    let keys = try_join_all(regions.iter().map(|region| async {
+        let slot = read_key_slot(dev, region, &home, settings, declared).await?;
+        Ok::<_, Error>((region.clone(), slot))
+    }));
+    let buckets = try_join_all(regions.iter().map(|region| async {
+        let slot = read_artifact_bucket(dev, region, &home, settings, declared, purpose).await?;
+        Ok::<_, Error>((region.clone(), slot))
+    }));
+    let input = read_input(dev, &home, &input_name, settings, purpose);
+    let output = read_output(prod, output_region.as_deref(), &output_name, settings, purpose);
+    let events = async {
+        tokio::try_join!(read_rule(dev, &home, &names.event_rule, true), async {
+            if exists { other_rules(dev, &home, &pipeline_arn, &names.event_rule).await } else { Ok(Vec::new()) }
+        },)
+    };
+    let extras = async {
+        match pipeline {
+            Some(found) => Ok(Some(complete_pipeline(dev, &home, found).await?)),
+            None => Ok(None),
+        }
+    };
+    let api = |error: Box<ApiError>| Error::from(error);
+    let (roles, policies, keys, buckets, input, output, events, pipeline, administrator) = tokio::try_join!(
+        async { roles.await.map_err(api) },
+        async { policies.await.map_err(api) },
+        keys,
+        buckets,
+        input,
+        output,
+        async { events.await.map_err(api) },
+        async { extras.await.map_err(api) },
+        async { Ok::<_, Error>(administrator(dev, settings).await) },
+    )?;
+    let (service_role, deploy_role, event_role) = roles;
+    let (assume, output_policy, artifact_policy) = policies;
+    let (rule, other_rules) = events;
+    let customer_keys = customer_keys(dev, prod, &home, &target, [&input, &output]).await;
+    Ok(Snapshot {
+        dev: dev_identity,
+        prod: prod_identity,
+        administrator,
+        pipeline,
+        service_role,
+        deploy_role,
+        event_role,
+        policies: [assume, output_policy, artifact_policy].into_iter().flatten().map(|found| (found.arn.clone(), found)).collect(),
+        keys: keys.into_iter().collect(),
+        artifact_buckets: buckets.into_iter().collect(),
+        input,
+        output,
+        rule,
+        other_rules,
+        customer_keys,
+    })
+}
+
+fn output_name(settings: &Settings, declaration: Option<&Value>) -> Result<String> {
+    if let Some(bucket) = &settings.output_bucket {
+        return Ok(bucket.to_string());
+    }
+    let Some(declaration) = declaration else {
+        if settings.input_bucket.is_none() {
+            return Err(Error::usage("not said which buckets to deploy from and to").hint(
+                "pass `--input-bucket BUCKET` (of development) and `--output-bucket BUCKET` (of production), or set `input-bucket` under [dev] and `output-bucket` under [[target]] in xdeploy.toml",
+            ));
+        }
+        return Err(Error::usage("not said which bucket of production to deploy to")
+            .hint("pass `--output-bucket BUCKET`, or set `output-bucket` under [[target]] in xdeploy.toml"));
+    };
+    let place = declaration::choose_deploy(declaration, None, settings.stage.as_deref(), settings.action.as_deref())?;
+    let bucket = declaration::action_at(declaration, place).and_then(|action| declaration::configured(action, "BucketName"));
+    Ok(bucket.unwrap_or_default().to_owned())
+}
+
+fn input_name(settings: &Settings, declaration: Option<&Value>) -> Result<String> {
+    if let Some(bucket) = &settings.input_bucket {
+        return Ok(bucket.to_string());
+    }
+    match declaration.map(declaration::sources).as_deref() {
+        // To name a bucket would not help.
+        Some([]) => Err(Error::usage(format!("pipeline {} has no S3 source action", settings.pipeline))
+            .hint("xdeploy sets up pipelines whose source is an S3 object (article A2.3); name another pipeline with `--pipeline`")),
+        Some([(_, source)]) => Ok(declaration::configured(source, "S3Bucket").unwrap_or_default().to_owned()),
+        _ => Err(Error::usage("not said which bucket of development the source zip is uploaded to")
+            .hint("pass `--input-bucket BUCKET`, or set `input-bucket` under [dev] in xdeploy.toml")),
+    }
+}
+
+async fn find_output(prod: &Account, settings: &Settings, home: &str) -> Result<Option<String>> {
+    match &settings.output_bucket {
+        None => Ok(None),
+        Some(bucket) => head_bucket(prod, settings.prod_region.as_ref().map_or(home, |r| r.as_str()), bucket.as_str()).await,
+    }
+}
