@@ -25,16 +25,8 @@ pub struct Contents {
 /// # Errors
 /// It can't be read, or is too large for an S3 source.
 pub fn fingerprint(path: &Path) -> Result<(u64, String)> {
+    let (file, size) = open(path)?;
     let cannot = |error: std::io::Error| file_error("read", path, &error);
-    let file = File::open(path).map_err(cannot)?;
-    let metadata = file.metadata().map_err(cannot)?;
-    if !metadata.is_file() {
-        return Err(not_a_file(path));
-    }
-    let size = metadata.len();
-    if size > LARGEST {
-        return Err(too_large(path, size));
-    }
     let mut reader = BufReader::new(file);
     let mut digest = Sha256::new();
     let mut buffer = vec![0; 64 * 1024];
@@ -58,16 +50,7 @@ pub fn sha256(bytes: &[u8]) -> String {
 /// # Errors
 /// It isn't a zip, holds names with `..` (which fail the action half-way), or too many files.
 pub fn check(path: &Path) -> Result<Contents> {
-    let cannot = |error: std::io::Error| file_error("read", path, &error);
-    let file = File::open(path).map_err(cannot)?;
-    let metadata = file.metadata().map_err(cannot)?;
-    if !metadata.is_file() {
-        return Err(not_a_file(path));
-    }
-    let size = metadata.len();
-    if size > LARGEST {
-        return Err(too_large(path, size));
-    }
+    let (file, _) = open(path)?;
     check_archive(BufReader::new(file), &path.display().to_string())
 }
 
@@ -79,13 +62,20 @@ pub fn check_bytes(bytes: &[u8]) -> Result<Contents> {
     check_archive(std::io::Cursor::new(bytes), "the archive")
 }
 
-fn not_a_file(path: &Path) -> Error {
-    Error::failed(format!("{} is not a file", path.display())).hint("name a zip file; a folder must be zipped first")
-}
-
-fn too_large(path: &Path, size: u64) -> Error {
-    Error::failed(format!("{} has {size} bytes; an S3 source may have 5 GB at most", path.display()))
-        .hint("split it, or leave out what the site doesn't need")
+/// Opens a file that may be an S3 source, and gives its size.
+fn open(path: &Path) -> Result<(File, u64)> {
+    let cannot = |error: std::io::Error| file_error("read", path, &error);
+    let file = File::open(path).map_err(cannot)?;
+    let metadata = file.metadata().map_err(cannot)?;
+    if !metadata.is_file() {
+        return Err(Error::failed(format!("{} is not a file", path.display())).hint("name a zip file; a folder must be zipped first"));
+    }
+    let size = metadata.len();
+    if size > LARGEST {
+        return Err(Error::failed(format!("{} has {size} bytes; an S3 source may have 5 GB at most", path.display()))
+            .hint("split it, or leave out what the site doesn't need"));
+    }
+    Ok((file, size))
 }
 
 fn check_archive(reader: impl Read + Seek, path: &str) -> Result<Contents> {

@@ -1,6 +1,6 @@
 //! A2.3: a new version of the source object starts the pipeline.
 
-use super::service_role::{event_inline_name, trust_of_service, trusts};
+use super::service_role::{self, ServiceRole};
 use super::{Context, Draft};
 use crate::deploy::blueprint::Detection;
 use crate::deploy::names::TAG;
@@ -9,7 +9,6 @@ use crate::deploy::snapshot::is_own;
 use crate::deploy::teardown::NOTIFICATION_TAG;
 use crate::error::{Error, Result};
 use crate::model::Side;
-use crate::policy;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -113,67 +112,24 @@ fn notification(context: &Context<'_>, draft: &mut Draft) -> Result<()> {
 fn role(context: &Context<'_>, draft: &mut Draft) -> Result<()> {
     let blueprint = context.blueprint;
     let role = &blueprint.names.event_role;
-    let inline = event_inline_name(&blueprint.home, &blueprint.pipeline);
-    let document = json!({"Version": "2012-10-17", "Statement": [
-        {"Effect": "Allow", "Action": ["codepipeline:StartPipelineExecution"], "Resource": [blueprint.pipeline_arn]}]});
-    let service = "events.amazonaws.com";
-    let token = format!("role:dev:{}", role.name);
-    let found = context.snapshot.event_role.as_ref();
-    let grants = policy::grants_of(&policy::statements(&document).into_iter().cloned().collect::<Vec<_>>());
-    // In a role of others even an inline policy with our name, which is the console's, is theirs.
-    let theirs = found.is_some_and(|found| !is_own(&found.tags, &blueprint.pipeline));
-    let granted = super::managed_policy::granted_by_others(context, found, if theirs { "" } else { &inline }, &grants);
-    match found {
-        None => {
-            let call = Call::CreateRole {
-                name: role.name.clone(),
-                path: role.path.clone(),
-                trust: trust_of_service(service),
-                description: format!("EventBridge starts CodePipeline {} with it", blueprint.pipeline),
-            };
-            draft.writes.push(
-                Write::new(Side::Dev, Step::ChangeDetection, &role.arn, &role.arn, format!("EventBridge's role {}", role.name), call)
-                    .gives(token.clone()),
-            );
-        }
-        Some(found) if is_own(&found.tags, &blueprint.pipeline) => {
-            if !trusts(&found.trust, service) {
-                let mut statement = policy::statements(&trust_of_service(service))[0].clone();
-                statement["Sid"] = json!(blueprint.sid("Trust"));
-                let after = policy::merge(Some(&found.trust), &[statement]);
-                let call = Call::UpdateAssumeRolePolicy { name: role.name.clone(), before: found.trust.clone(), after };
-                draft.writes.push(Write::new(
-                    Side::Dev,
-                    Step::ChangeDetection,
-                    &role.arn,
-                    &role.arn,
-                    format!("trust of {}: EventBridge", role.name),
-                    call,
-                ));
-            }
-        }
-        Some(found) if trusts(&found.trust, service) && granted => {}
-        Some(_) => {
-            return Err(Error::refused(format!(
-                "role {} exists in dev ({}) and was not made by xdeploy for pipeline {}",
-                role.name, blueprint.dev.account, blueprint.pipeline
-            ))
-            .hint("pass `--event-role NAME` to use another name"));
-        }
-    }
-    let live = found.and_then(|found| found.inline.get(&inline));
-    let needed = match live {
-        Some(live) if !theirs => !policy::same_grants(live, &document),
-        _ => !granted,
-    };
-    if needed {
-        let call = Call::PutRolePolicy { role: role.name.clone(), name: inline.clone(), before: live.cloned(), document };
-        draft.writes.push(
-            Write::new(Side::Dev, Step::ChangeDetection, &role.arn, &role.arn, format!("inline policy {inline} of {}", role.name), call)
-                .needs([token]),
-        );
-    }
-    Ok(())
+    service_role::role_of_service(
+        context,
+        draft,
+        ServiceRole {
+            step: Step::ChangeDetection,
+            role,
+            found: context.snapshot.event_role.as_ref(),
+            service: "events.amazonaws.com",
+            inline: service_role::event_inline_name(&blueprint.home, &blueprint.pipeline),
+            // The console's inline policy has the same name.
+            inline_is_ours: false,
+            document: json!({"Version": "2012-10-17", "Statement": [
+                {"Effect": "Allow", "Action": ["codepipeline:StartPipelineExecution"], "Resource": [blueprint.pipeline_arn]}]}),
+            title: format!("EventBridge's role {}", role.name),
+            description: format!("EventBridge starts CodePipeline {} with it", blueprint.pipeline),
+            hints: vec!["pass `--event-role NAME` to use another name".to_owned()],
+        },
+    )
 }
 
 /// The rule's pattern, with the object's key, which AWS's sample omits (facts B.3).

@@ -2,9 +2,10 @@
 
 use super::managed_policy::granted_by_others;
 use super::{Context, Draft, customer_key};
+use crate::deploy::blueprint::Named;
 use crate::deploy::names;
 use crate::deploy::plan::{Call, Note, Step, Write};
-use crate::deploy::snapshot::is_own;
+use crate::deploy::snapshot::{RoleFound, is_own};
 use crate::error::{Error, Result};
 use crate::model::Side;
 use crate::policy::{self, Grant};
@@ -54,7 +55,7 @@ fn baseline(context: &Context<'_>) -> Value {
     json!({"Version": "2012-10-17", "Statement": statements})
 }
 
-pub fn trust_of_service(service: &str) -> Value {
+fn trust_of_service(service: &str) -> Value {
     json!({"Version": "2012-10-17", "Statement": [
         {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}]})
 }
@@ -73,44 +74,82 @@ pub fn trusts(trust: &Value, principal: &str) -> bool {
 pub fn wants(context: &Context<'_>, draft: &mut Draft) -> Result<()> {
     let blueprint = context.blueprint;
     let role = &blueprint.service_role;
-    let inline = inline_name(&blueprint.pipeline);
-    let document = baseline(context);
-    let service = "codepipeline.amazonaws.com";
+    if role.must_exist && context.snapshot.service_role.is_none() {
+        return Err(Error::refused(format!("there is no role {}", role.arn))
+            .hint("correct the ARN, or give only a name with `--service-role` to have the role made"));
+    }
+    role_of_service(
+        context,
+        draft,
+        ServiceRole {
+            step: Step::ServiceRole,
+            role,
+            found: context.snapshot.service_role.as_ref(),
+            service: "codepipeline.amazonaws.com",
+            inline: inline_name(&blueprint.pipeline),
+            inline_is_ours: true,
+            document: baseline(context),
+            title: format!("service role {}", role.name),
+            description: format!("Service role of CodePipeline {}", blueprint.pipeline),
+            hints: vec![
+                format!("pass `--service-role {}` to use it: it keeps its policies and gets ours beside them", role.name),
+                "or pass `--service-role NAME` to have another one made".to_owned(),
+            ],
+        },
+    )
+}
+
+/// A role that an AWS service assumes, with one inline policy of ours.
+#[derive(Debug)]
+pub struct ServiceRole<'a> {
+    pub step: Step,
+    pub role: &'a Named,
+    pub found: Option<&'a RoleFound>,
+    pub service: &'static str,
+    pub inline: String,
+    /// The inline policy's name can only be ours; otherwise, in a role of others, it is theirs.
+    pub inline_is_ours: bool,
+    pub document: Value,
+    pub title: String,
+    pub description: String,
+    /// What to do where the role is somebody else's.
+    pub hints: Vec<String>,
+}
+
+/// Makes the role, brings ours up to date, adopts one that does what is needed, or refuses.
+///
+/// # Errors
+/// The role is somebody else's, was not named by the person or the pipeline, and doesn't do what is needed.
+pub fn role_of_service(context: &Context<'_>, draft: &mut Draft, wanted: ServiceRole<'_>) -> Result<()> {
+    let ServiceRole { step, role, found, service, inline, inline_is_ours, document, title, description, hints } = wanted;
+    let blueprint = context.blueprint;
     let token = format!("role:dev:{}", role.name);
+    let own = found.is_none_or(|found| is_own(&found.tags, &blueprint.pipeline));
+    let counts_as_ours = own || inline_is_ours;
     let grants = policy::grants_of(&policy::statements(&document).into_iter().cloned().collect::<Vec<_>>());
-    let found = context.snapshot.service_role.as_ref();
-    let granted = granted_by_others(context, found, &inline, &grants);
+    let granted = granted_by_others(context, found, if counts_as_ours { &inline } else { "" }, &grants);
+    let mut push = |title: String, call: Call| {
+        let made = matches!(call, Call::CreateRole { .. });
+        let write = Write::new(Side::Dev, step, &role.arn, &role.arn, title, call);
+        draft.writes.push(if made { write.gives(token.clone()) } else { write.needs([token.clone()]) });
+    };
     match found {
-        None if role.must_exist => {
-            return Err(Error::refused(format!("there is no role {}", role.arn))
-                .hint("correct the ARN, or give only a name with `--service-role` to have the role made"));
-        }
         None => {
-            let call = Call::CreateRole {
-                name: role.name.clone(),
-                path: role.path.clone(),
-                trust: trust_of_service(service),
-                description: format!("Service role of CodePipeline {}", blueprint.pipeline),
-            };
-            draft.writes.push(
-                Write::new(Side::Dev, Step::ServiceRole, &role.arn, &role.arn, format!("service role {}", role.name), call)
-                    .gives(token.clone()),
-            );
+            let trust = trust_of_service(service);
+            push(title, Call::CreateRole { name: role.name.clone(), path: role.path.clone(), trust, description });
         }
         Some(found) => {
-            let ours = is_own(&found.tags, &blueprint.pipeline);
             let trusted = trusts(&found.trust, service);
-            if !(ours || role.adopted || trusted && granted) {
-                return Err(Error::refused(format!(
+            if !(own || role.adopted || trusted && granted) {
+                let message = format!(
                     "role {} exists in dev ({}) and was not made by xdeploy for pipeline {}",
                     role.name, blueprint.dev.account, blueprint.pipeline
-                ))
-                .hint(format!("pass `--service-role {}` to use it: it keeps its policies and gets ours beside them", role.name))
-                .hint("or pass `--service-role NAME` to have another one made"));
+                );
+                return Err(hints.into_iter().fold(Error::refused(message), Error::hint));
             }
             if !trusted && names_service(&found.trust, service) {
                 draft.notes.push(Note::warning(format!(
-                    "role {} trusts {service} only under a condition; it is left as it is, and whether CodePipeline meets it is not documented (facts F.3)",
+                    "role {} trusts {service} only under a condition; it is left as it is, and whether that is met is not documented (facts F.3)",
                     role.name
                 )));
             } else if !trusted {
@@ -118,28 +157,18 @@ pub fn wants(context: &Context<'_>, draft: &mut Draft) -> Result<()> {
                 statement["Sid"] = json!(blueprint.sid("Trust"));
                 let after = policy::merge(Some(&found.trust), &[statement]);
                 let call = Call::UpdateAssumeRolePolicy { name: role.name.clone(), before: found.trust.clone(), after };
-                draft.writes.push(Write::new(
-                    Side::Dev,
-                    Step::ServiceRole,
-                    &role.arn,
-                    &role.arn,
-                    format!("trust of {}: CodePipeline", role.name),
-                    call,
-                ));
+                push(format!("trust of {}: {service}", role.name), call);
             }
         }
     }
     let live = found.and_then(|found| found.inline.get(&inline));
     let needed = match live {
-        Some(live) => !policy::same_grants(live, &document),
-        None => !granted,
+        Some(live) if counts_as_ours => !policy::same_grants(live, &document),
+        _ => !granted,
     };
     if needed {
-        let call = Call::PutRolePolicy { role: role.name.clone(), name: inline.clone(), before: live.cloned(), document };
-        draft.writes.push(
-            Write::new(Side::Dev, Step::ServiceRole, &role.arn, &role.arn, format!("inline policy {inline} of {}", role.name), call)
-                .needs([token]),
-        );
+        let title = format!("inline policy {inline} of {}", role.name);
+        push(title, Call::PutRolePolicy { role: role.name.clone(), name: inline, before: live.cloned(), document });
     }
     Ok(())
 }
