@@ -1,6 +1,6 @@
 //! Every setting, resolved once: flag, then `XDEPLOY_…` variable, then `xdeploy.toml`, then default.
 
-use crate::error::{Error, Result, file_error};
+use crate::error::{Error, Kind, Result, file_error};
 use crate::model::{
     AccountId, BucketName, ChangeDetection, ColorWhen, KeyAlias, ObjectKey, OutputFormat, PipelineName, RegionName, RoleName,
 };
@@ -430,7 +430,7 @@ impl File {
         let text = match std::fs::read_to_string(path) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound && named.is_none() => return Ok(File::default()),
-            Err(error) => return Err(file_error("read", path, &error)),
+            Err(error) => return Err(Error { kind: Kind::Usage, ..file_error("read", path, &error) }),
         };
         File::parse(&text).map_err(|error| error.context(format!("{} is not usable", path.display())))
     }
@@ -472,7 +472,7 @@ mod tests {
         let error = File::parse("[dev]\ninput-buckte = \"x\"\n").unwrap_err();
         assert_eq!(error.hints, ["did you mean `input-bucket`?"]);
         let error = File::parse("[prod]\nprofile = \"x\"\n").unwrap_err();
-        assert_eq!(error.kind, crate::error::Kind::Usage);
+        assert_eq!(error.kind, Kind::Usage);
         assert!(error.message.contains("unknown field `prod`"), "{}", error.message);
     }
 

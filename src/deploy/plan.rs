@@ -510,13 +510,19 @@ impl Plan {
         counts(&self.writes)
     }
 
-    /// Writes the plan to a new file; it holds no secret.
+    /// Writes the plan to a file, in the place of an older one; it holds no secret.
     ///
     /// # Errors
-    /// The file exists or can't be written.
+    /// The file can't be written.
     pub fn save(&self, path: &std::path::Path) -> Result<()> {
         let text = serde_json::to_string_pretty(self).map_err(|error| Error::internal(format!("the plan can't be written: {error}")))?;
-        std::fs::write(path, text + "\n").map_err(|error| crate::error::file_error("write the plan to", path, &error))
+        // Whole or not at all: a reader never meets half a plan.
+        let half = path.with_extension("half-written");
+        let written = std::fs::write(&half, text + "\n").and_then(|()| std::fs::rename(&half, path));
+        written.map_err(|error| {
+            let _ = std::fs::remove_file(&half);
+            crate::error::file_error("write the plan to", path, &error)
+        })
     }
 
     /// Reads a saved plan and makes sure that it is whole and ours.
@@ -524,7 +530,8 @@ impl Plan {
     /// # Errors
     /// Not a plan, of another format or version, or changed since it was saved.
     pub fn load(path: &std::path::Path) -> Result<Plan> {
-        let text = std::fs::read_to_string(path).map_err(|error| crate::error::file_error("read the plan", path, &error))?;
+        let cannot = |error: std::io::Error| Error { kind: Kind::Usage, ..crate::error::file_error("read the plan", path, &error) };
+        let text = std::fs::read_to_string(path).map_err(cannot)?;
         let again = "make it again with `xdeploy plan --out FILE`";
         let value: Value = serde_json::from_str(&text)
             .map_err(|error| Error::usage(format!("{} is not a plan", path.display())).because(error.to_string()).hint(again))?;

@@ -12,5 +12,6 @@ mod requests;
 mod stops;
 mod support;
 mod teardown;
+mod terminal;
 mod world;
 mod worlds;

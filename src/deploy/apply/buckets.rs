@@ -28,7 +28,7 @@ impl Worker<'_> {
             .create_bucket_configuration(configuration.build());
         match account.call("s3:CreateBucket", &self.write.resource, request.send()).await {
             Err(error) if error.is(&["BucketAlreadyExists"]) => {
-                Err(Error::refused(format!("the bucket name {bucket} is taken by another account")).because(error.told()).hint(
+                Err(Error::failed(format!("the bucket name {bucket} is taken by another account")).because(error.told()).hint(
                     "bucket names are unique in the world: name another with `--artifact-bucket`, `--input-bucket` or `--output-bucket`",
                 ))
             }
