@@ -315,6 +315,106 @@ xdeploy.setup/1
 }
 
 #[test]
+fn a_release_and_a_teardown_print_one_json_document() {
+    let bed = Bed::new();
+    let args = worlds::empty(&bed);
+    let _ = bed.run(&refs(&args)).success();
+    let output = bed.dump()["prod"]["buckets"].as_object().unwrap().keys().next().unwrap().clone();
+    let prod = bed.prod.clone();
+    // Played: what the deploy action would write.
+    bed.proxy.on_request(move |request| {
+        if request.is("ListActionExecutions") {
+            for key in ["css/site.css", "error.html", "images/logo.svg", "index.html"] {
+                prod.call("s3", "put_object", serde_json::json!({"Bucket": output, "Key": key, "Body": "x"}));
+            }
+        }
+        Action::Forward
+    });
+    let (release, _) = json(&bed, &["release", "--sample", "--start-after", "0s"], 0);
+    same(
+        &structure(&release),
+        str![[r#"
+xdeploy.release/1
+.accounts
+.accounts.dev
+.accounts.dev.account
+.accounts.dev.caller
+.accounts.dev.partition
+.accounts.dev.profile
+.accounts.dev.region
+.accounts.prod
+.accounts.prod.account
+.accounts.prod.caller
+.accounts.prod.partition
+.accounts.prod.profile
+.accounts.prod.region
+.actions
+.actions[].action
+.actions[].code
+.actions[].message
+.actions[].stage
+.actions[].status
+.arrival
+.arrival.missing
+.arrival.objects
+.arrival.objects[].encryption
+.arrival.objects[].fresh
+.arrival.objects[].key
+.arrival.objects[].kmsKey
+.arrival.objects[].ownedByProduction
+.arrival.objects[].size
+.arrival.ownership
+.arrival.warnings
+.executionId
+.pipeline
+.schema
+.startedBy
+.status
+.versionId
+
+"#]],
+    );
+    let (teardown, _) = json(&bed, &["teardown", "--confirm", "crossaccountdeploy"], 0);
+    same(
+        &structure(&teardown),
+        str![[r#"
+xdeploy.teardown/1
+.accounts
+.accounts.dev
+.accounts.dev.account
+.accounts.dev.caller
+.accounts.dev.partition
+.accounts.dev.profile
+.accounts.dev.region
+.accounts.prod
+.accounts.prod.account
+.accounts.prod.caller
+.accounts.prod.partition
+.accounts.prod.profile
+.accounts.prod.region
+.add
+.applied
+.change
+.left
+.left[].what
+.left[].why
+.pipeline
+.remove
+.schema
+.writes
+.writes[].account
+.writes[].action
+.writes[].article
+.writes[].change
+.writes[].resource
+.writes[].step
+.writes[].title
+
+"#]],
+    );
+}
+
+#[test]
 fn an_error_is_a_json_document_too() {
     let bed = Bed::new();
     let args = worlds::empty(&bed);
