@@ -127,7 +127,7 @@ impl Connector {
     ///
     /// # Errors
     /// Either account can't be verified; both are one; one isn't the account that was expected; partitions differ.
-    pub async fn connect_both(&self, dev: &Login<'_>, prod: &Login<'_>) -> Result<(Account, Account)> {
+    pub async fn connect_both(&self, dev: &Login<'_>, prod: &Login<'_>) -> Result<Accounts> {
         let (dev_account, prod_account) = tokio::join!(
             self.connect(Side::Dev, dev.profile, dev.region),
             self.connect(Side::Prod, prod.profile, prod.region.or(dev.region))
@@ -161,7 +161,26 @@ impl Connector {
             )
             .hint("use two accounts of one partition"));
         }
-        Ok((dev_account, prod_account))
+        Ok(Accounts { dev: dev_account, prod: prod_account })
+    }
+}
+
+/// Both accounts.
+#[derive(Debug, Clone)]
+pub struct Accounts {
+    /// The development account.
+    pub dev: Account,
+    /// The production account.
+    pub prod: Account,
+}
+
+impl Accounts {
+    /// Gives one of the two.
+    pub fn of(&self, side: Side) -> &Account {
+        match side {
+            Side::Dev => &self.dev,
+            Side::Prod => &self.prod,
+        }
     }
 }
 

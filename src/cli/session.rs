@@ -1,11 +1,12 @@
 //! What every command begins with: two verified accounts, said out loud.
 
 use super::Stop;
-use crate::aws::{Connector, Login};
-use crate::deploy::apply::{self, Accounts, Event, Made, Manner};
+use crate::aws::{Accounts, Connector, Login};
+use crate::deploy::apply::{self, Event, Made, Manner};
 use crate::deploy::observe::{Purpose, observe};
-use crate::deploy::plan::{Artifact, Callers, Plan, Step, Write};
+use crate::deploy::plan::{Callers, Plan};
 use crate::deploy::snapshot::Snapshot;
+use crate::deploy::write::{Artifact, Step, Write};
 use crate::deploy::zipfile;
 use crate::error::Result;
 use crate::settings::{Settings, variable};
@@ -26,8 +27,7 @@ pub async fn connect(settings: &Settings) -> Result<Accounts> {
         region: settings.prod_region.as_ref().map(|region| region.as_str()),
         expected: settings.prod_account.as_ref().map(|id| id.as_str()),
     };
-    let (dev, prod) = connector.connect_both(&dev, &prod).await?;
-    Ok(Accounts { dev, prod })
+    connector.connect_both(&dev, &prod).await
 }
 
 /// Says who is who before anything is changed.

@@ -1,8 +1,9 @@
 //! `xdeploy setup`.
 
 use super::{Stop, ask, lock, session, show};
-use crate::deploy::plan::{Call, Plan, Write};
+use crate::deploy::plan::Plan;
 use crate::deploy::snapshot::Snapshot;
+use crate::deploy::write::{Call, Write};
 use crate::error::{Error, Result};
 use crate::settings::{CommonFlags, DeploymentFlags, Settings};
 use crate::ui::Ui;

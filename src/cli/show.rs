@@ -1,7 +1,8 @@
 //! A plan as text.
 
-use crate::deploy::plan::{Change, Plan, Step, Write, counts};
+use crate::deploy::plan::Plan;
 use crate::deploy::snapshot::Identity;
+use crate::deploy::write::{Change, Step, Write, counts};
 use crate::model::Side;
 use crate::policy;
 use crate::ui::{Tone, Ui, paint};

@@ -3,8 +3,8 @@
 use super::{Stop, ask, lock, session, show};
 use crate::deploy::apply::quiet;
 use crate::deploy::observe::{Purpose, observe};
-use crate::deploy::plan::{Call, counts};
 use crate::deploy::teardown::{KEY_DAYS, look_back, undo};
+use crate::deploy::write::{Call, counts};
 use crate::error::{Error, Result};
 use crate::model::PipelineName;
 use crate::settings::{CommonFlags, DeploymentFlags, Settings};

@@ -1,16 +1,13 @@
 //! What should be there: names, ARNs and places, from the settings and from what must be adopted.
 
 use super::declaration::{self, Place};
-use super::names;
-use super::plan::key_placeholder;
+use super::names::{self, DETECTION_TAG};
 use super::snapshot::{Identity, Snapshot, is_own};
+use super::write::key_placeholder;
 use crate::error::{Error, Result};
 use crate::model::{Arn, ChangeDetection};
 use crate::settings::Settings;
 use serde_json::Value;
-
-/// The tag in which a pipeline of ours remembers what starts it.
-pub const DETECTION_TAG: &str = "xdeploy:change-detection";
 
 /// A role or policy by name.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -10,4 +10,5 @@ pub mod release;
 pub mod snapshot;
 pub mod steps;
 pub mod teardown;
+pub mod write;
 pub mod zipfile;

@@ -8,6 +8,12 @@ use sha2::{Digest, Sha256};
 /// The tag that marks what xdeploy made; its value is the pipeline's name.
 pub const TAG: &str = "xdeploy:pipeline";
 
+/// The tag in which a pipeline of ours remembers what starts it.
+pub const DETECTION_TAG: &str = "xdeploy:change-detection";
+
+/// The tag in which our rule remembers that setup turned the bucket's EventBridge notification on.
+pub const NOTIFICATION_TAG: &str = "xdeploy:eventbridge";
+
 /// Gives the first `length` hexadecimal digits of a text's SHA-256.
 pub fn short_hash(text: &str, length: usize) -> String {
     let digest = Sha256::digest(text.as_bytes());
@@ -43,6 +49,23 @@ pub fn event_rule(pipeline: &str) -> String {
     let plain = pipeline.replace('@', "-");
     let name = format!("codepipeline-{plain}-source");
     if plain == pipeline { fitted(&name, 64) } else { fitted(&format!("{name}-{}", short_hash(pipeline, 8)), 64) }
+}
+
+/// The inline policy in which a service role gets ours beside its own.
+pub fn inline_name(pipeline: &str) -> String {
+    fitted(&format!("{INLINE}{pipeline}"), 128)
+}
+
+const INLINE: &str = "xdeploy-";
+
+/// Says whether an inline policy is one that a service role got from xdeploy, for whatever pipeline.
+pub fn is_inline_name(name: &str) -> bool {
+    name.starts_with(INLINE)
+}
+
+/// The inline policy of EventBridge's role, with the console's name (facts B.3).
+pub fn event_inline_name(region: &str, pipeline: &str) -> String {
+    fitted(&format!("start-pipeline-execution-{region}-{pipeline}"), 128)
 }
 
 /// Gives the beginning of the Sids of a pipeline's statements: letters and digits only, one for each pipeline.

@@ -1,11 +1,10 @@
 //! A8: upload, find the execution of exactly this upload, follow it, and see what arrived and who owns it.
 
-use super::apply::Accounts;
 use super::declaration::{self, Place};
 use super::names::short_hash;
 use super::observe::{self, SOURCE_SHA256};
 use super::zipfile;
-use crate::aws::{Account, ApiResult, present};
+use crate::aws::{Account, Accounts, ApiResult, present};
 use crate::error::{Error, Kind, Result};
 use crate::settings::Settings;
 use aws_sdk_codepipeline::types::{PipelineExecutionStatus as Status, SourceRevisionOverride, SourceRevisionType};

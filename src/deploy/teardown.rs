@@ -4,11 +4,11 @@
 
 use super::blueprint::{Named, Names};
 use super::declaration;
-use super::names::{self, TAG};
+use super::names::{self, NOTIFICATION_TAG, TAG};
 use super::observe;
-use super::plan::{Call, EVERYTHING, Step, Write};
 use super::snapshot::{BucketSlot, KeyFound, RoleFound, Snapshot, is_own};
 use super::steps;
+use super::write::{Call, EVERYTHING, Step, Write};
 use crate::aws::Account;
 use crate::error::Result;
 use crate::model::{Readable, Side};
@@ -70,9 +70,6 @@ pub async fn look_back(dev: &Account, settings: &Settings, snapshot: &Snapshot) 
     }
     Ok(past)
 }
-
-/// The tag in which our rule remembers that setup turned the bucket's EventBridge notification on.
-pub const NOTIFICATION_TAG: &str = "xdeploy:eventbridge";
 
 async fn versions(dev: &Account, home: &str, name: &str, current: &Value, settings: &Settings, snapshot: &Snapshot) -> Result<Vec<Value>> {
     let mut versions = vec![current.clone()];
@@ -220,8 +217,8 @@ impl Scene<'_> {
 
     fn roles(&self, undo: &mut Undo) {
         let pipeline = self.pipeline_name();
-        let service_inline = steps::inline_name(pipeline);
-        let event_inline = steps::event_inline_name(self.home(), pipeline);
+        let service_inline = names::inline_name(pipeline);
+        let event_inline = names::event_inline_name(self.home(), pipeline);
         let names = self.names;
         self.role(undo, Side::Dev, Step::ChangeDetection, self.snapshot.event_role.as_ref(), &event_inline, &[]);
         self.role(undo, Side::Dev, Step::AssumeRole, self.snapshot.service_role.as_ref(), &service_inline, &[&names.assume_policy]);

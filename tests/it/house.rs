@@ -19,7 +19,15 @@ const MAY_IMPORT: [(&str, Option<&[&str]>); 11] = [
 ];
 
 /// Rooms that judge: no I/O, no clock.
-const PURE: [&str; 5] = ["src/policy", "src/deploy/steps", "src/deploy/plan.rs", "src/deploy/blueprint.rs", "src/model"];
+const PURE: [&str; 7] = [
+    "src/policy",
+    "src/deploy/steps",
+    "src/deploy/plan.rs",
+    "src/deploy/write.rs",
+    "src/deploy/blueprint.rs",
+    "src/deploy/declaration.rs",
+    "src/model",
+];
 
 struct Source {
     path: String,

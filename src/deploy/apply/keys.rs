@@ -1,9 +1,9 @@
 //! Writes of KMS keys.
 
 use super::REPLICA_LIMIT;
-use super::worker::{Learned, NONE, Worker};
+use super::worker::{Learned, NONE, Worker, key_id};
 use crate::aws::present;
-use crate::deploy::plan::key_placeholder;
+use crate::deploy::write::key_placeholder;
 use crate::error::{Error, Result};
 use aws_config::retry::RetryConfig;
 use aws_sdk_kms::types::Tag as KmsTag;
@@ -97,9 +97,4 @@ impl Worker<'_> {
         .await?;
         self.read_back(&what, after, read).await
     }
-}
-
-/// KMS takes an ARN everywhere but some operations; the bare id works in all of them, within the key's own region.
-pub(super) fn key_id(arn: &str) -> &str {
-    if arn.starts_with("arn:") { arn.rsplit('/').next().unwrap_or(arn) } else { arn }
 }

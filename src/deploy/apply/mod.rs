@@ -9,10 +9,9 @@ mod pipeline;
 mod worker;
 
 use super::observe;
-use super::plan::{Call, EVERYTHING, Write};
-use crate::aws::Account;
+use super::write::{Call, EVERYTHING, Write};
+use crate::aws::{Account, Accounts};
 use crate::error::{Error, Kind, Result};
-use crate::model::Side;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,25 +28,6 @@ const ASSUME_LIMIT: Duration = Duration::from_secs(180);
 const REPLICA_LIMIT: Duration = Duration::from_secs(180);
 /// How long a read may lag behind a write (facts D.2, KMS).
 const READ_LIMIT: Duration = Duration::from_secs(60);
-
-/// Both accounts.
-#[derive(Debug, Clone)]
-pub struct Accounts {
-    /// The development account.
-    pub dev: Account,
-    /// The production account.
-    pub prod: Account,
-}
-
-impl Accounts {
-    /// Gives one of the two.
-    pub fn of(&self, side: Side) -> &Account {
-        match side {
-            Side::Dev => &self.dev,
-            Side::Prod => &self.prod,
-        }
-    }
-}
 
 /// What apply tells while it works.
 #[derive(Debug)]

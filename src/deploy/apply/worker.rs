@@ -1,12 +1,11 @@
 //! One write: the call it stands for, patient where AWS settles late, careful where others write too.
 
-use super::keys::key_id;
 use super::{Event, Manner, OLD_PRINCIPAL_LIMIT, PRINCIPAL_LIMIT, READ_LIMIT};
 use crate::aws::{Account, ApiError, ApiResult, present, retry_while};
 use crate::deploy::names::TAG;
 use crate::deploy::observe::decoded;
-use crate::deploy::plan::{Call, Write};
 use crate::deploy::release;
+use crate::deploy::write::{Call, Write};
 use crate::error::{Error, Kind, Result};
 use crate::policy;
 use serde_json::Value;
@@ -352,4 +351,9 @@ impl Worker<'_> {
 
 fn has_tag(tags: &[aws_sdk_iam::types::Tag], value: &str) -> bool {
     tags.iter().any(|tag| tag.key() == TAG && tag.value() == value)
+}
+
+/// KMS takes an ARN everywhere but some operations; the bare id works in all of them, within the key's own region.
+pub(super) fn key_id(arn: &str) -> &str {
+    if arn.starts_with("arn:") { arn.rsplit('/').next().unwrap_or(arn) } else { arn }
 }

@@ -1,7 +1,7 @@
 //! A8.1 from within setup: the artifact is in place before a new pipeline's first, automatic run.
 
 use super::{Context, Draft};
-use crate::deploy::plan::{Call, EVERYTHING, Note, Step, Write};
+use crate::deploy::write::{Call, EVERYTHING, Note, Step, Write};
 use crate::error::Result;
 use crate::model::Side;
 

@@ -2,7 +2,7 @@
 
 use super::managed_policy::{self, Wanted};
 use super::{Context, Draft};
-use crate::deploy::plan::Step;
+use crate::deploy::write::Step;
 use crate::error::Result;
 use crate::model::Side;
 use crate::policy;

@@ -1,8 +1,8 @@
 //! Input and output bucket: there, versioned, in the right region; made only when asked to.
 
 use super::{Context, Draft};
-use crate::deploy::plan::{Call, Note, Step, Write};
 use crate::deploy::snapshot::{BucketSlot, is_own};
+use crate::deploy::write::{Call, Note, Step, Write};
 use crate::error::{Error, Result};
 use crate::model::{Readable, Side};
 

@@ -3,10 +3,9 @@
 use super::service_role::{self, ServiceRole};
 use super::{Context, Draft};
 use crate::deploy::blueprint::Detection;
-use crate::deploy::names::TAG;
-use crate::deploy::plan::{Call, Note, Step, Write};
+use crate::deploy::names::{self, NOTIFICATION_TAG, TAG};
 use crate::deploy::snapshot::is_own;
-use crate::deploy::teardown::NOTIFICATION_TAG;
+use crate::deploy::write::{Call, Note, Step, Write};
 use crate::error::{Error, Result};
 use crate::model::Side;
 use serde_json::{Value, json};
@@ -120,7 +119,7 @@ fn role(context: &Context<'_>, draft: &mut Draft) -> Result<()> {
             role,
             found: context.snapshot.event_role.as_ref(),
             service: "events.amazonaws.com",
-            inline: service_role::event_inline_name(&blueprint.home, &blueprint.pipeline),
+            inline: names::event_inline_name(&blueprint.home, &blueprint.pipeline),
             // The console's inline policy has the same name.
             inline_is_ours: false,
             document: json!({"Version": "2012-10-17", "Statement": [

@@ -2,8 +2,8 @@
 
 use super::{Context, Draft};
 use crate::deploy::names;
-use crate::deploy::plan::{Call, Note, Step, Write};
 use crate::deploy::snapshot::{BucketSlot, KeyFound};
+use crate::deploy::write::{Call, Note, Step, Write};
 use crate::model::{Arn, Readable, Side};
 use crate::policy::{self, Grant};
 use serde_json::{Value, json};

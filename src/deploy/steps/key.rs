@@ -1,19 +1,12 @@
 //! A1: the customer managed key of each artifact store.
 
-use super::{Context, Draft, key_users};
+use super::{Context, Draft, key_policy};
 use crate::deploy::blueprint::Store;
 use crate::deploy::names::TAG;
-use crate::deploy::plan::{Call, Note, Step, Write, key_placeholder};
 use crate::deploy::snapshot::{KeyFound, KeySlot};
+use crate::deploy::write::{Call, Note, Step, Write, key_placeholder};
 use crate::error::{Error, Result};
 use crate::model::Side;
-use serde_json::{Value, json};
-
-/// The Sid of the statement without which a key can't be administered by IAM policies (facts/codepipeline.md B.4).
-pub const ROOT_SID: &str = "Enable IAM User Permissions";
-
-/// The Sid of a new key's administrators: the console's, since the statement belongs to the key and not to one pipeline.
-pub const ADMINISTRATORS_SID: &str = "Allow access for Key Administrators";
 
 pub fn wants(context: &Context<'_>, draft: &mut Draft) -> Result<()> {
     let multi_region = context.blueprint.stores.len() > 1;
@@ -48,58 +41,13 @@ fn lane(store: &Store) -> String {
     format!("key:{}", store.region)
 }
 
-/// The statements of a new key's policy. Without the service role where it doesn't exist yet: KMS refuses unknown principals.
-pub fn first_policy(context: &Context<'_>) -> Result<Value> {
-    let blueprint = context.blueprint;
-    let mut statements = vec![json!({
-        "Sid": ROOT_SID,
-        "Effect": "Allow",
-        "Principal": {"AWS": blueprint.dev.root()},
-        "Action": "kms:*",
-        "Resource": "*",
-    })];
-    let administrators = administrators(context)?;
-    if !administrators.is_empty() {
-        statements.push(administrator_statement(&administrators, ADMINISTRATORS_SID));
-    }
-    statements.extend(key_users::statements(context, context.snapshot.service_role.is_some()));
-    Ok(json!({"Version": "2012-10-17", "Id": "xdeploy-key-policy", "Statement": statements}))
-}
-
-fn administrators(context: &Context<'_>) -> Result<Vec<String>> {
-    if !context.settings.key_administrators.is_empty() {
-        return Ok(context.settings.key_administrators.clone());
-    }
-    match &context.snapshot.administrator {
-        crate::model::Readable::Known(caller) => Ok(caller.iter().cloned().collect()),
-        crate::model::Readable::Unknown(why) => Err(Error::refused("the key's administrator could not be found out")
-            .because(why.clone())
-            .hint("name one with `--key-administrator ARN`: an IAM user or role of the development account")),
-    }
-}
-
-/// A1.2, with the actions of the console's statement (facts B.4).
-pub fn administrator_statement(administrators: &[String], sid: &str) -> Value {
-    json!({
-        "Sid": sid,
-        "Effect": "Allow",
-        "Principal": {"AWS": administrators},
-        "Action": [
-            "kms:Create*", "kms:Describe*", "kms:Enable*", "kms:List*", "kms:Put*", "kms:Update*", "kms:Revoke*", "kms:Disable*",
-            "kms:Get*", "kms:Delete*", "kms:TagResource", "kms:UntagResource", "kms:ScheduleKeyDeletion", "kms:CancelKeyDeletion",
-            "kms:RotateKeyOnDemand", "kms:ReplicateKey", "kms:UpdatePrimaryRegion",
-        ],
-        "Resource": "*",
-    })
-}
-
 fn create(context: &Context<'_>, draft: &mut Draft, store: &Store, multi_region: bool) -> Result<()> {
     let resource = key_placeholder(&store.region);
     let kind = if multi_region { "multi-Region KMS key" } else { "KMS key" };
     let call = Call::CreateKey {
         region: store.region.clone(),
         multi_region,
-        policy: first_policy(context)?,
+        policy: key_policy::first_policy(context)?,
         description: format!("Artifacts of CodePipeline {}", context.blueprint.pipeline),
     };
     draft.writes.push(
@@ -131,7 +79,7 @@ fn replicate(context: &Context<'_>, draft: &mut Draft, store: &Store) -> Result<
         key: primary_key,
         region: primary_region,
         replica_region: store.region.clone(),
-        policy: first_policy(context)?,
+        policy: key_policy::first_policy(context)?,
         description: format!("Artifacts of CodePipeline {}", context.blueprint.pipeline),
     };
     let title = format!("the key to {}", store.region);

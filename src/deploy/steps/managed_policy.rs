@@ -2,9 +2,10 @@
 
 use super::{Context, Draft};
 use crate::deploy::blueprint::Named;
+use crate::deploy::names;
 use crate::deploy::names::TAG;
-use crate::deploy::plan::{Call, Note, Step, Write};
 use crate::deploy::snapshot::{RoleFound, is_own};
+use crate::deploy::write::{Call, Note, Step, Write};
 use crate::error::{Error, Result};
 use crate::model::Side;
 use crate::policy::{self, Grant};
@@ -40,7 +41,7 @@ pub fn granted_by_others(context: &Context<'_>, role: Option<&RoleFound>, inline
     let documents: Vec<&Value> = role
         .inline
         .iter()
-        .filter(|(name, _)| name.as_str() != inline_of_ours && !super::service_role::is_inline_name(name))
+        .filter(|(name, _)| name.as_str() != inline_of_ours && !names::is_inline_name(name))
         .map(|(_, document)| document)
         .chain(role.attached_documents.iter().filter(|(arn, _)| !ours(arn)).map(|(_, document)| document))
         .collect();

@@ -8,8 +8,10 @@ mod assume_role;
 mod buckets;
 mod change_detection;
 mod customer_key;
+mod declare;
 mod deploy_role;
 mod key;
+mod key_policy;
 mod key_users;
 mod managed_policy;
 mod pipeline;
@@ -17,12 +19,11 @@ mod service_role;
 
 pub use artifact_bucket::deny_sids;
 pub use change_detection::{has_eventbridge, without_eventbridge};
-pub use key::{ADMINISTRATORS_SID, ROOT_SID};
-pub use service_role::{event_inline_name, inline_name};
+pub use key_policy::{ADMINISTRATORS_SID, ROOT_SID};
 
 use super::blueprint::Blueprint;
-use super::plan::{Artifact, Note, Step, Write};
 use super::snapshot::Snapshot;
+use super::write::{Artifact, Note, Step, Write};
 use crate::error::Result;
 use crate::settings::Settings;
 

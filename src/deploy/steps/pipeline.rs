@@ -1,10 +1,10 @@
 //! A2 and A7: the pipeline, made whole with `roleArn` in place, or patched.
 
-use super::{Context, Draft};
-use crate::deploy::blueprint::{DETECTION_TAG, Detection};
+use super::{Context, Draft, declare};
+use crate::deploy::blueprint::Detection;
 use crate::deploy::declaration;
-use crate::deploy::names::TAG;
-use crate::deploy::plan::{Call, EVERYTHING, Note, Step, Write};
+use crate::deploy::names::{DETECTION_TAG, TAG};
+use crate::deploy::write::{Call, EVERYTHING, Note, Step, Write};
 use crate::error::{Error, Result};
 use crate::model::{ChangeDetection, Side};
 use std::collections::BTreeMap;
@@ -20,14 +20,14 @@ pub fn wants(context: &Context<'_>, draft: &mut Draft) -> Result<()> {
     };
     let Some(found) = &context.snapshot.pipeline else {
         let tags = BTreeMap::from([(TAG.to_owned(), blueprint.pipeline.clone()), (DETECTION_TAG.to_owned(), detection.to_string())]);
-        let call = Call::CreatePipeline { region, declaration: declaration::new(blueprint), tags };
+        let call = Call::CreatePipeline { region, declaration: declare::new(blueprint), tags };
         draft
             .writes
             .push(Write::new(Side::Dev, Step::Pipeline, arn, arn, format!("pipeline {}", blueprint.pipeline), call).needs([EVERYTHING]));
         return Ok(());
     };
     let place = blueprint.deploy_place.ok_or_else(|| Error::internal("a pipeline without a chosen action"))?;
-    let (after, patch) = declaration::patched(&found.declaration, blueprint, place, blueprint.source_place, blueprint.own_pipeline)?;
+    let (after, patch) = declare::patched(&found.declaration, blueprint, place, blueprint.source_place, blueprint.own_pipeline)?;
     if !patch.changes.is_empty() {
         if !found.running.is_empty() {
             draft.notes.push(Note::warning(format!(

@@ -4,29 +4,12 @@ use super::managed_policy::granted_by_others;
 use super::{Context, Draft, customer_key};
 use crate::deploy::blueprint::Named;
 use crate::deploy::names;
-use crate::deploy::plan::{Call, Note, Step, Write};
 use crate::deploy::snapshot::{RoleFound, is_own};
+use crate::deploy::write::{Call, Note, Step, Write};
 use crate::error::{Error, Result};
 use crate::model::Side;
 use crate::policy::{self, Grant};
 use serde_json::{Value, json};
-
-/// The inline policy in which a service role gets ours beside its own.
-pub fn inline_name(pipeline: &str) -> String {
-    names::fitted(&format!("{INLINE}{pipeline}"), 128)
-}
-
-const INLINE: &str = "xdeploy-";
-
-/// Says whether an inline policy is one that a service role got from xdeploy, for whatever pipeline.
-pub fn is_inline_name(name: &str) -> bool {
-    name.starts_with(INLINE)
-}
-
-/// The inline policy of EventBridge's role, with the console's name (facts B.3).
-pub fn event_inline_name(region: &str, pipeline: &str) -> String {
-    names::fitted(&format!("start-pipeline-execution-{region}-{pipeline}"), 128)
-}
 
 /// The baseline of every pipeline and of an S3 source; the artifact key comes from the key policy (A3), once.
 fn baseline(context: &Context<'_>) -> Value {
@@ -86,7 +69,7 @@ pub fn wants(context: &Context<'_>, draft: &mut Draft) -> Result<()> {
             role,
             found: context.snapshot.service_role.as_ref(),
             service: "codepipeline.amazonaws.com",
-            inline: inline_name(&blueprint.pipeline),
+            inline: names::inline_name(&blueprint.pipeline),
             inline_is_ours: true,
             document: baseline(context),
             title: format!("service role {}", role.name),
