@@ -38,14 +38,14 @@ pub struct Args {
 pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop) -> Result<u8> {
     let settings = Settings::resolve(common, &args.deployment)?;
     let artifact = session::artifact(args.artifact.as_deref(), !settings.no_extract)?;
-    let accounts = session::connect(&settings).await?;
-    session::introduce(ui, &accounts);
-    let _lock = if args.dry_run { None } else { Some(lock::take(&accounts.dev.id, &accounts.dev.region, settings.pipeline.as_str())?) };
-    let plan = session::make_plan(&accounts, &settings, artifact).await?;
     if let Some(path) = &args.write_config {
         settings.write_file(path)?;
         ui.status(&format!("settings written to {}", path.display()));
     }
+    let accounts = session::connect(&settings).await?;
+    session::introduce(ui, &accounts);
+    let _lock = if args.dry_run { None } else { Some(lock::take(&accounts.dev.id, &accounts.dev.region, settings.pipeline.as_str())?) };
+    let plan = session::make_plan(&accounts, &settings, artifact).await?;
     show::plan(ui, &plan);
     let mut document = json!({
         "schema": "xdeploy.setup/1",

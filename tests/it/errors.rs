@@ -1129,7 +1129,7 @@ hint: keep one [[target]]; use one file a target with `--config FILE`
     refuses(
         &bed,
         &["setup", "--config", "absent.toml", "--yes"],
-        1,
+        64,
         str![[r#"
 error: could not read absent.toml
   caused by: No such file or directory (os error 2)
@@ -1181,7 +1181,7 @@ hint: make it again with `xdeploy plan --out FILE`
     refuses(
         bed,
         &["apply", "absent"],
-        1,
+        64,
         str![[r#"
 error: could not read the plan absent
   caused by: No such file or directory (os error 2)
@@ -1382,7 +1382,7 @@ fn a_bucket_name_that_was_taken_meanwhile() {
         true => Action::s3_error(409, "BucketAlreadyExists", "The requested bucket name is not available."),
         false => Action::Forward,
     });
-    let output = bed.run(&ready.with("setup", &["--yes"])).code(3);
+    let output = bed.run(&ready.with("setup", &["--yes"])).code(1);
     let error = output.stderr.split("error: ").nth(1).unwrap_or_default();
     same(
         &bed.normalise(error),
