@@ -44,7 +44,7 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop) -> Res
     session::introduce(ui, &accounts);
     let _lock = if args.dry_run { None } else { Some(lock::take(&accounts.dev.id, &accounts.dev.region, name)?) };
     let snapshot = observe(&accounts.dev, &accounts.prod, &settings, Purpose::Teardown).await?;
-    let past = look_back(&accounts.dev, &settings, &snapshot).await?;
+    let past = look_back(&accounts, &settings, &snapshot).await?;
     let undo = undo(&settings, &snapshot, &past, args.keep_key)?;
     if undo.writes.is_empty() {
         ui.result(&format!("Nothing to remove for pipeline {name}."));

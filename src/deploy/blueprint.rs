@@ -183,6 +183,8 @@ pub struct Blueprint {
     pub service_role: Named,
     /// The cross-account role, likewise.
     pub deploy_role: Named,
+    /// EventBridge's role, likewise.
+    pub event_role: Named,
     /// The artifact stores, the pipeline's region first.
     pub stores: Vec<Store>,
     /// What starts the pipeline.
@@ -207,8 +209,9 @@ impl Blueprint {
     pub fn draw(settings: &Settings, snapshot: &Snapshot) -> Result<Blueprint> {
         let pipeline = settings.pipeline.as_str().to_owned();
         let home = snapshot.dev.region.clone();
+        let pipeline_arn = snapshot.dev.regional("codepipeline", &home, &pipeline);
         let declaration = snapshot.pipeline.as_ref().map(|found| &found.declaration);
-        let own_pipeline = snapshot.pipeline.as_ref().is_none_or(|found| is_own(&found.tags, &pipeline));
+        let own_pipeline = snapshot.pipeline.as_ref().is_none_or(|found| is_own(&found.tags, &pipeline_arn));
         let names = Names::resolve(settings, &snapshot.dev, &snapshot.prod, declaration)?;
 
         let output_bucket = snapshot.output.name.clone();
@@ -273,9 +276,13 @@ impl Blueprint {
             arn: snapshot.deploy_role.as_ref().map_or_else(|| names.deploy_role.arn.clone(), |role| role.arn.clone()),
             ..names.deploy_role.clone()
         };
+        let event_role = Named {
+            arn: snapshot.event_role.as_ref().map_or_else(|| names.event_role.arn.clone(), |role| role.arn.clone()),
+            ..names.event_role.clone()
+        };
         let v2 = declaration.is_none_or(|d| d.get("pipelineType").and_then(Value::as_str) == Some("V2"));
         Ok(Blueprint {
-            pipeline_arn: snapshot.dev.regional("codepipeline", &home, &pipeline),
+            pipeline_arn,
             pipeline,
             dev: snapshot.dev.clone(),
             prod: snapshot.prod.clone(),
@@ -289,6 +296,7 @@ impl Blueprint {
             names,
             service_role,
             deploy_role,
+            event_role,
             stores,
             detection,
             polling,
@@ -355,11 +363,12 @@ fn detection(
     bucket: &str,
     key: &str,
 ) -> (Detection, Option<bool>) {
+    let pipeline_arn = snapshot.dev.regional("codepipeline", &snapshot.dev.region, settings.pipeline.as_str());
     // A rule of others may have our name.
     let arn = snapshot.pipeline.as_ref().map(|found| found.arn.as_str());
     let namesake = snapshot.rule.as_ref().filter(|rule| {
         let aims = |target: &Value| target.get("Arn").and_then(Value::as_str) == arn;
-        !is_own(&rule.tags, settings.pipeline.as_str()) && arn.is_some() && rule.targets.iter().any(aims)
+        !is_own(&rule.tags, &pipeline_arn) && arn.is_some() && rule.targets.iter().any(aims)
     });
     let foreign = snapshot.other_rules.iter().chain(namesake).find(|rule| rule.enabled && watches(&rule.pattern, bucket, key));
     let kept = |text: String| (Detection::Kept(text), None);
@@ -383,7 +392,7 @@ fn detection(
             if let Some(rule) = foreign {
                 return kept(format!("rule {} starts it", rule.name));
             }
-            if snapshot.rule.as_ref().is_some_and(|rule| is_own(&rule.tags, settings.pipeline.as_str())) {
+            if snapshot.rule.as_ref().is_some_and(|rule| is_own(&rule.tags, &pipeline_arn)) {
                 return (Detection::Eventbridge, None);
             }
             if declaration::polls(source) {
@@ -396,7 +405,11 @@ fn detection(
 
 /// Says whether a rule's pattern is about this object: S3's own events, or CloudTrail's (facts B.3).
 pub fn watches(pattern: &Value, bucket: &str, key: &str) -> bool {
-    let of_s3 = crate::policy::names_in(pattern.get("source")).contains(&"aws.s3");
+    let of_s3 = match pattern.get("source") {
+        // A filter instead of a name may well match.
+        Some(Value::Array(list)) => list.iter().any(|one| one.is_object() || one == "aws.s3"),
+        _ => false,
+    };
     let may_be = |path: &str, wanted: &str| match pattern.pointer(path) {
         None => true,
         Some(Value::Array(list)) => list.iter().any(|one| match one {

@@ -8,6 +8,9 @@ use sha2::{Digest, Sha256};
 /// The tag that marks what xdeploy made; its value is the pipeline's name.
 pub const TAG: &str = "xdeploy:pipeline";
 
+/// The tag that says which of all pipelines of that name: roles and policies are global to an account, pipelines are not.
+pub const ARN_TAG: &str = "xdeploy:pipeline-arn";
+
 /// The tag in which a pipeline of ours remembers what starts it.
 pub const DETECTION_TAG: &str = "xdeploy:change-detection";
 

@@ -1,6 +1,6 @@
 //! What both accounts hold now, as plain data that can be compared, saved and judged without AWS.
 
-use super::names::TAG;
+use super::names::{ARN_TAG, TAG};
 use crate::aws::Account;
 use crate::model::Readable;
 use serde::{Deserialize, Serialize};
@@ -11,8 +11,9 @@ use std::collections::BTreeMap;
 pub type Tags = BTreeMap<String, String>;
 
 /// Says whether these tags mark a thing as made by xdeploy for this pipeline.
-pub fn is_own(tags: &Tags, pipeline: &str) -> bool {
-    tags.get(TAG).is_some_and(|owner| owner == pipeline)
+pub fn is_own(tags: &Tags, pipeline_arn: &str) -> bool {
+    let name = pipeline_arn.rsplit(':').next();
+    tags.get(TAG).map(String::as_str) == name && tags.get(ARN_TAG).is_none_or(|owner| owner == pipeline_arn)
 }
 
 /// Who and where one side is.

@@ -1,28 +1,30 @@
 //! The way back: what xdeploy made goes, its statements leave what others own, and everything else stays and is listed.
 //!
-//! The pipeline goes last: it says what the rest is called, so that a teardown that was stopped can be run again.
+//! A pipeline of ours goes last: it says what the rest is called, so that a teardown that was stopped can be run again. A
+//! pipeline of others is put back first: if that can't be done, nothing else is touched.
 
 use super::blueprint::{Named, Names};
 use super::declaration;
 use super::names::{self, NOTIFICATION_TAG, TAG};
 use super::observe;
-use super::snapshot::{BucketSlot, KeyFound, RoleFound, Snapshot, is_own};
+use super::snapshot::{BucketSlot, KeyFound, RoleFound, Snapshot, Tags, is_own};
 use super::steps;
 use super::write::{Call, EVERYTHING, Step, Write};
-use crate::aws::Account;
+use crate::aws::{Account, Accounts};
 use crate::error::Result;
 use crate::model::{Readable, Side};
 use crate::policy;
 use crate::settings::Settings;
+use futures_util::stream::{self, StreamExt};
 use serde::Serialize;
 use serde_json::Value;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How long KMS keeps a key that is to be deleted, in days: its longest (facts/codepipeline.md D.1).
 pub const KEY_DAYS: i32 = 30;
 
 /// How many versions of an adopted pipeline are looked through for the one before ours.
-const VERSIONS: i64 = 50;
+const VERSIONS: usize = 50;
 
 /// Something that stays, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -36,63 +38,132 @@ pub struct Left {
 /// What else a teardown must know: read by [`look_back`].
 #[derive(Debug, Clone, Default)]
 pub struct Past {
-    /// Declarations of an adopted pipeline, newest first, down to the last one without our `roleArn`; empty if that isn't found.
+    /// Declarations of a pipeline of others that holds our `roleArn`, newest first, down to the last one without it; empty if
+    /// it doesn't hold ours, or no version without it is found.
     pub versions: Vec<Value>,
     /// Patterns of other rules on the default bus; `None` if they can't be read.
     pub patterns: Option<Vec<Value>>,
-    /// The pipeline that made a shared key or bucket still exists.
+    /// Pipelines that made a shared key or bucket, as far as they still exist.
     pub living: BTreeSet<String>,
+    /// The aliases of each key that may go, by ARN.
+    pub aliases: BTreeMap<String, Vec<String>>,
+    /// Declarations of all other pipelines of the region, as text; `None` if they can't be read.
+    pub other_pipelines: Option<Vec<String>>,
+    /// Keys that some objects of the output bucket are encrypted with; `None` if they can't be read.
+    pub output_keys: Option<BTreeSet<String>>,
 }
 
 /// Reads what only a teardown needs.
 ///
 /// # Errors
 /// A read failed.
-pub async fn look_back(dev: &Account, settings: &Settings, snapshot: &Snapshot) -> Result<Past> {
+pub async fn look_back(accounts: &Accounts, settings: &Settings, snapshot: &Snapshot) -> Result<Past> {
+    let dev = &accounts.dev;
     let home = &snapshot.dev.region;
     let name = settings.pipeline.as_str();
+    let arn = snapshot.dev.regional("codepipeline", home, name);
     let mut past = Past::default();
-    if let Some(found) = snapshot.pipeline.as_ref().filter(|found| !is_own(&found.tags, name)) {
+    if let Some(found) = snapshot.pipeline.as_ref().filter(|found| !is_own(&found.tags, &arn)) {
         past.versions = versions(dev, home, name, &found.declaration, settings, snapshot).await?;
     }
     if snapshot.rule.as_ref().is_some_and(|rule| rule.tags.contains_key(NOTIFICATION_TAG)) {
         past.patterns = other_patterns(dev, home, snapshot).await;
     }
-    let makers = snapshot
-        .keys
-        .values()
-        .filter_map(|slot| slot.found.as_ref()?.tags.get(TAG))
+    let keys: Vec<(&String, &KeyFound)> = snapshot.keys.iter().filter_map(|(region, slot)| Some((region, slot.found.as_ref()?))).collect();
+    let makers = keys
+        .iter()
+        .filter_map(|(_, key)| key.tags.get(TAG))
         .chain(snapshot.artifact_buckets.values().filter_map(|slot| slot.found.as_ref()?.tags.get(TAG)));
     for maker in makers.filter(|maker| *maker != name).collect::<BTreeSet<_>>() {
         if observe::read_pipeline_version(dev, home, maker, None).await?.is_some() {
             past.living.insert(maker.clone());
         }
     }
+    // What is asked only before a key is scheduled costs a request for each pipeline of the region.
+    if keys.iter().any(|(_, key)| key.tags.contains_key(TAG)) {
+        for (region, key) in &keys {
+            past.aliases.insert(key.arn.clone(), aliases(dev, region, key).await?);
+        }
+        past.other_pipelines = other_pipelines(dev, home, name).await;
+        past.output_keys = output_keys(accounts, snapshot).await;
+    }
     Ok(past)
 }
 
+async fn aliases(dev: &Account, region: &str, key: &KeyFound) -> Result<Vec<String>> {
+    let kms = dev.kms(region);
+    let request = kms.list_aliases().key_id(key.id()).limit(100).send();
+    let page = dev.call("kms:ListAliases", &key.arn, request).await?;
+    let ours = page.aliases().iter().filter(|alias| alias.target_key_id() == Some(key.id()));
+    Ok(ours.filter_map(|alias| alias.alias_name()).map(str::to_owned).collect())
+}
+
+async fn other_pipelines(dev: &Account, home: &str, name: &str) -> Option<Vec<String>> {
+    let client = dev.codepipeline(home);
+    let mut names = Vec::new();
+    let mut token = None;
+    loop {
+        let page = dev.call("codepipeline:ListPipelines", "*", client.list_pipelines().set_next_token(token).send()).await.ok()?;
+        names.extend(page.pipelines().iter().filter_map(|pipeline| pipeline.name()).filter(|other| *other != name).map(str::to_owned));
+        token = page.next_token().map(str::to_owned);
+        if token.is_none() {
+            break;
+        }
+    }
+    let read = stream::iter(names.into_iter().map(|name| async move { observe::read_pipeline_version(dev, home, &name, None).await }));
+    let found: Vec<_> = read.buffer_unordered(8).collect().await;
+    found.into_iter().map(|found| found.ok().map(|found| found.map(|found| found.declaration.to_string()).unwrap_or_default())).collect()
+}
+
+/// Asks some objects of the output bucket for their key: whether CodePipeline encrypts what it deploys with the store's key is
+/// not documented (facts A.2), and a key that is to be deleted decrypts nothing from that moment on.
+async fn output_keys(accounts: &Accounts, snapshot: &Snapshot) -> Option<BTreeSet<String>> {
+    let prod = &accounts.prod;
+    let Some(found) = &snapshot.output.found else { return Some(BTreeSet::new()) };
+    let bucket = &snapshot.output.name;
+    let s3 = prod.s3(&found.region);
+    let arn = snapshot.prod.bucket(bucket);
+    let request = s3.list_objects_v2().bucket(bucket).max_keys(20).expected_bucket_owner(&prod.id).send();
+    let page = prod.call("s3:ListBucket", &arn, request).await.ok()?;
+    let mut keys = BTreeSet::new();
+    for key in page.contents().iter().filter_map(|object| object.key()) {
+        let request = s3.head_object().bucket(bucket).key(key).expected_bucket_owner(&prod.id).send();
+        let head = prod.call("s3:GetObject", format!("{arn}/{key}"), request).await.ok()?;
+        keys.extend(head.ssekms_key_id().map(str::to_owned));
+    }
+    Some(keys)
+}
+
 async fn versions(dev: &Account, home: &str, name: &str, current: &Value, settings: &Settings, snapshot: &Snapshot) -> Result<Vec<Value>> {
+    let Some(role) = our_role(current, settings, snapshot) else { return Ok(Vec::new()) };
     let mut versions = vec![current.clone()];
     let newest = current.get("version").and_then(Value::as_i64).unwrap_or(1);
-    for version in (1..newest).rev().take(usize::try_from(VERSIONS).unwrap_or(50)) {
+    for version in (1..newest).rev().take(VERSIONS) {
         let found = observe::read_pipeline_version(dev, home, name, i32::try_from(version).ok()).await?;
         let Some(found) = found else { break };
-        let ours = has_our_role(&found.declaration, settings, snapshot);
+        let before_ours = deploy_role_of(&found.declaration, settings, snapshot) != Some(&role);
         versions.push(found.declaration);
-        if !ours {
+        if before_ours {
             return Ok(versions);
         }
     }
     Ok(Vec::new())
 }
 
-fn has_our_role(declaration: &Value, settings: &Settings, snapshot: &Snapshot) -> bool {
+fn deploy_role_of<'a>(declaration: &'a Value, settings: &Settings, snapshot: &Snapshot) -> Option<&'a str> {
     let bucket = Some(snapshot.output.name.as_str()).filter(|name| !name.is_empty());
-    let Ok(place) = declaration::choose_deploy(declaration, bucket, settings.stage.as_deref(), settings.action.as_deref()) else {
-        return false;
-    };
-    let role = declaration::action_at(declaration, place).and_then(|action| action.get("roleArn")).and_then(Value::as_str);
-    role.is_some() && role == snapshot.deploy_role.as_ref().map(|found| found.arn.as_str())
+    let place = declaration::choose_deploy(declaration, bucket, settings.stage.as_deref(), settings.action.as_deref()).ok()?;
+    declaration::action_at(declaration, place)?.get("roleArn")?.as_str()
+}
+
+/// Gives the `roleArn` of a pipeline of others if setup wrote it: the role is ours, or trusts the pipeline by our statement.
+/// A role that a person put there by hand, as the article says, stays theirs.
+fn our_role(declaration: &Value, settings: &Settings, snapshot: &Snapshot) -> Option<String> {
+    let role = deploy_role_of(declaration, settings, snapshot)?;
+    let found = snapshot.deploy_role.as_ref().filter(|found| found.arn == role)?;
+    let arn = snapshot.dev.regional("codepipeline", &snapshot.dev.region, settings.pipeline.as_str());
+    let statement = format!("{}Trust", names::sid_prefix(settings.pipeline.as_str()));
+    (is_own(&found.tags, &arn) || policy::sids(&found.trust).contains(statement.as_str())).then(|| role.to_owned())
 }
 
 async fn other_patterns(dev: &Account, home: &str, snapshot: &Snapshot) -> Option<Vec<Value>> {
@@ -135,6 +206,7 @@ pub fn undo(settings: &Settings, snapshot: &Snapshot, past: &Past, keep_key: boo
     let names = Names::resolve(settings, &snapshot.dev, &snapshot.prod, declaration)?;
     let scene = Scene { settings, snapshot, past, names: &names, own: names::own_sids(settings.pipeline.as_str()), keep_key };
     let mut undo = Undo::default();
+    scene.put_back(&mut undo);
     scene.rule(&mut undo);
     scene.roles(&mut undo);
     scene.artifact_buckets(&mut undo);
@@ -142,6 +214,10 @@ pub fn undo(settings: &Settings, snapshot: &Snapshot, past: &Past, keep_key: boo
     scene.customer_keys(&mut undo);
     scene.user_buckets(&mut undo);
     scene.pipeline(&mut undo);
+    // If a pipeline of others can't be put back, nothing else goes.
+    for write in undo.writes.iter_mut().filter(|write| !matches!(write.call, Call::UpdatePipeline { .. })) {
+        write.needs.push("put back".to_owned());
+    }
     Ok(undo)
 }
 
@@ -159,6 +235,10 @@ impl Scene<'_> {
         self.settings.pipeline.as_str()
     }
 
+    fn owns(&self, tags: &Tags) -> bool {
+        is_own(tags, &self.snapshot.dev.regional("codepipeline", self.home(), self.pipeline_name()))
+    }
+
     fn home(&self) -> &str {
         &self.snapshot.dev.region
     }
@@ -174,7 +254,7 @@ impl Scene<'_> {
 
     fn rule(&self, undo: &mut Undo) {
         let Some(found) = &self.snapshot.rule else { return };
-        if !is_own(&found.tags, self.pipeline_name()) {
+        if !self.owns(&found.tags) {
             undo.leave(format!("EventBridge rule {}", found.name), "xdeploy did not make it");
             return;
         }
@@ -230,7 +310,7 @@ impl Scene<'_> {
     }
 
     fn own_policy(&self, named: &Named) -> bool {
-        self.snapshot.policies.get(&named.arn).is_some_and(|found| is_own(&found.tags, self.pipeline_name()))
+        self.snapshot.policies.get(&named.arn).is_some_and(|found| self.owns(&found.tags))
     }
 
     fn role(&self, undo: &mut Undo, side: Side, step: Step, found: Option<&RoleFound>, inline: &str, policies: &[&Named]) {
@@ -247,11 +327,12 @@ impl Scene<'_> {
             let call = Call::DetachRolePolicy { role: found.name.clone(), arn: named.arn.clone() };
             push(undo, format!("policy {} from {}", named.name, found.name), call, Some(format!("detached:{}", named.arn)));
         }
-        if found.inline.contains_key(inline) {
+        let own = self.owns(&found.tags);
+        // In a role of others only the name that nobody else gives is ours: the console's event policy has the other one.
+        if found.inline.contains_key(inline) && (own || names::is_inline_name(inline)) {
             let call = Call::DeleteRolePolicy { role: found.name.clone(), name: inline.to_owned() };
             push(undo, format!("inline policy {inline} of {}", found.name), call, None);
         }
-        let own = is_own(&found.tags, self.pipeline_name());
         let others_attached = found.attached.iter().any(|arn| !policies.iter().any(|named| named.arn == *arn && self.own_policy(named)));
         let others_inline = found.inline.keys().any(|name| name != inline);
         if own && !others_attached && !others_inline {
@@ -292,8 +373,17 @@ impl Scene<'_> {
         );
     }
 
-    fn made_for_others(&self, tags: &super::snapshot::Tags) -> bool {
-        tags.get(TAG).is_some_and(|maker| maker != self.pipeline_name() && self.past.living.contains(maker))
+    /// Says whether a key or bucket was made for another pipeline that may still need it: that pipeline exists, or we have no part in it.
+    fn made_for_others(&self, tags: &Tags, document: Option<&Value>) -> Option<String> {
+        let maker = tags.get(TAG).filter(|maker| *maker != self.pipeline_name())?;
+        let no_part = !document.is_some_and(|document| self.has_ours(document));
+        (no_part || self.past.living.contains(maker)).then(|| format!("it was made for pipeline {maker}"))
+    }
+
+    /// Says whether another pipeline of the region names this; `None` if they can't be read.
+    fn named_elsewhere(&self, words: &[&str]) -> Option<bool> {
+        let others = self.past.other_pipelines.as_ref()?;
+        Some(others.iter().any(|text| words.iter().any(|word| text.contains(&format!("\"{word}\"")))))
     }
 
     fn artifact_buckets(&self, undo: &mut Undo) {
@@ -302,7 +392,9 @@ impl Scene<'_> {
             let arn = self.snapshot.dev.bucket(&slot.name);
             let what = format!("artifact bucket {}", slot.name);
             let made_by_us = found.tags.contains_key(TAG);
-            let shared = self.shared(found.policy.as_ref()) || self.made_for_others(&found.tags);
+            let shared = self.shared(found.policy.as_ref())
+                || self.made_for_others(&found.tags, found.policy.as_ref()).is_some()
+                || self.named_elsewhere(&[&slot.name]) == Some(true);
             if made_by_us && !shared && found.empty == Some(true) {
                 let call = Call::DeleteBucket { bucket: slot.name.clone(), region: region.clone() };
                 undo.writes.push(Write::new(Side::Dev, Step::BucketPolicy, &arn, &arn, what, call));
@@ -330,16 +422,16 @@ impl Scene<'_> {
 
     /// Says whether the pipeline will still name the key when everything is undone.
     fn still_named(&self, key: &str) -> bool {
-        let Some(found) = self.snapshot.pipeline.as_ref().filter(|found| !is_own(&found.tags, self.pipeline_name())) else { return false };
+        let Some(found) = self.snapshot.pipeline.as_ref().filter(|found| !self.owns(&found.tags)) else { return false };
         let after = self.restored().map_or_else(|| found.declaration.clone(), |(after, _)| after);
         after.to_string().contains(key)
     }
 
     fn keys(&self, undo: &mut Undo) {
         // A primary goes after its replicas (facts C).
-        let mut slots: Vec<_> = self.snapshot.keys.iter().filter_map(|(region, slot)| Some((region, slot, slot.found.as_ref()?))).collect();
-        slots.sort_by_key(|(_, _, found)| found.primary_region.is_none());
-        for (region, slot, found) in slots {
+        let mut slots: Vec<_> = self.snapshot.keys.iter().filter_map(|(region, slot)| Some((region, slot.found.as_ref()?))).collect();
+        slots.sort_by_key(|(_, found)| found.primary_region.is_none());
+        for (region, found) in slots {
             if found.manager == "AWS" || found.state.starts_with("Pending") {
                 continue;
             }
@@ -347,9 +439,8 @@ impl Scene<'_> {
             let what = format!("key {}", found.arn);
             let why = self.why_kept(found);
             let Some(why) = why else {
-                let alias = if slot.from_pipeline { self.settings.key_alias_or_default().to_owned() } else { slot.asked.clone() };
-                if slot.alias_exists {
-                    let resource = self.snapshot.dev.regional("kms", region, &alias);
+                for alias in self.past.aliases.get(&found.arn).into_iter().flatten() {
+                    let resource = self.snapshot.dev.regional("kms", region, alias);
                     let call = Call::DeleteAlias { region: region.clone(), alias: alias.clone() };
                     undo.writes.push(Write::new(Side::Dev, Step::Key, &lane, resource, format!("{alias} in {region}"), call));
                 }
@@ -374,8 +465,32 @@ impl Scene<'_> {
         if self.keep_key {
             return Some("`--keep-key`".to_owned());
         }
-        if self.shared(found.policy.as_ref()) || self.made_for_others(&found.tags) {
+        if self.shared(found.policy.as_ref()) {
             return Some("another pipeline uses it".to_owned());
+        }
+        if let Some(why) = self.made_for_others(&found.tags, found.policy.as_ref()) {
+            return Some(why);
+        }
+        let mut words = vec![found.arn.as_str(), found.id()];
+        words.extend(self.past.aliases.get(&found.arn).into_iter().flatten().map(String::as_str));
+        match self.named_elsewhere(&words) {
+            Some(false) => {}
+            Some(true) => return Some("another pipeline names it".to_owned()),
+            None => return Some("whether another pipeline names it could not be read".to_owned()),
+        }
+        let encrypts = |slot: &BucketSlot| {
+            let key = slot.found.as_ref().and_then(|bucket| bucket.encryption.as_ref()?.known()?.key.clone());
+            key.is_some_and(|key| words.iter().any(|word| key == *word || key.ends_with(&format!(":{word}"))))
+        };
+        if let Some(slot) = [&self.snapshot.input, &self.snapshot.output].into_iter().find(|slot| encrypts(slot)) {
+            return Some(format!("{} is encrypted with it", slot.name));
+        }
+        match &self.past.output_keys {
+            None => return Some("whether deployed objects are encrypted with it could not be read".to_owned()),
+            Some(keys) if keys.iter().any(|key| words.iter().any(|word| key == word)) => {
+                return Some(format!("objects of {} are encrypted with it", self.snapshot.output.name));
+            }
+            Some(_) => {}
         }
         let others = found.policy.as_ref().is_some_and(|live| {
             policy::statements(live).into_iter().any(|statement| {
@@ -418,10 +533,10 @@ impl Scene<'_> {
             let identity = if side == Side::Dev { &self.snapshot.dev } else { &self.snapshot.prod };
             let arn = identity.bucket(&slot.name);
             let what = format!("{kind} bucket {}", slot.name);
-            if is_own(&found.tags, self.pipeline_name()) && found.empty == Some(true) {
+            if self.owns(&found.tags) && found.empty == Some(true) {
                 let call = Call::DeleteBucket { bucket: slot.name.clone(), region: found.region.clone() };
                 undo.writes.push(Write::new(side, Step::Buckets, &arn, &arn, what, call));
-            } else if is_own(&found.tags, self.pipeline_name()) {
+            } else if self.owns(&found.tags) {
                 undo.leave(what, "it holds objects; empty it and delete it by hand");
             } else {
                 let versioned = if side == Side::Dev { ", with versioning as it is" } else { "" };
@@ -431,15 +546,16 @@ impl Scene<'_> {
     }
 
     fn pipeline(&self, undo: &mut Undo) {
-        let Some(found) = &self.snapshot.pipeline else { return };
-        let name = self.pipeline_name();
-        let arn = &found.arn;
-        let region = self.home().to_owned();
-        if is_own(&found.tags, name) {
-            let call = Call::DeletePipeline { region, name: name.to_owned() };
-            undo.writes.push(Write::new(Side::Dev, Step::Pipeline, arn, arn, format!("pipeline {name}"), call).needs([EVERYTHING]));
-            return;
-        }
+        let Some(found) = self.snapshot.pipeline.as_ref().filter(|found| self.owns(&found.tags)) else { return };
+        let (name, region) = (self.pipeline_name(), self.home().to_owned());
+        let call = Call::DeletePipeline { region, name: name.to_owned() };
+        undo.writes
+            .push(Write::new(Side::Dev, Step::Pipeline, &found.arn, &found.arn, format!("pipeline {name}"), call).needs([EVERYTHING]));
+    }
+
+    fn put_back(&self, undo: &mut Undo) {
+        let Some(found) = self.snapshot.pipeline.as_ref().filter(|found| !self.owns(&found.tags)) else { return };
+        let (name, arn, region) = (self.pipeline_name(), &found.arn, self.home().to_owned());
         undo.leave(format!("pipeline {name}"), "xdeploy did not make it");
         match self.restored() {
             Some((after, changed)) => {
@@ -449,10 +565,10 @@ impl Scene<'_> {
                 if !changed.back.is_empty() {
                     let call = Call::UpdatePipeline { region, before: found.declaration.clone(), after };
                     let title = format!("pipeline {name}: {} as before", changed.back.join(", "));
-                    undo.writes.push(Write::new(Side::Dev, Step::Pipeline, arn, arn, title, call).needs([EVERYTHING]));
+                    undo.writes.push(Write::new(Side::Dev, Step::Pipeline, arn, arn, title, call).gives("put back"));
                 }
             }
-            None if has_our_role(&found.declaration, self.settings, self.snapshot) => {
+            None if our_role(&found.declaration, self.settings, self.snapshot).is_some() => {
                 undo.leave(format!("roleArn of pipeline {name}"), "no version of the pipeline without it was found");
             }
             None => {}
@@ -471,27 +587,40 @@ impl Scene<'_> {
         };
         let mut after = current.clone();
         let mut restored = Restored::default();
-        let mut paths = vec!["/artifactStore".to_owned(), "/artifactStores".to_owned()];
         let (place, old_place) = (choose(current)?, choose(before)?);
+        let mut fields = Vec::new();
         if place == old_place && choose(ours) == Some(place) {
-            paths.push(format!("/stages/{}/actions/{}/roleArn", place.stage, place.action));
+            fields.push(vec![format!("/stages/{}/actions/{}/roleArn", place.stage, place.action)]);
         } else {
             restored.kept.push(("roleArn".to_owned(), "its stages were moved since".to_owned()));
         }
+        // The two forms exclude each other, so they go back together (facts C).
+        fields.push(vec!["/artifactStore".to_owned(), "/artifactStores".to_owned()]);
+        let our_rule = self.snapshot.rule.as_ref().is_some_and(|rule| self.owns(&rule.tags));
         for (place, _) in declaration::sources(current) {
-            paths.push(format!("/stages/{}/actions/{}/configuration/PollForSourceChanges", place.stage, place.action));
+            fields.push(vec![format!("/stages/{}/actions/{}/configuration/PollForSourceChanges", place.stage, place.action)]);
         }
-        for path in paths {
-            let (was, wrote, is) = (before.pointer(&path), ours.pointer(&path), current.pointer(&path));
-            let field = path.rsplit('/').next().unwrap_or_default().to_owned();
-            if was == wrote {
+        for paths in fields {
+            let all = |document: &Value| -> Vec<Option<Value>> { paths.iter().map(|path| document.pointer(path).cloned()).collect() };
+            let (was, wrote, is) = (all(before), all(ours), all(current));
+            let field = paths[0].rsplit('/').next().unwrap_or_default().to_owned();
+            if was == is {
                 continue;
             }
-            if wrote == is {
-                set(&mut after, &path, was.cloned());
+            // A later setup may have turned polling off: our own rule says so, if only one value came after the old one.
+            let later = field == "PollForSourceChanges" && our_rule && {
+                let values: Vec<_> = self.past.versions.iter().map(all).collect();
+                values.windows(2).filter(|pair| pair[0] != pair[1]).count() == 1
+            };
+            if wrote == is || later {
+                for (path, value) in paths.iter().zip(was) {
+                    set(&mut after, path, value);
+                }
                 restored.back.push(field);
-            } else if is != was {
+            } else if wrote != was {
                 restored.kept.push((field, "somebody changed it since".to_owned()));
+            } else if field == "PollForSourceChanges" {
+                restored.kept.push((field, "it was changed after setup, and by whom isn't known".to_owned()));
             }
         }
         Some((after, restored))
@@ -520,10 +649,14 @@ fn set(document: &mut Value, path: &str, value: Option<Value>) {
 
 /// Says whether a rule may live on S3's own events of this bucket.
 fn listens(pattern: &Value, bucket: &str) -> bool {
-    let sources = policy::names_in(pattern.get("source"));
+    // A filter instead of a name may well match.
+    let may_name = |value: Option<&Value>, wanted: &str| match value {
+        None => true,
+        Some(Value::Array(list)) => list.iter().any(|one| one.is_object() || one == wanted),
+        Some(_) => true,
+    };
+    let may_be_s3 = may_name(pattern.get("source"), "aws.s3");
     let details = policy::names_in(pattern.get("detail-type"));
-    let may_be_s3 = pattern.get("source").is_none() || sources.is_empty() || sources.contains(&"aws.s3");
     let only_trail = !details.is_empty() && details.iter().all(|detail| *detail == "AWS API Call via CloudTrail");
-    let names = policy::names_in(pattern.pointer("/detail/bucket/name"));
-    may_be_s3 && !only_trail && (names.is_empty() || names.contains(&bucket))
+    may_be_s3 && !only_trail && may_name(pattern.pointer("/detail/bucket/name"), bucket)
 }

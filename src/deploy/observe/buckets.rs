@@ -110,9 +110,7 @@ async fn like_the_console(dev: &Account, region: &str) -> Result<Option<String>>
         let page = dev
             .call("s3:ListAllMyBuckets", "*", s3.list_buckets().prefix(&prefix).max_buckets(1000).set_continuation_token(token).send())
             .await?;
-        names.extend(
-            page.buckets().iter().filter_map(|bucket| bucket.name()).filter(|name| is_default_name(name, &prefix)).map(str::to_owned),
-        );
+        names.extend(page.buckets().iter().filter_map(|bucket| bucket.name()).filter(|name| name.starts_with(&prefix)).map(str::to_owned));
         token = page.continuation_token().map(str::to_owned);
         if token.is_none() {
             break;
@@ -120,11 +118,6 @@ async fn like_the_console(dev: &Account, region: &str) -> Result<Option<String>>
     }
     names.sort();
     Ok(names.into_iter().next())
-}
-
-/// The console's buckets end in 10 to 12 digits (facts B.2); another bucket that merely begins alike is not taken for one.
-fn is_default_name(name: &str, prefix: &str) -> bool {
-    name.strip_prefix(prefix).is_some_and(|rest| (10..=12).contains(&rest.len()) && rest.bytes().all(|b| b.is_ascii_digit()))
 }
 
 async fn bucket_tags(account: &Account, region: &str, bucket: &str) -> ApiResult<Tags> {

@@ -22,7 +22,7 @@ fn iam_tags(tags: &[aws_sdk_iam::types::Tag]) -> Tags {
 }
 
 /// Reads a role with its policies; `likely` reads all at once instead of asking first whether it is there.
-pub(super) async fn read_role(account: &Account, named: &Named, likely: bool, pipeline: &str) -> ApiResult<Option<RoleFound>> {
+pub(super) async fn read_role(account: &Account, named: &Named, likely: bool, pipeline_arn: &str) -> ApiResult<Option<RoleFound>> {
     let absent = &["NoSuchEntity"];
     let iam = account.iam();
     let get = account.call("iam:GetRole", &named.arn, iam.get_role().role_name(&named.name).send());
@@ -55,7 +55,7 @@ pub(super) async fn read_role(account: &Account, named: &Named, likely: bool, pi
     }));
     // Whose role it is decides whether what others attached can matter to us.
     let others = async {
-        if is_own(&tags, pipeline) {
+        if is_own(&tags, pipeline_arn) {
             return Ok(BTreeMap::new());
         }
         let read = attached.iter().map(|arn| async {

@@ -2,8 +2,7 @@
 
 use crate::aws::{Account, ApiError, ApiResult, present};
 use crate::deploy::declaration;
-use crate::deploy::names::TAG;
-use crate::deploy::snapshot::{BucketSlot, KeyFound, KeySlot};
+use crate::deploy::snapshot::{BucketSlot, KeyFound, KeySlot, is_own};
 use crate::error::{Error, Result};
 use crate::model::{Arn, Readable};
 use crate::settings::Settings;
@@ -45,8 +44,30 @@ pub(super) async fn read_key_slot(
     if let Some(found) = read_key(dev, region, &asked).await? {
         return Ok(KeySlot { asked, from_pipeline: false, replaces_managed_key, alias_exists: true, found: Some(found) });
     }
-    let found = left_by_a_dead_run(dev, region, settings.pipeline.as_str()).await?;
+    if region != home
+        && let Some(found) = replica_of(dev, region, home, settings, declaration).await?
+    {
+        return Ok(KeySlot { asked, from_pipeline: false, replaces_managed_key, alias_exists: false, found: Some(found) });
+    }
+    let arn = format!("arn:{}:codepipeline:{home}:{}:{}", dev.partition, dev.id, settings.pipeline);
+    let found = left_by_a_dead_run(dev, region, &arn).await?;
     Ok(KeySlot { asked, from_pipeline: false, replaces_managed_key, alias_exists: false, found })
+}
+
+/// Finds the replica, or the primary, that a multi-Region key of the pipeline's region already has here: it has the same id.
+async fn replica_of(
+    dev: &Account,
+    region: &str,
+    home: &str,
+    settings: &Settings,
+    declaration: Option<&Value>,
+) -> ApiResult<Option<KeyFound>> {
+    let named = declaration.and_then(|declaration| declaration::store(declaration, home, home)).and_then(declaration::store_key);
+    let Some(key) = read_key(dev, home, named.unwrap_or_else(|| settings.key_alias_or_default())).await? else { return Ok(None) };
+    if !key.multi_region {
+        return Ok(None);
+    }
+    read_key(dev, region, key.id()).await
 }
 
 /// Reads a key by ARN, id or alias; `None` if there is none.
@@ -111,7 +132,7 @@ async fn read_key(account: &Account, region: &str, key: &str) -> ApiResult<Optio
 }
 
 /// Looks for a key with our tag and no alias: CreateKey has no token, so a run that died after it left one behind.
-async fn left_by_a_dead_run(dev: &Account, region: &str, pipeline: &str) -> Result<Option<KeyFound>> {
+async fn left_by_a_dead_run(dev: &Account, region: &str, pipeline_arn: &str) -> Result<Option<KeyFound>> {
     let kms = dev.kms(region);
     let everything = format!("arn:{}:kms:{region}:{}:key/*", dev.partition, dev.id);
     let keys = async {
@@ -146,7 +167,8 @@ async fn left_by_a_dead_run(dev: &Account, region: &str, pipeline: &str) -> Resu
             let got = dev.call("kms:ListResourceTags", everything, kms.list_resource_tags().key_id(&id).send()).await;
             // A key whose tags this caller may not read is not one that this caller made.
             let tags = present(got, &["AccessDeniedException", "NotFoundException", "KMSInvalidStateException"])?;
-            let ours = tags.is_some_and(|got| got.tags().iter().any(|tag| tag.tag_key() == TAG && tag.tag_value() == pipeline));
+            let tags = tags.map(|got| got.tags().iter().map(|tag| (tag.tag_key().to_owned(), tag.tag_value().to_owned())).collect());
+            let ours = tags.is_some_and(|tags| is_own(&tags, pipeline_arn));
             Ok::<_, Box<ApiError>>(ours.then_some(id))
         }
     }))

@@ -48,7 +48,7 @@ pub async fn observe(dev: &Account, prod: &Account, settings: &Settings, purpose
     let declaration = pipeline.as_ref().map(|found| found.declaration.clone());
     // A teardown that was stopped goes on without the pipeline, with the default names.
     let or_none = |name: Result<String>| match name {
-        Err(error) if purpose == Purpose::Teardown && error.kind == Kind::Usage => Ok(String::new()),
+        Err(error) if purpose == Purpose::Teardown && matches!(error.kind, Kind::Usage | Kind::Refused) => Ok(String::new()),
         other => other,
     };
     let output_name = or_none(output_name(settings, declaration.as_ref()))?;
@@ -74,16 +74,15 @@ pub async fn observe(dev: &Account, prod: &Account, settings: &Settings, purpose
     if target != home {
         regions.push(target.clone());
     }
-    let prefer = settings.pipeline.as_str();
-    let pipeline_arn = dev_identity.regional("codepipeline", &home, prefer);
+    let pipeline_arn = dev_identity.regional("codepipeline", &home, settings.pipeline.as_str());
     let exists = pipeline.is_some();
     let declared = declaration.as_ref();
 
     let roles = async {
         tokio::try_join!(
-            read_role(dev, &names.service_role, exists, prefer),
-            read_role(prod, &names.deploy_role, exists, prefer),
-            read_role(dev, &names.event_role, exists, prefer),
+            read_role(dev, &names.service_role, exists, &pipeline_arn),
+            read_role(prod, &names.deploy_role, exists, &pipeline_arn),
+            read_role(dev, &names.event_role, exists, &pipeline_arn),
         )
     };
     let policies = async {
@@ -173,7 +172,7 @@ fn input_name(settings: &Settings, declaration: Option<&Value>) -> Result<String
     }
     match declaration.map(declaration::sources).as_deref() {
         // To name a bucket would not help.
-        Some([]) => Err(Error::usage(format!("pipeline {} has no S3 source action", settings.pipeline))
+        Some([]) => Err(Error::refused(format!("pipeline {} has no S3 source action", settings.pipeline))
             .hint("xdeploy sets up pipelines whose source is an S3 object (article A2.3); name another pipeline with `--pipeline`")),
         Some([(_, source)]) => Ok(declaration::configured(source, "S3Bucket").unwrap_or_default().to_owned()),
         _ => Err(Error::usage("not said which bucket of development the source zip is uploaded to")

@@ -21,7 +21,7 @@ fn input(context: &Context<'_>, draft: &mut Draft) -> Result<()> {
     if versioning == "Enabled" {
         return Ok(());
     }
-    let ours = slot.found.as_ref().is_none_or(|found| is_own(&found.tags, &context.blueprint.pipeline));
+    let ours = slot.found.as_ref().is_none_or(|found| is_own(&found.tags, &context.blueprint.pipeline_arn));
     if !ours && !context.settings.enable_versioning {
         let state = if versioning.is_empty() { "off" } else { "suspended" };
         return Err(Error::refused(format!("versioning of the input bucket {} is {state}; CodePipeline needs it on (A2.3)", slot.name))
@@ -61,7 +61,7 @@ fn make_if_missing(
     let blocked = slot
         .found
         .as_ref()
-        .is_some_and(|found| !is_own(&found.tags, &context.blueprint.pipeline) || found.public_access_blocked == Some(true));
+        .is_some_and(|found| !is_own(&found.tags, &context.blueprint.pipeline_arn) || found.public_access_blocked == Some(true));
     if !blocked {
         draft.writes.push(block_public_access(side, Step::Buckets, &arn, &slot.name, region));
     }

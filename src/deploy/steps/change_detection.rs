@@ -3,7 +3,7 @@
 use super::service_role::{self, ServiceRole};
 use super::{Context, Draft};
 use crate::deploy::blueprint::Detection;
-use crate::deploy::names::{self, NOTIFICATION_TAG, TAG};
+use crate::deploy::names::{self, ARN_TAG, NOTIFICATION_TAG, TAG};
 use crate::deploy::snapshot::is_own;
 use crate::deploy::write::{Call, Note, Step, Write};
 use crate::error::{Error, Result};
@@ -36,7 +36,7 @@ pub fn wants(context: &Context<'_>, draft: &mut Draft) -> Result<()> {
 /// A rule of ours beside another trigger would start every release twice (facts/codepipeline.md E.37).
 fn remove_rule(context: &Context<'_>, draft: &mut Draft) {
     let blueprint = context.blueprint;
-    let Some(found) = context.snapshot.rule.as_ref().filter(|rule| is_own(&rule.tags, &blueprint.pipeline)) else { return };
+    let Some(found) = context.snapshot.rule.as_ref().filter(|rule| is_own(&rule.tags, &blueprint.pipeline_arn)) else { return };
     let arn = blueprint.dev.regional("events", &blueprint.home, &format!("rule/{}", found.name));
     let ids: Vec<String> = found.targets.iter().filter_map(|target| target.get("Id")?.as_str()).map(str::to_owned).collect();
     if !ids.is_empty() {
@@ -110,7 +110,7 @@ fn notification(context: &Context<'_>, draft: &mut Draft) -> Result<()> {
 
 fn role(context: &Context<'_>, draft: &mut Draft) -> Result<()> {
     let blueprint = context.blueprint;
-    let role = &blueprint.names.event_role;
+    let role = &blueprint.event_role;
     service_role::role_of_service(
         context,
         draft,
@@ -142,7 +142,7 @@ fn pattern(context: &Context<'_>) -> Value {
 
 fn target(context: &Context<'_>) -> Value {
     let blueprint = context.blueprint;
-    let mut target = json!({"Id": TARGET_ID, "Arn": blueprint.pipeline_arn, "RoleArn": blueprint.names.event_role.arn});
+    let mut target = json!({"Id": TARGET_ID, "Arn": blueprint.pipeline_arn, "RoleArn": blueprint.event_role.arn});
     if blueprint.v2 {
         let action = blueprint.source_action(context.snapshot);
         target["InputTransformer"] = json!({
@@ -165,7 +165,7 @@ fn rule(context: &Context<'_>, draft: &mut Draft) -> Result<()> {
     let aimed = found.is_some_and(|rule| rule.targets.iter().any(|there| same(there, &target)));
     let right = found.is_some_and(|rule| rule.enabled && rule.pattern == pattern);
     if let Some(rule) = found
-        && !is_own(&rule.tags, &blueprint.pipeline)
+        && !is_own(&rule.tags, &blueprint.pipeline_arn)
         && !(aimed && right)
     {
         return Err(Error::refused(format!(
@@ -175,11 +175,12 @@ fn rule(context: &Context<'_>, draft: &mut Draft) -> Result<()> {
         .hint("pass `--event-rule NAME` to use another name"));
     }
     let lane = format!("rule:{name}");
-    let needs = [format!("role:dev:{}", blueprint.names.event_role.name)];
+    let needs = [format!("role:dev:{}", blueprint.event_role.name)];
     if !right {
         let mut tags = BTreeMap::new();
         if found.is_none() {
             tags.insert(TAG.to_owned(), blueprint.pipeline.clone());
+            tags.insert(ARN_TAG.to_owned(), blueprint.pipeline_arn.clone());
             let before = context.snapshot.input.found.as_ref().and_then(|found| found.notification.as_deref()).unwrap_or_default();
             if !has_eventbridge(before) {
                 tags.insert(NOTIFICATION_TAG.to_owned(), blueprint.input_bucket.clone());

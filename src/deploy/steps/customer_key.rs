@@ -138,6 +138,15 @@ pub fn wants(context: &Context<'_>, draft: &mut Draft) {
     // Two writes of one policy would each be refused as soon as the other is done.
     let mut changed: BTreeMap<&str, (&KeyFound, Vec<Need<'_>>)> = BTreeMap::new();
     for (need, slot) in [(source_need(context), &context.snapshot.input), (output_need(context), &context.snapshot.output)] {
+        if let Some(Readable::Unknown(why)) = slot.found.as_ref().and_then(|found| found.encryption.as_ref()) {
+            draft.notes.push(Note::warning(format!(
+                "how the {} bucket {} is encrypted could not be read ({why}); if it is with a customer key, {} needs {} on that key",
+                need.what,
+                slot.name,
+                need.role,
+                need.actions.join(" and ")
+            )));
+        }
         let Some((asked, found)) = bucket_key(context, slot) else { continue };
         match (given(context, &need, found), found) {
             (Given::KeyPolicy { .. }, Readable::Known(found)) => {

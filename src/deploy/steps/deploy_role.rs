@@ -71,7 +71,7 @@ pub fn wants(context: &Context<'_>, draft: &mut Draft) -> Result<()> {
             );
         }
         Some(found) => {
-            let ours = is_own(&found.tags, &blueprint.pipeline);
+            let ours = is_own(&found.tags, &blueprint.pipeline_arn);
             // A role that names a service role which was deleted and made again holds a dead id instead (facts D.2).
             if !trusts(&names::without_other_pipelines(&found.trust, &blueprint.pipeline), &service_role.arn) {
                 if !ours && !role.adopted {

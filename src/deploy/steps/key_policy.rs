@@ -3,6 +3,7 @@
 use super::Context;
 use crate::error::{Error, Result};
 use crate::model::Readable;
+use crate::policy;
 use serde_json::{Value, json};
 
 /// The Sid of the statement without which a key can't be administered by IAM policies (facts/codepipeline.md B.4).
@@ -81,4 +82,18 @@ pub fn user_statements(context: &Context<'_>, with_service_role: bool) -> Vec<Va
             "Condition": {"Bool": {"kms:GrantIsForAWSResource": "true"}},
         }),
     ]
+}
+
+/// Adds administrators to those that a statement names already: who was let in by somebody else stays, dead ids go.
+pub fn with_those_there(policy: &Value, sid: &str, wanted: &[String]) -> Vec<String> {
+    let there = policy::statements(policy).into_iter().find(|statement| statement.get("Sid").and_then(Value::as_str) == Some(sid));
+    let mut all: Vec<String> = there
+        .map(|statement| policy::names_in(statement.pointer("/Principal/AWS")))
+        .unwrap_or_default()
+        .into_iter()
+        .filter(|who| who.starts_with("arn:"))
+        .map(str::to_owned)
+        .collect();
+    all.extend(wanted.iter().filter(|who| !all.contains(who)).cloned().collect::<Vec<_>>());
+    all
 }

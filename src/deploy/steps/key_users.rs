@@ -32,7 +32,8 @@ pub fn wants(context: &Context<'_>, draft: &mut Draft) -> Result<()> {
                 if !context.settings.key_administrators.is_empty() {
                     let made_by_us = found.tags.contains_key(names::TAG) && policy::sids(live).contains(key_policy::ADMINISTRATORS_SID);
                     let sid = if made_by_us { key_policy::ADMINISTRATORS_SID.to_owned() } else { blueprint.sid("KeyAdministrators") };
-                    wanted.push(key_policy::administrator_statement(&context.settings.key_administrators, &sid));
+                    let administrators = key_policy::with_those_there(live, &sid, &context.settings.key_administrators);
+                    wanted.push(key_policy::administrator_statement(&administrators, &sid));
                 }
                 let merged = policy::merge(Some(live), &wanted);
                 if merged == *live {

@@ -37,7 +37,7 @@ fn tag(side: Side, kind: &str, name: &str) -> String {
 /// Says whether documents of a role that are no pipeline's of ours grant all of this: another pipeline's go with it.
 pub fn granted_by_others(context: &Context<'_>, role: Option<&RoleFound>, inline_of_ours: &str, grants: &[Grant]) -> bool {
     let Some(role) = role else { return false };
-    let ours = |arn: &str| context.snapshot.policies.get(arn).is_some_and(|policy| is_own(&policy.tags, &context.blueprint.pipeline));
+    let ours = |arn: &str| context.snapshot.policies.get(arn).is_some_and(|policy| is_own(&policy.tags, &context.blueprint.pipeline_arn));
     let documents: Vec<&Value> = role
         .inline
         .iter()
@@ -52,7 +52,7 @@ pub fn wants(context: &Context<'_>, draft: &mut Draft, wanted: Wanted<'_>) -> Re
     let arn = &wanted.named.arn;
     let name = &wanted.named.name;
     let found = context.snapshot.policies.get(arn);
-    let own = found.is_some_and(|found| is_own(&found.tags, &context.blueprint.pipeline));
+    let own = found.is_some_and(|found| is_own(&found.tags, &context.blueprint.pipeline_arn));
     let grants = policy::grants_of(&policy::statements(&wanted.document).into_iter().cloned().collect::<Vec<_>>());
     let attached = wanted.role_found.is_some_and(|role| role.attached.iter().any(|attached| attached == arn));
     // A statement that grants what we need already, written by someone else, is left as it is and counts.

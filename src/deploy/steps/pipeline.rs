@@ -2,11 +2,12 @@
 
 use super::{Context, Draft, declare};
 use crate::deploy::blueprint::Detection;
-use crate::deploy::declaration;
-use crate::deploy::names::{DETECTION_TAG, TAG};
+use crate::deploy::declaration::{self, Place};
+use crate::deploy::names::{ARN_TAG, DETECTION_TAG, TAG};
 use crate::deploy::write::{Call, EVERYTHING, Note, Step, Write};
 use crate::error::{Error, Result};
 use crate::model::{ChangeDetection, Side};
+use serde_json::Value;
 use std::collections::BTreeMap;
 
 pub fn wants(context: &Context<'_>, draft: &mut Draft) -> Result<()> {
@@ -19,7 +20,11 @@ pub fn wants(context: &Context<'_>, draft: &mut Draft) -> Result<()> {
         Detection::None | Detection::Kept(_) => ChangeDetection::None,
     };
     let Some(found) = &context.snapshot.pipeline else {
-        let tags = BTreeMap::from([(TAG.to_owned(), blueprint.pipeline.clone()), (DETECTION_TAG.to_owned(), detection.to_string())]);
+        let tags = BTreeMap::from([
+            (TAG.to_owned(), blueprint.pipeline.clone()),
+            (ARN_TAG.to_owned(), arn.clone()),
+            (DETECTION_TAG.to_owned(), detection.to_string()),
+        ]);
         let call = Call::CreatePipeline { region, declaration: declare::new(blueprint), tags };
         draft
             .writes
@@ -29,6 +34,7 @@ pub fn wants(context: &Context<'_>, draft: &mut Draft) -> Result<()> {
     let place = blueprint.deploy_place.ok_or_else(|| Error::internal("a pipeline without a chosen action"))?;
     let (after, patch) = declare::patched(&found.declaration, blueprint, place, blueprint.source_place, blueprint.own_pipeline)?;
     if !patch.changes.is_empty() {
+        warn_of_a_new_key(context, draft, &found.declaration, place, &patch.changes);
         if !found.running.is_empty() {
             draft.notes.push(Note::warning(format!(
                 "pipeline {} is running ({}); an update would stop it",
@@ -57,6 +63,30 @@ pub fn wants(context: &Context<'_>, draft: &mut Draft) -> Result<()> {
         )));
     }
     Ok(())
+}
+
+/// A customer key on a store that had none: every other action's role must be able to use it too (facts/codepipeline.md E.6).
+fn warn_of_a_new_key(context: &Context<'_>, draft: &mut Draft, declared: &Value, place: Place, changes: &[String]) {
+    if !changes.iter().any(|change| change.starts_with("the encryption key")) {
+        return;
+    }
+    let others: Vec<&str> = declaration::actions(declared)
+        .into_iter()
+        .filter(|(at, action)| *at != place && Some(*at) != context.blueprint.source_place && uses_artifacts(action))
+        .map(|(_, action)| declaration::name_of(action))
+        .collect();
+    if !others.is_empty() {
+        draft.notes.push(Note::warning(format!(
+            "the artifacts of pipeline {} will be encrypted with the customer key: the roles that {} run with need kms:Decrypt and kms:GenerateDataKey on it",
+            context.blueprint.pipeline,
+            others.join(", ")
+        )));
+    }
+}
+
+fn uses_artifacts(action: &Value) -> bool {
+    let any = |member: &str| action.get(member).and_then(Value::as_array).is_some_and(|list| !list.is_empty());
+    any("inputArtifacts") || any("outputArtifacts")
 }
 
 /// Says which answers have no effect on a pipeline that exists (`architecture.md`, "Whose is it").

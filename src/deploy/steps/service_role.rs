@@ -107,7 +107,7 @@ pub fn role_of_service(context: &Context<'_>, draft: &mut Draft, wanted: Service
     let ServiceRole { step, role, found, service, inline, inline_is_ours, document, title, description, hints } = wanted;
     let blueprint = context.blueprint;
     let token = format!("role:dev:{}", role.name);
-    let own = found.is_none_or(|found| is_own(&found.tags, &blueprint.pipeline));
+    let own = found.is_none_or(|found| is_own(&found.tags, &blueprint.pipeline_arn));
     let counts_as_ours = own || inline_is_ours;
     let grants = policy::grants_of(&policy::statements(&document).into_iter().cloned().collect::<Vec<_>>());
     let granted = granted_by_others(context, found, if counts_as_ours { &inline } else { "" }, &grants);
