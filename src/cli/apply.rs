@@ -73,7 +73,7 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop) -> Res
             return Err(Error::refused(format!("pipeline {} is running ({running}); an update would stop it", settings.pipeline))
                 .hint("pass `--wait-for-runs`, or run the same command again when it has finished"));
         }
-        let made = session::apply_writes(&accounts, plan.writes(), settings.pipeline.as_str(), args.wait_for_runs, ui, stop).await?;
+        let made = session::apply_writes(&accounts, plan.writes(), &plan.pipeline_arn(), args.wait_for_runs, ui, stop).await?;
         let (add, change, remove) = plan.counts();
         ui.result(&format!("\nDone: {add} added, {change} changed, {remove} removed."));
         document["applied"] = json!(true);

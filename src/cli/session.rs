@@ -73,7 +73,7 @@ pub async fn make_plan(accounts: &Accounts, settings: &Settings, artifact: Optio
 pub async fn apply_writes(
     accounts: &Accounts,
     writes: &[Write],
-    pipeline: &str,
+    pipeline_arn: &str,
     wait_for_runs: bool,
     ui: &Ui,
     stop: &Stop,
@@ -102,7 +102,7 @@ pub async fn apply_writes(
             ui.status(&format!("     {:<11} waiting for {what}, up to {}", write.step.article(), humantime::format_duration(limit)));
         }
     };
-    let manner = Manner { pipeline, wait_for_runs, listen: &listen, stop: &stop.asked };
+    let manner = Manner { pipeline_arn, wait_for_runs, listen: &listen, stop: &stop.asked };
     stop.applying.store(true, Ordering::SeqCst);
     let made = apply::apply(accounts, writes, &manner).await;
     stop.applying.store(false, Ordering::SeqCst);

@@ -79,7 +79,7 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop) -> Res
     {
         return Err(Error::refused("cancelled: nothing was changed").hint("run the same command again when you are ready"));
     }
-    let made = session::apply_writes(&accounts, plan.writes(), settings.pipeline.as_str(), wait, ui, stop).await?;
+    let made = session::apply_writes(&accounts, plan.writes(), &plan.pipeline_arn(), wait, ui, stop).await?;
     let (add, change, remove) = plan.counts();
     ui.result(&format!("\nDone: {add} added, {change} changed, {remove} removed."));
     follow_ups(ui, &plan);

@@ -90,7 +90,15 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop) -> Res
         let told = |what: &str, limit| ui.status(&format!("waiting for {what}, up to {}", humantime::format_duration(limit)));
         quiet(&accounts.dev, &snapshot.dev.region, name, args.wait_for_runs, &stop.asked, told).await?;
     }
-    session::apply_writes(&accounts, &undo.writes, name, args.wait_for_runs, ui, stop).await?;
+    session::apply_writes(
+        &accounts,
+        &undo.writes,
+        &snapshot.dev.regional("codepipeline", &snapshot.dev.region, name),
+        args.wait_for_runs,
+        ui,
+        stop,
+    )
+    .await?;
     ui.result(&format!("\nDone: {change} changed, {remove} removed."));
     if undo.writes.iter().any(|write| matches!(write.call, Call::ScheduleKeyDeletion { .. })) {
         ui.result(&format!(

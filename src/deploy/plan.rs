@@ -74,6 +74,11 @@ impl Plan {
         &self.notes
     }
 
+    /// The ARN of the pipeline that it is about.
+    pub fn pipeline_arn(&self) -> String {
+        self.snapshot.dev.regional("codepipeline", &self.snapshot.dev.region, self.settings.pipeline.as_str())
+    }
+
     /// The settings it was made from.
     pub fn settings(&self) -> &Settings {
         &self.settings

@@ -13,9 +13,10 @@ impl Worker<'_> {
     pub(super) async fn create_bucket(&self, bucket: &str, region: &str) -> Result<()> {
         use aws_sdk_s3::types::{BucketLocationConstraint, CreateBucketConfiguration, ObjectOwnership, Tag};
         let account = self.account;
-        let (tag_key, tag_value) = self.tags();
-        let tag = Tag::builder().key(tag_key).value(tag_value).build().map_err(|error| Error::internal(error.to_string()))?;
-        let mut configuration = CreateBucketConfiguration::builder().tags(tag);
+        let tag = |(key, value): (&str, &str)| Tag::builder().key(key).value(value).build();
+        let tags: std::result::Result<Vec<Tag>, _> = self.tags().into_iter().map(tag).collect();
+        let mut configuration =
+            CreateBucketConfiguration::builder().set_tags(Some(tags.map_err(|error| Error::internal(error.to_string()))?));
         // us-east-1 is the one region that may not be named.
         if region != "us-east-1" {
             configuration = configuration.location_constraint(BucketLocationConstraint::from(region));

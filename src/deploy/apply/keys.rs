@@ -11,14 +11,22 @@ use serde_json::Value;
 use std::time::{Duration, Instant};
 
 impl Worker<'_> {
+    fn kms_tags(&self) -> Result<Vec<KmsTag>> {
+        let tag = |(key, value): (&str, &str)| KmsTag::builder().tag_key(key).tag_value(value).build();
+        self.tags().into_iter().map(tag).collect::<std::result::Result<_, _>>().map_err(|error| Error::internal(error.to_string()))
+    }
+
     pub(super) async fn create_key(&self, region: &str, multi_region: bool, policy: &Value, description: &str) -> Result<Learned> {
-        let (tag_key, tag_value) = self.tags();
-        let tag = KmsTag::builder().tag_key(tag_key).tag_value(tag_value).build().map_err(|error| Error::internal(error.to_string()))?;
+        let tags = self.kms_tags()?;
         let kms = self.account.kms(region);
         let made = self
             .settled(NONE, || {
-                let request =
-                    kms.create_key().description(description).policy(policy.to_string()).tags(tag.clone()).multi_region(multi_region);
+                let request = kms
+                    .create_key()
+                    .description(description)
+                    .policy(policy.to_string())
+                    .set_tags(Some(tags.clone()))
+                    .multi_region(multi_region);
                 // CreateKey has no token: a retry after a lost answer would make a second key (facts D.1).
                 let once = aws_sdk_kms::config::Builder::new().retry_config(RetryConfig::disabled());
                 self.account.call("kms:CreateKey", "*", request.customize().config_override(once).send())
@@ -37,13 +45,12 @@ impl Worker<'_> {
         policy: &Value,
         description: &str,
     ) -> Result<Learned> {
-        let (tag_key, tag_value) = self.tags();
-        let tag = KmsTag::builder().tag_key(tag_key).tag_value(tag_value).build().map_err(|error| Error::internal(error.to_string()))?;
+        let tags = self.kms_tags()?;
         let kms = self.account.kms(region);
         let result = self
             .settled(&["NotFoundException", "KMSInvalidStateException"], || {
                 let request = kms.replicate_key().key_id(key_id(key)).replica_region(replica_region).policy(policy.to_string());
-                self.account.call("kms:ReplicateKey", key, request.description(description).tags(tag.clone()).send())
+                self.account.call("kms:ReplicateKey", key, request.description(description).set_tags(Some(tags.clone())).send())
             })
             .await;
         present(result, &["AlreadyExistsException"])?;

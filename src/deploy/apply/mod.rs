@@ -42,8 +42,8 @@ pub enum Event<'a> {
 
 /// How apply is to behave.
 pub struct Manner<'a> {
-    /// The pipeline, for tags.
-    pub pipeline: &'a str,
+    /// The pipeline's ARN, for tags.
+    pub pipeline_arn: &'a str,
     /// Wait for executions that an update would stop.
     pub wait_for_runs: bool,
     /// Hears what is done.
@@ -54,7 +54,7 @@ pub struct Manner<'a> {
 
 impl std::fmt::Debug for Manner<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Manner").field("pipeline", &self.pipeline).finish_non_exhaustive()
+        f.debug_struct("Manner").field("pipeline_arn", &self.pipeline_arn).finish_non_exhaustive()
     }
 }
 

@@ -2,12 +2,14 @@
 
 use super::{Event, Manner, OLD_PRINCIPAL_LIMIT, PRINCIPAL_LIMIT, READ_LIMIT};
 use crate::aws::{Account, ApiError, ApiResult, present, retry_while};
-use crate::deploy::names::TAG;
+use crate::deploy::names::{ARN_TAG, TAG};
 use crate::deploy::observe::decoded;
 use crate::deploy::release;
+use crate::deploy::snapshot::is_own;
 use crate::deploy::write::{Call, Write};
 use crate::error::{Error, Kind, Result};
 use crate::policy;
+use aws_sdk_iam::types::Tag as IamTag;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
@@ -68,8 +70,18 @@ impl Worker<'_> {
         self.manner.stop.load(Ordering::SeqCst)
     }
 
-    pub(super) fn tags(&self) -> (&'static str, &str) {
-        (TAG, self.manner.pipeline)
+    pub(super) fn tags(&self) -> [(&'static str, &str); 2] {
+        let arn = self.manner.pipeline_arn;
+        [(TAG, arn.rsplit(':').next().unwrap_or(arn)), (ARN_TAG, arn)]
+    }
+
+    fn iam_tags(&self) -> Result<Vec<IamTag>> {
+        let tag = |(key, value): (&str, &str)| IamTag::builder().key(key).value(value).build();
+        self.tags().into_iter().map(tag).collect::<std::result::Result<_, _>>().map_err(|error| Error::internal(error.to_string()))
+    }
+
+    fn is_ours(&self, tags: &[IamTag]) -> bool {
+        is_own(&tags.iter().map(|tag| (tag.key().to_owned(), tag.value().to_owned())).collect(), self.manner.pipeline_arn)
     }
 
     pub(super) fn fresh_token(&self, token: &str) -> bool {
@@ -113,7 +125,6 @@ impl Worker<'_> {
     pub(super) async fn execute(&self, call: &Call) -> Result<Learned> {
         let account = self.account;
         let resource = self.write.resource.as_str();
-        let (tag_key, tag_value) = self.tags();
         match call {
             Call::CreateKey { region, multi_region, policy, description } => {
                 return self.create_key(region, *multi_region, policy, description).await;
@@ -157,17 +168,16 @@ impl Worker<'_> {
             }
             Call::CreateRole { name, path, trust, description } => {
                 let iam = account.iam();
-                let tag = aws_sdk_iam::types::Tag::builder().key(tag_key).value(tag_value).build();
-                let tag = tag.map_err(|error| Error::internal(error.to_string()))?;
+                let tags = self.iam_tags()?;
                 let result = self
                     .settled(NONE, || {
                         let request = iam.create_role().role_name(name).path(path).assume_role_policy_document(trust.to_string());
-                        account.call(call.action(), resource, request.description(description).tags(tag.clone()).send())
+                        account.call(call.action(), resource, request.description(description).set_tags(Some(tags.clone())).send())
                     })
                     .await;
                 self.made_or_ours(result, || async {
                     let got = account.call("iam:GetRole", resource, iam.get_role().role_name(name).send()).await?;
-                    Ok(got.role().is_some_and(|role| role.arn() == resource && has_tag(role.tags(), tag_value)))
+                    Ok(got.role().is_some_and(|role| role.arn() == resource && self.is_ours(role.tags())))
                 })
                 .await?;
             }
@@ -204,14 +214,17 @@ impl Worker<'_> {
             }
             Call::CreatePolicy { name, document, description } => {
                 let iam = account.iam();
-                let tag = aws_sdk_iam::types::Tag::builder().key(tag_key).value(tag_value).build();
-                let tag = tag.map_err(|error| Error::internal(error.to_string()))?;
-                let request =
-                    iam.create_policy().policy_name(name).policy_document(document.to_string()).description(description).tags(tag);
+                let tags = self.iam_tags()?;
+                let request = iam
+                    .create_policy()
+                    .policy_name(name)
+                    .policy_document(document.to_string())
+                    .description(description)
+                    .set_tags(Some(tags));
                 let result = account.call(call.action(), resource, request.send()).await;
                 self.made_or_ours(result, || async {
                     let got = account.call("iam:GetPolicy", resource, iam.get_policy().policy_arn(resource).send()).await?;
-                    Ok(got.policy().is_some_and(|policy| has_tag(policy.tags(), tag_value)))
+                    Ok(got.policy().is_some_and(|policy| self.is_ours(policy.tags())))
                 })
                 .await?;
             }
@@ -347,10 +360,6 @@ impl Worker<'_> {
             Err(error) => Err(error.into()),
         }
     }
-}
-
-fn has_tag(tags: &[aws_sdk_iam::types::Tag], value: &str) -> bool {
-    tags.iter().any(|tag| tag.key() == TAG && tag.value() == value)
 }
 
 /// KMS takes an ARN everywhere but some operations; the bare id works in all of them, within the key's own region.
