@@ -571,6 +571,12 @@ impl Scene<'_> {
             None if our_role(&found.declaration, self.settings, self.snapshot).is_some() => {
                 undo.leave(format!("roleArn of pipeline {name}"), "no version of the pipeline without it was found");
             }
+            None if deploy_role_of(&found.declaration, self.settings, self.snapshot).is_some() => {
+                undo.leave(
+                    format!("roleArn of pipeline {name}"),
+                    "it names a role that xdeploy did not make, so who put it there isn't known",
+                );
+            }
             None => {}
         }
     }

@@ -13,11 +13,11 @@ use crate::world::{PIPELINE, TAG, World, document, foreign, grants, same, string
 
 // ── Seeds ──
 
-fn service_trust(service: &str) -> Value {
+pub fn service_trust(service: &str) -> Value {
     document(json!([{"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}]))
 }
 
-fn role(account: &Account, path: &str, name: &str, trust: &Value) -> String {
+pub fn role(account: &Account, path: &str, name: &str, trust: &Value) -> String {
     let made = account.call("iam", "create_role", json!({"RoleName": name, "Path": path, "AssumeRolePolicyDocument": trust}));
     strings(&made["Role"]["Arn"]).concat()
 }
@@ -33,11 +33,11 @@ fn attached(account: &Account, role: &str, name: &str, document: &Value) -> Stri
     arn
 }
 
-fn inline(account: &Account, role: &str, name: &str, document: &Value) {
+pub fn inline(account: &Account, role: &str, name: &str, document: &Value) {
     account.call("iam", "put_role_policy", json!({"RoleName": role, "PolicyName": name, "PolicyDocument": document}));
 }
 
-fn allow(action: &str, resource: &str) -> Value {
+pub fn allow(action: &str, resource: &str) -> Value {
     json!({"Effect": "Allow", "Action": action, "Resource": resource})
 }
 
@@ -46,12 +46,12 @@ fn stranger(account: &Account, name: &str) -> String {
     role(account, "/", name, &service_trust("ec2.amazonaws.com"))
 }
 
-fn root_statement(account: &Account) -> Value {
+pub fn root_statement(account: &Account) -> Value {
     json!({"Sid": "Enable IAM User Permissions", "Effect": "Allow", "Principal": {"AWS": format!("arn:aws:iam::{}:root", account.id)},
         "Action": "kms:*", "Resource": "*"})
 }
 
-fn key_in(region: &str, account: &Account, alias: Option<&str>, policy: &Value) -> String {
+pub fn key_in(region: &str, account: &Account, alias: Option<&str>, policy: &Value) -> String {
     let made = account.call_in(region, "kms", "create_key", json!({"Policy": policy, "Description": "theirs"}));
     let arn = strings(&made["KeyMetadata"]["Arn"]).concat();
     if let Some(alias) = alias {
@@ -60,15 +60,15 @@ fn key_in(region: &str, account: &Account, alias: Option<&str>, policy: &Value) 
     arn
 }
 
-fn key(account: &Account, alias: Option<&str>, policy: &Value) -> String {
+pub fn key(account: &Account, alias: Option<&str>, policy: &Value) -> String {
     key_in(REGION, account, alias, policy)
 }
 
-fn plain_key(account: &Account, alias: Option<&str>) -> String {
+pub fn plain_key(account: &Account, alias: Option<&str>) -> String {
     key(account, alias, &document(json!([root_statement(account)])))
 }
 
-fn bucket_named(account: &Account, region: &str, name: &str) {
+pub fn bucket_named(account: &Account, region: &str, name: &str) {
     let mut arguments = json!({"Bucket": name});
     if region != REGION {
         arguments["CreateBucketConfiguration"] = json!({"LocationConstraint": region});
@@ -81,7 +81,7 @@ fn bucket_policy(account: &Account, bucket: &str, policy: &Value) {
 }
 
 /// What the console writes into an artifact bucket's policy.
-fn console_policy(bucket: &str) -> Value {
+pub fn console_policy(bucket: &str) -> Value {
     json!({"Version": "2012-10-17", "Id": "SSEAndSSLPolicy", "Statement": [
         {"Sid": "DenyUnEncryptedObjectUploads", "Effect": "Deny", "Principal": "*", "Action": "s3:PutObject",
             "Resource": format!("arn:aws:s3:::{bucket}/*"),
@@ -138,23 +138,23 @@ fn console_bucket(world: &World) -> String {
 }
 
 /// A pipeline of others with one deploy action, its console service role and artifact bucket, and no `roleArn` yet.
-fn others_pipeline(world: &World) -> Value {
+pub fn others_pipeline(world: &World) -> Value {
     let (role, bucket) = (console_service_role(world), console_bucket(world));
     let store = json!({"type": "S3", "location": bucket});
     let polling = source(world, json!({"PollForSourceChanges": "true"}));
     declared(world, &role, store, polling, vec![stage("Deploy", vec![deploy("Deploy", &world.output)])])
 }
 
-fn put(world: &World, pipeline: &Value) -> Value {
+pub fn put(world: &World, pipeline: &Value) -> Value {
     world.dev().put_pipeline(REGION, pipeline)
 }
 
-fn pipeline(world: &World) -> Value {
+pub fn pipeline(world: &World) -> Value {
     world.dev().get_pipeline(REGION, PIPELINE).unwrap()["pipeline"].clone()
 }
 
 /// The console's rule: CloudTrail tells of writes to the source object.
-fn trail_rule(world: &World) {
+pub fn trail_rule(world: &World) {
     let dev = world.dev();
     let events = role(dev, "/service-role/", "cwe-role-of-the-console", &service_trust("events.amazonaws.com"));
     let start = allow("codepipeline:StartPipelineExecution", &world.pipeline_arn(PIPELINE));
@@ -169,7 +169,7 @@ fn trail_rule(world: &World) {
 }
 
 /// Everything of the article, made by hand: the console's key and service role, the article's documents to the letter.
-fn by_hand(world: &World) -> Value {
+pub fn by_hand(world: &World) -> Value {
     let (dev, prod) = (world.dev(), world.prod());
     let service_role = console_service_role(world);
     let bucket = console_bucket(world);
@@ -1026,4 +1026,49 @@ fn a_pipeline_that_moves_is_not_overwritten() {
         dev.put_pipeline(REGION, &declared);
     });
     moved(&world, "pipeline crossaccountdeploy", |dump| dump["dev"]["pipelines"].to_string().contains("\"late\""));
+}
+
+// ── One name, several pipelines ──
+
+#[test]
+fn a_pipeline_of_the_same_name_in_another_region_takes_nothing_away() {
+    let world = World::new();
+    let _ = world.setup(&[]).success();
+    let elsewhere = "eu-west-1";
+    let input = world.bed.bucket_in(world.dev(), "input-elsewhere", elsewhere, true);
+    let output = world.bed.bucket_in(world.prod(), "output-elsewhere", elsewhere, false);
+    let args = ["setup", "--yes", "--region", elsewhere, "--input-bucket", &input, "--output-bucket", &output];
+    world.bed.proxy.clear();
+    let refused = world.bed.run(&args).code(3);
+    assert!(refused.stderr.contains("--deploy-role") || refused.stderr.contains("--output-policy"), "{}", refused.report());
+    world.nothing_written();
+    let names =
+        ["--deploy-role", "prods3role-eu", "--output-policy", "out-eu", "--artifact-policy", "art-eu", "--assume-policy", "assume-eu"];
+    let both = [&args[..], &names[..]].concat();
+    let _ = world.bed.run(&both).success();
+    world.bed.proxy.clear();
+    assert!(world.bed.run(&both).success().stdout.contains("No changes."));
+    world.settled(&[]);
+    let _ = world.bed.run(&["teardown", "--region", elsewhere, "--confirm", PIPELINE]).success();
+    world.settled(&[]);
+}
+
+#[test]
+fn a_replica_that_is_there_already_keeps_its_own_policy() {
+    let world = World::with_output_in(Bed::new(), "eu-west-1");
+    let made =
+        world.dev().call("kms", "create_key", json!({"MultiRegion": true, "Policy": document(json!([root_statement(world.dev())]))}));
+    let id = strings(&made["KeyMetadata"]["KeyId"]).concat();
+    world.dev().call("kms", "create_alias", json!({"AliasName": "alias/s3deploykey", "TargetKeyId": id}));
+    let theirs = stranger(world.dev(), "theirs");
+    let statement = json!({"Sid": "theirs", "Effect": "Allow", "Principal": {"AWS": theirs}, "Action": "kms:Decrypt", "Resource": "*"});
+    let policy = document(json!([root_statement(world.dev()), statement]));
+    world.dev().call("kms", "replicate_key", json!({"KeyId": id, "ReplicaRegion": "eu-west-1", "Policy": policy}));
+    let _ = world.setup(&[]).success();
+    let dump = world.bed.dump();
+    let replica = world.key(&dump, "eu-west-1", "s3deploykey");
+    let sids: Vec<&str> =
+        replica["policy"]["Statement"].as_array().unwrap().iter().filter_map(|statement| statement["Sid"].as_str()).collect();
+    assert_eq!(sids, ["Enable IAM User Permissions", "theirs", "XdeploycrossaccountdeployKeyUsers", "XdeploycrossaccountdeployKeyGrants"]);
+    world.settled(&[]);
 }

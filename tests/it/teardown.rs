@@ -1,6 +1,8 @@
 //! `xdeploy teardown`: what setup made goes, the rest stays and is listed.
 
-use crate::support::Bed;
+use crate::adoption;
+use crate::support::{Bed, REGION};
+use crate::world::{self, PIPELINE};
 use serde_json::{Value, json};
 
 struct World {
@@ -194,6 +196,10 @@ fn an_adopted_world_is_as_it_was() {
     ];
     expected.sort();
     assert_eq!(what, expected);
+    bed.proxy.clear();
+    let again = world.teardown("theirs", &[]);
+    assert_eq!(again["applied"], false, "{again}");
+    assert!(bed.proxy.writes().is_empty(), "{}", bed.proxy.table());
 }
 
 #[test]
@@ -249,4 +255,140 @@ fn a_teardown_that_was_killed_is_finished_by_running_it_again() {
         world.teardown("crossaccountdeploy", &[]);
         assert_eq!(world.state(), before, "killed at write {n}");
     }
+}
+
+/// Seeds with the pieces of the adoption tests, and tears down with the bed's buckets named by the pipeline alone.
+fn torn_down(world: &world::World, more: &[&str]) -> Value {
+    world.bed.proxy.clear();
+    world.bed.proxy.clear_hook();
+    let args = ["teardown", "--confirm", PIPELINE, "--output", "json"];
+    world.bed.run(&[&args, more].concat()).success().json()
+}
+
+#[test]
+fn what_was_made_by_hand_stays_to_the_last_letter() {
+    let world = world::World::new();
+    let pipeline = adoption::by_hand(&world);
+    adoption::put(&world, &pipeline);
+    adoption::trail_rule(&world);
+    let before = world.bed.dump();
+    world.settled(&[]);
+    let report = torn_down(&world, &[]);
+    assert_eq!(report["applied"], false, "{report}");
+    world::same(&before, &world.bed.dump());
+}
+
+#[test]
+fn a_pipeline_that_setup_never_touched_keeps_its_newest_version() {
+    let world = world::World::new();
+    let mut pipeline = adoption::others_pipeline(&world);
+    adoption::put(&world, &pipeline);
+    // Its owner's own change looks like one of ours.
+    pipeline["stages"][0]["actions"][0]["configuration"]["PollForSourceChanges"] = json!("false");
+    pipeline["stages"][1]["actions"][0]["roleArn"] = json!(world.prod_arn("role/elsewhere"));
+    adoption::put(&world, &pipeline);
+    let before = world.bed.dump();
+    let report = torn_down(&world, &[]);
+    assert_eq!(report["applied"], false, "{report}");
+    world::same(&before, &world.bed.dump());
+}
+
+#[test]
+fn polling_that_a_later_setup_turned_off_comes_back() {
+    let world = world::World::new();
+    let before = adoption::put(&world, &adoption::others_pipeline(&world));
+    let _ = world.setup(&[]).success();
+    let _ = world.setup(&["--change-detection", "eventbridge"]).success();
+    assert_eq!(adoption::pipeline(&world)["version"], 3);
+    torn_down(&world, &[]);
+    let mut after = adoption::pipeline(&world);
+    after["version"] = before["version"].clone();
+    assert_eq!(after, before);
+}
+
+#[test]
+fn only_the_alias_of_the_key_that_goes_is_deleted() {
+    let world = world::World::new();
+    let theirs = adoption::plain_key(world.dev(), Some("s3deploykey"));
+    let _ = world.setup(&["--key-alias", "webkey"]).success();
+    torn_down(&world, &[]);
+    let dump = world.bed.dump();
+    assert_eq!(world.key(&dump, REGION, "s3deploykey")["arn"], json!(theirs));
+    assert!(!dump["dev"]["keys"].to_string().contains("alias/webkey"), "{}", dump["dev"]["keys"]);
+}
+
+#[test]
+fn a_key_that_something_else_needs_stays() {
+    // An object that was deployed is encrypted with it.
+    let world = world::World::new();
+    let _ = world.setup(&[]).success();
+    let key = world.key(&world.bed.dump(), REGION, "s3deploykey")["arn"].as_str().unwrap().to_owned();
+    let body = json!({"Bucket": world.output, "Key": "a", "Body": "x"});
+    world.prod().call("s3", "put_object", body);
+    let recorded = key.clone();
+    // A recorded answer: the emulator doesn't encrypt with a key of another account.
+    world.bed.proxy.on_request(move |request| match request.is("HeadObject") {
+        true => crate::support::Action::Answer {
+            status: 200,
+            headers: vec![
+                ("x-amz-server-side-encryption".to_owned(), "aws:kms".to_owned()),
+                ("x-amz-server-side-encryption-aws-kms-key-id".to_owned(), recorded.clone()),
+            ],
+            body: Vec::new(),
+        },
+        false => crate::support::Action::Forward,
+    });
+    let report = world.bed.run(&["teardown", "--confirm", PIPELINE, "--output", "json"]).success().json();
+    let kept = report["left"].as_array().unwrap().iter().find(|left| left["what"] == format!("key {key}")).expect("the key is listed");
+    assert_eq!(kept["why"], format!("objects of {} are encrypted with it", world.output));
+
+    // Another pipeline names it.
+    let world = world::World::new();
+    let _ = world.setup(&[]).success();
+    let mut other = adoption::pipeline(&world);
+    other["name"] = json!("other");
+    world.dev().put_pipeline(REGION, &other);
+    let report = torn_down(&world, &[]);
+    assert!(report["left"].to_string().contains("another pipeline names it"), "{report}");
+    assert!(world.bed.dump()["dev"]["keys"].to_string().contains("alias/s3deploykey"));
+}
+
+#[test]
+fn a_key_made_for_another_pipeline_is_nobody_elses_to_schedule() {
+    let world = world::World::new();
+    let _ = world.setup(&["--pipeline", "old"]).success();
+    let args = ["teardown", "--pipeline", "old", "--confirm", "old", "--keep-key"];
+    let _ = world.bed.run(&args).success();
+    let report = world.bed.run(&["teardown", "--pipeline", "typo", "--confirm", "typo", "--output", "json"]).success().json();
+    assert_eq!(report["applied"], false, "{report}");
+    assert!(report["left"].to_string().contains("it was made for pipeline old"), "{report}");
+}
+
+#[test]
+fn the_inline_policy_of_somebody_elses_event_role_stays() {
+    let world = world::World::new();
+    let name = format!("cwe-role-{REGION}-{PIPELINE}");
+    adoption::role(world.dev(), "/service-role/", &name, &adoption::service_trust("events.amazonaws.com"));
+    let start = adoption::allow("codepipeline:StartPipelineExecution", &world.pipeline_arn(PIPELINE));
+    let policy = world::document(json!([start]));
+    adoption::inline(world.dev(), &name, &format!("start-pipeline-execution-{REGION}-{PIPELINE}"), &policy);
+    let before = world.bed.dump()["dev"]["roles"][&name].clone();
+    let _ = world.setup(&[]).success();
+    torn_down(&world, &[]);
+    assert_eq!(world.bed.dump()["dev"]["roles"][&name], before);
+}
+
+#[test]
+fn a_cross_region_setup_goes_with_its_replica() {
+    let bed = Bed::new();
+    let world = world::World::with_output_in(bed, "eu-west-1");
+    let _ = world.setup(&[]).success();
+    let report = torn_down(&world, &[]);
+    assert_eq!(left(&report).len(), 2, "{report}");
+    let dump = world.bed.dump();
+    for region in [REGION, "eu-west-1"] {
+        let keys = dump["dev"]["keys"][region].to_string();
+        assert!(keys.contains("Pending") && !keys.contains("alias/"), "{region}: {keys}");
+    }
+    assert!(dump["dev"]["buckets"].as_object().unwrap().len() == 1, "{}", dump["dev"]["buckets"]);
 }
