@@ -328,12 +328,12 @@ fn same_members(wanted: &Value, found: &Value) {
 #[test]
 fn the_artifact_bucket_is_the_one_the_console_would_take() {
     let world = World::new();
-    // The console takes the first of these; the others only begin alike.
+    // The console takes the first of all that begin so.
     let first = format!("codepipeline-{REGION}-{}", world.bed.unique);
     for name in [format!("codepipeline-{REGION}-{}", "9".repeat(12 - 10) + &world.bed.unique), first.clone()] {
         bucket_named(world.dev(), REGION, &name);
     }
-    bucket_named(world.dev(), REGION, &world.bed.unique_name("codepipeline-us-east-1-0"));
+    bucket_named(world.dev(), REGION, &world.bed.unique_name("codepipeline-us-east-1-z"));
     bucket_policy(
         world.dev(),
         &first,

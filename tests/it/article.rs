@@ -42,7 +42,7 @@ fn a_new_setup_makes_what_the_article_describes_then_finds_no_changes() {
 fn key(world: &World, dump: &Value) {
     let key = world.key(dump, REGION, "s3deploykey");
     assert_eq!((&key["spec"], &key["usage"], &key["state"]), (&json!("SYMMETRIC_DEFAULT"), &json!("ENCRYPT_DECRYPT"), &json!("Enabled")));
-    assert_eq!((&key["multi_region"], &key["rotation"], &key["tags"]), (&json!(false), &json!(true), &json!({TAG: PIPELINE})));
+    assert_eq!((&key["multi_region"], &key["rotation"], &key["tags"]), (&json!(false), &json!(true), &world.tags()));
     assert_eq!(dump["dev"]["keys"][REGION].as_object().unwrap().len(), 1);
     let users = json!({"AWS": [world.service_role(), world.prod_arn("root")]});
     same_grants(
@@ -68,7 +68,7 @@ fn key(world: &World, dump: &Value) {
 fn service_role(world: &World, dump: &Value) {
     let role = &dump["dev"]["roles"]["AWSCodePipelineServiceRole-us-east-1-crossaccountdeploy"];
     assert_eq!((&role["arn"], &role["path"]), (&json!(world.service_role()), &json!("/service-role/")));
-    assert_eq!(role["tags"], json!({TAG: PIPELINE}));
+    assert_eq!(role["tags"], world.tags());
     same_grants(
         &role["trust"],
         &document(json!({"Effect": "Allow", "Principal": {"Service": "codepipeline.amazonaws.com"}, "Action": "sts:AssumeRole"})),
@@ -78,7 +78,7 @@ fn service_role(world: &World, dump: &Value) {
         &dump["dev"]["policies"]["assumeprods3role"]["document"],
         &document(json!({"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": [world.deploy_role()]})),
     );
-    assert_eq!(dump["dev"]["policies"]["assumeprods3role"]["tags"], json!({TAG: PIPELINE}));
+    assert_eq!(dump["dev"]["policies"]["assumeprods3role"]["tags"], world.tags());
     // The action reference's baseline of every pipeline and of an S3 source.
     let (artifacts, input) = (format!("arn:aws:s3:::{}", world.artifact_bucket()), format!("arn:aws:s3:::{}", world.input));
     let own = json!({"StringEquals": {"aws:ResourceAccount": world.dev().id}});
@@ -102,7 +102,7 @@ fn artifact_bucket(world: &World, dump: &Value) {
     let name = world.artifact_bucket();
     let bucket = &dump["dev"]["buckets"][&name];
     assert_eq!((&bucket["region"], &bucket["versioning"]), (&json!(REGION), &Value::Null));
-    assert_eq!(bucket["tags"], json!({TAG: PIPELINE}));
+    assert_eq!(bucket["tags"], world.tags());
     assert!(bucket["public_access_block"].as_object().unwrap().values().all(|on| on == true), "{bucket:#}");
     let encryption = &bucket["encryption"][0]["ApplyServerSideEncryptionByDefault"];
     assert_eq!(*encryption, json!({"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": world.key(dump, REGION, "s3deploykey")["arn"]}));
@@ -125,7 +125,7 @@ fn artifact_bucket_statements(world: &World, name: &str) -> Value {
 /// A4.
 fn cross_account_role(world: &World, dump: &Value) {
     let role = &dump["prod"]["roles"]["prods3role"];
-    assert_eq!((&role["arn"], &role["tags"]), (&json!(world.deploy_role()), &json!({TAG: PIPELINE})));
+    assert_eq!((&role["arn"], &role["tags"]), (&json!(world.deploy_role()), &world.tags()));
     same_grants(
         &role["trust"],
         &document(json!([{"Effect": "Allow", "Principal": {"AWS": [world.service_role()]}, "Action": "sts:AssumeRole", "Condition": {}}])),
@@ -154,7 +154,7 @@ fn cross_account_role(world: &World, dump: &Value) {
         ])),
     );
     for name in ["outputbucketdeployaccess", "devkmss3access"] {
-        assert_eq!(policies[name]["tags"], json!({TAG: PIPELINE}));
+        assert_eq!(policies[name]["tags"], world.tags());
     }
 }
 
@@ -162,7 +162,9 @@ fn cross_account_role(world: &World, dump: &Value) {
 fn change_detection(world: &World, dump: &Value) {
     assert_eq!(dump["dev"]["buckets"][&world.input]["notification"], json!({"EventBridgeConfiguration": {}}));
     let rule = &dump["dev"]["rules"][REGION][RULE];
-    assert_eq!((&rule["state"], &rule["tags"]), (&json!("ENABLED"), &json!({"xdeploy:eventbridge": world.input, TAG: PIPELINE})));
+    let mut rule_tags = world.tags();
+    rule_tags["xdeploy:eventbridge"] = json!(world.input);
+    assert_eq!((&rule["state"], &rule["tags"]), (&json!("ENABLED"), &rule_tags));
     let detail = json!({"bucket": {"name": [world.input]}, "object": {"key": ["sample-website.zip"]}});
     assert_eq!(rule["pattern"], json!({"source": ["aws.s3"], "detail-type": ["Object Created"], "detail": detail}));
     let role = &dump["dev"]["roles"]["cwe-role-us-east-1-crossaccountdeploy"];
@@ -243,8 +245,11 @@ fn administrators_that_were_named_take_the_callers_place() {
     world.settled(&flags);
     // Left out, they stay.
     world.settled(&[]);
-    world.setup(&["--key-administrator", &user]).success();
-    assert_eq!(strings(&key_statement(&world, ADMINISTRATORS).unwrap()["Principal"]["AWS"]), [user]);
+    // Who was let in stays, so that two pipelines with one key never take each other's administrators away.
+    world.settled(&["--key-administrator", &user]);
+    let third = world.dev_arn("user/caller");
+    world.setup(&["--key-administrator", &third]).success();
+    assert_eq!(strings(&key_statement(&world, ADMINISTRATORS).unwrap()["Principal"]["AWS"]), [role, user, third]);
 }
 
 fn source_polls(world: &World) -> Value {
@@ -310,7 +315,7 @@ fn missing_buckets_are_made_only_when_asked() {
         [("dev", &world.input, json!("Enabled")), ("prod", &world.output, Value::Null), ("dev", &artifacts, Value::Null)]
     {
         let bucket = &dump[side]["buckets"][name];
-        assert_eq!((&bucket["versioning"], &bucket["tags"]), (&versioning, &json!({TAG: PIPELINE})), "{name}");
+        assert_eq!((&bucket["versioning"], &bucket["tags"]), (&versioning, &world.tags()), "{name}");
         assert!(bucket["public_access_block"].as_object().unwrap().values().all(|on| on == true), "{bucket:#}");
         assert_eq!(bucket["ownership"][0]["ObjectOwnership"], "BucketOwnerEnforced");
     }
@@ -393,7 +398,7 @@ fn an_output_bucket_elsewhere_gets_a_replica_key_and_a_second_store() {
     assert_eq!((&home["multi_region"], &away["multi_region"]), (&json!(true), &json!(true)));
     assert_eq!(strings(&away["arn"]).concat(), strings(&home["arn"]).concat().replace(REGION, "eu-west-1"));
     same_grants(&away["policy"], &home["policy"]);
-    assert_eq!((&away["tags"], &home["rotation"]), (&json!({TAG: PIPELINE}), &json!(true)));
+    assert_eq!((&away["tags"], &home["rotation"]), (&world.tags(), &json!(true)));
 
     let pipeline = &dump["dev"]["pipelines"][REGION][PIPELINE]["pipeline"];
     assert_eq!(pipeline.get("artifactStore"), None);

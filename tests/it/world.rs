@@ -103,6 +103,11 @@ impl World {
         format!("arn:aws:codepipeline:{REGION}:{}:{name}", self.dev().id)
     }
 
+    /// The tags of what the program made.
+    pub fn tags(&self) -> Value {
+        json!({TAG: PIPELINE, "xdeploy:pipeline-arn": self.pipeline_arn(PIPELINE)})
+    }
+
     /// The key that an alias names, from a dump.
     #[track_caller]
     pub fn key<'a>(&self, dump: &'a Value, region: &str, alias: &str) -> &'a Value {
