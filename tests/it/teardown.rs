@@ -392,3 +392,50 @@ fn a_cross_region_setup_goes_with_its_replica() {
     }
     assert!(dump["dev"]["buckets"].as_object().unwrap().len() == 1, "{}", dump["dev"]["buckets"]);
 }
+
+#[test]
+fn a_teardown_of_an_adoption_that_was_killed_is_finished_by_running_it_again() {
+    let seeded = || {
+        let world = world::World::new();
+        adoption::put(&world, &adoption::others_pipeline(&world));
+        let before = without_versions(&world);
+        let _ = world.setup(&["--change-detection", "eventbridge"]).success();
+        world.bed.proxy.clear();
+        (world, before)
+    };
+    let (undisturbed, before) = seeded();
+    torn_down(&undisturbed, &[]);
+    assert_eq!(without_versions(&undisturbed), before);
+    let writes = undisturbed.bed.proxy.writes().len();
+    // A sample of the writes, from the first to the last.
+    for n in (0..writes).step_by(4).chain([writes - 1]) {
+        let (world, before) = seeded();
+        let args = ["teardown", "--confirm", PIPELINE];
+        assert!(world.bed.run_killed_at_write(&args, n, crate::support::When::After).reached(), "write {n}");
+        world.bed.proxy.disarm();
+        torn_down(&world, &[]);
+        assert_eq!(without_versions(&world), before, "killed at write {n}");
+    }
+}
+
+/// The state without versions of the pipeline, scheduled keys, and the executions' traces.
+fn without_versions(world: &world::World) -> Value {
+    let mut dump = world.bed.dump();
+    for keys in dump["dev"]["keys"].as_object_mut().unwrap().values_mut() {
+        keys.as_object_mut().unwrap().retain(|_, key| !key.to_string().contains("PendingDeletion"));
+    }
+    if let Some(pipelines) = dump["dev"]["pipelines"][REGION].as_object_mut() {
+        for pipeline in pipelines.values_mut() {
+            drop_members(pipeline, "version");
+        }
+    }
+    prune(&mut dump);
+    dump
+}
+
+fn drop_members(value: &mut Value, name: &str) {
+    if let Value::Object(members) = value {
+        members.shift_remove(name);
+        members.values_mut().for_each(|member| drop_members(member, name));
+    }
+}
