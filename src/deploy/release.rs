@@ -4,7 +4,7 @@ use super::declaration::{self, Place};
 use super::names::short_hash;
 use super::observe::{self, SOURCE_SHA256};
 use super::zipfile;
-use crate::aws::{Account, Accounts, ApiResult, present};
+use crate::aws::{Account, Accounts, ApiResult, present, unhurried};
 use crate::error::{Error, Kind, Result};
 use crate::settings::Settings;
 use aws_sdk_codepipeline::types::{PipelineExecutionStatus as Status, SourceRevisionOverride, SourceRevisionType};
@@ -201,8 +201,9 @@ pub async fn put_source(dev: &Account, region: &str, bucket: &str, key: &str, bo
         .content_type("application/zip")
         .metadata(SOURCE_SHA256, sha256)
         .expected_bucket_owner(&dev.id)
-        .send();
-    let put = dev.call("s3:PutObject", format!("arn:{}:s3:::{bucket}/{key}", dev.partition), request).await?;
+        .customize()
+        .config_override(unhurried());
+    let put = dev.call("s3:PutObject", format!("arn:{}:s3:::{bucket}/{key}", dev.partition), request.send()).await?;
     Ok(put.version_id().map(str::to_owned))
 }
 
