@@ -312,3 +312,32 @@ fn the_actions_of_a_long_pipeline_are_all_told() {
     let actions: Vec<Value> = out.json()["actions"].as_array().unwrap().iter().map(|action| action["action"].clone()).collect();
     assert_eq!(actions, ["Source", "Deploy"]);
 }
+
+#[test]
+fn setup_with_an_artifact_looks_for_it_under_the_pipelines_own_key() {
+    let world = world(&["--object-key", "web/site.zip"]);
+    let bed = &world.bed;
+    zip(bed, "site.zip", &[("index.html", "<h1>")]);
+    let args = ["setup", "--input-bucket", &world.input, "--output-bucket", &world.output, "--artifact", "site.zip", "--yes"];
+    let _ = bed.run(&args).success();
+    let again = bed.run(&args).success();
+    assert!(again.stdout.contains("No changes."), "{}", again.report());
+    // Another key is another object, where the pipeline is ours to change.
+    bed.proxy.clear();
+    let moved = bed.run(&[&args[..], &["--object-key", "web/other.zip"]].concat()).success();
+    assert_eq!(bed.proxy.calls("PutObject").len(), 1, "{}", moved.report());
+}
+
+#[test]
+fn a_source_object_that_may_not_be_read_is_uploaded() {
+    let world = world(&[]);
+    let bed = &world.bed;
+    zip(bed, "site.zip", &[("index.html", "<h1>")]);
+    bed.proxy.on_request(|request| match request.is("HeadObject") {
+        true => Action::Answer { status: 403, headers: Vec::new(), body: Vec::new() },
+        false => Action::Forward,
+    });
+    let args = ["setup", "--input-bucket", &world.input, "--output-bucket", &world.output, "--artifact", "site.zip", "--yes"];
+    let out = bed.run(&args).success();
+    assert_eq!(bed.proxy.calls("PutObject").len(), 1, "{}", out.report());
+}

@@ -29,15 +29,16 @@ pub async fn read_pipeline_version(dev: &Account, region: &str, name: &str, vers
 }
 
 pub(super) async fn complete_pipeline(dev: &Account, region: &str, mut found: PipelineFound) -> ApiResult<PipelineFound> {
-    let client = dev.codepipeline(region);
     let name = found.arn.rsplit(':').next().unwrap_or_default().to_owned();
-    let (tags, running) = tokio::try_join!(
-        dev.call("codepipeline:ListTagsForResource", &found.arn, client.list_tags_for_resource().resource_arn(&found.arn).send()),
-        running_executions(dev, region, &name),
-    )?;
-    found.tags = tags.tags().iter().map(|tag| (tag.key().to_owned(), tag.value().to_owned())).collect();
-    found.running = running;
+    (found.tags, found.running) = tokio::try_join!(pipeline_tags(dev, region, &name), running_executions(dev, region, &name))?;
     Ok(found)
+}
+
+pub(super) async fn pipeline_tags(dev: &Account, region: &str, name: &str) -> ApiResult<Tags> {
+    let arn = format!("arn:{}:codepipeline:{region}:{}:{name}", dev.partition, dev.id);
+    let request = dev.codepipeline(region).list_tags_for_resource().resource_arn(&arn).send();
+    let tags = dev.call("codepipeline:ListTagsForResource", &arn, request).await?;
+    Ok(tags.tags().iter().map(|tag| (tag.key().to_owned(), tag.value().to_owned())).collect())
 }
 
 /// Lists executions that an update would stop.
