@@ -261,6 +261,25 @@ impl Account {
         format!("arn:{}:iam::{}:{kind_and_path}", self.partition, self.id)
     }
 
+    /// Gives the error of a call that AWS answered as done although a part of it was refused.
+    pub fn refused(&self, action: &'static str, resource: &str, code: &str, message: &str) -> ApiError {
+        ApiError {
+            action,
+            resource: resource.to_owned(),
+            side: self.side,
+            account: self.id.clone(),
+            caller: self.caller.to_string(),
+            profile: self.profile.clone(),
+            code: code.to_owned(),
+            message: message.to_owned(),
+            request_id: None,
+            bucket_region: None,
+            status: None,
+            no_credentials: false,
+            ambiguous: false,
+        }
+    }
+
     /// Makes one call and keeps, if it fails, everything that an explanation needs.
     ///
     /// The future is boxed: the SDK's are large, and many are joined.

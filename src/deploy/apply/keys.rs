@@ -77,7 +77,7 @@ impl Worker<'_> {
                 self.waiting("the replica key to be ready", REPLICA_LIMIT);
                 said = true;
             }
-            tokio::time::sleep(Duration::from_secs(2)).await;
+            self.pause(Duration::from_secs(2)).await?;
         }
     }
 

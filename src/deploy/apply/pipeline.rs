@@ -1,9 +1,9 @@
 //! Writes of the pipeline and of what starts it.
 
-use super::worker::{PASSING, Worker};
+use super::worker::{NONE, PASSING, Worker};
 use super::{ASSUME_LIMIT, quiet};
 use crate::aws::raw::{KeepBody, SendBody};
-use crate::aws::{ApiError, ApiResult, retry_while};
+use crate::aws::{ApiError, ApiResult, present, retry_while};
 use crate::deploy::observe;
 use crate::error::{Error, Kind, Result};
 use aws_config::retry::RetryConfig;
@@ -23,15 +23,37 @@ impl Worker<'_> {
             }
             built = built.input_transformer(input.build().map_err(bad)?);
         }
-        let request = self.account.events(region).put_targets().rule(rule).targets(built.build().map_err(bad)?).send();
-        let answer = self.account.call("events:PutTargets", &self.write.resource, request).await?;
-        // PutTargets answers 200 although an entry failed (facts B.3).
-        match answer.failed_entries().first() {
-            None => Ok(()),
-            Some(entry) => Err(Error::failed(format!("EventBridge refused the target of rule {rule}"))
-                .because(format!("{}: {}", entry.error_code().unwrap_or("no code"), entry.error_message().unwrap_or("no message")))
-                .hint("mend what the message names and run the same command again")),
-        }
+        let request = self.account.events(region).put_targets().rule(rule).targets(built.build().map_err(bad)?);
+        self.settled(NONE, || async {
+            let answer = self.account.call("events:PutTargets", &self.write.resource, request.clone().send()).await?;
+            match answer.failed_entries().first() {
+                None => Ok(()),
+                Some(entry) => Err(self.entry_failed("events:PutTargets", entry.error_code(), entry.error_message())),
+            }
+        })
+        .await?;
+        Ok(())
+    }
+
+    pub(super) async fn remove_targets(&self, region: &str, rule: &str, ids: &[String]) -> Result<()> {
+        let request = self.account.events(region).remove_targets().rule(rule).set_ids(Some(ids.to_vec()));
+        let removed = self
+            .settled(NONE, || async {
+                let answer = self.account.call("events:RemoveTargets", &self.write.resource, request.clone().send()).await?;
+                match answer.failed_entries().first() {
+                    None => Ok(()),
+                    Some(entry) => Err(self.entry_failed("events:RemoveTargets", entry.error_code(), entry.error_message())),
+                }
+            })
+            .await;
+        present(removed, &["ResourceNotFoundException"])?;
+        Ok(())
+    }
+
+    /// EventBridge answers 200 although an entry failed (facts B.3); it is a failed call like any other.
+    fn entry_failed(&self, action: &'static str, code: Option<&str>, message: Option<&str>) -> Box<ApiError> {
+        let code = code.unwrap_or("no code");
+        Box::new(self.account.refused(action, &self.write.resource, code, message.unwrap_or("no message")))
     }
 
     async fn assumable<T, F>(&self, attempt: impl FnMut() -> F) -> ApiResult<T>
