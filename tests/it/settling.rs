@@ -1,8 +1,8 @@
 //! AWS settles late: refusals that pass are waited out, and reads that lag are no conflict.
 
-use crate::support::{Action, Bed, RequestInfo};
+use crate::support::{Action, Bed, REGION, RequestInfo};
 use crate::worlds;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -129,6 +129,64 @@ fn an_upload_is_repeated_until_it_is_a_version() {
     let output = bed.run(&refs(&args)).success();
     assert_eq!(count(&bed, "PutObject"), 3, "{}", output.report());
     assert!(output.stderr.contains("versioning of ") && output.stderr.contains(" to work"), "{}", output.report());
+}
+
+/// The pipeline of the console's world, changed by somebody else.
+fn theirs(bed: &Bed) -> Value {
+    let mut pipeline = bed.dev.get_pipeline(REGION, PIPELINE).unwrap()["pipeline"].take();
+    pipeline["stages"][1]["actions"][0]["configuration"]["CacheControl"] = json!("theirs");
+    pipeline
+}
+
+#[test]
+fn a_pipeline_that_somebody_changed_at_the_same_time_is_told_with_its_versions() {
+    let bed = Bed::new();
+    let args = worlds::console(&bed);
+    let (dev, theirs) = (bed.dev.clone(), theirs(&bed));
+    let once = std::sync::Once::new();
+    bed.proxy.on_request(move |request| {
+        if request.is("UpdatePipeline") {
+            once.call_once(|| drop(dev.put_pipeline(REGION, &theirs)));
+        }
+        Action::Forward
+    });
+    let output = bed.run(&refs(&args)).code(1);
+    assert!(output.stderr.contains("version 3 overwrote their version 2"), "{}", output.report());
+    assert!(output.stderr.contains("--pipeline-version 2"), "{}", output.report());
+}
+
+#[test]
+fn an_update_whose_answer_was_lost_is_no_race() {
+    let bed = Bed::new();
+    let args = worlds::console(&bed);
+    let calls = AtomicUsize::new(0);
+    bed.proxy.on_request(move |request| match request.is("UpdatePipeline") && calls.fetch_add(1, Ordering::SeqCst) == 0 {
+        true => Action::DropAfter,
+        false => Action::Forward,
+    });
+    let output = bed.run(&refs(&args)).success();
+    assert_eq!(count(&bed, "UpdatePipeline"), 2, "{}", output.report());
+    assert_eq!(bed.dev.get_pipeline(REGION, PIPELINE).unwrap()["pipeline"]["version"], 3);
+}
+
+#[test]
+fn a_pipeline_that_is_read_late_is_no_conflict() {
+    let bed = Bed::new();
+    let args = worlds::console(&bed);
+    let before = bed.dev.get_pipeline(REGION, PIPELINE).unwrap();
+    let updated = Mutex::new(None::<Instant>);
+    bed.proxy.on_request(move |request| {
+        let mut updated = updated.lock().unwrap();
+        if request.is("UpdatePipeline") {
+            *updated = Some(Instant::now());
+        }
+        match request.is("GetPipeline") && updated.is_some() {
+            true => Action::json(200, &json!({"pipeline": before["pipeline"]})),
+            false => Action::Forward,
+        }
+    });
+    let output = bed.run(&refs(&args));
+    assert!(!output.stderr.contains("is not what was written"), "{}", output.report());
 }
 
 #[test]

@@ -108,14 +108,44 @@ impl Worker<'_> {
         let client = account.codepipeline(region);
         let body = json!({"pipeline": after}).to_string().into_bytes();
         let stub = stub(after)?;
+        let answer = KeepBody::default();
         self.assumable(|| {
-            let request = client.update_pipeline().pipeline(stub.clone()).customize().interceptor(SendBody(body.clone()));
+            let request = client.update_pipeline().pipeline(stub.clone()).customize();
+            let request = request.interceptor(SendBody(body.clone())).interceptor(answer.clone());
             account.call("codepipeline:UpdatePipeline", &self.write.resource, request.send())
         })
         .await?;
-        let stored = observe::read_pipeline_version(account, region, &name, None).await?.map(|found| found.declaration);
-        pipeline_is(after, &stored.unwrap_or_default())
+        // The answer, not another read: GetPipeline may lag behind.
+        let whole: Value = serde_json::from_slice(&answer.take()).unwrap_or_default();
+        let stored = whole.get("pipeline").unwrap_or(&Value::Null);
+        pipeline_is(after, stored)?;
+        // UpdatePipeline has no precondition, but each counts the version up (facts D.1): a gap is somebody else's.
+        for version in between(before, stored) {
+            let theirs = observe::read_pipeline_version(account, region, &name, i32::try_from(version).ok()).await?;
+            // Or ours, if an answer was lost and the SDK asked again.
+            if theirs.is_none_or(|theirs| !contains(&theirs.declaration, after)) {
+                return Err(overwritten(&name, version, stored));
+            }
+        }
+        Ok(())
     }
+}
+
+/// Lists the versions between the one that was read and the one that was written.
+fn between(read: &Value, written: &Value) -> std::ops::Range<i64> {
+    let version = |declaration: &Value| declaration.get("version").and_then(Value::as_i64);
+    match (version(read), version(written)) {
+        (Some(read), Some(written)) => read + 1..written,
+        _ => 0..0,
+    }
+}
+
+fn overwritten(name: &str, version: i64, written: &Value) -> Error {
+    let written = written.get("version").unwrap_or(&Value::Null);
+    let what = format!("somebody else changed pipeline {name} at the same time: version {written} overwrote their version {version}");
+    Error::new(Kind::Conflict, what).hint(format!(
+        "look at theirs with `aws codepipeline get-pipeline --name {name} --pipeline-version {version}` and put back what is missing"
+    ))
 }
 
 fn pipeline_is(wanted: &Value, stored: &Value) -> Result<()> {
