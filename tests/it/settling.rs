@@ -237,3 +237,25 @@ fn a_bucket_that_may_not_be_made_says_what_its_tags_and_ownership_need() {
     let output = bed.run(&refs(&args)).code(1);
     assert!(output.stderr.contains("needs s3:TagResource and s3:PutBucketOwnershipControls"), "{}", output.report());
 }
+
+#[test]
+fn a_run_on_a_later_page_is_not_stopped() {
+    let bed = Bed::new();
+    let args = worlds::console(&bed);
+    let run = |id: &str, status: &str| json!({"pipelineExecutionId": id, "status": status});
+    bed.proxy.on_request(move |request| {
+        if !request.is("ListPipelineExecutions") {
+            return Action::Forward;
+        }
+        Action::json(
+            200,
+            &match request.json()["nextToken"].as_str() {
+                None => json!({"pipelineExecutionSummaries": [run("done", "Succeeded")], "nextToken": "more"}),
+                Some(_) => json!({"pipelineExecutionSummaries": [run("under-way", "InProgress")]}),
+            },
+        )
+    });
+    let output = bed.run(&refs(&args)).code(3);
+    assert!(output.stderr.contains("is running (under-way)"), "{}", output.report());
+    assert!(bed.proxy.calls("UpdatePipeline").is_empty());
+}
