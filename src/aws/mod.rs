@@ -21,6 +21,26 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::time::Duration;
 
+/// How long a connection may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long one call may take from its first byte sent to its answer's head; the body sent counts, so an upload is without
+/// it ([`unhurried`]).
+const READ_TIMEOUT: Duration = Duration::from_secs(120);
+
+fn timeouts() -> TimeoutConfig {
+    TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).read_timeout(READ_TIMEOUT).build()
+}
+
+/// Gives what an upload is to be sent with: it takes as long as it takes.
+///
+/// The SDK's read timeout is one for the whole exchange, the body sent included, so it would end every upload that is larger
+/// than the line sends meanwhile. An upload that stands still is ended by the SDK's stalled-stream protection, which stays.
+pub fn unhurried() -> aws_sdk_s3::config::Builder {
+    // An override without a connect timeout would take that away as well.
+    let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).disable_read_timeout().build();
+    aws_sdk_s3::config::Builder::new().timeout_config(timeouts)
+}
+
 /// An account whose identity STS has confirmed.
 #[derive(Debug, Clone)]
 pub struct Account {
@@ -80,9 +100,7 @@ impl Connector {
             .http_client(self.http.clone())
             .profile_name(profile)
             .credentials_provider(credentials)
-            .timeout_config(
-                TimeoutConfig::builder().connect_timeout(Duration::from_secs(10)).read_timeout(Duration::from_secs(120)).build(),
-            );
+            .timeout_config(timeouts());
         if let Ok(name) = AppName::new("xdeploy") {
             loader = loader.app_name(name);
         }
@@ -243,6 +261,25 @@ impl Account {
         format!("arn:{}:iam::{}:{kind_and_path}", self.partition, self.id)
     }
 
+    /// Gives the error of a call that AWS answered as done although a part of it was refused.
+    pub fn refused(&self, action: &'static str, resource: &str, code: &str, message: &str) -> ApiError {
+        ApiError {
+            action,
+            resource: resource.to_owned(),
+            side: self.side,
+            account: self.id.clone(),
+            caller: self.caller.to_string(),
+            profile: self.profile.clone(),
+            code: code.to_owned(),
+            message: message.to_owned(),
+            request_id: None,
+            bucket_region: None,
+            status: None,
+            no_credentials: false,
+            ambiguous: false,
+        }
+    }
+
     /// Makes one call and keeps, if it fails, everything that an explanation needs.
     ///
     /// The future is boxed: the SDK's are large, and many are joined.
@@ -261,5 +298,57 @@ impl Account {
     {
         let (request, resource) = (Box::pin(request), resource.into());
         Box::pin(async move { request.await.map_err(|error| ApiError::new(self, action, resource, error)) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use aws_smithy_runtime_api::client::http::{
+        HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
+    };
+    use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+    use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+    use aws_smithy_runtime_api::http::StatusCode;
+    use aws_smithy_types::body::SdkBody;
+    use std::sync::{Arc, Mutex};
+
+    /// Connect and read timeout of a call.
+    type Asked = (Option<Duration>, Option<Duration>);
+
+    /// Answers everything with 200 and keeps the timeouts that it was asked for.
+    #[derive(Debug, Clone, Default)]
+    struct Recorder(Arc<Mutex<Vec<Asked>>>);
+
+    impl HttpClient for Recorder {
+        fn http_connector(&self, settings: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
+            self.0.lock().unwrap().push((settings.connect_timeout(), settings.read_timeout()));
+            SharedHttpConnector::new(self.clone())
+        }
+    }
+
+    impl HttpConnector for Recorder {
+        fn call(&self, _: HttpRequest) -> HttpConnectorFuture {
+            HttpConnectorFuture::ready(Ok(HttpResponse::new(StatusCode::try_from(200).unwrap(), SdkBody::empty())))
+        }
+    }
+
+    #[tokio::test]
+    async fn an_upload_longer_than_the_read_timeout_is_not_ended() {
+        let recorder = Recorder::default();
+        let keys = aws_credential_types::Credentials::new("AKIAEXAMPLE", "secret", None, None, "test");
+        let config = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new("us-east-1"))
+            .credentials_provider(aws_credential_types::provider::SharedCredentialsProvider::new(keys))
+            .http_client(recorder.clone())
+            .timeout_config(timeouts())
+            .build();
+        let s3 = aws_sdk_s3::Client::new(&config);
+        let put = || s3.put_object().bucket("bucket").key("key").body(aws_sdk_s3::primitives::ByteStream::from_static(b"body"));
+        put().send().await.unwrap();
+        put().customize().config_override(unhurried()).send().await.unwrap();
+        let seen = recorder.0.lock().unwrap().clone();
+        assert_eq!(seen, [(Some(CONNECT_TIMEOUT), Some(READ_TIMEOUT)), (Some(CONNECT_TIMEOUT), None)]);
     }
 }

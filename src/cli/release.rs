@@ -31,9 +31,9 @@ pub struct Args {
     /// How long to follow it
     #[arg(long, value_name = "TIME", env = "XDEPLOY_TIMEOUT", default_value = "30m", value_parser = humantime::parse_duration)]
     pub timeout: Duration,
-    /// How long to wait for the pipeline's own trigger before starting it
-    #[arg(long, value_name = "TIME", env = "XDEPLOY_START_AFTER", default_value = "20s", value_parser = humantime::parse_duration)]
-    pub start_after: Duration,
+    /// How long to wait for the pipeline's own trigger before starting it [default: 20s, or 90s where the pipeline polls]
+    #[arg(long, value_name = "TIME", env = "XDEPLOY_START_AFTER", value_parser = humantime::parse_duration)]
+    pub start_after: Option<Duration>,
     /// Source bucket, where a pipeline has several
     #[arg(long, value_name = "BUCKET", env = "XDEPLOY_INPUT_BUCKET")]
     pub input_bucket: Option<BucketName>,
@@ -84,7 +84,8 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui) -> Result<u8> {
     let since = SystemTime::now();
     let version = release::upload(&accounts, &route, &source).await?;
     ui.status(&format!("uploaded s3://{}/{} as version {version}", route.input_bucket, route.object_key));
-    let (id, started_by) = release::find_or_start(&accounts, &route, &version, args.start_after).await?;
+    let patience = args.start_after.unwrap_or_else(|| route.patience());
+    let (id, started_by) = release::find_or_start(&accounts, &route, &version, patience).await?;
     let how = match started_by {
         release::StartedBy::Trigger => "started by its own change detection",
         release::StartedBy::Xdeploy => "started by xdeploy, since nothing else did",
@@ -125,7 +126,9 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui) -> Result<u8> {
     }
     let arrival = release::arrival(&accounts, &route, &wanted, since).await?;
     document["arrival"] = json!(arrival);
-    ui.result(&format!("\n{} objects in s3://{}:", arrival.objects.len(), route.output_bucket));
+    if !route.keys_vary() {
+        ui.result(&format!("\n{} objects in s3://{}:", arrival.objects.len(), route.output_bucket));
+    }
     for object in &arrival.objects {
         let owner = match object.owned_by_production {
             Some(true) => format!("owned by prod ({})", accounts.prod.id),

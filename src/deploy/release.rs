@@ -4,10 +4,12 @@ use super::declaration::{self, Place};
 use super::names::short_hash;
 use super::observe::{self, SOURCE_SHA256};
 use super::zipfile;
-use crate::aws::{Account, Accounts, ApiResult, present};
+use crate::aws::{Account, Accounts, ApiResult, present, unhurried};
 use crate::error::{Error, Kind, Result};
 use crate::settings::Settings;
-use aws_sdk_codepipeline::types::{PipelineExecutionStatus as Status, SourceRevisionOverride, SourceRevisionType};
+use aws_sdk_codepipeline::types::{
+    PipelineExecutionStatus as Status, PipelineExecutionSummary, SourceRevisionOverride, SourceRevisionType,
+};
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::Object;
 use futures_util::stream::{self, StreamExt};
@@ -17,6 +19,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
+
+/// How long an event may take to start the pipeline.
+const EVENT_PATIENCE: Duration = Duration::from_secs(20);
+/// How long polling may take to: CodePipeline looks about once a minute (not in the facts), and the execution must show itself.
+const POLL_PATIENCE: Duration = Duration::from_secs(90);
+/// How long an execution may run without saying which version it took, before another is started beside it: its source action
+/// has yet to copy the artifact (not in the facts).
+const REVISION_LIMIT: Duration = Duration::from_secs(120);
 
 /// How many objects are asked for their encryption key: one request each.
 const HEADS: usize = 1000;
@@ -55,6 +65,8 @@ pub struct Route {
     pub path: Option<String>,
     /// The artifact stores' keys.
     pub store_keys: Vec<String>,
+    /// CodePipeline itself looks for new versions (facts A.3).
+    pub polls: bool,
     /// It can be started with a given source version (facts A.5).
     pub v2: bool,
 }
@@ -92,6 +104,7 @@ pub async fn route(accounts: &Accounts, settings: &Settings) -> Result<Route> {
         extract: text(deploy, "Extract").as_deref() == Some("true"),
         path: text(deploy, "ObjectKey"),
         store_keys: stores.into_iter().filter_map(declaration::store_key).map(str::to_owned).collect(),
+        polls: declaration::polls(source),
         v2: pipeline.get("pipelineType").and_then(Value::as_str) == Some("V2"),
         home,
     })
@@ -117,8 +130,21 @@ fn source<'a>(settings: &Settings, pipeline: &'a Value) -> Result<(Place, &'a Va
 }
 
 impl Route {
-    /// Lists the keys that the deploy action will write (facts A.4: the service adds the `/` itself).
+    /// Says whether CodePipeline puts a time or an id into the keys that it writes, so that nobody knows them before (facts A.4).
+    pub fn keys_vary(&self) -> bool {
+        self.path.as_ref().is_some_and(|path| ["{datetime}", "{uuid}"].iter().any(|variable| path.contains(variable)))
+    }
+
+    /// How long to wait for the pipeline's own trigger.
+    pub fn patience(&self) -> Duration {
+        if self.polls { POLL_PATIENCE } else { EVENT_PATIENCE }
+    }
+
+    /// Lists the keys that the deploy action will write (facts A.4: the service adds the `/` itself); none where they vary.
     pub fn keys(&self, contents: Option<&zipfile::Contents>) -> Vec<String> {
+        if self.keys_vary() {
+            return Vec::new();
+        }
         match (contents, self.extract) {
             (Some(contents), true) => match &self.path {
                 Some(prefix) if !prefix.is_empty() => contents.files.iter().map(|file| format!("{prefix}/{file}")).collect(),
@@ -181,13 +207,16 @@ pub async fn upload(accounts: &Accounts, route: &Route, source: &Source) -> Resu
         Source::Sample(bytes) => (ByteStream::from(bytes.clone()), zipfile::sha256(bytes)),
     };
     let version = put_source(dev, &route.home, &route.input_bucket, &route.object_key, body, &sha256).await?;
-    version.filter(|version| version != "null").ok_or_else(|| {
-        Error::failed(format!("S3 gave no version for {} in {}", route.object_key, route.input_bucket))
-            .hint("check that versioning of the bucket is on, then release again")
-    })
+    version.ok_or_else(|| no_version(&route.input_bucket, &route.object_key))
 }
 
-/// Puts the source object, with the file's SHA-256 beside it, and gives its version.
+/// Says that an upload is no version of its own, which a source action needs (facts A.3).
+pub fn no_version(bucket: &str, key: &str) -> Error {
+    Error::failed(format!("S3 gave no version for {key} in {bucket}"))
+        .hint("check that versioning of the bucket is on (S3 may take a quarter of an hour for it), then upload again")
+}
+
+/// Puts the source object, with the file's SHA-256 beside it, and gives its version, if it became one.
 ///
 /// # Errors
 /// S3 refused it.
@@ -201,9 +230,11 @@ pub async fn put_source(dev: &Account, region: &str, bucket: &str, key: &str, bo
         .content_type("application/zip")
         .metadata(SOURCE_SHA256, sha256)
         .expected_bucket_owner(&dev.id)
-        .send();
-    let put = dev.call("s3:PutObject", format!("arn:{}:s3:::{bucket}/{key}", dev.partition), request).await?;
-    Ok(put.version_id().map(str::to_owned))
+        .customize()
+        .config_override(unhurried());
+    let put = dev.call("s3:PutObject", format!("arn:{}:s3:::{bucket}/{key}", dev.partition), request.send()).await?;
+    // Before versioning of the bucket works S3 gives none, or `null`.
+    Ok(put.version_id().filter(|version| *version != "null").map(str::to_owned))
 }
 
 /// Opens a file for an upload.
@@ -227,7 +258,8 @@ pub enum StartedBy {
     Xdeploy,
 }
 
-/// Finds the execution whose source revision is this version; starts one where none comes within `patience`.
+/// Finds the execution whose source revision is this version; starts one where none comes within `patience`, and none that is
+/// under way may yet turn out to be it.
 ///
 /// # Errors
 /// The executions can't be read, or the pipeline can't be started.
@@ -239,18 +271,23 @@ pub async fn find_or_start(accounts: &Accounts, route: &Route, version: &str, pa
     loop {
         let request = client.list_pipeline_executions().pipeline_name(&route.pipeline).max_results(50).send();
         let list = dev.call("codepipeline:ListPipelineExecutions", &arn, request).await?;
-        let ours = list.pipeline_execution_summaries().iter().find(|run| {
-            run.source_revisions()
-                .iter()
-                .any(|revision| revision.action_name() == route.source_action && revision.revision_id() == Some(version))
-        });
+        let runs = list.pipeline_execution_summaries();
+        let took = |run: &PipelineExecutionSummary| {
+            let mut revisions = run.source_revisions().iter();
+            revisions.find(|revision| revision.action_name() == route.source_action).map(|revision| revision.revision_id() == Some(version))
+        };
+        let ours = runs.iter().find(|run| took(run) == Some(true));
         if let Some(id) = ours.and_then(|run| run.pipeline_execution_id()) {
             return Ok((id.to_owned(), StartedBy::Trigger));
         }
-        if started.elapsed() >= patience {
+        // Whatever started it and when: its source action takes the newest version, which is ours.
+        let undecided = runs.iter().any(|run| run.status() == Some(&Status::InProgress) && took(run).is_none());
+        let limit = if undecided { patience + REVISION_LIMIT } else { patience };
+        let left = limit.saturating_sub(started.elapsed());
+        if left.is_zero() {
             break;
         }
-        tokio::time::sleep(Duration::from_secs(2).min(patience)).await;
+        tokio::time::sleep(Duration::from_secs(2).min(left)).await;
     }
     // A replayed token gives the same execution, so a run that was cut off and repeated starts nothing twice (facts D.1).
     let token = format!("xdeploy-{}", short_hash(&format!("{arn} {version}"), 40));
@@ -341,12 +378,19 @@ async fn actions_of(accounts: &Accounts, route: &Route, id: &str) -> ApiResult<V
     let dev = &accounts.dev;
     let arn = format!("arn:{}:codepipeline:{}:{}:{}", dev.partition, route.home, dev.id, route.pipeline);
     let filter = aws_sdk_codepipeline::types::ActionExecutionFilter::builder().pipeline_execution_id(id).build();
-    let request =
-        dev.codepipeline(&route.home).list_action_executions().pipeline_name(&route.pipeline).filter(filter).max_results(100).send();
-    let got = present(dev.call("codepipeline:ListActionExecutions", arn, request).await, &["PipelineExecutionNotFoundException"])?;
-    let mut actions: Vec<ActionState> = got
-        .map(|got| got.action_execution_details().to_vec())
-        .unwrap_or_default()
+    let request = dev.codepipeline(&route.home).list_action_executions().pipeline_name(&route.pipeline).filter(filter).max_results(100);
+    let mut details = Vec::new();
+    let mut token = None;
+    loop {
+        let page = dev.call("codepipeline:ListActionExecutions", &arn, request.clone().set_next_token(token).send()).await;
+        let Some(page) = present(page, &["PipelineExecutionNotFoundException"])? else { break };
+        details.extend(page.action_execution_details().iter().cloned());
+        token = page.next_token().filter(|token| !token.is_empty()).map(str::to_owned);
+        if token.is_none() {
+            break;
+        }
+    }
+    let mut actions: Vec<ActionState> = details
         .iter()
         .map(|detail| {
             let result = detail.output().and_then(|output| output.execution_result());
@@ -450,6 +494,12 @@ pub async fn arrival(accounts: &Accounts, route: &Route, wanted: &[String], sinc
     }
     heads(accounts, route, &mut objects).await?;
     let mut warnings = Vec::new();
+    if route.keys_vary() {
+        warnings.push(format!(
+            "what arrived was not looked for: CodePipeline puts a time or an id into the object's key, {}",
+            route.path.as_deref().unwrap_or_default()
+        ));
+    }
     let dev_keys: BTreeSet<&str> = objects
         .iter()
         .filter_map(|object| object.kms_key.as_deref())
@@ -478,6 +528,9 @@ async fn list(accounts: &Accounts, route: &Route, wanted: &[String]) -> Result<B
     let prod = &accounts.prod;
     let s3 = prod.s3(&route.target_region);
     let arn = format!("arn:{}:s3:::{}", prod.partition, route.output_bucket);
+    if wanted.is_empty() {
+        return Ok(BTreeMap::new());
+    }
     let prefix = common_prefix(wanted);
     let wanted: BTreeSet<&str> = wanted.iter().map(String::as_str).collect();
     let mut found = BTreeMap::new();
@@ -542,6 +595,29 @@ mod tests {
         let contents = zipfile::check(&path).unwrap();
         assert_eq!(contents.files, ["css/site.css", "error.html", "images/logo.svg", "index.html"]);
         assert!(contents.warnings.is_empty());
+    }
+
+    #[test]
+    fn a_pipeline_that_polls_gets_the_time_to_poll() {
+        let route = |polls: bool, path: &str| Route {
+            pipeline: "web".to_owned(),
+            home: "us-east-1".to_owned(),
+            source_action: "Source".to_owned(),
+            input_bucket: "input".to_owned(),
+            object_key: "site.zip".to_owned(),
+            deploy_action: "Deploy".to_owned(),
+            output_bucket: "output".to_owned(),
+            target_region: "us-east-1".to_owned(),
+            extract: false,
+            path: Some(path.to_owned()),
+            store_keys: Vec::new(),
+            polls,
+            v2: true,
+        };
+        assert_eq!(route(false, "site.zip").patience(), Duration::from_secs(20));
+        assert_eq!(route(true, "site.zip").patience(), Duration::from_secs(90));
+        assert_eq!(route(true, "site.zip").keys(None), ["site.zip"]);
+        assert!(route(true, "{uuid}/site.zip").keys(None).is_empty() && route(true, "a-{datetime}").keys_vary());
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod output;
 mod readme;
 mod release;
 mod requests;
+mod settling;
 mod stops;
 mod support;
 mod teardown;

@@ -256,3 +256,88 @@ fn setup_with_an_artifact_uploads_it_before_the_pipeline_is_made_and_only_once()
     let writes: Vec<String> = bed.proxy.writes().iter().map(|request| request.operation.clone()).collect();
     assert_eq!(writes, ["PutObject"]);
 }
+
+#[test]
+fn a_key_with_a_time_in_it_is_not_looked_for() {
+    let world = world(&["--no-extract", "--deploy-path", "builds/{datetime}.zip"]);
+    std::fs::write(world.bed.dir().join("blob.bin"), "not a zip").unwrap();
+    let out = world.bed.run(&["release", "blob.bin", "--start-after", "0s"]).success();
+    assert!(out.stderr.contains("was not looked for") && out.stderr.contains("builds/{datetime}.zip"), "{}", out.report());
+    assert!(!out.stdout.contains("0 objects"), "{}", out.report());
+    assert!(world.bed.proxy.calls("ListObjectsV2").is_empty());
+}
+
+#[test]
+fn an_execution_that_has_yet_to_say_its_version_is_waited_for() {
+    let world = world(&[]);
+    let bed = &world.bed;
+    zip(bed, "site.zip", &[("index.html", "<h1>")]);
+    let (dev, input) = (bed.dev.clone(), world.input.clone());
+    let (run, lists) = (dev.start_execution("us-east-1", "crossaccountdeploy"), std::sync::atomic::AtomicUsize::new(0));
+    dev.set_execution(&run, &json!({"status": "InProgress", "sourceRevisions": []}));
+    bed.proxy.on_request(move |request| {
+        if request.is("ListPipelineExecutions") && lists.fetch_add(1, std::sync::atomic::Ordering::SeqCst) == 1 {
+            let head = dev.call("s3", "head_object", json!({"Bucket": input, "Key": "sample-website.zip"}));
+            dev.set_execution(&run, &json!({"sourceRevisions": [{"actionName": "Source", "revisionId": head["VersionId"]}]}));
+        }
+        Action::Forward
+    });
+    let out = bed.run(&["release", "site.zip", "--start-after", "0s", "--no-wait", "--output", "json"]).success();
+    assert_eq!(out.json()["startedBy"], "trigger");
+    assert!(started(bed).is_empty(), "{}", out.report());
+}
+
+#[test]
+fn the_actions_of_a_long_pipeline_are_all_told() {
+    let world = world(&[]);
+    let bed = &world.bed;
+    zip(bed, "site.zip", &[("index.html", "<h1>")]);
+    let (prod, output) = (bed.prod.clone(), world.output.clone());
+    let once = std::sync::Once::new();
+    bed.proxy.on_request(move |request| {
+        if !request.is("ListActionExecutions") {
+            return Action::Forward;
+        }
+        once.call_once(|| put(&prod, &output, "index.html"));
+        let action = |stage: &str| json!({"stageName": stage, "actionName": stage, "status": "Succeeded"});
+        Action::json(
+            200,
+            &match request.json()["nextToken"].as_str() {
+                None => json!({"actionExecutionDetails": [action("Deploy")], "nextToken": "more"}),
+                Some(_) => json!({"actionExecutionDetails": [action("Source")]}),
+            },
+        )
+    });
+    let out = bed.run(&["release", "site.zip", "--start-after", "0s", "--output", "json"]).success();
+    let actions: Vec<Value> = out.json()["actions"].as_array().unwrap().iter().map(|action| action["action"].clone()).collect();
+    assert_eq!(actions, ["Source", "Deploy"]);
+}
+
+#[test]
+fn setup_with_an_artifact_looks_for_it_under_the_pipelines_own_key() {
+    let world = world(&["--object-key", "web/site.zip"]);
+    let bed = &world.bed;
+    zip(bed, "site.zip", &[("index.html", "<h1>")]);
+    let args = ["setup", "--input-bucket", &world.input, "--output-bucket", &world.output, "--artifact", "site.zip", "--yes"];
+    let _ = bed.run(&args).success();
+    let again = bed.run(&args).success();
+    assert!(again.stdout.contains("No changes."), "{}", again.report());
+    // Another key is another object, where the pipeline is ours to change.
+    bed.proxy.clear();
+    let moved = bed.run(&[&args[..], &["--object-key", "web/other.zip"]].concat()).success();
+    assert_eq!(bed.proxy.calls("PutObject").len(), 1, "{}", moved.report());
+}
+
+#[test]
+fn a_source_object_that_may_not_be_read_is_uploaded() {
+    let world = world(&[]);
+    let bed = &world.bed;
+    zip(bed, "site.zip", &[("index.html", "<h1>")]);
+    bed.proxy.on_request(|request| match request.is("HeadObject") {
+        true => Action::Answer { status: 403, headers: Vec::new(), body: Vec::new() },
+        false => Action::Forward,
+    });
+    let args = ["setup", "--input-bucket", &world.input, "--output-bucket", &world.output, "--artifact", "site.zip", "--yes"];
+    let out = bed.run(&args).success();
+    assert_eq!(bed.proxy.calls("PutObject").len(), 1, "{}", out.report());
+}

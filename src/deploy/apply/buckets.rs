@@ -1,7 +1,7 @@
 //! Writes of S3 buckets.
 
 use super::READ_LIMIT;
-use super::worker::Worker;
+use super::worker::{NONE, Worker};
 use crate::aws::raw::SendBody;
 use crate::aws::{ApiResult, present};
 use crate::deploy::{observe, steps};
@@ -27,7 +27,15 @@ impl Worker<'_> {
             .bucket(bucket)
             .object_ownership(ObjectOwnership::BucketOwnerEnforced)
             .create_bucket_configuration(configuration.build());
-        match account.call("s3:CreateBucket", &self.write.resource, request.send()).await {
+        match self.settled(NONE, || account.call("s3:CreateBucket", &self.write.resource, request.clone().send())).await {
+            Err(error) if error.is_denied() => {
+                let mut error = Error::from(error);
+                error.hints.insert(
+                    1,
+                    "a bucket with tags and an object ownership needs s3:TagResource and s3:PutBucketOwnershipControls as well".to_owned(),
+                );
+                Err(error)
+            }
             Err(error) if error.is(&["BucketAlreadyExists"]) => {
                 Err(Error::failed(format!("the bucket name {bucket} is taken by another account")).because(error.told()).hint(
                     "bucket names are unique in the world: name another with `--artifact-bucket`, `--input-bucket` or `--output-bucket`",
@@ -123,7 +131,7 @@ impl Worker<'_> {
                 )
                 .hint("somebody else writes to it at the same time: look at it, then run the same command again"));
             }
-            tokio::time::sleep(Duration::from_secs(1)).await;
+            self.pause(Duration::from_secs(1)).await?;
         }
         Ok(())
     }

@@ -3,8 +3,9 @@
 use super::REPLICA_LIMIT;
 use super::worker::{Learned, NONE, Worker, key_id};
 use crate::aws::present;
+use crate::deploy::snapshot::is_own;
 use crate::deploy::write::key_placeholder;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use aws_config::retry::RetryConfig;
 use aws_sdk_kms::types::Tag as KmsTag;
 use serde_json::Value;
@@ -53,7 +54,7 @@ impl Worker<'_> {
                 self.account.call("kms:ReplicateKey", key, request.description(description).set_tags(Some(tags.clone())).send())
             })
             .await;
-        present(result, &["AlreadyExistsException"])?;
+        let made = present(result, &["AlreadyExistsException"])?.is_some();
         // A replica has its primary's id, in its own region.
         let mut parts: Vec<&str> = key.split(':').collect();
         if parts.len() < 6 {
@@ -61,6 +62,17 @@ impl Worker<'_> {
         }
         parts[3] = replica_region;
         let arn = parts.join(":");
+        if !made {
+            // A retried request may have been answered the first time; a replica of somebody else's would lose its policy.
+            let there = self.account.kms(replica_region);
+            let request = there.list_resource_tags().key_id(key_id(&arn)).send();
+            let tags = self.account.call("kms:ListResourceTags", &arn, request).await?;
+            let tags = tags.tags().iter().map(|tag| (tag.tag_key().to_owned(), tag.tag_value().to_owned())).collect();
+            if !is_own(&tags, self.manner.pipeline_arn) {
+                return Err(Error::new(Kind::Conflict, format!("{arn} was made by somebody else since the plan was made"))
+                    .hint("make the plan again: it adopts the replica"));
+            }
+        }
         self.wait_for_replica(&arn, replica_region).await?;
         Ok(Learned::from([(key_placeholder(replica_region), arn)]))
     }
@@ -84,7 +96,7 @@ impl Worker<'_> {
                 self.waiting("the replica key to be ready", REPLICA_LIMIT);
                 said = true;
             }
-            tokio::time::sleep(Duration::from_secs(2)).await;
+            self.pause(Duration::from_secs(2)).await?;
         }
     }
 

@@ -28,6 +28,14 @@ const ASSUME_LIMIT: Duration = Duration::from_secs(180);
 const REPLICA_LIMIT: Duration = Duration::from_secs(180);
 /// How long a read may lag behind a write (facts D.2, KMS).
 const READ_LIMIT: Duration = Duration::from_secs(60);
+/// How long AWS may take to forget what was just removed: a rule's targets, a policy's attachments. IAM is eventually
+/// consistent (facts D.2); neither a time nor anything on EventBridge is in the facts, so this is a guess, and short, since
+/// it is also how long a run waits for what somebody else left there.
+const REMOVAL_LIMIT: Duration = Duration::from_secs(30);
+/// How long IAM may take to show what it has just said is there (facts D.2, "IAM in general"; the time is a guess).
+const ENTITY_LIMIT: Duration = Duration::from_secs(5);
+/// How long versioning that was just turned on may take to work (facts D.1, PutBucketVersioning).
+const VERSIONING_LIMIT: Duration = Duration::from_secs(15 * 60);
 
 /// What apply tells while it works.
 #[derive(Debug)]

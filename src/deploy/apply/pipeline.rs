@@ -1,9 +1,9 @@
 //! Writes of the pipeline and of what starts it.
 
-use super::worker::{PASSING, Worker};
+use super::worker::{NONE, PASSING, Worker};
 use super::{ASSUME_LIMIT, quiet};
 use crate::aws::raw::{KeepBody, SendBody};
-use crate::aws::{ApiError, ApiResult, retry_while};
+use crate::aws::{ApiError, ApiResult, present, retry_while};
 use crate::deploy::observe;
 use crate::error::{Error, Kind, Result};
 use aws_config::retry::RetryConfig;
@@ -23,15 +23,37 @@ impl Worker<'_> {
             }
             built = built.input_transformer(input.build().map_err(bad)?);
         }
-        let request = self.account.events(region).put_targets().rule(rule).targets(built.build().map_err(bad)?).send();
-        let answer = self.account.call("events:PutTargets", &self.write.resource, request).await?;
-        // PutTargets answers 200 although an entry failed (facts B.3).
-        match answer.failed_entries().first() {
-            None => Ok(()),
-            Some(entry) => Err(Error::failed(format!("EventBridge refused the target of rule {rule}"))
-                .because(format!("{}: {}", entry.error_code().unwrap_or("no code"), entry.error_message().unwrap_or("no message")))
-                .hint("mend what the message names and run the same command again")),
-        }
+        let request = self.account.events(region).put_targets().rule(rule).targets(built.build().map_err(bad)?);
+        self.settled(NONE, || async {
+            let answer = self.account.call("events:PutTargets", &self.write.resource, request.clone().send()).await?;
+            match answer.failed_entries().first() {
+                None => Ok(()),
+                Some(entry) => Err(self.entry_failed("events:PutTargets", entry.error_code(), entry.error_message())),
+            }
+        })
+        .await?;
+        Ok(())
+    }
+
+    pub(super) async fn remove_targets(&self, region: &str, rule: &str, ids: &[String]) -> Result<()> {
+        let request = self.account.events(region).remove_targets().rule(rule).set_ids(Some(ids.to_vec()));
+        let removed = self
+            .settled(NONE, || async {
+                let answer = self.account.call("events:RemoveTargets", &self.write.resource, request.clone().send()).await?;
+                match answer.failed_entries().first() {
+                    None => Ok(()),
+                    Some(entry) => Err(self.entry_failed("events:RemoveTargets", entry.error_code(), entry.error_message())),
+                }
+            })
+            .await;
+        present(removed, &["ResourceNotFoundException"])?;
+        Ok(())
+    }
+
+    /// EventBridge answers 200 although an entry failed (facts B.3); it is a failed call like any other.
+    fn entry_failed(&self, action: &'static str, code: Option<&str>, message: Option<&str>) -> Box<ApiError> {
+        let code = code.unwrap_or("no code");
+        Box::new(self.account.refused(action, &self.write.resource, code, message.unwrap_or("no message")))
     }
 
     async fn assumable<T, F>(&self, attempt: impl FnMut() -> F) -> ApiResult<T>
@@ -86,14 +108,44 @@ impl Worker<'_> {
         let client = account.codepipeline(region);
         let body = json!({"pipeline": after}).to_string().into_bytes();
         let stub = stub(after)?;
+        let answer = KeepBody::default();
         self.assumable(|| {
-            let request = client.update_pipeline().pipeline(stub.clone()).customize().interceptor(SendBody(body.clone()));
+            let request = client.update_pipeline().pipeline(stub.clone()).customize();
+            let request = request.interceptor(SendBody(body.clone())).interceptor(answer.clone());
             account.call("codepipeline:UpdatePipeline", &self.write.resource, request.send())
         })
         .await?;
-        let stored = observe::read_pipeline_version(account, region, &name, None).await?.map(|found| found.declaration);
-        pipeline_is(after, &stored.unwrap_or_default())
+        // The answer, not another read: GetPipeline may lag behind.
+        let whole: Value = serde_json::from_slice(&answer.take()).unwrap_or_default();
+        let stored = whole.get("pipeline").unwrap_or(&Value::Null);
+        pipeline_is(after, stored)?;
+        // UpdatePipeline has no precondition, but each counts the version up (facts D.1): a gap is somebody else's.
+        for version in between(before, stored) {
+            let theirs = observe::read_pipeline_version(account, region, &name, i32::try_from(version).ok()).await?;
+            // Or ours, if an answer was lost and the SDK asked again.
+            if theirs.is_none_or(|theirs| !contains(&theirs.declaration, after)) {
+                return Err(overwritten(&name, version, stored));
+            }
+        }
+        Ok(())
     }
+}
+
+/// Lists the versions between the one that was read and the one that was written.
+fn between(read: &Value, written: &Value) -> std::ops::Range<i64> {
+    let version = |declaration: &Value| declaration.get("version").and_then(Value::as_i64);
+    match (version(read), version(written)) {
+        (Some(read), Some(written)) => read + 1..written,
+        _ => 0..0,
+    }
+}
+
+fn overwritten(name: &str, version: i64, written: &Value) -> Error {
+    let written = written.get("version").unwrap_or(&Value::Null);
+    let what = format!("somebody else changed pipeline {name} at the same time: version {written} overwrote their version {version}");
+    Error::new(Kind::Conflict, what).hint(format!(
+        "look at theirs with `aws codepipeline get-pipeline --name {name} --pipeline-version {version}` and put back what is missing"
+    ))
 }
 
 fn pipeline_is(wanted: &Value, stored: &Value) -> Result<()> {

@@ -1,6 +1,6 @@
 //! One write: the call it stands for, patient where AWS settles late, careful where others write too.
 
-use super::{Event, Manner, OLD_PRINCIPAL_LIMIT, PRINCIPAL_LIMIT, READ_LIMIT};
+use super::{ENTITY_LIMIT, Event, Manner, OLD_PRINCIPAL_LIMIT, PRINCIPAL_LIMIT, READ_LIMIT, REMOVAL_LIMIT, VERSIONING_LIMIT};
 use crate::aws::{Account, ApiError, ApiResult, present, retry_while};
 use crate::deploy::names::{ARN_TAG, TAG};
 use crate::deploy::observe::decoded;
@@ -52,18 +52,45 @@ impl Worker<'_> {
     {
         let made_now = self.write.needs.iter().any(|need| self.fresh.contains(need.as_str()));
         let limit = if made_now { PRINCIPAL_LIMIT } else { OLD_PRINCIPAL_LIMIT };
-        let late = |error: &ApiError| {
-            let invalid_principal = error.is(&["MalformedPolicyDocument", "MalformedPolicyDocumentException", "MalformedPolicy"])
-                && error.message.to_ascii_lowercase().contains("invalid principal");
-            !self.stopped() && (invalid_principal || error.is(PASSING) || (made_now && error.is(late_codes)))
-        };
-        let waiting = |error: &ApiError| self.waiting(&format!("AWS to see what was just made ({})", error.code), limit);
-        retry_while(limit, late, waiting, attempt).await.map_err(|mut error| {
-            if late(&error) && !error.is(PASSING) {
+        let late = |error: &ApiError| unseen_principal(error) || (made_now && error.is(late_codes));
+        self.patient(limit, "AWS to see what was just made", late, attempt).await.map_err(|mut error| {
+            if !self.stopped() && late(&error) {
                 error.message.push_str(&format!(" (still so after {}: it does not exist)", humantime::format_duration(limit)));
             }
             error
         })
+    }
+
+    /// Removes something, and tries again while AWS hasn't forgotten what hung on it and was removed just before.
+    pub(super) async fn removed<T, F>(&self, late: impl Fn(&ApiError) -> bool, attempt: impl FnMut() -> F) -> ApiResult<T>
+    where
+        F: Future<Output = ApiResult<T>>,
+    {
+        self.patient(REMOVAL_LIMIT, "AWS to forget what was just removed", late, attempt).await
+    }
+
+    /// Makes a call again while AWS hasn't settled: refusals that pass by themselves always count, `late` says which else do.
+    async fn patient<T, F>(&self, limit: Duration, what: &str, late: impl Fn(&ApiError) -> bool, attempt: impl FnMut() -> F) -> ApiResult<T>
+    where
+        F: Future<Output = ApiResult<T>>,
+    {
+        let late = |error: &ApiError| !self.stopped() && (error.is(PASSING) || late(error));
+        retry_while(limit, late, |error| self.waiting(&format!("{what} ({})", error.code), limit), attempt).await
+    }
+
+    /// Sleeps, unless the run was interrupted: what waits without a call under way stops at once.
+    pub(super) async fn pause(&self, time: Duration) -> Result<()> {
+        let until = tokio::time::Instant::now() + time;
+        loop {
+            if self.stopped() {
+                return Err(Error::new(Kind::Interrupted, format!("interrupted while waiting for {}", self.write.resource)));
+            }
+            let left = until.saturating_duration_since(tokio::time::Instant::now());
+            if left.is_zero() {
+                return Ok(());
+            }
+            tokio::time::sleep(left.min(Duration::from_millis(250))).await;
+        }
     }
 
     pub(super) fn stopped(&self) -> bool {
@@ -117,7 +144,7 @@ impl Worker<'_> {
                 return Err(Error::new(Kind::Conflict, format!("{what} is not what was written a moment ago"))
                     .hint("somebody else writes to it at the same time: look at it, then run the same command again"));
             }
-            tokio::time::sleep(Duration::from_secs(1)).await;
+            self.pause(Duration::from_secs(1)).await?;
         }
     }
 
@@ -197,8 +224,9 @@ impl Worker<'_> {
                 self.read_back(&what, after, read).await?;
             }
             Call::DeleteRole { name } => {
-                let request = account.iam().delete_role().role_name(name).send();
-                present(account.call(call.action(), resource, request).await, &["NoSuchEntity"])?;
+                let iam = account.iam();
+                let gone = self.removed(still_used, || account.call(call.action(), resource, iam.delete_role().role_name(name).send()));
+                present(gone.await, &["NoSuchEntity"])?;
             }
             Call::PutRolePolicy { role, name, document, .. } => {
                 let iam = account.iam();
@@ -237,8 +265,9 @@ impl Worker<'_> {
                 present(account.call(call.action(), resource, request).await, &["NoSuchEntity"])?;
             }
             Call::DeletePolicy { arn } => {
-                let request = account.iam().delete_policy().policy_arn(arn).send();
-                present(account.call(call.action(), resource, request).await, &["NoSuchEntity"])?;
+                let iam = account.iam();
+                let gone = self.removed(still_used, || account.call(call.action(), resource, iam.delete_policy().policy_arn(arn).send()));
+                present(gone.await, &["NoSuchEntity"])?;
             }
             Call::AttachRolePolicy { role, arn } => {
                 let iam = account.iam();
@@ -303,8 +332,7 @@ impl Worker<'_> {
                     return Err(Error::new(Kind::Conflict, format!("{} has changed since the plan was made", file.display()))
                         .hint("make the plan again"));
                 }
-                let body = release::body_of(file).await?;
-                release::put_source(account, region, bucket, key, body, sha256).await?;
+                self.upload(bucket, region, key, file, sha256).await?;
             }
             Call::PutRule { region, name, pattern, description, tags } => {
                 let events = account.events(region);
@@ -315,16 +343,17 @@ impl Worker<'_> {
                     let tag = aws_sdk_eventbridge::types::Tag::builder().key(key).value(value).build();
                     request = request.tags(tag.map_err(|error| Error::internal(error.to_string()))?);
                 }
-                account.call(call.action(), resource, request.send()).await?;
+                self.settled(NONE, || account.call(call.action(), resource, request.clone().send())).await?;
             }
             Call::PutTargets { region, rule, target } => self.put_targets(region, rule, target).await?,
             Call::RemoveTargets { region, rule, ids } => {
-                let request = account.events(region).remove_targets().rule(rule).set_ids(Some(ids.clone())).send();
-                present(account.call(call.action(), resource, request).await, &["ResourceNotFoundException"])?;
+                self.remove_targets(region, rule, ids).await?;
             }
             Call::DeleteRule { region, name } => {
-                let request = account.events(region).delete_rule().name(name).send();
-                present(account.call(call.action(), resource, request).await, &["ResourceNotFoundException"])?;
+                let events = account.events(region);
+                let has_targets = |error: &ApiError| error.is(&["ValidationException"]) && error.message.contains("since it has targets");
+                let gone = self.removed(has_targets, || account.call(call.action(), resource, events.delete_rule().name(name).send()));
+                present(gone.await, &["ResourceNotFoundException"])?;
             }
             Call::CreatePipeline { region, declaration, tags } => self.create_pipeline(region, declaration, tags).await?,
             Call::UpdatePipeline { region, before, after } => self.update_pipeline(region, before, after).await?,
@@ -342,15 +371,40 @@ impl Worker<'_> {
         Ok(Learned::new())
     }
 
+    /// Uploads the source object, again while it doesn't become a version of its own: versioning that was just turned on
+    /// takes its time (facts D.1), and a source action needs a version.
+    async fn upload(&self, bucket: &str, region: &str, key: &str, file: &std::path::Path, sha256: &str) -> Result<()> {
+        let started = Instant::now();
+        let mut pause = Duration::from_secs(1);
+        let mut said = false;
+        loop {
+            let body = release::body_of(file).await?;
+            if release::put_source(self.account, region, bucket, key, body, sha256).await?.is_some() {
+                return Ok(());
+            }
+            if started.elapsed() + pause > VERSIONING_LIMIT {
+                return Err(release::no_version(bucket, key));
+            }
+            if !said {
+                self.waiting(&format!("versioning of {bucket} to work"), VERSIONING_LIMIT);
+                said = true;
+            }
+            self.pause(pause).await?;
+            pause = (pause * 2).min(Duration::from_secs(60));
+        }
+    }
+
     /// A name that is there already is fine if it is ours: a retried request may have been answered the first time.
-    async fn made_or_ours<T, F>(&self, result: ApiResult<T>, ours: impl FnOnce() -> F) -> Result<()>
+    async fn made_or_ours<T, F>(&self, result: ApiResult<T>, ours: impl Fn() -> F) -> Result<()>
     where
         F: Future<Output = ApiResult<bool>>,
     {
         match result {
             Ok(_) => Ok(()),
             Err(error) if error.is(&["EntityAlreadyExists", "EntityAlreadyExistsException"]) => {
-                if ours().await? {
+                // What was just made may not be visible yet; a policy of this name under another path never is, since its ARN is another.
+                let late = |error: &ApiError| error.is(&["NoSuchEntity"]);
+                if present(self.patient(ENTITY_LIMIT, "IAM to show what is there", late, ours).await, &["NoSuchEntity"])?.unwrap_or(false) {
                     return Ok(());
                 }
                 Err(Error::new(Kind::Conflict, format!("{} was made by somebody else since the plan was made", self.write.resource))
@@ -360,6 +414,20 @@ impl Worker<'_> {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+/// Says whether AWS can't see a principal, which may have been made a moment ago: the texts are the same for one that doesn't
+/// exist (facts D.2). EventBridge's, of a target's role, is not in the facts.
+fn unseen_principal(error: &ApiError) -> bool {
+    let message = error.message.to_ascii_lowercase();
+    let in_policy = error.is(&["MalformedPolicyDocument", "MalformedPolicyDocumentException", "MalformedPolicy"]);
+    (in_policy && message.contains("invalid principal"))
+        || (error.is(&["ValidationException"]) && message.contains("cannot be assumed by principal"))
+}
+
+/// Says whether IAM still sees an attachment.
+fn still_used(error: &ApiError) -> bool {
+    error.is(&["DeleteConflict", "DeleteConflictException"])
 }
 
 /// KMS takes an ARN everywhere but some operations; the bare id works in all of them, within the key's own region.

@@ -1,10 +1,11 @@
 //! Reads buckets: where they are, and as much of them as their step needs.
 
 use super::Purpose;
+use super::pipeline::pipeline_tags;
 use crate::aws::raw::KeepBody;
 use crate::aws::{Account, ApiError, ApiResult, present};
 use crate::deploy::declaration;
-use crate::deploy::snapshot::{BucketFound, BucketSlot, Encryption, Tags};
+use crate::deploy::snapshot::{BucketFound, BucketSlot, Encryption, Tags, is_own};
 use crate::error::{Error, Kind, Result};
 use crate::model::Readable;
 use crate::settings::Settings;
@@ -180,7 +181,14 @@ async fn public_access_blocked(account: &Account, region: &str, bucket: &str) ->
     }))
 }
 
-pub(super) async fn read_input(dev: &Account, home: &str, name: &str, settings: &Settings, purpose: Purpose) -> Result<BucketSlot> {
+pub(super) async fn read_input(
+    dev: &Account,
+    home: &str,
+    name: &str,
+    settings: &Settings,
+    declaration: Option<&Value>,
+    purpose: Purpose,
+) -> Result<BucketSlot> {
     if name.is_empty() {
         return Ok(BucketSlot { name: String::new(), found: None });
     }
@@ -202,7 +210,8 @@ pub(super) async fn read_input(dev: &Account, home: &str, name: &str, settings: 
         ownership_reads(dev, home, name, settings, purpose),
         async {
             if purpose == Purpose::WithArtifact {
-                read_source(dev, home, name, settings.object_key_or_default()).await.map_err(Error::from)
+                let key = object_key(dev, home, name, settings, declaration).await?;
+                read_source(dev, home, name, &key).await.map_err(Error::from)
             } else {
                 Ok(None)
             }
@@ -221,11 +230,46 @@ pub(super) async fn read_input(dev: &Account, home: &str, name: &str, settings: 
     })
 }
 
-/// Gives the SHA-256 that an upload of ours left with the source object.
+/// Gives the key that an artifact would be uploaded to: the declared source's, unless another is asked for and the pipeline is
+/// ours to change.
+async fn object_key(dev: &Account, home: &str, bucket: &str, settings: &Settings, declaration: Option<&Value>) -> ApiResult<String> {
+    let asked = settings.object_key.as_ref().map(|key| key.as_str());
+    let mut declared: Vec<&str> = declaration
+        .map(declaration::sources)
+        .unwrap_or_default()
+        .iter()
+        .filter(|(_, action)| declaration::configured(action, "S3Bucket") == Some(bucket))
+        .filter_map(|(_, action)| declaration::configured(action, "S3ObjectKey"))
+        .collect();
+    if declared.len() > 1 {
+        declared.retain(|key| Some(*key) == asked);
+    }
+    Ok(match (declared.as_slice(), asked) {
+        ([declared], None) => (*declared).to_owned(),
+        ([declared], Some(asked)) if *declared != asked => {
+            let tags = pipeline_tags(dev, home, settings.pipeline.as_str()).await?;
+            if is_own(&tags, &format!("arn:{}:codepipeline:{home}:{}:{}", dev.partition, dev.id, settings.pipeline)) {
+                asked
+            } else {
+                declared
+            }
+            .to_owned()
+        }
+        _ => settings.object_key_or_default().to_owned(),
+    })
+}
+
+/// Gives the SHA-256 that an upload of ours left with the source object; none where it can't be told.
 async fn read_source(dev: &Account, region: &str, bucket: &str, key: &str) -> ApiResult<Option<String>> {
     let arn = format!("arn:{}:s3:::{bucket}/{key}", dev.partition);
     let request = dev.s3(region).head_object().bucket(bucket).key(key).expected_bucket_owner(&dev.id).send();
-    let got = present(dev.call("s3:GetObject", &arn, request).await, &["NotFound", "NoSuchKey", "Http404"])?;
+    let got = match dev.call("s3:GetObject", &arn, request).await {
+        // Without s3:ListBucket an object that isn't there is a 403 (facts A.3).
+        Err(error) if error.is_denied() => None,
+        other => present(other, &["NotFound", "NoSuchKey", "Http404"])?,
+    };
+    // An upload from before versioning worked is no version, which the source action needs.
+    let got = got.filter(|head| head.version_id().is_some_and(|version| version != "null"));
     Ok(got.and_then(|head| head.metadata().and_then(|metadata| metadata.get(SOURCE_SHA256)).cloned()))
 }
 

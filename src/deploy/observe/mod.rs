@@ -100,7 +100,7 @@ pub async fn observe(dev: &Account, prod: &Account, settings: &Settings, purpose
         let slot = read_artifact_bucket(dev, region, &home, settings, declared, purpose).await?;
         Ok::<_, Error>((region.clone(), slot))
     }));
-    let input = read_input(dev, &home, &input_name, settings, purpose);
+    let input = read_input(dev, &home, &input_name, settings, declared, purpose);
     let output = read_output(prod, output_region.as_deref(), &output_name, settings, purpose);
     let events = async {
         tokio::try_join!(read_rule(dev, &home, &names.event_rule, true), async {

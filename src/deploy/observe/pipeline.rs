@@ -29,16 +29,20 @@ pub async fn read_pipeline_version(dev: &Account, region: &str, name: &str, vers
 }
 
 pub(super) async fn complete_pipeline(dev: &Account, region: &str, mut found: PipelineFound) -> ApiResult<PipelineFound> {
-    let client = dev.codepipeline(region);
     let name = found.arn.rsplit(':').next().unwrap_or_default().to_owned();
-    let (tags, running) = tokio::try_join!(
-        dev.call("codepipeline:ListTagsForResource", &found.arn, client.list_tags_for_resource().resource_arn(&found.arn).send()),
-        running_executions(dev, region, &name),
-    )?;
-    found.tags = tags.tags().iter().map(|tag| (tag.key().to_owned(), tag.value().to_owned())).collect();
-    found.running = running;
+    (found.tags, found.running) = tokio::try_join!(pipeline_tags(dev, region, &name), running_executions(dev, region, &name))?;
     Ok(found)
 }
+
+pub(super) async fn pipeline_tags(dev: &Account, region: &str, name: &str) -> ApiResult<Tags> {
+    let arn = format!("arn:{}:codepipeline:{region}:{}:{name}", dev.partition, dev.id);
+    let request = dev.codepipeline(region).list_tags_for_resource().resource_arn(&arn).send();
+    let tags = dev.call("codepipeline:ListTagsForResource", &arn, request).await?;
+    Ok(tags.tags().iter().map(|tag| (tag.key().to_owned(), tag.value().to_owned())).collect())
+}
+
+/// How many pages of executions are looked through, 100 each, the newest first: what still runs is not far down.
+const EXECUTION_PAGES: usize = 5;
 
 /// Lists executions that an update would stop.
 ///
@@ -48,10 +52,18 @@ pub async fn running_executions(dev: &Account, region: &str, pipeline: &str) -> 
     use aws_sdk_codepipeline::types::PipelineExecutionStatus as Status;
     let arn = format!("arn:{}:codepipeline:{region}:{}:{pipeline}", dev.partition, dev.id);
     let client = dev.codepipeline(region);
-    let list = dev
-        .call("codepipeline:ListPipelineExecutions", &arn, client.list_pipeline_executions().pipeline_name(pipeline).max_results(50).send())
-        .await?;
-    let running =
-        list.pipeline_execution_summaries().iter().filter(|run| matches!(run.status(), Some(Status::InProgress | Status::Stopping)));
-    Ok(running.filter_map(|run| run.pipeline_execution_id()).map(str::to_owned).collect())
+    let mut running = Vec::new();
+    let mut token = None;
+    for _ in 0..EXECUTION_PAGES {
+        let request = client.list_pipeline_executions().pipeline_name(pipeline).max_results(100).set_next_token(token);
+        let page = dev.call("codepipeline:ListPipelineExecutions", &arn, request.send()).await?;
+        let runs = page.pipeline_execution_summaries().iter();
+        let runs = runs.filter(|run| matches!(run.status(), Some(Status::InProgress | Status::Stopping)));
+        running.extend(runs.filter_map(|run| run.pipeline_execution_id()).map(str::to_owned));
+        token = page.next_token().filter(|token| !token.is_empty()).map(str::to_owned);
+        if token.is_none() {
+            break;
+        }
+    }
+    Ok(running)
 }
