@@ -509,6 +509,26 @@ fn our_statements_and_trusts_changed_by_hand_come_back() {
     world.settled(&[]);
 }
 
+#[test]
+fn the_id_that_a_deleted_service_role_leaves_in_our_statements_is_replaced() {
+    let world = World::new();
+    world.setup(&[]).success();
+    let before = world.bed.dump();
+    let service_role = world.service_role();
+    // On AWS a role that was deleted and made again leaves its old id in every policy that named it.
+    let dead = |document: &Value| -> Value {
+        serde_json::from_str(&document.to_string().replace(&service_role, "AROAEXAMPLEEXAMPLE000")).unwrap()
+    };
+    let key = world.key(&before, REGION, "s3deploykey");
+    world.dev().call("kms", "put_key_policy", json!({"KeyId": key["arn"], "PolicyName": "default", "Policy": dead(&key["policy"])}));
+    let trust = &before["prod"]["roles"]["prods3role"]["trust"];
+    world.prod().call("iam", "update_assume_role_policy", json!({"RoleName": "prods3role", "PolicyDocument": dead(trust)}));
+    assert!(world.bed.dump().to_string().contains("AROAEXAMPLEEXAMPLE000"));
+    world.setup(&[]).success();
+    same(&before, &world.bed.dump());
+    world.settled(&[]);
+}
+
 // ── Names that are taken ──
 
 #[test]
