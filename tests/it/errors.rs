@@ -864,7 +864,7 @@ hint: an S3 deploy action must be in its bucket's region: correct the action's r
     refuses(
         bed,
         &["setup", "--pipeline", "git", "--output-bucket", output, "--yes"],
-        64,
+        3,
         str![[r#"
 dev  111111111111  us-east-1     arn:aws:iam::111111111111:user/caller
 prod 222222222222  us-east-1     arn:aws:iam::222222222222:user/caller
