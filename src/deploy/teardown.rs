@@ -47,7 +47,7 @@ pub struct Past {
     pub living: BTreeSet<String>,
     /// The aliases of each key that may go, by ARN.
     pub aliases: BTreeMap<String, Vec<String>>,
-    /// Declarations of all other pipelines of the region, as text; `None` if they can't be read.
+    /// Declarations of all other pipelines of the stores' regions, as text; `None` if they can't be read.
     pub other_pipelines: Option<Vec<String>>,
     /// Keys that some objects of the output bucket are encrypted with; `None` if they can't be read.
     pub output_keys: Option<BTreeSet<String>>,
@@ -84,7 +84,13 @@ pub async fn look_back(accounts: &Accounts, settings: &Settings, snapshot: &Snap
         for (region, key) in &keys {
             past.aliases.insert(key.arn.clone(), aliases(dev, region, key).await?);
         }
-        past.other_pipelines = other_pipelines(dev, home, name).await;
+        // A store's key and bucket are their region's, and so are the pipelines that may share them.
+        let mut others = Some(Vec::new());
+        for region in snapshot.keys.keys() {
+            let here = other_pipelines(dev, region, Some(name).filter(|_| region == home)).await;
+            others = others.zip(here).map(|(all, here)| [all, here].concat());
+        }
+        past.other_pipelines = others;
         past.output_keys = output_keys(accounts, snapshot).await;
     }
     Ok(past)
@@ -98,13 +104,13 @@ async fn aliases(dev: &Account, region: &str, key: &KeyFound) -> Result<Vec<Stri
     Ok(ours.filter_map(|alias| alias.alias_name()).map(str::to_owned).collect())
 }
 
-async fn other_pipelines(dev: &Account, home: &str, name: &str) -> Option<Vec<String>> {
+async fn other_pipelines(dev: &Account, home: &str, but: Option<&str>) -> Option<Vec<String>> {
     let client = dev.codepipeline(home);
     let mut names = Vec::new();
     let mut token = None;
     loop {
         let page = dev.call("codepipeline:ListPipelines", "*", client.list_pipelines().set_next_token(token).send()).await.ok()?;
-        names.extend(page.pipelines().iter().filter_map(|pipeline| pipeline.name()).filter(|other| *other != name).map(str::to_owned));
+        names.extend(page.pipelines().iter().filter_map(|pipeline| pipeline.name()).filter(|other| Some(*other) != but).map(str::to_owned));
         token = page.next_token().map(str::to_owned);
         if token.is_none() {
             break;
