@@ -65,7 +65,12 @@ fn both_evaluators_agree_on_random_requests() {
         assert!(share >= 3.0, "too few requests are {}: {share:.1} %", decision.name());
     }
     let shown: Vec<&String> = failures.iter().filter(|failure| !failure.is_empty()).collect();
-    assert!(failures.is_empty(), "seed {seed}: {} of {count} disagree; the first, shrunk:\n{}", failures.len(), shown.into_iter().cloned().collect::<Vec<_>>().join("\n"));
+    assert!(
+        failures.is_empty(),
+        "seed {seed}: {} of {count} disagree; the first, shrunk:\n{}",
+        failures.len(),
+        shown.into_iter().cloned().collect::<Vec<_>>().join("\n")
+    );
 }
 
 /// A judge that forgets boundaries is found out, and the case it fails on is small.
@@ -77,7 +82,9 @@ fn a_wrong_evaluator_is_found_and_its_case_shrunk() {
         json!({"id": request["id"], "decision": evaluator::decide(&request).name()})
     }
     let mut random = Random::new(7);
-    let found = (0..2_000).map(|id| generator::request(&mut random, id)).find(|(request, expected, _)| disagreement(forgets_boundaries, request, *expected).is_some());
+    let found = (0..2_000)
+        .map(|id| generator::request(&mut random, id))
+        .find(|(request, expected, _)| disagreement(forgets_boundaries, request, *expected).is_some());
     let (request, ..) = found.expect("two thousand requests have a boundary that matters");
     let smallest = generator::shrink(&request, &|smaller| still_disagrees(forgets_boundaries, smaller));
     assert!(still_disagrees(forgets_boundaries, &smallest));

@@ -62,30 +62,34 @@ pub fn outcomes(request: &Value) -> Outcomes {
         return outcomes;
     }
     let expected: Vec<&[Option<Value>]> = tried.iter().map(|tries| &tries.expected[..]).collect();
-    each(request, &keys, &expected, &mut outcomes.expected);
+    let Ok(mut world) = World::of(request) else {
+        outcomes.expected.insert(Decision::Error);
+        outcomes.odd.insert(Decision::Error);
+        return outcomes;
+    };
+    each(&mut world, &keys, &expected, &mut outcomes.expected);
     outcomes.odd.clone_from(&outcomes.expected);
     for (at, tries) in tried.iter().enumerate() {
         let mut lists = expected.clone();
         lists[at] = &tries.odd;
-        each(request, &keys, &lists, &mut outcomes.odd);
+        each(&mut world, &keys, &lists, &mut outcomes.odd);
     }
     outcomes
 }
 
-fn each(request: &Value, keys: &[String], lists: &[&[Option<Value>]], found: &mut BTreeSet<Decision>) {
+fn each(world: &mut World, keys: &[String], lists: &[&[Option<Value>]], found: &mut BTreeSet<Decision>) {
     let Some((key, more)) = keys.split_first() else {
-        found.insert(decide_known(request));
+        found.insert(decision(world, Broken::IsAnError));
         return;
     };
     for value in lists[0] {
-        let mut with = request.clone();
         if let Some(value) = value {
-            if !with["context"].is_object() {
-                with["context"] = json!({});
-            }
-            with["context"][key.as_str()] = value.clone();
+            world.tried.push((key.clone(), value.clone()));
         }
-        each(&with, more, &lists[1..], found);
+        each(world, more, &lists[1..], found);
+        if value.is_some() {
+            world.tried.pop();
+        }
     }
 }
 
@@ -132,7 +136,8 @@ fn conditions<'a>(request: &'a Value, key: &str) -> Vec<(&'a str, Vec<String>)> 
 }
 
 fn in_a_variable(request: &Value, key: &str) -> bool {
-    let text = Value::Array(documents(request).into_iter().map(|(_, document)| document.clone()).collect()).to_string().to_ascii_lowercase();
+    let text =
+        Value::Array(documents(request).into_iter().map(|(_, document)| document.clone()).collect()).to_string().to_ascii_lowercase();
     text.contains(&format!("${{{}", key.to_ascii_lowercase()))
 }
 
@@ -174,7 +179,7 @@ fn tries(request: &Value, key: &str) -> Tries {
         single.extend(upper);
     }
     let scalars: Vec<Option<Value>> = single.iter().map(|value| Some(json!(value))).collect();
-    let values: Vec<&String> = single.iter().take(8).collect();
+    let values: Vec<&String> = single.iter().take(if many { 7 } else { 3 }).collect();
     let mut lists = Vec::new();
     for (first, a) in values.iter().enumerate() {
         lists.push(Some(json!([a])));
@@ -189,7 +194,11 @@ fn tries(request: &Value, key: &str) -> Tries {
     let mut odd: Vec<Option<Value>> = strange.into();
     if many {
         expected.extend(lists);
-        if tested_as_null { odd.push(empty) } else { expected.push(empty) }
+        if tested_as_null {
+            odd.push(empty)
+        } else {
+            expected.push(empty)
+        }
         odd.extend(scalars);
     } else {
         expected.extend(scalars);
@@ -201,7 +210,11 @@ fn tries(request: &Value, key: &str) -> Tries {
 
 /// The parts of a text between slashes and colons.
 fn pieces(value: &Value) -> Vec<String> {
-    texts(value).iter().flat_map(|text| text.split(['/', ':']).map(str::to_owned).collect::<Vec<_>>()).filter(|piece| !piece.is_empty()).collect()
+    texts(value)
+        .iter()
+        .flat_map(|text| text.split(['/', ':']).map(str::to_owned).collect::<Vec<_>>())
+        .filter(|piece| !piece.is_empty())
+        .collect()
 }
 
 /// Values on each side of what a condition's value tells apart.
@@ -289,7 +302,11 @@ impl Caller {
             return Ok(Self::Anonymous);
         }
         if !principal.starts_with("arn:") {
-            return if principal.ends_with(".amazonaws.com") { Ok(Self::Service(principal.to_owned())) } else { Err(format!("who is {principal}")) };
+            return if principal.ends_with(".amazonaws.com") {
+                Ok(Self::Service(principal.to_owned()))
+            } else {
+                Err(format!("who is {principal}"))
+            };
         }
         let parts: Vec<&str> = principal.splitn(6, ':').collect();
         let &[_, _, service, _, account, what] = &parts[..] else { return Err(format!("who is {principal}")) };
@@ -315,7 +332,9 @@ impl Caller {
 
     pub fn account(&self) -> Option<&str> {
         match self {
-            Self::User { account, .. } | Self::Role { account, .. } | Self::Root { account } | Self::FederatedUser { account, .. } => Some(account),
+            Self::User { account, .. } | Self::Role { account, .. } | Self::Root { account } | Self::FederatedUser { account, .. } => {
+                Some(account)
+            }
             Self::Service(_) | Self::Anonymous => None,
         }
     }
@@ -332,12 +351,21 @@ struct World<'a> {
     action: &'a str,
     resource: &'a str,
     resource_account: &'a str,
+    documents: Vec<(Kind, &'a Value)>,
+    malformed: Vec<&'a Value>,
+    /// Values tried for unknown keys.
+    tried: Vec<(String, Value)>,
 }
 
 impl<'a> World<'a> {
     fn of(request: &'a Value) -> Result<Self, String> {
+        let documents = documents(request);
+        let malformed = documents.iter().filter(|(kind, document)| is_malformed(*kind, document)).map(|(_, document)| *document).collect();
         Ok(Self {
             request,
+            documents,
+            malformed,
+            tried: Vec::new(),
             caller: Caller::of(request)?,
             action: request["action"].as_str().ok_or("no action")?,
             resource: request["resource"].as_str().ok_or("no resource")?,
@@ -346,9 +374,16 @@ impl<'a> World<'a> {
     }
 
     /// Key names are case-insensitive [IAM-CondOps].
-    fn key(&self, name: &str) -> Option<&'a Value> {
+    fn key(&self, name: &str) -> Option<&Value> {
+        if let Some((_, value)) = self.tried.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)) {
+            return Some(value);
+        }
         let context = self.request["context"].as_object()?;
         context.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+
+    fn is_malformed(&self, document: &Value) -> bool {
+        self.malformed.iter().any(|malformed| std::ptr::eq(*malformed, document))
     }
 
     fn is_same_account(&self) -> bool {
@@ -389,10 +424,6 @@ enum Broken {
     AllowsAll,
 }
 
-fn decide_known(request: &Value) -> Decision {
-    World::of(request).map_or(Decision::Error, |world| decision(&world, Broken::IsAnError))
-}
-
 /// The two answers there would be if broken documents allowed nothing, and if they allowed everything.
 pub fn around_broken_documents(request: &Value) -> Option<(Decision, Decision)> {
     let world = World::of(request).ok()?;
@@ -414,13 +445,13 @@ fn applies(world: &World, kind: Kind) -> bool {
 }
 
 fn decision(world: &World, broken: Broken) -> Decision {
-    let in_force: Vec<(Kind, &Value)> = documents(world.request).into_iter().filter(|(kind, _)| applies(world, *kind)).collect();
+    let in_force: Vec<(Kind, &Value)> = world.documents.iter().copied().filter(|(kind, _)| applies(world, *kind)).collect();
     // Any matching Deny in any applicable policy [IAM-Eval] step 1.
     if in_force.iter().any(|(kind, document)| denies(world, *kind, document)) {
         return Decision::ExplicitlyDenied;
     }
     // Issue 3, section 1: what a malformed statement's document says is an error, save a valid Deny beside it.
-    if broken == Broken::IsAnError && in_force.iter().any(|(kind, document)| is_malformed(*kind, document)) {
+    if broken == Broken::IsAnError && in_force.iter().any(|(_, document)| world.is_malformed(document)) {
         return Decision::Error;
     }
     let all_pass = passes_rcps(world, broken)
@@ -437,12 +468,14 @@ fn decision(world: &World, broken: Broken) -> Decision {
 
 /// Every level must allow [ORG-SCP]; a level without a document allows nothing.
 fn passes_scps(world: &World, broken: Broken) -> bool {
-    !applies(world, Kind::Scp) || listed(&world.request["scps"]).into_iter().all(|level| any_allows(world, Kind::Scp, listed(level), broken))
+    !applies(world, Kind::Scp)
+        || listed(&world.request["scps"]).into_iter().all(|level| any_allows(world, Kind::Scp, listed(level), broken))
 }
 
 /// Every level must allow [ORG-RCP].
 fn passes_rcps(world: &World, broken: Broken) -> bool {
-    !applies(world, Kind::Rcp) || listed(&world.request["rcps"]).into_iter().all(|level| any_allows(world, Kind::Rcp, listed(level), broken))
+    !applies(world, Kind::Rcp)
+        || listed(&world.request["rcps"]).into_iter().all(|level| any_allows(world, Kind::Rcp, listed(level), broken))
 }
 
 /// One more gate for requests through the endpoint [S3-VPCE].
@@ -453,7 +486,8 @@ fn passes_endpoint(world: &World, broken: Broken) -> bool {
 
 /// A public bucket policy and RestrictPublicBuckets: only services and the bucket's own account get in [S3-BPA].
 fn passes_public_access_block(world: &World) -> bool {
-    if world.request["blockPublicAccess"] != json!(true) || resource_kind(world.request) != Kind::Bucket || !world.action.starts_with("s3:") {
+    if world.request["blockPublicAccess"] != json!(true) || resource_kind(world.request) != Kind::Bucket || !world.action.starts_with("s3:")
+    {
         return true;
     }
     let is_public = listed(&world.request["resourcePolicy"]).into_iter().flat_map(statements).any(|statement| {
@@ -558,7 +592,7 @@ fn resource_side(world: &World, broken: Broken) -> Granted {
     let kind = resource_kind(world.request);
     let mut granted = Granted::default();
     for document in listed(&world.request["resourcePolicy"]) {
-        if is_malformed(kind, document) {
+        if world.is_malformed(document) {
             granted.to_everyone |= broken == Broken::AllowsAll;
             continue;
         }
@@ -585,13 +619,15 @@ fn resource_side(world: &World, broken: Broken) -> Granted {
 
 fn denies(world: &World, kind: Kind, document: &Value) -> bool {
     statements(document).into_iter().any(|statement| {
-        statement_is_well_formed(kind, statement) && statement["Effect"] == "Deny" && matches(world, kind, document, statement)
+        statement["Effect"] == "Deny"
+            && (!world.is_malformed(document) || statement_is_well_formed(kind, statement))
+            && matches(world, kind, document, statement)
     })
 }
 
 fn any_allows(world: &World, kind: Kind, documents: Vec<&Value>, broken: Broken) -> bool {
     documents.into_iter().any(|document| {
-        if is_malformed(kind, document) {
+        if world.is_malformed(document) {
             return broken == Broken::AllowsAll;
         }
         statements(document).into_iter().any(|statement| statement["Effect"] == "Allow" && matches(world, kind, document, statement))
@@ -599,12 +635,15 @@ fn any_allows(world: &World, kind: Kind, documents: Vec<&Value>, broken: Broken)
 }
 
 pub fn is_malformed(kind: Kind, document: &Value) -> bool {
-    !document.is_object() || document["Statement"].is_null() || !statements(document).into_iter().all(|statement| statement_is_well_formed(kind, statement))
+    !document.is_object()
+        || document["Statement"].is_null()
+        || !statements(document).into_iter().all(|statement| statement_is_well_formed(kind, statement))
 }
 
 /// [IAM-Grammar]
 fn statement_is_well_formed(kind: Kind, statement: &Value) -> bool {
-    const ELEMENTS: [&str; 9] = ["Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction", "Resource", "NotResource", "Condition"];
+    const ELEMENTS: [&str; 9] =
+        ["Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction", "Resource", "NotResource", "Condition"];
     let Some(elements) = statement.as_object() else { return false };
     let has = |name: &str| elements.contains_key(name);
     let names_who = usize::from(has("Principal")) + usize::from(has("NotPrincipal"));
@@ -653,14 +692,21 @@ fn matches_but_for_principal(world: &World, kind: Kind, document: &Value, statem
     if variables && !all_resolve(world, statement) {
         return false;
     }
-    action_matches(world, statement) && (kind == Kind::Trust || resource_matches(world, statement, variables)) && conditions_hold(world, statement, variables)
+    action_matches(world, statement)
+        && (kind == Kind::Trust || resource_matches(world, statement, variables))
+        && conditions_hold(world, statement, variables)
 }
 
 fn all_resolve(world: &World, statement: &Value) -> bool {
     let resources = ["Resource", "NotResource"].into_iter().flat_map(|name| texts(&statement[name]));
-    let conditions = statement["Condition"].as_object().into_iter().flatten().filter(|(operator, _)| operator_of(operator).is_some_and(|test| test.takes_variables()));
-    let values = conditions.flat_map(|(_, block)| block.as_object().into_iter().flatten().flat_map(|(_, values)| texts(values)).collect::<Vec<_>>());
-    resources.chain(values).all(|value| expand(world, &value, true).is_some())
+    let conditions = statement["Condition"]
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter(|(operator, _)| operator_of(operator).is_some_and(|test| test.takes_variables()));
+    let values =
+        conditions.flat_map(|(_, block)| block.as_object().into_iter().flatten().flat_map(|(_, values)| texts(values)).collect::<Vec<_>>());
+    resources.chain(values).filter(|value| value.contains("${")).all(|value| expand(world, &value, true).is_some())
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -942,8 +988,12 @@ fn condition_holds(world: &World, operator: &Operator, key: &str, values: &[Stri
         (None, Some(Set::Any)) => false,
         // Missing: positive operators false, negated ones true.
         (None, None) => operator.negated,
-        (Some(Value::Array(members)), Some(Set::All)) => members.iter().all(|member| value_passes(world, operator, &text(member), values, variables)),
-        (Some(Value::Array(members)), Some(Set::Any)) => members.iter().any(|member| value_passes(world, operator, &text(member), values, variables)),
+        (Some(Value::Array(members)), Some(Set::All)) => {
+            members.iter().all(|member| value_passes(world, operator, &text(member), values, variables))
+        }
+        (Some(Value::Array(members)), Some(Set::Any)) => {
+            members.iter().any(|member| value_passes(world, operator, &text(member), values, variables))
+        }
         // A scalar operator against a multivalued key never matches, negated or IfExists included [STK-iam].
         (Some(Value::Array(_)), None) => false,
         (Some(one), _) => value_passes(world, operator, &text(one), values, variables),

@@ -96,21 +96,63 @@ enum Type {
 type KeyRow = (&'static str, Type, &'static [&'static str], &'static [&'static str]);
 
 const KEYS: [KeyRow; 19] = [
-    ("aws:PrincipalArn", Type::Arn, &[], &["arn:aws:iam::*:role/*", "arn:aws:iam::111111111111:*", "arn:aws:iam::?22222222222:role/prods3role", "arn:aws:iam::111111111111:role/service-role/b*", "arn:*:iam:*:*:user/*"]),
+    (
+        "aws:PrincipalArn",
+        Type::Arn,
+        &[],
+        &[
+            "arn:aws:iam::*:role/*",
+            "arn:aws:iam::111111111111:*",
+            "arn:aws:iam::?22222222222:role/prods3role",
+            "arn:aws:iam::111111111111:role/service-role/b*",
+            "arn:*:iam:*:*:user/*",
+        ],
+    ),
     ("aws:PrincipalAccount", Type::Text, &[A, B, C], &["1*", "*2"]),
     ("aws:username", Type::Text, &["alice", "bob"], &["al*", "?ob", "ALICE", "*"]),
-    ("aws:PrincipalTag/team", Type::Text, &["blue", "Red", "w*"], &["b*", "red", "re?", "BLUE", "w${*}", "w*", "${aws:username}", "${aws:username, 'blue'}", "${aws:PrincipalTag/none, 'Red'}"]),
+    (
+        "aws:PrincipalTag/team",
+        Type::Text,
+        &["blue", "Red", "w*"],
+        &["b*", "red", "re?", "BLUE", "w${*}", "w*", "${aws:username}", "${aws:username, 'blue'}", "${aws:PrincipalTag/none, 'Red'}"],
+    ),
     ("aws:PrincipalOrgID", Type::Text, &["o-one", "o-two"], &["o-*"]),
     ("s3:x-amz-acl", Type::Text, &["private", "bucket-owner-full-control", "\u{1f511}", "\u{1f511}k"], &["??", "???", "bucket-*", "?"]),
-    ("kms:ViaService", Type::Text, &["s3.eu-west-1.amazonaws.com", "s3.us-east-1.amazonaws.com"], &["s3.*.amazonaws.com", "S3.EU-WEST-1.amazonaws.com"]),
-    ("s3:prefix", Type::Text, &["app/alice/", "app/bob/", ""], &["app/${aws:username}/", "app/*", "app/${aws:username, 'bob'}/*", "app/${aws:PrincipalTag/team}/"]),
-    ("aws:SourceArn", Type::Arn, &["arn:aws:codepipeline:eu-west-1:111111111111:app", "arn:aws:s3:::artifacts", "arn:aws:sns:eu-west-1:222222222222:a:b"], &["arn:aws:codepipeline:*:111111111111:*", "arn:aws:s3:::art*", "arn:aws:s?:*:*:*", "arn:aws:sns:eu-west-1:222222222222:*", "arn:aws:sns:*:a:b"]),
+    (
+        "kms:ViaService",
+        Type::Text,
+        &["s3.eu-west-1.amazonaws.com", "s3.us-east-1.amazonaws.com"],
+        &["s3.*.amazonaws.com", "S3.EU-WEST-1.amazonaws.com"],
+    ),
+    ("s3:prefix", Type::Text, &["app/alice/", "app/bob/", ""], &["app/${aws:username}/", "app/*", "app/${aws:username, 'bob'}/*"]),
+    (
+        "aws:SourceArn",
+        Type::Arn,
+        &["arn:aws:codepipeline:eu-west-1:111111111111:app", "arn:aws:s3:::artifacts", "arn:aws:sns:eu-west-1:222222222222:a:b"],
+        &[
+            "arn:aws:codepipeline:*:111111111111:*",
+            "arn:aws:s3:::art*",
+            "arn:aws:s?:*:*:*",
+            "arn:aws:sns:eu-west-1:222222222222:*",
+            "arn:aws:sns:*:a:b",
+        ],
+    ),
     ("s3:max-keys", Type::Number, &["10", "10.0", "9", "100", "ten"], &["50", "9.5"]),
     ("aws:MultiFactorAuthAge", Type::Number, &["0", "300", "3600"], &["301", "299.5"]),
-    ("aws:CurrentTime", Type::Date, &["2026-01-01T00:00:00Z", "2026-06-30T12:00:00Z", "1767225600", "soon"], &["2026-01-01T02:00:00+02:00", "2026-03-01", "1780000000", "2025-12-31T23:59:59Z"]),
+    (
+        "aws:CurrentTime",
+        Type::Date,
+        &["2026-01-01T00:00:00Z", "2026-06-30T12:00:00Z", "1767225600", "soon"],
+        &["2026-01-01T02:00:00+02:00", "2026-03-01", "1780000000", "2025-12-31T23:59:59Z"],
+    ),
     ("aws:SecureTransport", Type::Bool, &["true", "false", "TRUE"], &["False"]),
     ("aws:ViaAWSService", Type::Bool, &["true", "false"], &[]),
-    ("aws:SourceIp", Type::Address, &["10.1.2.3", "10.1.3.4", "192.0.2.1", "::ffff:10.1.2.3", "2001:db8::1"], &["10.1.2.0/24", "10.0.0.0/8", "2001:db8::/32", "::ffff:192.0.2.1", "0.0.0.0/0", "2001:db8::/128"]),
+    (
+        "aws:SourceIp",
+        Type::Address,
+        &["10.1.2.3", "10.1.3.4", "192.0.2.1", "::ffff:10.1.2.3", "2001:db8::1"],
+        &["10.1.2.0/24", "10.0.0.0/8", "2001:db8::/32", "::ffff:192.0.2.1", "0.0.0.0/0", "2001:db8::/128"],
+    ),
     ("saml:doc", Type::Binary, &["YWxpY2U=", "Ym9i"], &["eHh4"]),
     ("aws:TagKeys", Type::Many, &["team", "cost", "stage"], &["st*", "TEAM"]),
     ("kms:EncryptionContextKeys", Type::Many, &["aws:s3:arn", "app"], &["aws:*"]),
@@ -142,7 +184,8 @@ impl Draft<'_> {
         while principal == "anonymous" && !action.starts_with("s3:") {
             (action, resource, account) = TARGETS[self.random.below(TARGETS.len())];
         }
-        self.request = json!({"id": "", "principal": principal, "action": self.cased(action, 15), "resource": resource, "resourceAccount": account});
+        self.request =
+            json!({"id": "", "principal": principal, "action": self.cased(action, 15), "resource": resource, "resourceAccount": account});
         if let Some(role) = role {
             self.request["principalRole"] = json!(role);
         }
@@ -478,7 +521,14 @@ impl Draft<'_> {
         }
         // A variable stands alone in its list.
         if last.contains("/alice") && self.random.percent(if variables { 22 } else { 8 }) {
-            let variable = self.random.pick(&["${aws:username}", "${AWS:UserName}", "${aws:username, 'alice'}", "${aws:username,'bob'}", "${aws:PrincipalTag/none}", "${aws:PrincipalTag/none, 'alice'}"]);
+            let variable = self.random.pick(&[
+                "${aws:username}",
+                "${AWS:UserName}",
+                "${aws:username, 'alice'}",
+                "${aws:username,'bob'}",
+                "${aws:PrincipalTag/none}",
+                "${aws:PrincipalTag/none, 'alice'}",
+            ]);
             return ("Resource", json!(format!("{before}:{}", last.replace("alice", variable))));
         }
         if variables && last.contains("*odd?$") && self.random.percent(60) {
@@ -525,17 +575,25 @@ impl Draft<'_> {
         }
         let (key, kind, of_context, of_condition) = row;
         let comparisons = ["Equals", "NotEquals", "LessThan", "LessThanEquals", "GreaterThan", "GreaterThanEquals"];
-        let texts = ["StringEquals", "StringNotEquals", "StringLike", "StringNotLike", "StringEqualsIgnoreCase", "StringNotEqualsIgnoreCase"];
+        let texts =
+            ["StringEquals", "StringNotEquals", "StringLike", "StringNotLike", "StringEqualsIgnoreCase", "StringNotEqualsIgnoreCase"];
         let base = match kind {
             Type::Text | Type::Many => self.random.pick(&texts).to_owned(),
-            Type::Arn => self.random.pick(&["ArnEquals", "ArnLike", "ArnNotEquals", "ArnNotLike", "StringLike", "StringNotEquals"]).to_owned(),
+            Type::Arn => {
+                self.random.pick(&["ArnEquals", "ArnLike", "ArnNotEquals", "ArnNotLike", "StringLike", "StringNotEquals"]).to_owned()
+            }
             Type::Number => format!("Numeric{}", self.random.pick(&comparisons)),
             Type::Date => format!("Date{}", self.random.pick(&comparisons)),
             Type::Bool => "Bool".to_owned(),
             Type::Address => self.random.pick(&["IpAddress", "IpAddress", "NotIpAddress"]).to_owned(),
             Type::Binary => "BinaryEquals".to_owned(),
         };
-        let present = self.request["context"].as_object().unwrap().iter().find(|(name, _)| name.eq_ignore_ascii_case(key)).map(|(_, value)| value.clone());
+        let present = self.request["context"]
+            .as_object()
+            .unwrap()
+            .iter()
+            .find(|(name, _)| name.eq_ignore_ascii_case(key))
+            .map(|(_, value)| value.clone());
         let cased = self.cased(key, 15);
         if self.random.percent(10) {
             let holds = self.random.percent(70) == present.is_none();
@@ -560,7 +618,10 @@ impl Draft<'_> {
             pool.retain(|value| !value.contains('*'));
         }
         let mut values: Vec<String> = Vec::new();
-        let actual = present.as_ref().and_then(|value| evaluator::texts(value).first().cloned()).filter(|value| !matches!(value.as_str(), "ten" | "soon" | "" | "w*"));
+        let actual = present
+            .as_ref()
+            .and_then(|value| evaluator::texts(value).first().cloned())
+            .filter(|value| !matches!(value.as_str(), "ten" | "soon" | "" | "w*"));
         if let Some(actual) = actual.filter(|_| self.random.percent(65)) {
             values.push(actual);
         } else if pool.is_empty() {
@@ -668,7 +729,10 @@ pub fn settled(request: &Value) -> Result<Decision, &'static str> {
         malformed |= evaluator::is_malformed(of, document);
         for statement in evaluator::statements(document) {
             let conditioned = statement["Condition"].as_object().is_some_and(|blocks| !blocks.is_empty());
-            if of == kind && statement["Effect"] == "Allow" && evaluator::principals(&statement["Principal"]).iter().any(|(_, name)| name == "*") {
+            if of == kind
+                && statement["Effect"] == "Allow"
+                && evaluator::principals(&statement["Principal"]).iter().any(|(_, name)| name == "*")
+            {
                 if same_account && hidden && !pins_principal_arn(statement) {
                     return Err("3: everybody allowed, with a boundary or a session policy");
                 }
@@ -678,7 +742,12 @@ pub fn settled(request: &Value) -> Result<Decision, &'static str> {
             }
             for (operator, block) in statement["Condition"].as_object().into_iter().flatten() {
                 for key in block.as_object().into_iter().flatten().map(|(key, _)| key) {
-                    let value = request["context"].as_object().into_iter().flatten().find(|(name, _)| name.eq_ignore_ascii_case(key)).map(|(_, value)| value);
+                    let value = request["context"]
+                        .as_object()
+                        .into_iter()
+                        .flatten()
+                        .find(|(name, _)| name.eq_ignore_ascii_case(key))
+                        .map(|(_, value)| value);
                     let is_empty = value.is_some_and(|value| value == &json!([]) || value == "");
                     if operator.starts_with("ForAnyValue:") && operator.ends_with("IfExists") && (value.is_none() || is_empty) {
                         return Err("5: ForAnyValue with IfExists and no value");
@@ -723,9 +792,11 @@ pub fn settled(request: &Value) -> Result<Decision, &'static str> {
 }
 
 fn pins_principal_arn(statement: &Value) -> bool {
-    ["ArnEquals", "ArnLike", "StringEquals", "StringLike"]
-        .iter()
-        .any(|operator| statement["Condition"][*operator].as_object().is_some_and(|block| block.keys().any(|key| key.eq_ignore_ascii_case("aws:PrincipalArn"))))
+    ["ArnEquals", "ArnLike", "StringEquals", "StringLike"].iter().any(|operator| {
+        statement["Condition"][*operator]
+            .as_object()
+            .is_some_and(|block| block.keys().any(|key| key.eq_ignore_ascii_case("aws:PrincipalArn")))
+    })
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -764,9 +835,12 @@ fn removable(value: &Value, at: &mut String, places: &mut Vec<String>) {
         "NotResource",
     ];
     let children: Vec<(String, &Value, bool)> = match value {
-        Value::Object(members) => {
-            members.iter().map(|(name, member)| (name.replace('~', "~0").replace('/', "~1"), member, !KEPT.contains(&name.as_str()) && name != "Statement")).collect()
-        }
+        Value::Object(members) => members
+            .iter()
+            .map(|(name, member)| {
+                (name.replace('~', "~0").replace('/', "~1"), member, !KEPT.contains(&name.as_str()) && name != "Statement")
+            })
+            .collect(),
         Value::Array(members) => members.iter().enumerate().map(|(index, member)| (index.to_string(), member, members.len() > 1)).collect(),
         _ => return,
     };
