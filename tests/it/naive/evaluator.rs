@@ -67,26 +67,30 @@ pub fn outcomes(request: &Value) -> Outcomes {
         outcomes.odd.insert(Decision::Error);
         return outcomes;
     };
-    each(&mut world, &keys, &expected, &mut outcomes.expected);
+    each(&mut world, &keys, &expected, &mut outcomes.expected, Decision::ALL.len());
     outcomes.odd.clone_from(&outcomes.expected);
     for (at, tries) in tried.iter().enumerate() {
         let mut lists = expected.clone();
         lists[at] = &tries.odd;
-        each(&mut world, &keys, &lists, &mut outcomes.odd);
+        each(&mut world, &keys, &lists, &mut outcomes.odd, outcomes.expected.len());
     }
     outcomes
 }
 
-fn each(world: &mut World, keys: &[String], lists: &[&[Option<Value>]], found: &mut BTreeSet<Decision>) {
+/// Stops when more decisions are found than `most`.
+fn each(world: &mut World, keys: &[String], lists: &[&[Option<Value>]], found: &mut BTreeSet<Decision>, most: usize) {
     let Some((key, more)) = keys.split_first() else {
         found.insert(decision(world, Broken::IsAnError));
         return;
     };
     for value in lists[0] {
+        if found.len() > most {
+            return;
+        }
         if let Some(value) = value {
             world.tried.push((key.clone(), value.clone()));
         }
-        each(world, more, &lists[1..], found);
+        each(world, more, &lists[1..], found, most);
         if value.is_some() {
             world.tried.pop();
         }
@@ -150,6 +154,7 @@ const FRESH: &str = "zz-fresh";
 
 fn tries(request: &Value, key: &str) -> Tries {
     let tests = conditions(request, key);
+    let world = World::of(request).ok();
     let mut single: BTreeSet<String> = BTreeSet::new();
     let mut many = false;
     let mut ignores_case = false;
@@ -163,7 +168,7 @@ fn tries(request: &Value, key: &str) -> Tries {
             single.insert(FRESH.to_owned());
         }
         for value in values {
-            single.extend(instances(test.base, value, request));
+            single.extend(instances(test.base, value, world.as_ref()));
         }
     }
     if in_a_variable(request, key) {
@@ -218,7 +223,7 @@ fn pieces(value: &Value) -> Vec<String> {
 }
 
 /// Values on each side of what a condition's value tells apart.
-fn instances(base: &str, value: &str, request: &Value) -> Vec<String> {
+fn instances(base: &str, value: &str, world: Option<&World>) -> Vec<String> {
     if base.starts_with("Numeric") {
         return number(value).into_iter().flat_map(|n| [n - 0.5, n, n + 0.5].map(|n| n.to_string())).collect();
     }
@@ -235,7 +240,6 @@ fn instances(base: &str, value: &str, request: &Value) -> Vec<String> {
         "BinaryEquals" => return vec![value.to_owned(), "enp6".to_owned()],
         _ => {}
     }
-    let world = World::of(request).ok();
     let expanded = world.and_then(|world| expand(&world, value, true)).unwrap_or_else(|| plain(value));
     let mut found = vec![value.to_owned()];
     for fill in ["", "x"] {
@@ -688,13 +692,11 @@ fn matches(world: &World, kind: Kind, document: &Value, statement: &Value) -> bo
 fn matches_but_for_principal(world: &World, kind: Kind, document: &Value, statement: &Value) -> bool {
     // Variables are literal text under 2008-10-17 and without a version [IAM-Vars].
     let variables = document["Version"] == "2012-10-17";
-    // A variable that nothing resolves: the statement does not match [IAM-Vars].
-    if variables && !all_resolve(world, statement) {
-        return false;
-    }
     action_matches(world, statement)
         && (kind == Kind::Trust || resource_matches(world, statement, variables))
         && conditions_hold(world, statement, variables)
+        // A variable that nothing resolves: the statement does not match [IAM-Vars].
+        && (!variables || all_resolve(world, statement))
 }
 
 fn all_resolve(world: &World, statement: &Value) -> bool {

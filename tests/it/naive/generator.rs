@@ -223,7 +223,7 @@ impl Draft<'_> {
         if self.random.percent(10) && !matches!(caller, Caller::Service(_)) {
             self.request["vpcEndpointPolicies"] = self.one_or_list(Kind::Endpoint, favour);
         }
-        if kind == Kind::Bucket && action.starts_with("s3:") && self.random.percent(15) {
+        if kind == Kind::Bucket && action.starts_with("s3:") && self.random.percent(30) {
             self.request["blockPublicAccess"] = json!(self.random.percent(85));
         }
         if self.unknown.is_empty() && self.random.percent(16) {
