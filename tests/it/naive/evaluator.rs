@@ -240,7 +240,7 @@ fn instances(base: &str, value: &str, world: Option<&World>) -> Vec<String> {
         "BinaryEquals" => return vec![value.to_owned(), "enp6".to_owned()],
         _ => {}
     }
-    let expanded = world.and_then(|world| expand(&world, value, true)).unwrap_or_else(|| plain(value));
+    let expanded = world.and_then(|world| expand(world, value, true)).unwrap_or_else(|| plain(value));
     let mut found = vec![value.to_owned()];
     for fill in ["", "x"] {
         let units: Vec<u16> = expanded

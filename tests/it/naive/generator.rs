@@ -601,8 +601,8 @@ impl Draft<'_> {
             return put(blocks, "Null", cased, value);
         }
         let set = match (kind, self.random.below(100)) {
-            (Type::Many, 0..46) | (Type::Text, 0..4) => "ForAnyValue:",
-            (Type::Many, 46..92) | (Type::Text, 4..8) => "ForAllValues:",
+            (Type::Many, 0..40) | (Type::Text, 0..4) => "ForAnyValue:",
+            (Type::Many, 40..80) | (Type::Text, 4..8) => "ForAllValues:",
             _ => "",
         };
         let if_exists = if self.random.percent(15) { "IfExists" } else { "" };
@@ -610,7 +610,8 @@ impl Draft<'_> {
         // What cannot be converted stands in the context only; an address with host bits only where it must match.
         pool.retain(|value| !matches!(value.as_str(), "ten" | "soon" | "" | "w*"));
         if base == "IpAddress" {
-            pool.push("2001:db8::1/32".to_owned());
+            let host_bits = if present == Some(json!("2001:db8::1")) { 10 } else { 1 };
+            pool.extend(std::iter::repeat_n("2001:db8::1/32".to_owned(), host_bits));
         }
         pool.retain(|value| !value.contains('$') || (variables && kind == Type::Text) || !value.contains("${*}"));
         let wildcards = base.starts_with("Arn") || base.contains("Like");
