@@ -550,6 +550,7 @@ impl Draft<'_> {
             3 => "arn:aws:kms:*:*:alias/*".to_owned(),
             4 => format!("{before}:{}?", last),
             5 => "arn:aws:s3:::outputs".to_owned(),
+            6 if last.ends_with("/a:b") => "arn:aws:s3:*:*:b".to_owned(),
             6 => "arn:aws:s3:::artifact/*".to_owned(),
             _ => format!("arn:aws:{}:us-east-1:999999999999:{last}", parts[2]),
         };
