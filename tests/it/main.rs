@@ -5,6 +5,7 @@ mod adoption;
 mod article;
 mod errors;
 mod house;
+mod naive;
 mod output;
 mod readme;
 mod release;
