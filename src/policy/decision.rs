@@ -1,4 +1,13 @@
 //! The decision over all documents of a request (facts G.1, G.2).
+//!
+//! Where the facts are silent:
+//! - `Principal: "*"` counts as naming the caller itself, also without `aws:PrincipalArn`: within the account it leaves
+//!   nothing to boundary and session policy.
+//! - Several boundaries, session policies or endpoint policies of one request are one together: one allowing is enough.
+//! - RCPs are taken to cover every service: a list of services that grows behind our back would let denies slip.
+//! - The management account isn't known here; whoever asks for it leaves the SCPs out.
+//! - Root calling `sts:AssumeRole`, KMS grants and S3 ACLs aren't judged.
+//! - A variable without a value in NotResource excludes nothing (IAM-Vars: it "will not match any resource").
 
 use super::condition::{Place, Tri, holds};
 use super::context::Context;

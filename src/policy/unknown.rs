@@ -16,6 +16,8 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 const TRIES: usize = 4096;
 /// How many states of all patterns of one key are followed at most.
 const STATES: usize = 2000;
+/// How many steps of a pattern are worth an answer.
+const STEPS: usize = 20_000_000;
 
 fn has_variable(text: &str, key: &str) -> bool {
     pattern::pieces(text, true).iter().any(|piece| matches!(piece, Piece::Variable { key: own, .. } if own.eq_ignore_ascii_case(key)))
@@ -245,6 +247,8 @@ fn witnesses(patterns: &[Vec<Token>]) -> Option<Vec<String>> {
     if alphabet.iter().any(|unit| (0xd800..0xe000).contains(unit)) {
         return None;
     }
+    let length: usize = patterns.iter().map(|tokens| tokens.len() + 1).sum();
+    let states = STATES.min(STEPS / (alphabet.len() * length));
     let start: Vec<pattern::Places> = patterns.iter().map(|tokens| pattern::begin(tokens)).collect();
     let mut seen = HashSet::from([start.clone()]);
     let mut queue = std::collections::VecDeque::from([(start, Vec::<u16>::new())]);
@@ -257,7 +261,7 @@ fn witnesses(patterns: &[Vec<Token>]) -> Option<Vec<String>> {
         for unit in &alphabet {
             let next: Vec<_> = patterns.iter().zip(&state).map(|(tokens, places)| pattern::step(tokens, places, *unit)).collect();
             if !seen.contains(&next) {
-                if seen.len() >= STATES {
+                if seen.len() >= states {
                     return None;
                 }
                 seen.insert(next.clone());

@@ -1229,3 +1229,168 @@ fn a_broken_line_is_an_error_in_its_place_and_exit_1() {
     assert_eq!(xdeploy(&[file.to_str().unwrap()], b""), (told, Some(1)));
     assert_eq!(xdeploy(&["/no/such/file"], b""), (String::new(), Some(1)));
 }
+
+/// A small generator of numbers that is the same every time.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(self.0 >> 33).unwrap() % sides
+    }
+
+    fn pick<'a>(&mut self, from: &[&'a str]) -> &'a str {
+        from[self.roll(from.len())]
+    }
+}
+
+const VALUES: [&str; 26] = [
+    "",
+    "x",
+    "X",
+    "xy",
+    "x*",
+    "?",
+    "*",
+    "k",
+    "K",
+    "ſ",
+    "𐐀",
+    "1",
+    "2.5",
+    "-3",
+    "1e2",
+    "true",
+    "False",
+    "2020-01-01",
+    "2020-01-01T00:00:00Z",
+    "10.0.0.1",
+    "10.0.0.0/8",
+    "2001:db8::/32",
+    "::ffff:10.0.0.1",
+    "arn:aws:iam::1:role/a",
+    "arn:aws:iam::*:role/*",
+    "QQ==",
+];
+
+const OPERATORS: [&str; 26] = [
+    "StringEquals",
+    "StringNotEquals",
+    "StringEqualsIgnoreCase",
+    "StringNotEqualsIgnoreCase",
+    "StringLike",
+    "StringNotLike",
+    "NumericEquals",
+    "NumericNotEquals",
+    "NumericLessThan",
+    "NumericLessThanEquals",
+    "NumericGreaterThan",
+    "NumericGreaterThanEquals",
+    "DateEquals",
+    "DateNotEquals",
+    "DateLessThan",
+    "DateGreaterThanEquals",
+    "Bool",
+    "BinaryEquals",
+    "IpAddress",
+    "NotIpAddress",
+    "ArnEquals",
+    "ArnNotLike",
+    "StringEqualsIfExists",
+    "ForAllValues:StringLike",
+    "ForAnyValue:StringEquals",
+    "Null",
+];
+
+/// Whatever an unknown key turns out to be, the verdict without it was not wrong.
+#[test]
+fn an_unknown_key_never_makes_a_verdict_wrong() {
+    let mut dice = Dice(7);
+    let mut counts = std::collections::BTreeMap::<String, usize>::new();
+    for _ in 0..500 {
+        let mut statements = Vec::new();
+        for _ in 0..=dice.roll(3) {
+            let operator = dice.pick(&OPERATORS);
+            let key = dice.pick(&["a:k", "a:k", "A:K", "a:l"]);
+            let value = dice.pick(&[VALUES.as_slice(), &["${a:k}", "x${a:k}", "${a:k, 'x'}"]].concat());
+            let values = if operator == "Null" { json!(dice.pick(&["true", "false"])) } else { json!([value, dice.pick(&VALUES)]) };
+            let resource = dice.pick(&["*", "*", "*", "arn:aws:s3:::b/${a:k}"]);
+            statements.push(json!({"Effect": dice.pick(&["Allow", "Deny"]), "Action": "*", "Resource": resource, "Condition": {operator: {key: values}}}));
+        }
+        if dice.roll(2) == 0 {
+            statements.push(json!({"Effect": "Allow", "Action": "*", "Resource": "*"}));
+        }
+        let mut asked = request(json!({"identityPolicies": doc(json!(statements)), "context": {"a:l": "x"}, "unknownContext": ["a:k"]}));
+        let verdict = decision(&asked);
+        *counts.entry(verdict.clone()).or_default() += 1;
+        asked["unknownContext"] = json!([]);
+        let lists = [json!([]), json!(["x"]), json!(["x", "xy"]), json!(["k", "x"])];
+        for value in VALUES.iter().map(|text| json!(text)).chain(lists).map(Some).chain([None]) {
+            // A list only where the statements ask for one: elsewhere the key has one value.
+            if value.as_ref().is_some_and(Value::is_array) && !json!(statements).to_string().contains("Values:") {
+                continue;
+            }
+            asked["context"] = value.as_ref().map_or(json!({"a:l": "x"}), |value| json!({"a:l": "x", "a:k": value}));
+            let known = decision(&asked);
+            let right = match verdict.as_str() {
+                YES => known == YES,
+                DENIED => known == DENIED,
+                NO => known != YES,
+                other => other == "unknown",
+            };
+            assert!(right, "{verdict} without, {known} with {value:?}: {asked}");
+        }
+    }
+    assert!(counts.len() == 4, "{counts:?}");
+}
+
+/// Members of requests and documents, replaced by things that don't belong there: an answer comes, and never a panic.
+#[test]
+fn no_request_makes_it_panic() {
+    let whole = session(json!({"identityPolicies": doc(json!({"Sid": "A", "Effect": "Allow", "Action": ["s3:*"], "Resource": ["arn:aws:s3:::b/${aws:username, 'x'}*"],
+        "Condition": {"StringLike": {"a:b": ["x"]}}})), "resourcePolicy": to(json!({"AWS": [ROLE]})), "scps": [[all()]], "rcps": [[]], "unknownContext": ["a:b"],
+        "permissionBoundaries": [all()], "blockPublicAccess": true, "derive": true, "context": {"a:c": ["x", 1, true]}}))
+    .to_string();
+    let bits = [
+        "null",
+        "7",
+        "-1e300",
+        "\"\"",
+        "[]",
+        "{}",
+        "\"*\"",
+        "\"${\"",
+        "\"${a:b\"",
+        "\"é:${é, 'é\"",
+        "\"arn:\"",
+        "\"arn:::::\"",
+        "\"::::::::\"",
+        "\"𐐀\"",
+        "\"AWS\"",
+        "\"kms:é\"",
+        "\"Null\"",
+        "\"s3:\"",
+        "[[]]",
+        "\"anonymous\"",
+        "\"a.b\"",
+        "\"${a:b}\"",
+        "\"1.2.3.4/99999999999\"",
+        "\"arn:aws:sts::111111111111:assumed-role/a\"",
+    ];
+    let words: Vec<&str> = whole.split_inclusive([',', '{', '}', '[', ']', ':']).collect();
+    let mut dice = Dice(11);
+    let mut judged = 0;
+    for _ in 0..20_000 {
+        let mut words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+        for _ in 0..=dice.roll(2) {
+            let at = dice.roll(words.len());
+            let end: String = words[at].chars().last().filter(|last| ",{}[]:".contains(*last)).map(String::from).unwrap_or_default();
+            words[at] = format!("{}{end}", dice.pick(&bits));
+        }
+        if let Ok(request) = serde_json::from_str::<Value>(&words.concat()) {
+            assert!(simulate(&request)["decision"].is_string());
+            judged += 1;
+        }
+    }
+    assert!(judged > 1000, "{judged}");
+}
