@@ -8,6 +8,7 @@ mod release;
 mod session;
 mod setup;
 mod show;
+mod simulate;
 mod teardown;
 mod verify;
 mod who_am_i;
@@ -49,6 +50,8 @@ enum Command {
     Release(release::Args),
     /// Remove what xdeploy made, and take its statements out of what others own
     Teardown(Box<teardown::Args>),
+    /// Decide requests offline from the policies that they bring, without asking AWS
+    Simulate(simulate::Args),
     /// Say who both profiles are
     WhoAmI,
 }
@@ -136,6 +139,7 @@ async fn run(cli: &Cli, ui: &Ui, stop: &Stop) -> Result<u8> {
         Command::Verify(args) => Box::pin(verify::run(common, args, ui)).await,
         Command::Release(args) => Box::pin(release::run(common, args, ui)).await,
         Command::Teardown(args) => Box::pin(teardown::run(common, args, ui, stop)).await,
+        Command::Simulate(args) => simulate::run(args).await,
         Command::WhoAmI => Box::pin(who_am_i::run(common, ui)).await,
     }
 }

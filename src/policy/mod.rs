@@ -1,9 +1,20 @@
-//! Policy documents: reading every form AWS accepts, comparing grants, putting our statements in and taking them out.
+//! Policy documents: reading every form AWS accepts, comparing grants, putting our statements in and taking them out,
+//! and deciding requests.
 //!
 //! Pure: no I/O, no clock, no environment.
 
+mod condition;
+mod context;
+mod decision;
 mod document;
 mod grant;
+mod parsed;
+mod pattern;
+mod principal;
+mod simulate;
+mod unknown;
+mod values;
 
 pub use document::{merge, remove, same_grants, sids, statements, without_statements};
 pub use grant::{Grant, covers, delegates_to_root, grants_of, matches_pattern, names_in};
+pub use simulate::{broken, simulate};

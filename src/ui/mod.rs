@@ -3,7 +3,7 @@
 use crate::model::{ColorWhen, OutputFormat};
 use anstream::{AutoStream, ColorChoice};
 use serde_json::Value;
-use std::io::{IsTerminal, Write};
+use std::io::{BufRead, IsTerminal, Write};
 use std::sync::Mutex;
 
 const BOLD: &str = "\x1b[1m";
@@ -159,4 +159,38 @@ pub enum Answer<T> {
 pub fn print_clap(error: &clap::Error) -> bool {
     let _ = error.print();
     error.use_stderr()
+}
+
+/// Reads a file, or standard input, line by line and prints an answer for each; empty lines are passed over.
+///
+/// Holds one line at a time. Answers wait in a buffer only while more lines are there. A reader that went away ends it.
+pub fn answer_lines(file: Option<std::fs::File>, mut answer: impl FnMut(&[u8]) -> String) -> std::io::Result<()> {
+    let source: Box<dyn std::io::Read> = match file {
+        Some(file) => Box::new(file),
+        None => Box::new(std::io::stdin()),
+    };
+    let mut source = std::io::BufReader::with_capacity(1 << 16, source);
+    let mut out = std::io::BufWriter::with_capacity(1 << 16, std::io::stdout().lock());
+    let mut line = Vec::new();
+    let told = loop {
+        line.clear();
+        if source.read_until(b'\n', &mut line)? == 0 {
+            break out.flush();
+        }
+        if line.trim_ascii().is_empty() {
+            continue;
+        }
+        if let Err(error) = writeln!(out, "{}", answer(line.trim_ascii())) {
+            break Err(error);
+        }
+        if source.buffer().is_empty()
+            && let Err(error) = out.flush()
+        {
+            break Err(error);
+        }
+    };
+    match told {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        other => other,
+    }
 }

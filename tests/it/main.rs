@@ -3,6 +3,7 @@
 
 mod adoption;
 mod article;
+mod decisions;
 mod errors;
 mod house;
 mod naive;

@@ -1,0 +1,47 @@
+//! `xdeploy simulate`.
+
+use crate::error::{Error, Result, file_error};
+use crate::policy;
+use crate::ui;
+use serde_json::Value;
+use std::path::PathBuf;
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Requests, one JSON object a line; `-` or nothing reads standard input
+    #[arg(value_name = "FILE")]
+    file: Option<PathBuf>,
+}
+
+pub async fn run(args: &Args) -> Result<u8> {
+    let file = match args.file.as_ref().filter(|path| path.as_os_str() != "-") {
+        Some(path) => Some((std::fs::File::open(path).map_err(|error| file_error("read", path, &error))?, path.clone())),
+        None => None,
+    };
+    // On a thread of its own, so that Ctrl-C is heard while it waits for a line.
+    let answered = tokio::task::spawn_blocking(move || {
+        let mut failed = false;
+        let (file, path) = file.unzip();
+        let told = ui::answer_lines(file, |line| {
+            let answer = verdict(line);
+            failed |= answer["decision"] == "error";
+            answer.to_string()
+        });
+        match told {
+            Ok(()) => Ok(failed),
+            Err(error) => Err(match path {
+                Some(path) => file_error("read", &path, &error),
+                None => Error::failed("could not go on with the requests").because(error.to_string()),
+            }),
+        }
+    });
+    let failed = answered.await.map_err(|error| Error::internal(error.to_string()))??;
+    Ok(u8::from(failed))
+}
+
+fn verdict(line: &[u8]) -> Value {
+    match serde_json::from_slice::<Value>(line) {
+        Ok(request) => policy::simulate(&request),
+        Err(error) => policy::broken(&Value::Null, &format!("the line is not JSON: {error}")),
+    }
+}

@@ -1,0 +1,72 @@
+//! What a request says about itself: complete, but for the keys that are named unknown.
+
+/// The value of a key: a list is a multivalued key, whatever its length.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Held {
+    One(String),
+    Many(Vec<String>),
+}
+
+/// The keys of a request; names don't care about case (facts G.5).
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Context {
+    known: Vec<(String, Held)>,
+    unknown: Vec<String>,
+}
+
+/// What looking for a key gave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Found<'a> {
+    Absent,
+    Unknown,
+    One(&'a str),
+    Many(&'a [String]),
+}
+
+impl Context {
+    /// Sets a key; the last value counts.
+    pub(crate) fn set(&mut self, key: &str, value: Held) {
+        self.known.retain(|(name, _)| !name.eq_ignore_ascii_case(key));
+        self.known.push((key.to_owned(), value));
+    }
+
+    /// Sets a key unless it is there.
+    pub(crate) fn set_default(&mut self, key: &str, value: &str) {
+        if self.find(key) == Found::Absent {
+            self.known.push((key.to_owned(), Held::One(value.to_owned())));
+        }
+    }
+
+    /// Says that a key's value, and whether there is one, isn't known; a value that was given doesn't count then.
+    pub(crate) fn forget(&mut self, key: &str) {
+        if !self.unknown.iter().any(|name| name.eq_ignore_ascii_case(key)) {
+            self.unknown.push(key.to_owned());
+        }
+    }
+
+    /// Gives the context that would be if an unknown key had this value.
+    pub(crate) fn suppose(&self, key: &str, value: Option<Held>) -> Context {
+        let mut supposed = self.clone();
+        supposed.unknown.retain(|name| !name.eq_ignore_ascii_case(key));
+        supposed.known.retain(|(name, _)| !name.eq_ignore_ascii_case(key));
+        if let Some(value) = value {
+            supposed.known.push((key.to_owned(), value));
+        }
+        supposed
+    }
+
+    pub(crate) fn unknown(&self) -> &[String] {
+        &self.unknown
+    }
+
+    pub(crate) fn find(&self, key: &str) -> Found<'_> {
+        if self.unknown.iter().any(|name| name.eq_ignore_ascii_case(key)) {
+            return Found::Unknown;
+        }
+        match self.known.iter().find(|(name, _)| name.eq_ignore_ascii_case(key)) {
+            None => Found::Absent,
+            Some((_, Held::One(value))) => Found::One(value),
+            Some((_, Held::Many(values))) => Found::Many(values),
+        }
+    }
+}

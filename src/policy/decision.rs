@@ -1,0 +1,395 @@
+//! The decision over all documents of a request (facts G.1, G.2).
+//!
+//! Where the facts are silent:
+//! - `Principal: "*"` counts as naming the caller itself, also without `aws:PrincipalArn`: within the account it leaves
+//!   nothing to boundary and session policy.
+//! - Several boundaries, session policies or endpoint policies of one request are one together: one allowing is enough.
+//! - RCPs are taken to cover every service: a list of services that grows behind our back would let denies slip.
+//! - The management account isn't known here; whoever asks for it leaves the SCPs out.
+//! - Root calling `sts:AssumeRole`, KMS grants and S3 ACLs aren't judged.
+//! - A variable without a value in NotResource excludes nothing (IAM-Vars: it "will not match any resource").
+
+use super::condition::{Place, Tri, holds};
+use super::context::Context;
+use super::parsed::{Condition, Document, Kind, Quantifier, Statement, Test};
+use super::pattern;
+use super::principal::{Caller, Grade, Who};
+use super::values::{Network, network};
+use serde_json::{Value, json};
+
+/// A request with everything that has a say about it.
+#[derive(Debug)]
+pub(crate) struct Question<'a> {
+    pub(crate) caller: Caller,
+    pub(crate) action: &'a str,
+    pub(crate) resource: &'a str,
+    pub(crate) resource_account: String,
+    /// Trust or key policies must allow by themselves.
+    pub(crate) resource_kind: Kind,
+    pub(crate) documents: Vec<Document<'a>>,
+    pub(crate) has_boundary: bool,
+    pub(crate) has_session: bool,
+    pub(crate) has_endpoint: bool,
+    pub(crate) scp_levels: usize,
+    /// Which levels hold a document.
+    pub(crate) rcp_levels: Vec<bool>,
+    pub(crate) restricts_public_buckets: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Allowed,
+    ExplicitlyDenied,
+    ImplicitlyDenied,
+}
+
+/// A statement that matches, or that may.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Match<'q, 'a> {
+    pub(crate) document: &'q Document<'a>,
+    pub(crate) statement: &'q Statement<'a>,
+    pub(crate) holds: Tri,
+    grade: Grade,
+}
+
+/// What a side lacks, and what would mend it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Lack {
+    pub(crate) side: &'static str,
+    pub(crate) account: Option<String>,
+    pub(crate) level: Option<usize>,
+    pub(crate) text: String,
+    pub(crate) statement: Option<Value>,
+}
+
+/// A verdict with its reasons.
+#[derive(Debug)]
+pub(crate) struct Answer<'q, 'a> {
+    pub(crate) verdict: Verdict,
+    pub(crate) because: Vec<Match<'q, 'a>>,
+    pub(crate) missing: Vec<Lack>,
+}
+
+/// What is taken of the statements that hang on an unknown key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum View {
+    /// Allows match, denies don't.
+    Best,
+    /// Denies match, allows don't.
+    Worst,
+}
+
+/// The KMS operations that another account may call (facts G.2).
+const KMS_ACROSS: [&str; 22] = [
+    "Decrypt",
+    "DeriveSharedSecret",
+    "Encrypt",
+    "GenerateDataKey",
+    "GenerateDataKeyPair",
+    "GenerateDataKeyPairWithoutPlaintext",
+    "GenerateDataKeyWithoutPlaintext",
+    "GenerateMac",
+    "ReEncrypt",
+    "ReEncryptFrom",
+    "ReEncryptTo",
+    "Sign",
+    "Verify",
+    "VerifyMac",
+    "CreateGrant",
+    "DescribeKey",
+    "GetKeyRotationStatus",
+    "GetPublicKey",
+    "ListGrants",
+    "RetireGrant",
+    "RevokeGrant",
+    "GenerateRandom",
+];
+
+fn is_kms(action: &str) -> bool {
+    action.get(..4).is_some_and(|service| service.eq_ignore_ascii_case("kms:"))
+}
+
+/// Which kind of policy stands on the resource of this call.
+pub(crate) fn resource_kind(action: &str, resource: &str) -> Kind {
+    let mut parts = resource.splitn(6, ':').skip(2);
+    let (service, name) = (parts.next().unwrap_or_default(), parts.nth(2).unwrap_or_default());
+    let sts = action.get(..4).is_some_and(|service| service.eq_ignore_ascii_case("sts:"));
+    match service {
+        "iam" if sts && name.starts_with("role/") => Kind::Trust,
+        "kms" if is_kms(action) && name.starts_with("key/") => Kind::Key,
+        "kms" if is_kms(action) && name.starts_with("alias/") && !is_about_aliases(action) => Kind::Key,
+        _ => Kind::Resource,
+    }
+}
+
+fn is_about_aliases(action: &str) -> bool {
+    action.to_ascii_lowercase().ends_with("alias")
+}
+
+impl<'a> Question<'a> {
+    /// Says whether a document has a say at all.
+    fn applies(&self, document: &Document<'_>) -> bool {
+        match document.kind {
+            Kind::Identity | Kind::Boundary | Kind::Session => self.caller.account.is_some(),
+            // Not service-linked roles; a service's own call has no principal account (ORG-SCP, facts G.1).
+            Kind::Scp => self.caller.account.is_some() && !self.caller.is_service_linked(),
+            Kind::Rcp => self.has_rcps(),
+            _ => true,
+        }
+    }
+
+    fn has_rcps(&self) -> bool {
+        !self.caller.is_service_linked() && !self.action.eq_ignore_ascii_case("kms:RetireGrant")
+    }
+
+    fn on_resource(&self, pattern: &str, document: &Document<'_>, context: &Context) -> Tri {
+        // An alias in Resource is the alias itself, never the key behind it (facts G.2).
+        if is_kms(self.action) && !is_about_aliases(self.action) && pattern.splitn(6, ':').nth(5).is_some_and(|r| r.starts_with("alias/")) {
+            return Tri::No;
+        }
+        Tri::filled(pattern::resource(pattern, self.resource, document.variables, context))
+    }
+
+    fn judge<'q>(&'q self, document: &'q Document<'a>, statement: &'q Statement<'a>, context: &Context) -> Option<Match<'q, 'a>> {
+        let grade = match &statement.principal {
+            None => Grade::Direct,
+            Some(element) => self.caller.matched(element, statement.deny, self.has_boundary)?,
+        };
+        if statement.action.values.iter().any(|action| pattern::action(action, self.action)) == statement.action.negated {
+            return None;
+        }
+        let mut found = match &statement.resource {
+            None => Tri::Yes,
+            Some(element) => {
+                let on = element.values.iter().map(|pattern| self.on_resource(pattern, document, context)).max().unwrap_or(Tri::No);
+                if element.negated { on.not() } else { on }
+            }
+        };
+        let place = Place { context, variables: document.variables, deny: statement.deny };
+        for condition in &statement.conditions {
+            if found == Tri::No {
+                return None;
+            }
+            found = found.min(holds(condition, place));
+        }
+        (found != Tri::No).then_some(Match { document, statement, holds: found, grade })
+    }
+
+    /// Lists the statements that match or may match.
+    pub(crate) fn matches<'q>(&'q self, context: &Context) -> Vec<Match<'q, 'a>> {
+        let mut found = Vec::new();
+        for document in self.documents.iter().filter(|document| self.applies(document)) {
+            found.extend(document.statements.iter().filter_map(|statement| self.judge(document, statement, context)));
+        }
+        found
+    }
+
+    /// Lists what is malformed in the documents that have a say.
+    pub(crate) fn malformed(&self) -> Vec<String> {
+        let documents = self.documents.iter().filter(|document| self.applies(document));
+        documents.flat_map(|document| document.malformed.iter().map(|why| format!("{}: {why}", document.name()))).collect()
+    }
+
+    /// Lists what AWS would not have saved.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        self.documents.iter().flat_map(|document| document.warnings.iter().map(|text| format!("{} {text}", document.name()))).collect()
+    }
+
+    fn grant(&self, resource: Option<&str>, principal: Option<Value>) -> Value {
+        let mut statement = json!({"Effect": "Allow"});
+        if let Some(principal) = principal {
+            statement["Principal"] = principal;
+        }
+        statement["Action"] = json!(self.action);
+        if let Some(resource) = resource {
+            statement["Resource"] = json!(resource);
+        }
+        statement
+    }
+
+    fn lack(&self, side: &'static str, account: Option<&String>, level: Option<usize>, text: String, principal: Option<Value>) -> Lack {
+        let statement = Some(self.grant(Some(self.resource), principal));
+        Lack { side, account: account.cloned(), level, text, statement }
+    }
+
+    fn lacks_on_resource(&self) -> Lack {
+        let principal = match self.caller.who {
+            Who::Anonymous => json!("*"),
+            Who::Service => json!({"Service": self.caller.text}),
+            Who::Provider => json!({"Federated": self.caller.text}),
+            Who::Canonical => json!({"CanonicalUser": self.caller.text}),
+            _ => json!({"AWS": self.caller.role.as_ref().unwrap_or(&self.caller.text)}),
+        };
+        let (text, resource) = match self.resource_kind {
+            Kind::Trust => ("the role's trust policy doesn't allow it", None),
+            Kind::Key => ("the key policy doesn't allow it, nor leaves it to the account", Some("*")),
+            _ => ("the resource's policy doesn't allow it", Some(self.resource)),
+        };
+        Lack {
+            side: self.resource_kind.word(),
+            account: Some(self.resource_account.clone()),
+            level: None,
+            text: text.to_owned(),
+            statement: Some(self.grant(resource, Some(principal))),
+        }
+    }
+
+    /// Decides, given which statements match.
+    pub(crate) fn decide<'q>(&'q self, matches: &[Match<'q, 'a>], view: View) -> Answer<'q, 'a> {
+        let counts = |found: &Match<'_, '_>| found.holds == Tri::Yes || (view == View::Worst) == found.statement.deny;
+        let denies: Vec<_> = matches.iter().filter(|found| found.statement.deny && counts(found)).copied().collect();
+        if !denies.is_empty() {
+            return Answer { verdict: Verdict::ExplicitlyDenied, because: denies, missing: Vec::new() };
+        }
+        let allows: Vec<_> = matches.iter().filter(|found| !found.statement.deny && counts(found)).copied().collect();
+        let any = |kind: Kind, level: Option<usize>| allows.iter().any(|a| a.document.kind == kind && a.document.level == level);
+        let account = self.caller.account.as_ref();
+        let mut missing = self.gates(&any);
+        let grade = allows.iter().filter(|a| a.document.kind.stands_on_a_resource()).map(|a| a.grade).max();
+        // The root user has every permission of its account without a policy (IAM-Eval).
+        let identity = self.caller.who == Who::Root || any(Kind::Identity, None);
+        let boundary = !self.has_boundary || any(Kind::Boundary, None);
+        let session = !self.has_session || any(Kind::Session, None);
+        let limited = |missing: &mut Vec<Lack>| {
+            if !boundary {
+                missing.push(self.lack("boundary", account, None, "the permissions boundary doesn't allow it".to_owned(), None));
+            }
+            if !session {
+                missing.push(self.lack("session", account, None, "the session policy doesn't allow it".to_owned(), None));
+            }
+        };
+        let no_identity = || self.lack("identity", account, None, "no identity policy allows it".to_owned(), None);
+        let explicit = self.resource_kind != Kind::Resource;
+        if account.is_none() {
+            if grade.is_none() {
+                missing.push(self.lacks_on_resource());
+            }
+        } else if account == Some(&self.resource_account) {
+            // Naming the caller itself, or everyone, leaves nothing to the account's own policies; naming the role leaves
+            // its limits; naming the account leaves all to them (facts G.1).
+            match grade {
+                Some(Grade::Direct) => {}
+                Some(Grade::Role) => limited(&mut missing),
+                _ => {
+                    if explicit && grade.is_none() {
+                        missing.push(self.lacks_on_resource());
+                    }
+                    // A policy that names the role would do instead; the shorter way is the identity's own.
+                    if !identity && (!explicit || grade.is_some()) {
+                        missing.push(no_identity());
+                    }
+                    limited(&mut missing);
+                }
+            }
+        } else {
+            if !identity {
+                missing.push(no_identity());
+            }
+            limited(&mut missing);
+            if grade.is_none() {
+                missing.push(self.lacks_on_resource());
+            }
+            if self.resource_kind == Kind::Key && !self.is_kms_across() {
+                missing.push(Lack {
+                    side: "key",
+                    account: Some(self.resource_account.clone()),
+                    level: None,
+                    text: format!("{} can't be called on a key of another account", self.action),
+                    statement: None,
+                });
+            }
+        }
+        if missing.is_empty() {
+            Answer { verdict: Verdict::Allowed, because: allows, missing }
+        } else {
+            Answer { verdict: Verdict::ImplicitlyDenied, because: Vec::new(), missing }
+        }
+    }
+
+    fn is_kms_across(&self) -> bool {
+        let name = self.action.get(4..).unwrap_or_default();
+        KMS_ACROSS.iter().any(|own| own.eq_ignore_ascii_case(name))
+    }
+
+    /// What every call must pass whoever allows it.
+    fn gates(&self, any: &dyn Fn(Kind, Option<usize>) -> bool) -> Vec<Lack> {
+        let mut missing = Vec::new();
+        let account = self.caller.account.as_ref();
+        if self.has_rcps() {
+            // RCPFullAWSAccess is attached everywhere and can't be detached (ORG-RCP); a level that is given empty lacks it.
+            for (level, _) in self.rcp_levels.iter().enumerate().filter(|(_, held)| !**held) {
+                let text = "this level of resource control policies allows nothing".to_owned();
+                missing.push(self.lack("rcp", Some(&self.resource_account), Some(level), text, Some(json!("*"))));
+            }
+        }
+        if account.is_some() && !self.caller.is_service_linked() {
+            for level in (0..self.scp_levels).filter(|level| !any(Kind::Scp, Some(*level))) {
+                let text = "no service control policy of this level allows it".to_owned();
+                missing.push(self.lack("scp", account, Some(level), text, None));
+            }
+        }
+        if self.has_endpoint && !any(Kind::Endpoint, None) {
+            missing.push(self.lack("vpc-endpoint", None, None, "the endpoint's policy doesn't allow it".to_owned(), Some(json!("*"))));
+        }
+        if self.restricts_public_buckets
+            && self.caller.who != Who::Service
+            && account != Some(&self.resource_account)
+            && self.resource.split(':').nth(2) == Some("s3")
+            && self.documents.iter().any(|document| document.kind == Kind::Resource && is_public(document))
+        {
+            missing.push(Lack {
+                side: "block-public-access",
+                account: Some(self.resource_account.clone()),
+                level: None,
+                text: "the bucket's policy is public, and RestrictPublicBuckets keeps all other accounts out".to_owned(),
+                statement: None,
+            });
+        }
+        missing
+    }
+}
+
+/// Says whether S3 calls a bucket policy public: it allows everyone, and nothing fixed confines that (S3-BPA).
+fn is_public(document: &Document<'_>) -> bool {
+    let everyone = |statement: &Statement<'_>| {
+        statement.principal.as_ref().is_some_and(|p| !p.negated && p.values.contains(&super::parsed::Named::Aws("*")))
+    };
+    document.statements.iter().any(|statement| !statement.deny && everyone(statement) && !statement.conditions.iter().any(confines))
+}
+
+fn confines(condition: &Condition<'_>) -> bool {
+    const FIXED: [&str; 15] = [
+        "aws:sourcearn",
+        "aws:sourcevpc",
+        "aws:sourcevpce",
+        "aws:sourceowner",
+        "aws:sourceaccount",
+        "aws:sourceorgid",
+        "aws:sourceorgpaths",
+        "aws:userid",
+        "aws:principalarn",
+        "aws:principalaccount",
+        "aws:principalorgid",
+        "aws:principalorgpaths",
+        "s3:x-amz-server-side-encryption-aws-kms-key-id",
+        "s3:dataaccesspointarn",
+        "s3:dataaccesspointaccount",
+    ];
+    let operator = condition.operator;
+    if operator.negated || operator.if_exists || operator.quantifier == Quantifier::ForAll || condition.values.is_empty() {
+        return false;
+    }
+    let key = condition.key.to_ascii_lowercase();
+    match operator.test {
+        // Wider than /8, or /32 of IPv6, is public.
+        Test::Ip if key == "aws:sourceip" => condition.values.iter().all(|value| match network(value) {
+            Some(Network::V4(first, last)) => last - first < 1 << 24,
+            Some(Network::V6(first, last)) => last - first < 1 << 96,
+            None => true,
+        }),
+        Test::StringEquals | Test::StringEqualsIgnoreCase | Test::StringLike | Test::Arn => {
+            FIXED.contains(&key.as_str()) && condition.values.iter().all(|value| !value.contains(['*', '?']) && !value.contains("${"))
+        }
+        _ => false,
+    }
+}

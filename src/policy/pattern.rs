@@ -1,0 +1,336 @@
+//! Wildcards and policy variables in texts, resources and actions (facts G.4, G.5).
+
+use super::context::{Context, Found};
+
+/// One step of a pattern, over UTF-16 units: that is what `?` counts (facts G.5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Token {
+    Unit(u16),
+    /// A letter in either case; only used where answers are tried (`unknown.rs`).
+    AnyCase(u16),
+    One,
+    Star,
+    /// `?` that stays within its ARN segment.
+    OneInside,
+    /// `*` that stays within its ARN segment.
+    StarInside,
+}
+
+const COLON: u16 = b':' as u16;
+
+impl Token {
+    fn is_star(self) -> bool {
+        matches!(self, Token::Star | Token::StarInside)
+    }
+
+    fn takes(self, unit: u16) -> bool {
+        match self {
+            Token::Unit(own) => own == unit,
+            Token::AnyCase(own) => own == unit || (own < 128 && unit < 128 && (own as u8).eq_ignore_ascii_case(&(unit as u8))),
+            Token::One | Token::Star => true,
+            Token::OneInside | Token::StarInside => unit != COLON,
+        }
+    }
+}
+
+/// The places of a pattern that a text has reached.
+pub(crate) type Places = Vec<bool>;
+
+fn close(tokens: &[Token], places: &mut Places) {
+    for (place, token) in tokens.iter().enumerate() {
+        if places[place] && token.is_star() {
+            places[place + 1] = true;
+        }
+    }
+}
+
+pub(crate) fn begin(tokens: &[Token]) -> Places {
+    let mut places = vec![false; tokens.len() + 1];
+    places[0] = true;
+    close(tokens, &mut places);
+    places
+}
+
+pub(crate) fn step(tokens: &[Token], places: &Places, unit: u16) -> Places {
+    let mut next = vec![false; tokens.len() + 1];
+    for (place, token) in tokens.iter().enumerate() {
+        if places[place] && token.takes(unit) {
+            next[if token.is_star() { place } else { place + 1 }] = true;
+        }
+    }
+    close(tokens, &mut next);
+    next
+}
+
+pub(crate) fn ends(places: &Places) -> bool {
+    places.last().copied().unwrap_or(false)
+}
+
+/// Says whether a pattern matches a whole text.
+pub(crate) fn matches(tokens: &[Token], text: &str) -> bool {
+    let mut places = begin(tokens);
+    for unit in text.encode_utf16() {
+        places = step(tokens, &places, unit);
+    }
+    ends(&places)
+}
+
+/// A part of a text of a policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Piece<'a> {
+    /// Text in which wildcards mean something.
+    Text(&'a str),
+    /// A character in which they don't: `${*}`.
+    Literal(&'a str),
+    Variable {
+        key: &'a str,
+        default: Option<&'a str>,
+    },
+}
+
+/// Cuts a text at its policy variables; what isn't a whole variable is text.
+pub(crate) fn pieces(text: &str, variables: bool) -> Vec<Piece<'_>> {
+    let mut found = Vec::new();
+    let mut rest = text;
+    while variables && let Some((before, after)) = rest.split_once("${") {
+        let Some((piece, left)) = variable(after) else { break };
+        if !before.is_empty() {
+            found.push(Piece::Text(before));
+        }
+        found.push(piece);
+        rest = left;
+    }
+    if !rest.is_empty() {
+        found.push(Piece::Text(rest));
+    }
+    found
+}
+
+fn variable(after: &str) -> Option<(Piece<'_>, &str)> {
+    let end = after.find(['}', ','])?;
+    let (name, rest) = after.split_at_checked(end)?;
+    if let Some(left) = rest.strip_prefix('}') {
+        let piece = match name {
+            "*" | "?" | "$" => Piece::Literal(name),
+            key => Piece::Variable { key: key.trim(), default: None },
+        };
+        return Some((piece, left));
+    }
+    let quoted = rest.strip_prefix(',')?.trim_start().strip_prefix('\'')?;
+    let (default, left) = quoted.split_once('\'')?;
+    let left = left.trim_start().strip_prefix('}')?;
+    Some((Piece::Variable { key: name.trim(), default: Some(default) }, left))
+}
+
+/// What a text is with its variables filled in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Filled<T> {
+    Known(T),
+    /// A variable has no value and no default: nothing is equal to it or like it (IAM-Vars).
+    Nothing,
+    /// A variable's value isn't known.
+    Unknown,
+}
+
+/// Fills the variables in, giving each part to `add` with whether wildcards mean something in it.
+fn fill<'a>(text: &'a str, variables: bool, context: &'a Context, mut add: impl FnMut(&str, bool)) -> Filled<()> {
+    let mut nothing = false;
+    for piece in pieces(text, variables) {
+        match piece {
+            Piece::Text(text) => add(text, true),
+            Piece::Literal(text) => add(text, false),
+            Piece::Variable { key, default } => match context.find(key) {
+                Found::One(value) => add(value, false),
+                Found::Unknown => return Filled::Unknown,
+                // A multivalued key can't be a variable, with a default neither (facts G.5).
+                Found::Many(_) => nothing = true,
+                Found::Absent => match default {
+                    Some(default) => add(default, false),
+                    None => nothing = true,
+                },
+            },
+        }
+    }
+    if nothing { Filled::Nothing } else { Filled::Known(()) }
+}
+
+/// Gives a text without wildcards.
+pub(crate) fn literal(text: &str, variables: bool, context: &Context) -> Filled<String> {
+    let mut whole = String::with_capacity(text.len());
+    match fill(text, variables, context, |part, _| whole.push_str(part)) {
+        Filled::Known(()) => Filled::Known(whole),
+        Filled::Nothing => Filled::Nothing,
+        Filled::Unknown => Filled::Unknown,
+    }
+}
+
+/// Adds a part to a pattern; what a variable brought is text, never a wildcard.
+fn add(tokens: &mut Vec<Token>, part: &str, wild: bool) {
+    tokens.extend(part.encode_utf16().map(|unit| match u8::try_from(unit) {
+        Ok(b'*') if wild => Token::Star,
+        Ok(b'?') if wild => Token::One,
+        _ => Token::Unit(unit),
+    }));
+}
+
+/// Gives the pattern of a StringLike value.
+pub(crate) fn like(text: &str, variables: bool, context: &Context) -> Filled<Vec<Token>> {
+    let mut tokens = Vec::with_capacity(text.len());
+    match fill(text, variables, context, |part, wild| add(&mut tokens, part, wild)) {
+        Filled::Known(()) => Filled::Known(tokens),
+        Filled::Nothing => Filled::Nothing,
+        Filled::Unknown => Filled::Unknown,
+    }
+}
+
+/// Gives the pattern of a value of an ARN operator, whose six parts are matched one by one; `Known(None)`: it is no ARN.
+pub(crate) fn arn(text: &str, variables: bool, context: &Context) -> Filled<Option<Vec<Token>>> {
+    match like(text, variables, context) {
+        Filled::Known(mut tokens) => {
+            let mut colons = 0;
+            for token in &mut tokens {
+                match token {
+                    Token::Unit(COLON) => colons += 1,
+                    Token::Star if colons < 5 => *token = Token::StarInside,
+                    Token::One if colons < 5 => *token = Token::OneInside,
+                    _ => {}
+                }
+            }
+            Filled::Known((colons >= 5).then_some(tokens))
+        }
+        Filled::Nothing => Filled::Nothing,
+        Filled::Unknown => Filled::Unknown,
+    }
+}
+
+/// Says whether a request's value has the six parts of an ARN.
+pub(crate) fn is_arn(text: &str) -> bool {
+    text.starts_with("arn:") && text.bytes().filter(|b| *b == b':').count() >= 5
+}
+
+/// Says whether AWS would save this as an action: a service and a name, or a star.
+pub(crate) fn is_action(pattern: &str) -> bool {
+    pattern == "*" || pattern.contains(':')
+}
+
+/// Matches an action; its case doesn't matter (facts G.4).
+pub(crate) fn action(pattern: &str, action: &str) -> bool {
+    if pattern == "*" {
+        return true;
+    }
+    is_action(pattern) && glob(pattern.as_bytes(), action.as_bytes())
+}
+
+fn glob(pattern: &[u8], text: &[u8]) -> bool {
+    let (mut p, mut t) = (0, 0);
+    let mut retry: Option<(usize, usize)> = None;
+    while let Some(unit) = text.get(t) {
+        match pattern.get(p) {
+            Some(b'*') => {
+                retry = Some((p, t));
+                p += 1;
+            }
+            Some(own) if *own == b'?' || own.eq_ignore_ascii_case(unit) => {
+                p += 1;
+                t += 1;
+            }
+            _ => match retry {
+                Some((star, from)) => {
+                    retry = Some((star, from + 1));
+                    p = star + 1;
+                    t = from + 1;
+                }
+                None => return false,
+            },
+        }
+    }
+    pattern.iter().skip(p).all(|own| *own == b'*')
+}
+
+/// Says whether AWS would save this as a resource: a star, or an ARN whose service has no wildcard (facts G.4).
+pub(crate) fn is_resource(pattern: &str) -> bool {
+    let mut parts = pattern.splitn(4, ':');
+    let start = (parts.next(), parts.next(), parts.next(), parts.next());
+    pattern == "*"
+        || matches!(start, (Some("arn"), Some(_), Some(service), Some(_)) if !service.is_empty() && !service.contains(['*', '?']))
+}
+
+/// Matches a resource. Wildcards stay within their segment, except that a star which ends its segment may go on beyond
+/// the colon, and after the fifth colon everything goes (IAM-Resource). Variables only count there (facts G.5).
+pub(crate) fn resource(pattern: &str, resource: &str, variables: bool, context: &Context) -> Filled<bool> {
+    if pattern == "*" {
+        return Filled::Known(true);
+    }
+    if !is_resource(pattern) {
+        return Filled::Known(false);
+    }
+    let fifth = pattern.match_indices(':').nth(4).map_or(pattern.len(), |(at, _)| at + 1);
+    let (head, tail) = pattern.split_at_checked(fifth).unwrap_or((pattern, ""));
+    let has_variables = variables && tail.contains("${");
+    if !has_variables && !pattern.contains(['*', '?']) {
+        return Filled::Known(pattern == resource);
+    }
+    let mut tokens = Vec::with_capacity(pattern.len());
+    let mut units = head.chars().peekable();
+    while let Some(unit) = units.next() {
+        match unit {
+            '*' if units.peek().is_none_or(|next| *next == ':') => tokens.push(Token::Star),
+            '*' => tokens.push(Token::StarInside),
+            '?' => tokens.push(Token::OneInside),
+            other => add(&mut tokens, other.encode_utf8(&mut [0; 4]), false),
+        }
+    }
+    match fill(tail, variables, context, |part, wild| add(&mut tokens, part, wild)) {
+        Filled::Known(()) => Filled::Known(matches(&tokens, resource)),
+        Filled::Nothing => Filled::Nothing,
+        Filled::Unknown => Filled::Unknown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn like_is(pattern: &str, text: &str) -> bool {
+        matches!(like(pattern, true, &Context::default()), Filled::Known(tokens) if matches(&tokens, text))
+    }
+
+    #[test]
+    fn wildcards_count_utf_16_units() {
+        assert!(like_is("a*c?", "abbcd") && !like_is("a*c?", "abbc") && like_is("*", "") && like_is("**a", "a"));
+        assert!(!like_is("?", "𐐀") && like_is("??", "𐐀") && like_is("𐐀", "𐐀") && like_is("a*", "a\n/b"));
+        assert!(like_is("${*}", "*") && !like_is("${*}", "x") && like_is("${$}{${?}", "${?"));
+    }
+
+    #[test]
+    fn variables_are_cut_out() {
+        assert_eq!(
+            pieces("a${aws:username}b${k, 'x, y'}${?}", true),
+            [
+                Piece::Text("a"),
+                Piece::Variable { key: "aws:username", default: None },
+                Piece::Text("b"),
+                Piece::Variable { key: "k", default: Some("x, y") },
+                Piece::Literal("?"),
+            ]
+        );
+        assert_eq!(pieces("${aws:username}", false), [Piece::Text("${aws:username}")]);
+        assert_eq!(pieces("a${b", true), [Piece::Text("a${b")]);
+    }
+
+    #[test]
+    fn resources_match_by_segment() {
+        let is = |pattern: &str, text: &str| resource(pattern, text, true, &Context::default()) == Filled::Known(true);
+        assert!(is("arn:aws:s3:::b/*", "arn:aws:s3:::b/x/y") && !is("arn:aws:s3:::b/*", "arn:aws:s3:::b"));
+        assert!(is("arn:aws:iam::*:role/a", "arn:aws:iam::1:role/a") && !is("arn:aws:s3:::B", "arn:aws:s3:::b"));
+        assert!(is("arn:aws:s3:*", "arn:aws:s3:::b/x") && is("arn:aws:s3:::*", "arn:aws:s3:::b:c"));
+        assert!(!is("arn:aws:*:::b", "arn:aws:s3:::b") && !is("arn:*", "arn:aws:s3:::b") && !is("arn:aws:s3*", "arn:aws:s3:::b"));
+        assert!(!is("arn:aws:iam::1*2:x", "arn:aws:iam::1:2:x") && is("arn:aws:iam::1?2:x", "arn:aws:iam::112:x"));
+    }
+
+    #[test]
+    fn actions_match_in_any_case() {
+        assert!(action("S3:get*", "s3:GetObject") && action("*", "s3:GetObject") && action("s3:?etObject", "s3:GetObject"));
+        assert!(!action("s3*", "s3:GetObject") && !action("s3:Get", "s3:GetObject") && action("*:*", "s3:GetObject"));
+    }
+}

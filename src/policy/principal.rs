@@ -1,0 +1,169 @@
+//! Who calls, and whether a policy names them (facts G.3).
+
+use super::parsed::{Choice, Named, dead};
+use crate::model::Arn;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Who {
+    Root,
+    User,
+    /// A role, or a session of it: policies judge the session.
+    Role,
+    FederatedUser,
+    Service,
+    /// An identity provider, as in AssumeRoleWithSAML.
+    Provider,
+    Canonical,
+    Anonymous,
+}
+
+/// The principal of a request.
+#[derive(Debug, Clone)]
+pub(crate) struct Caller {
+    pub(crate) who: Who,
+    /// The text of the request.
+    pub(crate) text: String,
+    /// The account, for principals whose account has a say.
+    pub(crate) account: Option<String>,
+    partition: String,
+    /// The ARN of the role with its path.
+    pub(crate) role: Option<String>,
+    pub(crate) canonical: Option<String>,
+}
+
+/// How closely a resource policy names a caller; the closer, the fewer others have a say (facts G.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Grade {
+    /// Its account: a delegation to the account's own policies.
+    Account,
+    /// Its role.
+    Role,
+    /// Itself, or everyone.
+    Direct,
+}
+
+impl Caller {
+    /// Reads a principal; `role` is a session's role with its path.
+    pub(crate) fn read(text: &str, role: Option<&str>, canonical: Option<&str>) -> Result<Caller, String> {
+        let plain = |who| Caller {
+            who,
+            text: text.to_owned(),
+            account: None,
+            partition: String::new(),
+            role: None,
+            canonical: canonical.map(str::to_owned),
+        };
+        if text == "anonymous" {
+            return Ok(plain(Who::Anonymous));
+        }
+        if text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit()) {
+            return Ok(Caller { canonical: Some(text.to_owned()), ..plain(Who::Canonical) });
+        }
+        if !text.starts_with("arn:") {
+            return match text.rsplit_once('.') {
+                _ if text.ends_with(".amazonaws.com") || text.ends_with(".amazonaws.com.cn") => Ok(plain(Who::Service)),
+                Some((left, right)) if !left.is_empty() && !right.is_empty() => Ok(plain(Who::Provider)),
+                _ => Err(format!("`{text}` is not a principal")),
+            };
+        }
+        let arn: Arn = text.parse()?;
+        let not = || Err(format!("`{text}` is not the ARN of a user, a role, a session or an account's root"));
+        if arn.account.len() != 12 || !arn.account.bytes().all(|b| b.is_ascii_digit()) || text.contains(['*', '?']) {
+            return not();
+        }
+        let with =
+            |who, role: Option<String>| Caller { account: Some(arn.account.clone()), partition: arn.partition.clone(), role, ..plain(who) };
+        let (kind, name) = arn.resource.split_once('/').unwrap_or((arn.resource.as_str(), ""));
+        match (arn.service.as_str(), kind) {
+            ("iam", "root") if name.is_empty() => Ok(with(Who::Root, None)),
+            ("iam", "user") if !name.is_empty() => Ok(with(Who::User, None)),
+            ("iam", "role") if !name.is_empty() => Ok(with(Who::Role, Some(text.to_owned()))),
+            ("iam", "saml-provider" | "oidc-provider") => Ok(Caller { partition: arn.partition.clone(), ..plain(Who::Provider) }),
+            ("sts", "federated-user") if !name.is_empty() => Ok(with(Who::FederatedUser, None)),
+            ("sts", "assumed-role") => match name.split_once('/') {
+                Some((own, session)) if !own.is_empty() && !session.is_empty() => {
+                    let role = match role {
+                        None => format!("arn:{}:iam::{}:role/{own}", arn.partition, arn.account),
+                        Some(role) => {
+                            let given: Arn = role.parse()?;
+                            if given.service != "iam" || given.account != arn.account || given.role_name() != Some(own) {
+                                return Err(format!("`{role}` is not the role of the session `{text}`"));
+                            }
+                            role.to_owned()
+                        }
+                    };
+                    Ok(with(Who::Role, Some(role)))
+                }
+                _ => not(),
+            },
+            _ => not(),
+        }
+    }
+
+    /// Says whether organisation policies leave the caller alone (ORG-SCP).
+    pub(crate) fn is_service_linked(&self) -> bool {
+        self.role.as_ref().is_some_and(|role| role.contains(":role/aws-service-role/"))
+    }
+
+    fn is_account(&self, text: &str) -> bool {
+        let Some(account) = &self.account else { return false };
+        text == account
+            || text
+                .strip_suffix(":root")
+                .and_then(|rest| rest.strip_suffix(account.as_str()))
+                .and_then(|rest| rest.strip_prefix("arn:"))
+                .and_then(|rest| rest.strip_suffix(":iam::"))
+                .is_some_and(|partition| partition == self.partition)
+    }
+
+    /// Says whether and how closely one entry names the caller.
+    fn named(&self, name: Named<'_>) -> Option<Grade> {
+        if name == Named::Aws("*") {
+            return Some(Grade::Direct);
+        }
+        if dead(name).is_some() {
+            return None;
+        }
+        let direct = |yes: bool| yes.then_some(Grade::Direct);
+        match name {
+            Named::Aws(text) if self.is_account(text) => Some(if self.who == Who::Root { Grade::Direct } else { Grade::Account }),
+            // A provider's ARN under AWS names nobody.
+            Named::Aws(text) if self.account.is_some() && text == self.text && self.role.as_deref() != Some(text) => Some(Grade::Direct),
+            Named::Aws(text) => (self.role.as_deref() == Some(text)).then_some(Grade::Role),
+            Named::Service(text) => direct(self.who == Who::Service && text == self.text),
+            Named::Federated(text) => direct(self.who == Who::Provider && text == self.text),
+            // S3 takes a canonical id for the account that it belongs to.
+            Named::Canonical(text) if self.canonical.as_deref() == Some(text) => {
+                Some(if self.who == Who::Canonical { Grade::Direct } else { Grade::Account })
+            }
+            Named::Canonical(_) => None,
+        }
+    }
+
+    /// Says whether and how closely a `Principal` or `NotPrincipal` element matches the caller.
+    pub(crate) fn matched(&self, element: &Choice<Vec<Named<'_>>>, deny: bool, has_boundary: bool) -> Option<Grade> {
+        if !element.negated {
+            return element.values.iter().filter_map(|name| self.named(*name)).max();
+        }
+        // NotPrincipal is for Deny only, hits everyone with a boundary, and spares only who is named with account, role
+        // and session (IAM-NotPrincipal).
+        if !deny {
+            return None;
+        }
+        let listed = |test: &dyn Fn(Named<'_>) -> bool| element.values.iter().any(|name| dead(*name).is_none() && test(*name));
+        let everyone = listed(&|name| name == Named::Aws("*"));
+        let spared = match self.who {
+            _ if everyone => true,
+            _ if self.account.is_some() && has_boundary => false,
+            Who::Service | Who::Provider | Who::Canonical => element.values.iter().any(|name| self.named(*name).is_some()),
+            Who::Anonymous => false,
+            _ => {
+                let account = listed(&|name| matches!(name, Named::Aws(text) if self.is_account(text)));
+                let itself = self.who == Who::Root || listed(&|name| matches!(name, Named::Aws(text) if text == self.text));
+                let role = self.role.as_ref().is_none_or(|role| listed(&|name| matches!(name, Named::Aws(text) if text == role)));
+                account && itself && role
+            }
+        };
+        (!spared).then_some(Grade::Direct)
+    }
+}
