@@ -11,7 +11,7 @@ use super::generator::{self, Random};
 type Judge = fn(&Value) -> Value;
 
 /// wired to xdeploy::policy::simulate when that is there: `Some(xdeploy::policy::simulate)`
-const PRODUCT: Option<Judge> = None;
+const PRODUCT: Option<Judge> = Some(xdeploy::policy::simulate);
 
 const REQUESTS: usize = 20_000;
 const SEED: u64 = 20_261_122;
