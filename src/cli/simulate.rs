@@ -3,7 +3,6 @@
 use crate::error::{Error, Result, file_error};
 use crate::policy;
 use crate::ui;
-use serde_json::Value;
 use std::path::PathBuf;
 
 #[derive(Debug, clap::Args)]
@@ -23,7 +22,7 @@ pub async fn run(args: &Args) -> Result<u8> {
         let mut failed = false;
         let (file, path) = file.unzip();
         let told = ui::answer_lines(file, |line| {
-            let answer = verdict(line);
+            let answer = policy::simulate_line(line);
             failed |= answer["decision"] == "error";
             answer.to_string()
         });
@@ -37,11 +36,4 @@ pub async fn run(args: &Args) -> Result<u8> {
     });
     let failed = answered.await.map_err(|error| Error::internal(error.to_string()))??;
     Ok(u8::from(failed))
-}
-
-fn verdict(line: &[u8]) -> Value {
-    match serde_json::from_slice::<Value>(line) {
-        Ok(request) => policy::simulate(&request),
-        Err(error) => policy::broken(&Value::Null, &format!("the line is not JSON: {error}")),
-    }
 }

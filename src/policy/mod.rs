@@ -12,9 +12,11 @@ mod parsed;
 mod pattern;
 mod principal;
 mod simulate;
+mod strict;
 mod unknown;
 mod values;
 
 pub use document::{merge, remove, same_grants, sids, statements, without_statements};
 pub use grant::{Grant, covers, delegates_to_root, grants_of, matches_pattern, names_in};
-pub use simulate::{broken, simulate};
+pub use simulate::simulate;
+pub use strict::simulate_line;

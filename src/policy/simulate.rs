@@ -84,7 +84,7 @@ fn verdict(
 }
 
 /// Gives the verdict for a line that is no request.
-pub fn broken(id: &Value, why: &str) -> Value {
+pub(crate) fn broken(id: &Value, why: &str) -> Value {
     verdict(id, "error", Vec::new(), Vec::new(), Vec::new(), Vec::new(), vec![why.to_owned()])
 }
 
