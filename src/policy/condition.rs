@@ -173,6 +173,13 @@ pub(crate) fn holds(condition: &Condition<'_>, place: Place<'_>) -> Tri {
         };
         return Tri::of(condition.values.iter().any(asked));
     }
+    // A variable that nothing fills: the statement does not match, whatever the operator's sign (facts G.5).
+    let takes_variables =
+        matches!(operator.test, Test::StringEquals | Test::StringEqualsIgnoreCase | Test::StringLike | Test::Bool | Test::Arn);
+    let empty = |value: &Cow<'_, str>| value.contains("${") && matches!(pattern::literal(value, true, place.context), Filled::Nothing);
+    if place.variables && takes_variables && !condition.values.is_empty() && condition.values.iter().all(empty) {
+        return Tri::No;
+    }
     match (found, operator.quantifier) {
         (Found::Unknown, _) => Tri::Maybe,
         (Found::Absent, Quantifier::Scalar) => Tri::of(operator.if_exists || operator.negated),

@@ -177,7 +177,12 @@ pub(crate) fn network(text: &str) -> Option<Network> {
         let first = u32::from(address) & !host;
         return (length.unwrap_or(32) <= 32).then_some(Network::V4(first, first | host));
     }
-    let first = u128::from(address.parse::<Ipv6Addr>().ok()?);
+    let address = address.parse::<Ipv6Addr>().ok()?;
+    // An IPv4 network written inside IPv6 is that IPv4 network, as an address is (facts G.5).
+    if let (Some(inside), Some(length)) = (address.to_ipv4_mapped(), length.unwrap_or(128).checked_sub(96)) {
+        return network(&format!("{inside}/{length}"));
+    }
+    let first = u128::from(address);
     let host = u128::MAX.checked_shr(length.unwrap_or(128)).unwrap_or(0);
     (length.unwrap_or(128) <= 128 && first & host == 0).then_some(Network::V6(first, first | host))
 }

@@ -183,8 +183,15 @@ fn tries(request: &Value, key: &str) -> Tries {
         let upper: Vec<String> = single.iter().map(|value| value.to_uppercase()).collect();
         single.extend(upper);
     }
+    let values: Vec<String> = single.iter().take(if many { 7 } else { 3 }).cloned().collect();
+    if texts(&request["unknownContext"]).len() == 1 && tests.iter().any(|(operator, _)| operator.contains("Like")) {
+        // What matches one pattern and not another may be instances side by side.
+        let some: Vec<String> = single.iter().take(8).cloned().collect();
+        let pairs: Vec<String> = some.iter().flat_map(|a| some.iter().map(move |b| format!("{a}{b}"))).collect();
+        single.extend(pairs.iter().flat_map(|pair| some.iter().take(5).map(move |c| format!("{pair}{c}"))));
+        single.extend(pairs);
+    }
     let scalars: Vec<Option<Value>> = single.iter().map(|value| Some(json!(value))).collect();
-    let values: Vec<&String> = single.iter().take(if many { 7 } else { 3 }).collect();
     let mut lists = Vec::new();
     for (first, a) in values.iter().enumerate() {
         lists.push(Some(json!([a])));
@@ -490,7 +497,9 @@ fn passes_endpoint(world: &World, broken: Broken) -> bool {
 
 /// A public bucket policy and RestrictPublicBuckets: only services and the bucket's own account get in [S3-BPA].
 fn passes_public_access_block(world: &World) -> bool {
-    if world.request["blockPublicAccess"] != json!(true) || resource_kind(world.request) != Kind::Bucket || !world.action.starts_with("s3:")
+    if world.request["blockPublicAccess"] != json!(true)
+        || resource_kind(world.request) != Kind::Bucket
+        || !world.action.to_lowercase().starts_with("s3:")
     {
         return true;
     }
@@ -657,7 +666,11 @@ fn statement_is_well_formed(kind: Kind, statement: &Value) -> bool {
         _ => names_who == 1,
     };
     let what_is_right = if kind == Kind::Trust { names_what == 0 } else { names_what == 1 };
+    let names_somebody =
+        |name: &str| !has(name) || elements[name] == "*" || elements[name].as_object().is_some_and(|kinds| !kinds.is_empty());
     elements.keys().all(|name| ELEMENTS.contains(&name.as_str()))
+        && names_somebody("Principal")
+        && names_somebody("NotPrincipal")
         && (statement["Effect"] == "Allow" || statement["Effect"] == "Deny")
         && has("Action") != has("NotAction")
         && who_is_right

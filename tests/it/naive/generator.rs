@@ -726,8 +726,30 @@ pub fn settled(request: &Value) -> Result<Decision, &'static str> {
             return Err("2: an RCP level without full access");
         }
     }
+    let crosses = |text: &str| text.contains("*:");
+    if evaluator::texts(&request["resource"]).iter().any(|resource| resource.matches(':').count() > 5)
+        && evaluator::documents(request).iter().any(|(_, document)| {
+            let statements = evaluator::statements(document);
+            statements
+                .iter()
+                .any(|s| ["Resource", "NotResource"].iter().any(|name| evaluator::texts(&s[*name]).iter().any(|text| crosses(text))))
+        })
+    {
+        return Err("12: a star at the end of a part, and a resource with colons of its own");
+    }
+    let with_default = |values: &Value| evaluator::texts(values).iter().any(|value| value.contains("${") && value.contains(", '"));
+    let unknown = evaluator::texts(&request["unknownContext"]);
     let mut malformed = false;
     for (of, document) in evaluator::documents(request) {
+        for statement in evaluator::statements(document) {
+            for (_, block) in statement["Condition"].as_object().into_iter().flatten() {
+                for (key, values) in block.as_object().into_iter().flatten() {
+                    if unknown.iter().any(|unknown| unknown.eq_ignore_ascii_case(key)) && with_default(values) {
+                        return Err("13: a variable's default against an unknown key, which brute force doesn't try");
+                    }
+                }
+            }
+        }
         malformed |= evaluator::is_malformed(of, document);
         for statement in evaluator::statements(document) {
             let conditioned = statement["Condition"].as_object().is_some_and(|blocks| !blocks.is_empty());

@@ -26,6 +26,8 @@
 //! 10. An unknown key that decides between `error` and something else.
 //! 11. A malformed statement whose document makes no difference, as another document allows, or something else lacks anyway:
 //!     `error`, or that answer. Here: error, unless a valid Deny matches. Compared only where the answer hangs on the document.
+//! 12. A `*` at the end of a part of a resource pattern: whether it reaches into the next part, where the resource has colons of its own.
+//! 13. A variable with a default compared with an unknown key: not open, but brute force doesn't try the default.
 //!
 //! Left out of the grammar altogether:
 //!
