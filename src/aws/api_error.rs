@@ -40,8 +40,6 @@ pub struct ApiError {
     pub status: Option<u16>,
     /// The profile gave no credentials at all.
     pub no_credentials: bool,
-    /// Nothing is known of whether AWS did it (the answer never came).
-    pub ambiguous: bool,
 }
 
 impl ApiError {
@@ -83,7 +81,6 @@ impl ApiError {
             bucket_region,
             status,
             no_credentials: credentials.is_some(),
-            ambiguous: !matches!(error, SdkError::ServiceError(_) | SdkError::ConstructionFailure(_)) || status.is_some_and(|s| s >= 500),
         })
     }
 

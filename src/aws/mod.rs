@@ -75,11 +75,6 @@ impl Connector {
         Ok(Connector { http: http_client(ca_bundle)?, profiles: Profiles::load().await? })
     }
 
-    /// Uses another HTTP client: the rehearsal's, or a test's.
-    pub async fn over(http: SharedHttpClient) -> Result<Connector> {
-        Ok(Connector { http, profiles: Profiles::load().await? })
-    }
-
     /// Asks STS who the profile is.
     ///
     /// Credentials come from the named profile alone: the SDK's default chain would prefer `AWS_ACCESS_KEY_ID`, and then
@@ -276,7 +271,6 @@ impl Account {
             bucket_region: None,
             status: None,
             no_credentials: false,
-            ambiguous: false,
         }
     }
 

@@ -33,8 +33,10 @@ fn disagreement(judge: Judge, request: &Value, expected: Decision) -> Option<Str
 /// Known and safe, not exact: where patterns of the unknown key hold a `?`, which counts UTF-16 units (G.5), and a character of
 /// two units, the product may say `unknown` although no value makes a difference.
 fn splits_a_character(request: &Value) -> bool {
-    let text = request.to_string();
-    text.contains('?') && text.chars().any(|character| u32::from(character) > 0xFFFF)
+    evaluator::texts(&request["unknownContext"]).iter().any(|key| {
+        let patterns: String = evaluator::conditions(request, key).into_iter().flat_map(|(_, values)| values).collect();
+        patterns.contains('?') && patterns.chars().any(|character| u32::from(character) > 0xFFFF)
+    })
 }
 
 fn still_disagrees(judge: Judge, request: &Value) -> bool {

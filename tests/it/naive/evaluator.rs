@@ -123,7 +123,7 @@ pub fn documents(request: &Value) -> Vec<(Kind, &Value)> {
     found
 }
 
-fn conditions<'a>(request: &'a Value, key: &str) -> Vec<(&'a str, Vec<String>)> {
+pub fn conditions<'a>(request: &'a Value, key: &str) -> Vec<(&'a str, Vec<String>)> {
     let mut found = Vec::new();
     for (_, document) in documents(request) {
         for statement in statements(document) {
