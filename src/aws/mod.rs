@@ -251,6 +251,11 @@ impl Account {
         aws_sdk_iam::Client::new(&self.config)
     }
 
+    /// Gives an Organizations client; Organizations is global.
+    pub fn organizations(&self) -> aws_sdk_organizations::Client {
+        aws_sdk_organizations::Client::new(&self.config)
+    }
+
     /// Gives the ARN of a role or policy of this account.
     pub fn iam_arn(&self, kind_and_path: &str) -> String {
         format!("arn:{}:iam::{}:{kind_and_path}", self.partition, self.id)

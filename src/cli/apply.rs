@@ -1,6 +1,7 @@
 //! `xdeploy apply`.
 
 use super::{Stop, lock, session, setup, show};
+use crate::deploy::observe::Organisations;
 use crate::deploy::plan::Plan;
 use crate::deploy::snapshot::Snapshot;
 use crate::error::{Error, Kind, Result};
@@ -52,7 +53,7 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop) -> Res
         return Err(Error::new(Kind::Conflict, "the artifact has changed since the plan was made").hint("make the plan again"));
     }
     // Only read, not planned anew: the world may have moved to where no plan can be made, and what moved is what must be told.
-    let now = session::read(&accounts, plan.settings(), plan.artifact()).await?;
+    let now = session::read(&accounts, plan.settings(), plan.artifact(), Organisations::OfExisting).await?;
     let moved = moved(saw, &now);
     if !moved.is_empty() {
         let mut error = Error::new(Kind::Conflict, format!("the world has moved since the plan was made: {}", moved.join(", ")));

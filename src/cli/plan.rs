@@ -1,6 +1,7 @@
 //! `xdeploy plan`.
 
 use super::{session, show};
+use crate::deploy::observe::Organisations;
 use crate::error::{Error, Result};
 use crate::settings::{CommonFlags, DeploymentFlags, Settings};
 use crate::ui::Ui;
@@ -27,7 +28,7 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui) -> Result<u8> {
     let artifact = session::artifact(args.artifact.as_deref(), !settings.no_extract)?;
     let accounts = session::connect(&settings).await?;
     session::introduce(ui, &accounts);
-    let plan = session::make_plan(&accounts, &settings, artifact).await?;
+    let plan = session::make_plan(&accounts, &settings, artifact, Organisations::Always).await?;
     show::plan(ui, &plan);
     match &args.out {
         Some(path) => {

@@ -1,6 +1,7 @@
 //! `xdeploy setup`.
 
 use super::{Stop, ask, lock, session, show};
+use crate::deploy::observe::Organisations;
 use crate::deploy::plan::Plan;
 use crate::deploy::snapshot::Snapshot;
 use crate::deploy::write::{Call, Write};
@@ -45,7 +46,7 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop) -> Res
     let accounts = session::connect(&settings).await?;
     session::introduce(ui, &accounts);
     let _lock = if args.dry_run { None } else { Some(lock::take(&accounts.dev.id, &accounts.dev.region, settings.pipeline.as_str())?) };
-    let plan = session::make_plan(&accounts, &settings, artifact).await?;
+    let plan = session::make_plan(&accounts, &settings, artifact, Organisations::OfExisting).await?;
     show::plan(ui, &plan);
     let mut document = json!({
         "schema": "xdeploy.setup/1",

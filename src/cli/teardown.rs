@@ -2,7 +2,7 @@
 
 use super::{Stop, ask, lock, session, show};
 use crate::deploy::apply::quiet;
-use crate::deploy::observe::{Purpose, observe};
+use crate::deploy::observe::{Organisations, Purpose, observe};
 use crate::deploy::teardown::{KEY_DAYS, look_back, undo};
 use crate::deploy::write::{Call, counts};
 use crate::error::{Error, Result};
@@ -43,7 +43,7 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop) -> Res
     let accounts = session::connect(&settings).await?;
     session::introduce(ui, &accounts);
     let _lock = if args.dry_run { None } else { Some(lock::take(&accounts.dev.id, &accounts.dev.region, name)?) };
-    let snapshot = observe(&accounts.dev, &accounts.prod, &settings, Purpose::Teardown).await?;
+    let snapshot = observe(&accounts.dev, &accounts.prod, &settings, Purpose::Teardown, Organisations::Never).await?;
     let past = look_back(&accounts, &settings, &snapshot).await?;
     let undo = undo(&settings, &snapshot, &past, args.keep_key)?;
     if undo.writes.is_empty() {

@@ -1,6 +1,7 @@
 //! `xdeploy verify`.
 
 use super::{session, setup, show};
+use crate::deploy::observe::Organisations;
 use crate::error::{Error, Kind, Result};
 use crate::settings::{CommonFlags, DeploymentFlags, Settings};
 use crate::ui::Ui;
@@ -20,7 +21,7 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui) -> Result<u8> {
     let settings = Settings::resolve(common, &args.deployment)?;
     let accounts = session::connect(&settings).await?;
     session::introduce(ui, &accounts);
-    let plan = session::make_plan(&accounts, &settings, None).await.map_err(|error| match error.kind {
+    let plan = session::make_plan(&accounts, &settings, None, Organisations::Always).await.map_err(|error| match error.kind {
         // What couldn't be read can't be judged.
         Kind::Denied => Error { kind: Kind::CannotTell, ..error },
         _ => error,

@@ -87,6 +87,44 @@ pub struct Snapshot {
     pub other_rules: Vec<RuleFound>,
     /// Customer managed keys that the input and output buckets are encrypted with, by ARN.
     pub customer_keys: BTreeMap<String, Readable<KeyFound>>,
+    /// Roles with which other rules start this pipeline, by ARN.
+    #[serde(default)]
+    pub rule_roles: BTreeMap<String, Readable<Option<RoleFound>>>,
+    /// What the organisation says about the development account; `None` where it was not asked.
+    #[serde(default)]
+    pub dev_organisation: Option<Organisation>,
+    /// What the organisation says about the production account; `None` where it was not asked.
+    #[serde(default)]
+    pub prod_organisation: Option<Organisation>,
+}
+
+/// What an account's organisation says about it (ORG-SCP, ORG-RCP).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Organisation {
+    /// The organisation's id, `o-…`; `None` if the account is in no organisation.
+    pub id: Readable<Option<String>>,
+    /// The account is the organisation's management account, which no policy limits.
+    pub management: bool,
+    /// The policies that limit the account.
+    pub policies: Readable<OrganisationPolicies>,
+}
+
+/// The policies that limit an account, a level each from the root down to the account; no level: nothing limits it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrganisationPolicies {
+    /// Service control policies.
+    pub scps: Vec<Level>,
+    /// Resource control policies.
+    pub rcps: Vec<Level>,
+}
+
+/// The policies of one level of an organisation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Level {
+    /// The root, organisational unit or account that they are attached to.
+    pub target: String,
+    /// Their documents, by name.
+    pub policies: BTreeMap<String, Value>,
 }
 
 /// A pipeline as it is, with members that no SDK knows.
@@ -120,8 +158,23 @@ pub struct RoleFound {
     pub attached: Vec<String>,
     /// Inline policies.
     pub inline: BTreeMap<String, Value>,
-    /// Documents of attached policies that don't have our names, by ARN; only read for roles that are not ours.
+    /// Documents of attached policies that no pipeline's set-up made, by ARN; only read for roles that are not ours.
     pub attached_documents: BTreeMap<String, Value>,
+    /// Documents of the other attached policies that don't have our names, by ARN: they count in the proof alone.
+    #[serde(default)]
+    pub other_documents: BTreeMap<String, Value>,
+    /// Its permissions boundary.
+    #[serde(default)]
+    pub boundary: Option<Boundary>,
+}
+
+/// A permissions boundary.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Boundary {
+    /// The managed policy that it is.
+    pub arn: String,
+    /// Its document.
+    pub document: Readable<Value>,
 }
 
 /// A customer managed policy.
@@ -209,14 +262,20 @@ pub struct BucketFound {
     pub region: String,
     /// `Enabled`, `Suspended` or, where it never was on, empty; `None` if it wasn't read.
     pub versioning: Option<String>,
-    /// Its policy; only read for artifact buckets.
+    /// Its policy.
     pub policy: Option<Value>,
+    /// Why the policy could not be read.
+    #[serde(default)]
+    pub policy_unread: Option<String>,
     /// Default encryption: algorithm and key.
     pub encryption: Option<Readable<Encryption>>,
     /// Object ownership; only read for the output bucket.
     pub ownership: Option<Readable<String>>,
     /// All four switches of Block Public Access are on; only read for artifact buckets.
     pub public_access_blocked: Option<bool>,
+    /// RestrictPublicBuckets is on; read together with that.
+    #[serde(default)]
+    pub restricts_public: Option<bool>,
     /// Its tags; only read where a step may have made it.
     pub tags: Tags,
     /// The notification configuration as S3's XML, as it came; only read for the input bucket.
@@ -235,6 +294,9 @@ pub struct Encryption {
     pub algorithm: String,
     /// The key as S3 gives it: ARN, id or alias.
     pub key: Option<String>,
+    /// S3 Bucket Key is on, which changes the encryption context of KMS calls (facts A.2, row 7).
+    #[serde(default)]
+    pub bucket_key: bool,
 }
 
 /// An EventBridge rule on the default bus.
@@ -248,6 +310,6 @@ pub struct RuleFound {
     pub enabled: bool,
     /// Its tags; only read for our rule.
     pub tags: Tags,
-    /// Its targets; only read for our rule.
+    /// Its targets.
     pub targets: Vec<Value>,
 }

@@ -48,6 +48,28 @@ impl fmt::Display for ChangeDetection {
     }
 }
 
+/// Whether a call would be allowed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// It would.
+    Allowed,
+    /// Something needed to tell isn't known.
+    CannotTell,
+    /// It would not.
+    Denied,
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Verdict::Allowed => "allowed",
+            Verdict::CannotTell => "can't tell",
+            Verdict::Denied => "denied",
+        })
+    }
+}
+
 /// What stdout carries.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum OutputFormat {

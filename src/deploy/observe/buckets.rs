@@ -67,21 +67,19 @@ pub(super) async fn read_artifact_bucket(
     }
     let name = match declared.or(asked) {
         Some(name) => name,
-        None => like_the_console(dev, region).await?.unwrap_or_else(|| default.clone()),
+        None => match like_the_console(dev, region).await? {
+            Some(name) => name,
+            // The default's name begins as the console's do, so the list that was empty would have shown it.
+            None => return Ok(BucketSlot { name: default, found: None }),
+        },
     };
     let Some(actual) = head_bucket(dev, region, &name).await? else { return Ok(BucketSlot { name, found: None }) };
     if actual != region {
         return Err(Error::refused(format!("artifact bucket {name} is in {actual}, not in {region}"))
             .hint(format!("an artifact bucket must be in its store's region: name another with `--artifact-bucket`, or set the pipeline's region with `--region {actual}`")));
     }
-    let s3 = dev.s3(region);
-    let arn = format!("arn:{}:s3:::{name}", dev.partition);
-    let owner = &dev.id;
     let (policy, encryption, blocked, tags) = tokio::try_join!(
-        async {
-            let got = dev.call("s3:GetBucketPolicy", &arn, s3.get_bucket_policy().bucket(&name).expected_bucket_owner(owner).send()).await;
-            present(got, &["NoSuchBucketPolicy"])
-        },
+        bucket_policy(dev, region, &name),
         async { Ok(read_encryption(dev, region, &name).await) },
         public_access_blocked(dev, region, &name),
         bucket_tags(dev, region, &name),
@@ -90,9 +88,10 @@ pub(super) async fn read_artifact_bucket(
     Ok(BucketSlot {
         found: Some(BucketFound {
             region: actual,
-            policy: policy.and_then(|got| got.policy().and_then(|text| serde_json::from_str(text).ok())),
+            policy,
             encryption: Some(encryption),
-            public_access_blocked: Some(blocked),
+            public_access_blocked: Some(blocked.0),
+            restricts_public: Some(blocked.1),
             tags,
             empty,
             ..BucketFound::default()
@@ -121,6 +120,21 @@ async fn like_the_console(dev: &Account, region: &str) -> Result<Option<String>>
     Ok(names.into_iter().next())
 }
 
+async fn bucket_policy(account: &Account, region: &str, bucket: &str) -> ApiResult<Option<Value>> {
+    let arn = format!("arn:{}:s3:::{bucket}", account.partition);
+    let request = account.s3(region).get_bucket_policy().bucket(bucket).expected_bucket_owner(&account.id).send();
+    let got = present(account.call("s3:GetBucketPolicy", &arn, request).await, &["NoSuchBucketPolicy"])?;
+    Ok(got.and_then(|got| got.policy().and_then(|text| serde_json::from_str(text).ok())))
+}
+
+/// Reads a policy that only the proof needs, so that not being allowed to is no reason to stop.
+async fn judged_policy(account: &Account, region: &str, bucket: &str) -> (Option<Value>, Option<String>) {
+    match bucket_policy(account, region, bucket).await {
+        Ok(policy) => (policy, None),
+        Err(error) => (None, Some(error.told())),
+    }
+}
+
 async fn bucket_tags(account: &Account, region: &str, bucket: &str) -> ApiResult<Tags> {
     let arn = format!("arn:{}:s3:::{bucket}", account.partition);
     let s3 = account.s3(region);
@@ -135,15 +149,16 @@ async fn read_encryption(account: &Account, region: &str, bucket: &str) -> Reada
     let s3 = account.s3(region);
     let request = s3.get_bucket_encryption().bucket(bucket).expected_bucket_owner(&account.id).send();
     let got = account.call("s3:GetEncryptionConfiguration", &arn, request).await;
-    let none = || Encryption { algorithm: "AES256".to_owned(), key: None };
+    let none = || Encryption { algorithm: "AES256".to_owned(), key: None, bucket_key: false };
     match present(got, &["ServerSideEncryptionConfigurationNotFoundError"]) {
         Ok(None) => Readable::Known(none()),
         Ok(Some(got)) => {
             let rules = got.server_side_encryption_configuration().map(|configuration| configuration.rules()).unwrap_or_default();
-            let default = rules.iter().find_map(|rule| rule.apply_server_side_encryption_by_default());
-            Readable::Known(default.map_or_else(none, |default| Encryption {
+            let default = rules.iter().find_map(|rule| Some((rule, rule.apply_server_side_encryption_by_default()?)));
+            Readable::Known(default.map_or_else(none, |(rule, default)| Encryption {
                 algorithm: default.sse_algorithm().as_str().to_owned(),
                 key: default.kms_master_key_id().map(str::to_owned),
+                bucket_key: rule.bucket_key_enabled().unwrap_or(false),
             }))
         }
         Err(error) => Readable::Unknown(error.told()),
@@ -167,17 +182,24 @@ async fn ownership_reads(account: &Account, region: &str, name: &str, settings: 
         tokio::try_join!(bucket_tags(account, region, name), public_access_blocked(account, region, name), async {
             if purpose == Purpose::Teardown { is_empty(account, region, name).await.map(Some) } else { Ok(None) }
         },)?;
-    Ok(BucketFound { tags, public_access_blocked: Some(blocked), empty, ..BucketFound::default() })
+    Ok(BucketFound {
+        tags,
+        public_access_blocked: Some(blocked.0),
+        restricts_public: Some(blocked.1),
+        empty,
+        ..BucketFound::default()
+    })
 }
 
-async fn public_access_blocked(account: &Account, region: &str, bucket: &str) -> ApiResult<bool> {
+/// Whether all four switches are on, and whether RestrictPublicBuckets is.
+async fn public_access_blocked(account: &Account, region: &str, bucket: &str) -> ApiResult<(bool, bool)> {
     let arn = format!("arn:{}:s3:::{bucket}", account.partition);
     let request = account.s3(region).get_public_access_block().bucket(bucket).expected_bucket_owner(&account.id).send();
     let got = present(account.call("s3:GetBucketPublicAccessBlock", &arn, request).await, &["NoSuchPublicAccessBlockConfiguration"])?;
-    Ok(got.and_then(|got| got.public_access_block_configuration().cloned()).is_some_and(|switches| {
-        [switches.block_public_acls(), switches.ignore_public_acls(), switches.block_public_policy(), switches.restrict_public_buckets()]
-            .iter()
-            .all(|switch| *switch == Some(true))
+    Ok(got.and_then(|got| got.public_access_block_configuration().cloned()).map_or((false, false), |switches| {
+        let restricts = switches.restrict_public_buckets() == Some(true);
+        let others = [switches.block_public_acls(), switches.ignore_public_acls(), switches.block_public_policy()];
+        (restricts && others.iter().all(|switch| *switch == Some(true)), restricts)
     }))
 }
 
@@ -200,7 +222,7 @@ pub(super) async fn read_input(
     let s3 = dev.s3(home);
     let arn = format!("arn:{}:s3:::{name}", dev.partition);
     let owner = &dev.id;
-    let (versioning, notification, encryption, owned, source) = tokio::try_join!(
+    let (versioning, notification, encryption, owned, (policy, policy_unread), source) = tokio::try_join!(
         async {
             let request = s3.get_bucket_versioning().bucket(name).expected_bucket_owner(owner).send();
             dev.call("s3:GetBucketVersioning", &arn, request).await.map_err(Error::from)
@@ -208,6 +230,7 @@ pub(super) async fn read_input(
         async { read_notification(dev, home, name).await.map_err(Error::from) },
         async { Ok(read_encryption(dev, home, name).await) },
         ownership_reads(dev, home, name, settings, purpose),
+        async { Ok(judged_policy(dev, home, name).await) },
         async {
             if purpose == Purpose::WithArtifact {
                 let key = object_key(dev, home, name, settings, declaration).await?;
@@ -225,6 +248,8 @@ pub(super) async fn read_input(
             notification: Some(notification),
             encryption: Some(encryption),
             source_sha256: source,
+            policy,
+            policy_unread,
             ..owned
         }),
     })
@@ -316,11 +341,19 @@ pub(super) async fn read_output(
             Err(error) => Readable::Unknown(error.told()),
         }
     };
-    let (encryption, ownership, owned) =
-        tokio::join!(read_encryption(prod, region, name), ownership, ownership_reads(prod, region, name, settings, purpose));
-    let owned = owned?;
-    Ok(BucketSlot {
-        name: name.to_owned(),
-        found: Some(BucketFound { region: region.to_owned(), encryption: Some(encryption), ownership: Some(ownership), ..owned }),
-    })
+    let (encryption, ownership, owned, (policy, policy_unread)) = tokio::join!(
+        read_encryption(prod, region, name),
+        ownership,
+        ownership_reads(prod, region, name, settings, purpose),
+        judged_policy(prod, region, name)
+    );
+    let found = BucketFound {
+        region: region.to_owned(),
+        encryption: Some(encryption),
+        ownership: Some(ownership),
+        policy,
+        policy_unread,
+        ..owned?
+    };
+    Ok(BucketSlot { name: name.to_owned(), found: Some(found) })
 }

@@ -3,7 +3,7 @@
 use crate::aws::{Account, ApiError, ApiResult, present};
 use crate::deploy::blueprint::Named;
 use crate::deploy::names::TAG;
-use crate::deploy::snapshot::{PolicyFound, RoleFound, Tags, is_own};
+use crate::deploy::snapshot::{Boundary, PolicyFound, RoleFound, Tags, is_own};
 use crate::model::{Arn, Readable};
 use crate::settings::Settings;
 use futures_util::future::try_join_all;
@@ -21,8 +21,20 @@ fn iam_tags(tags: &[aws_sdk_iam::types::Tag]) -> Tags {
     tags.iter().map(|tag| (tag.key().to_owned(), tag.value().to_owned())).collect()
 }
 
-/// Reads a role with its policies; `likely` reads all at once instead of asking first whether it is there.
-pub(super) async fn read_role(account: &Account, named: &Named, likely: bool, pipeline_arn: &str) -> ApiResult<Option<RoleFound>> {
+/// What reading a role hangs on.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Reading<'a> {
+    /// Read all at once instead of asking first whether it is there.
+    pub(super) likely: bool,
+    /// Whose roles are ours.
+    pub(super) pipeline_arn: &'a str,
+    /// Policies with our names, which are read by themselves.
+    pub(super) ours: &'a [&'a str],
+}
+
+/// Reads a role with its policies and its boundary.
+pub(super) async fn read_role(account: &Account, named: &Named, reading: Reading<'_>) -> ApiResult<Option<RoleFound>> {
+    let Reading { likely, pipeline_arn, ours } = reading;
     let absent = &["NoSuchEntity"];
     let iam = account.iam();
     let get = account.call("iam:GetRole", &named.arn, iam.get_role().role_name(&named.name).send());
@@ -53,18 +65,28 @@ pub(super) async fn read_role(account: &Account, named: &Named, likely: bool, pi
             Ok::<_, Box<ApiError>>((name.clone(), decoded(got.policy_document())))
         }
     }));
-    // Whose role it is decides whether what others attached can matter to us.
-    let others = async {
-        if is_own(&tags, pipeline_arn) {
-            return Ok(BTreeMap::new());
-        }
-        let read = attached.iter().map(|arn| async {
-            let document = read_policy_document(account, arn).await?;
-            Ok::<_, Box<ApiError>>((arn.clone(), document))
-        });
-        Ok(try_join_all(read).await?.into_iter().filter_map(|(arn, document)| Some((arn, document?))).collect())
+    // Whose role it is decides whether what others attached can stand in for what we would write.
+    let own = is_own(&tags, pipeline_arn);
+    let others = try_join_all(attached.iter().filter(|arn| !own || !ours.contains(&arn.as_str())).map(|arn| async {
+        let found = read_policy_document(account, arn).await?;
+        Ok::<_, Box<ApiError>>((arn.clone(), found))
+    }));
+    let limit = role.permissions_boundary().and_then(|boundary| boundary.permissions_boundary_arn());
+    let boundary = async {
+        let Some(arn) = limit else { return Ok(None) };
+        let document = match read_policy_document(account, arn).await {
+            Ok(Some((document, _))) => Readable::Known(document),
+            Ok(None) => Readable::Unknown("there is no such policy".to_owned()),
+            Err(error) => Readable::Unknown(error.told()),
+        };
+        Ok(Some(Boundary { arn: arn.to_owned(), document }))
     };
-    let (inline, attached_documents) = tokio::try_join!(inline, others)?;
+    let (inline, others, boundary) = tokio::try_join!(inline, others, boundary)?;
+    let (mut attached_documents, mut other_documents) = (BTreeMap::new(), BTreeMap::new());
+    for (arn, found) in others {
+        let Some((document, of_a_set_up)) = found else { continue };
+        if own || of_a_set_up { &mut other_documents } else { &mut attached_documents }.insert(arn, document);
+    }
     Ok(Some(RoleFound {
         name: role.role_name().to_owned(),
         arn: role.arn().to_owned(),
@@ -73,22 +95,22 @@ pub(super) async fn read_role(account: &Account, named: &Named, likely: bool, pi
         attached,
         inline: inline.into_iter().collect(),
         attached_documents,
+        other_documents,
+        boundary,
     }))
 }
 
-/// Reads the document of a policy that others made; ours belong to one pipeline each and go with it.
-async fn read_policy_document(account: &Account, arn: &str) -> ApiResult<Option<Value>> {
+/// Reads a policy's document, and whether some pipeline's set-up made it: such a policy goes with its pipeline.
+async fn read_policy_document(account: &Account, arn: &str) -> ApiResult<Option<(Value, bool)>> {
     let iam = account.iam();
     let Some(policy) = present(account.call("iam:GetPolicy", arn, iam.get_policy().policy_arn(arn).send()).await, &["NoSuchEntity"])?
     else {
         return Ok(None);
     };
-    if policy.policy().is_some_and(|policy| policy.tags().iter().any(|tag| tag.key() == TAG)) {
-        return Ok(None);
-    }
+    let of_a_set_up = policy.policy().is_some_and(|policy| policy.tags().iter().any(|tag| tag.key() == TAG));
     let version = policy.policy().and_then(|policy| policy.default_version_id()).unwrap_or("v1");
     let got = account.call("iam:GetPolicyVersion", arn, iam.get_policy_version().policy_arn(arn).version_id(version).send()).await?;
-    Ok(got.policy_version().and_then(|version| version.document()).map(decoded))
+    Ok(got.policy_version().and_then(|version| version.document()).map(|document| (decoded(document), of_a_set_up)))
 }
 
 pub(super) async fn read_policy(account: &Account, arn: &str) -> ApiResult<Option<PolicyFound>> {

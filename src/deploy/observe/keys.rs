@@ -41,7 +41,10 @@ pub(super) async fn read_key_slot(
         }
     }
     let asked = settings.key_alias_or_default().to_owned();
-    if let Some(found) = read_key(dev, region, &asked).await? {
+    // Without a pipeline the alias is likely not there, and then the list of all is needed anyway.
+    let aliases = if declaration.is_none() { Some(aliases(dev, region).await?) } else { None };
+    let absent = aliases.as_ref().is_some_and(|all| !all.iter().any(|(alias, _)| *alias == asked));
+    if !absent && let Some(found) = read_key(dev, region, &asked).await? {
         return Ok(KeySlot { asked, from_pipeline: false, replaces_managed_key, alias_exists: true, found: Some(found) });
     }
     if region != home
@@ -50,7 +53,7 @@ pub(super) async fn read_key_slot(
         return Ok(KeySlot { asked, from_pipeline: false, replaces_managed_key, alias_exists: false, found: Some(found) });
     }
     let arn = format!("arn:{}:codepipeline:{home}:{}:{}", dev.partition, dev.id, settings.pipeline);
-    let found = left_by_a_dead_run(dev, region, &arn).await?;
+    let found = left_by_a_dead_run(dev, region, &arn, aliases).await?;
     Ok(KeySlot { asked, from_pipeline: false, replaces_managed_key, alias_exists: false, found })
 }
 
@@ -131,8 +134,28 @@ async fn read_key(account: &Account, region: &str, key: &str) -> ApiResult<Optio
     }))
 }
 
+/// Lists the aliases of a region with the keys that they stand for.
+async fn aliases(account: &Account, region: &str) -> ApiResult<Vec<(String, String)>> {
+    let kms = account.kms(region);
+    let mut found = Vec::new();
+    let mut marker = None;
+    loop {
+        let page = account.call("kms:ListAliases", "*", kms.list_aliases().limit(100).set_marker(marker).send()).await?;
+        found.extend(page.aliases().iter().filter_map(|alias| Some((alias.alias_name()?.to_owned(), alias.target_key_id()?.to_owned()))));
+        marker = page.next_marker().filter(|_| page.truncated()).map(str::to_owned);
+        if marker.is_none() {
+            return Ok(found);
+        }
+    }
+}
+
 /// Looks for a key with our tag and no alias: CreateKey has no token, so a run that died after it left one behind.
-async fn left_by_a_dead_run(dev: &Account, region: &str, pipeline_arn: &str) -> Result<Option<KeyFound>> {
+async fn left_by_a_dead_run(
+    dev: &Account,
+    region: &str,
+    pipeline_arn: &str,
+    aliased: Option<Vec<(String, String)>>,
+) -> Result<Option<KeyFound>> {
     let kms = dev.kms(region);
     let everything = format!("arn:{}:kms:{region}:{}:key/*", dev.partition, dev.id);
     let keys = async {
@@ -148,19 +171,13 @@ async fn left_by_a_dead_run(dev: &Account, region: &str, pipeline_arn: &str) -> 
         }
     };
     let aliased = async {
-        let mut ids = Vec::new();
-        let mut marker = None;
-        loop {
-            let page = dev.call("kms:ListAliases", "*", kms.list_aliases().limit(100).set_marker(marker).send()).await?;
-            ids.extend(page.aliases().iter().filter_map(|alias| alias.target_key_id()).map(str::to_owned));
-            marker = page.next_marker().filter(|_| page.truncated()).map(str::to_owned);
-            if marker.is_none() {
-                return Ok::<_, Box<ApiError>>(ids);
-            }
+        match aliased {
+            Some(known) => Ok(known),
+            None => aliases(dev, region).await,
         }
     };
     let (keys, aliased) = tokio::try_join!(keys, aliased)?;
-    let unnamed = keys.into_iter().filter(|id| !aliased.contains(id));
+    let unnamed = keys.into_iter().filter(|id| !aliased.iter().any(|(_, target)| target == id));
     let tagged = stream::iter(unnamed.map(|id| {
         let (kms, everything) = (kms.clone(), everything.clone());
         async move {

@@ -3,6 +3,7 @@
 mod buckets;
 mod iam;
 mod keys;
+mod organisation;
 mod pipeline;
 mod rules;
 
@@ -18,10 +19,11 @@ use crate::error::{Error, Kind, Result};
 use crate::settings::Settings;
 use buckets::{read_artifact_bucket, read_input, read_output};
 use futures_util::future::try_join_all;
-use iam::{administrator, read_policy, read_role};
+use iam::{Reading, administrator, read_policy, read_role};
 use keys::{customer_keys, read_key_slot};
+use organisation::read_organisation;
 use pipeline::{complete_pipeline, read_pipeline};
-use rules::{other_rules, read_rule};
+use rules::{other_rules, read_rule, read_rule_roles};
 use serde_json::Value;
 
 /// What the reading is for; it decides which extra reads are worth their request.
@@ -35,11 +37,28 @@ pub enum Purpose {
     Teardown,
 }
 
+/// Whether the organisation is asked what it allows: most callers may not know, and a first set-up has to be quick.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Organisations {
+    /// Not at all.
+    Never,
+    /// Only where the pipeline is there already.
+    OfExisting,
+    /// Always.
+    Always,
+}
+
 /// Reads everything that the steps of article A are about.
 ///
 /// # Errors
 /// A needed read failed; one that AWS denied names the missing permission.
-pub async fn observe(dev: &Account, prod: &Account, settings: &Settings, purpose: Purpose) -> Result<Snapshot> {
+pub async fn observe(
+    dev: &Account,
+    prod: &Account,
+    settings: &Settings,
+    purpose: Purpose,
+    organisations: Organisations,
+) -> Result<Snapshot> {
     let home = settings.region.as_ref().map_or(dev.region.as_str(), |region| region.as_str()).to_owned();
     let (pipeline, output_region) = tokio::try_join!(
         async { read_pipeline(dev, &home, settings.pipeline.as_str()).await.map_err(Error::from) },
@@ -78,11 +97,13 @@ pub async fn observe(dev: &Account, prod: &Account, settings: &Settings, purpose
     let exists = pipeline.is_some();
     let declared = declaration.as_ref();
 
+    let ours = [names.assume_policy.arn.as_str(), names.output_policy.arn.as_str(), names.artifact_policy.arn.as_str()];
+    let reading = Reading { likely: exists, pipeline_arn: &pipeline_arn, ours: &ours };
     let roles = async {
         tokio::try_join!(
-            read_role(dev, &names.service_role, exists, &pipeline_arn),
-            read_role(prod, &names.deploy_role, exists, &pipeline_arn),
-            read_role(dev, &names.event_role, exists, &pipeline_arn),
+            read_role(dev, &names.service_role, reading),
+            read_role(prod, &names.deploy_role, reading),
+            read_role(dev, &names.event_role, reading),
         )
     };
     let policies = async {
@@ -107,6 +128,18 @@ pub async fn observe(dev: &Account, prod: &Account, settings: &Settings, purpose
             if exists { other_rules(dev, &home, &pipeline_arn, &names.event_rule).await } else { Ok(Vec::new()) }
         },)
     };
+    let ask = match organisations {
+        Organisations::Never => false,
+        Organisations::OfExisting => exists,
+        Organisations::Always => true,
+    };
+    let organisations = async {
+        if !ask {
+            return Ok((None, None));
+        }
+        let (of_dev, of_prod) = tokio::join!(read_organisation(dev, prod), read_organisation(prod, dev));
+        Ok::<_, Error>((Some(of_dev), Some(of_prod)))
+    };
     let extras = async {
         match pipeline {
             Some(found) => Ok(Some(complete_pipeline(dev, &home, found).await?)),
@@ -114,7 +147,7 @@ pub async fn observe(dev: &Account, prod: &Account, settings: &Settings, purpose
         }
     };
     let api = |error: Box<ApiError>| Error::from(error);
-    let (roles, policies, keys, buckets, input, output, events, pipeline, administrator) = tokio::try_join!(
+    let (roles, policies, keys, buckets, input, output, events, pipeline, administrator, organisations) = tokio::try_join!(
         async { roles.await.map_err(api) },
         async { policies.await.map_err(api) },
         keys,
@@ -124,11 +157,17 @@ pub async fn observe(dev: &Account, prod: &Account, settings: &Settings, purpose
         async { events.await.map_err(api) },
         async { extras.await.map_err(api) },
         async { Ok::<_, Error>(administrator(dev, settings).await) },
+        organisations,
     )?;
     let (service_role, deploy_role, event_role) = roles;
     let (assume, output_policy, artifact_policy) = policies;
     let (rule, other_rules) = events;
-    let customer_keys = customer_keys(dev, prod, &home, &target, [&input, &output]).await;
+    let known: Vec<&str> = [&service_role, &deploy_role, &event_role].into_iter().flatten().map(|role| role.arn.as_str()).collect();
+    let (customer_keys, rule_roles) = tokio::join!(
+        customer_keys(dev, prod, &home, &target, [&input, &output]),
+        read_rule_roles(dev, rule.iter().chain(&other_rules), &pipeline_arn, &known, reading)
+    );
+    let (dev_organisation, prod_organisation) = organisations;
     Ok(Snapshot {
         dev: dev_identity,
         prod: prod_identity,
@@ -145,6 +184,9 @@ pub async fn observe(dev: &Account, prod: &Account, settings: &Settings, purpose
         rule,
         other_rules,
         customer_keys,
+        rule_roles,
+        dev_organisation,
+        prod_organisation,
     })
 }
 

@@ -1,29 +1,33 @@
 //! Reads EventBridge rules.
 
+use super::iam::{Reading, read_role};
 use crate::aws::raw::KeepBody;
 use crate::aws::{Account, ApiResult, present};
-use crate::deploy::snapshot::{RuleFound, Tags};
-use futures_util::future::try_join_all;
+use crate::deploy::blueprint::Named;
+use crate::deploy::snapshot::{RoleFound, RuleFound, Tags};
+use crate::model::{Arn, Readable};
+use futures_util::future::{join_all, try_join_all};
 use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
 
-pub(super) async fn read_rule(dev: &Account, region: &str, name: &str, whole: bool) -> ApiResult<Option<RuleFound>> {
+/// Reads a rule with its targets, and its tags where they matter.
+pub(super) async fn read_rule(dev: &Account, region: &str, name: &str, with_tags: bool) -> ApiResult<Option<RuleFound>> {
     let events = dev.events(region);
     let arn = format!("arn:{}:events:{region}:{}:rule/{name}", dev.partition, dev.id);
     let got = dev.call("events:DescribeRule", &arn, events.describe_rule().name(name).send()).await;
     let Some(rule) = present(got, &["ResourceNotFoundException"])? else { return Ok(None) };
-    let (tags, targets) = if whole {
-        let body = KeepBody::default();
-        let list = events.list_targets_by_rule().rule(name).customize().interceptor(body.clone());
-        let (tags, _) = tokio::try_join!(
-            dev.call("events:ListTagsForResource", &arn, events.list_tags_for_resource().resource_arn(&arn).send()),
-            dev.call("events:ListTargetsByRule", &arn, list.send()),
-        )?;
-        let tags = tags.tags().iter().map(|tag| (tag.key().to_owned(), tag.value().to_owned())).collect();
-        let body: Value = serde_json::from_slice(&body.take()).unwrap_or_default();
-        (tags, body.get("Targets").and_then(Value::as_array).cloned().unwrap_or_default())
-    } else {
-        (Tags::new(), Vec::new())
+    let body = KeepBody::default();
+    let list = events.list_targets_by_rule().rule(name).customize().interceptor(body.clone());
+    let tags = async {
+        if !with_tags {
+            return Ok(Tags::new());
+        }
+        let got = dev.call("events:ListTagsForResource", &arn, events.list_tags_for_resource().resource_arn(&arn).send()).await?;
+        Ok(got.tags().iter().map(|tag| (tag.key().to_owned(), tag.value().to_owned())).collect())
     };
+    let (tags, _) = tokio::try_join!(tags, dev.call("events:ListTargetsByRule", &arn, list.send()))?;
+    let body: Value = serde_json::from_slice(&body.take()).unwrap_or_default();
+    let targets = body.get("Targets").and_then(Value::as_array).cloned().unwrap_or_default();
     Ok(Some(RuleFound {
         name: name.to_owned(),
         pattern: rule.event_pattern().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default(),
@@ -39,4 +43,32 @@ pub(super) async fn other_rules(dev: &Account, region: &str, pipeline_arn: &str,
     let names = got.rule_names().iter().filter(|name| *name != ours);
     let rules = try_join_all(names.map(|name| read_rule(dev, region, name, false))).await?;
     Ok(rules.into_iter().flatten().collect())
+}
+
+/// Reads the roles with which rules start the pipeline, but for those that are known: the proof needs them, nothing else does.
+pub(super) async fn read_rule_roles(
+    dev: &Account,
+    rules: impl Iterator<Item = &RuleFound>,
+    pipeline_arn: &str,
+    known: &[&str],
+    reading: Reading<'_>,
+) -> BTreeMap<String, Readable<Option<RoleFound>>> {
+    let of_pipeline = |target: &&Value| target.get("Arn").and_then(Value::as_str) == Some(pipeline_arn);
+    let arns: BTreeSet<String> = rules
+        .flat_map(|rule| rule.targets.iter().filter(of_pipeline))
+        .filter_map(|target| target.get("RoleArn")?.as_str())
+        .filter(|arn| !known.contains(arn))
+        .map(str::to_owned)
+        .collect();
+    let read = arns.into_iter().map(|arn| async {
+        let Ok(parsed) = arn.parse::<Arn>() else { return (arn, Readable::Known(None)) };
+        let name = parsed.bare_name().to_owned();
+        let named = Named { name, path: String::new(), arn: arn.clone(), adopted: true, must_exist: false };
+        let found = match read_role(dev, &named, reading).await {
+            Ok(found) => Readable::Known(found.filter(|found| found.arn == arn)),
+            Err(error) => Readable::Unknown(error.told()),
+        };
+        (arn, found)
+    });
+    join_all(read).await.into_iter().collect()
 }

@@ -1,0 +1,74 @@
+//! What a document speaks of, without deciding anything.
+
+use super::document::statements;
+use super::parsed::{Named, dead};
+use super::pattern::{Piece, pieces};
+use serde_json::Value;
+use std::collections::BTreeSet;
+
+/// Lists the condition keys that a document's conditions and policy variables ask for, in lower case (facts G.5).
+pub fn condition_keys(document: &Value) -> BTreeSet<String> {
+    let mut keys = BTreeSet::new();
+    for statement in statements(document) {
+        for operator in statement.get("Condition").and_then(Value::as_object).into_iter().flat_map(|operators| operators.values()) {
+            keys.extend(operator.as_object().into_iter().flat_map(|keys| keys.keys()).map(|key| key.to_ascii_lowercase()));
+        }
+        variables(statement, &mut keys);
+    }
+    keys
+}
+
+fn variables(value: &Value, keys: &mut BTreeSet<String>) {
+    match value {
+        Value::String(text) if text.contains("${") => {
+            keys.extend(pieces(text, true).into_iter().filter_map(|piece| match piece {
+                Piece::Variable { key, .. } => Some(key.to_ascii_lowercase()),
+                Piece::Text(_) | Piece::Literal(_) => None,
+            }));
+        }
+        Value::Array(list) => list.iter().for_each(|value| variables(value, keys)),
+        Value::Object(members) => members.values().for_each(|value| variables(value, keys)),
+        _ => {}
+    }
+}
+
+/// Names a statement: by its Sid, or by its place, counted from 0.
+pub fn statement_name(statement: &Value, index: usize) -> String {
+    match statement.get("Sid").and_then(Value::as_str) {
+        Some(sid) if !sid.is_empty() => sid.to_owned(),
+        _ => format!("statement {index}"),
+    }
+}
+
+/// Lists the principals that name nobody (any more), each with its statement: what is left of a deleted role or user, or what AWS
+/// would not have saved (facts D.2, G.3).
+pub fn dead_principals(document: &Value) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for (index, statement) in statements(document).into_iter().enumerate() {
+        let named = [statement.pointer("/Principal/AWS"), statement.pointer("/NotPrincipal/AWS")];
+        let names = named.into_iter().flat_map(super::names_in);
+        found.extend(names.filter_map(|name| Some((statement_name(statement, index), dead(Named::Aws(name))?))));
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn keys_are_found_in_conditions_and_variables() {
+        let document = json!({"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "s3:*",
+            "Resource": ["arn:aws:s3:::b/${aws:PrincipalTag/Team, 'x'}/*", "arn:aws:s3:::b/${*}"],
+            "Condition": {"StringEquals": {"AWS:SourceVpce": "${aws:username}"}}}});
+        let keys: Vec<String> = condition_keys(&document).into_iter().collect();
+        assert_eq!(keys, ["aws:principaltag/team", "aws:sourcevpce", "aws:username"]);
+    }
+
+    #[test]
+    fn what_is_left_of_a_deleted_role_is_found() {
+        let document = json!({"Statement": [{"Principal": "*"}, {"Sid": "A", "Principal": {"AWS": ["AROAEXAMPLE", "111111111111"]}}]});
+        assert_eq!(dead_principals(&document), [("A".to_owned(), "`AROAEXAMPLE` is what is left of a deleted role or user".to_owned())]);
+    }
+}
