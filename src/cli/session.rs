@@ -57,23 +57,13 @@ pub fn artifact(path: Option<&Path>, extract: bool) -> Result<Option<Artifact>> 
 }
 
 /// Reads both accounts.
-pub async fn read(
-    accounts: &Accounts,
-    settings: &Settings,
-    artifact: Option<&Artifact>,
-    organisations: Organisations,
-) -> Result<Snapshot> {
+pub async fn read(accounts: &Accounts, settings: &Settings, artifact: Option<&Artifact>, organisations: Organisations) -> Result<Snapshot> {
     let purpose = if artifact.is_some() { Purpose::WithArtifact } else { Purpose::Setup };
     observe(&accounts.dev, &accounts.prod, settings, purpose, organisations).await
 }
 
 /// Reads both accounts and makes the plan.
-pub async fn make_plan(
-    accounts: &Accounts,
-    settings: &Settings,
-    artifact: Option<Artifact>,
-    organisations: Organisations,
-) -> Result<Plan> {
+pub async fn make_plan(accounts: &Accounts, settings: &Settings, artifact: Option<Artifact>, organisations: Organisations) -> Result<Plan> {
     let snapshot = read(accounts, settings, artifact.as_ref(), organisations).await?;
     let callers = Callers { dev: accounts.dev.caller.to_string(), prod: accounts.prod.caller.to_string() };
     Plan::make(settings, callers, snapshot, artifact)

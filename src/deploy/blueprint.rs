@@ -5,7 +5,7 @@ use super::names::{self, DETECTION_TAG};
 use super::snapshot::{Identity, Snapshot, is_own};
 use super::write::key_placeholder;
 use crate::error::{Error, Result};
-use crate::model::{Arn, ChangeDetection};
+use crate::model::{Arn, ChangeDetection, Policies};
 use crate::settings::Settings;
 use serde_json::Value;
 
@@ -199,6 +199,10 @@ pub struct Blueprint {
     pub own_pipeline: bool,
     /// The pipeline's type is V2, so that a rule may say which version to deploy (facts A.5).
     pub v2: bool,
+    /// Which policies setup writes.
+    pub policies: Policies,
+    /// Files may be written with the artifact key.
+    pub deploy_encrypts_with_dev_key: bool,
 }
 
 impl Blueprint {
@@ -304,6 +308,8 @@ impl Blueprint {
             source_place,
             own_pipeline,
             v2,
+            policies: Policies::Article,
+            deploy_encrypts_with_dev_key: true,
         })
     }
 

@@ -1,11 +1,14 @@
 //! Article A: what should be there, what is there, the plan between them, and the one place that writes.
 
+pub mod after;
 pub mod apply;
 pub mod blueprint;
+pub mod chain;
 pub mod declaration;
 pub mod names;
 pub mod observe;
 pub mod plan;
+pub mod proof;
 pub mod release;
 pub mod snapshot;
 pub mod steps;

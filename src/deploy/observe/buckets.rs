@@ -182,13 +182,7 @@ async fn ownership_reads(account: &Account, region: &str, name: &str, settings: 
         tokio::try_join!(bucket_tags(account, region, name), public_access_blocked(account, region, name), async {
             if purpose == Purpose::Teardown { is_empty(account, region, name).await.map(Some) } else { Ok(None) }
         },)?;
-    Ok(BucketFound {
-        tags,
-        public_access_blocked: Some(blocked.0),
-        restricts_public: Some(blocked.1),
-        empty,
-        ..BucketFound::default()
-    })
+    Ok(BucketFound { tags, public_access_blocked: Some(blocked.0), restricts_public: Some(blocked.1), empty, ..BucketFound::default() })
 }
 
 /// Whether all four switches are on, and whether RestrictPublicBuckets is.

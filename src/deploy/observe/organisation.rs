@@ -13,8 +13,7 @@ const LEVELS: usize = 10;
 /// Reads the organisation of `account`; where its own caller may not, the `other` side's may.
 pub(super) async fn read_organisation(account: &Account, other: &Account) -> Organisation {
     let request = account.organizations().describe_organization().send();
-    let (described, own) =
-        tokio::join!(account.call("organizations:DescribeOrganization", "*", request), policies(account, &account.id));
+    let (described, own) = tokio::join!(account.call("organizations:DescribeOrganization", "*", request), policies(account, &account.id));
     let none = || Readable::Known(OrganisationPolicies::default());
     let (id, management) = match described {
         Ok(got) => {

@@ -1,0 +1,496 @@
+//! One link drawn: who calls what on what, with every document that has a say and what is known of the request.
+
+use super::{Course, Gap, Link, On, Paper, Row, Stop, Store, StoreKey, Trigger, Who};
+use crate::deploy::snapshot::{BucketSlot, Level, RoleFound};
+use crate::model::{Arn, Readable};
+use crate::policy;
+use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
+
+/// A role as the chain needs it.
+enum Role<'a> {
+    Read(&'a RoleFound),
+    Absent(String),
+    Unread(String),
+}
+
+/// Draws one link.
+pub(super) struct Drawing<'c, 'a> {
+    course: &'c Course<'a>,
+    row: &'static Row,
+    trigger: Option<Trigger<'a>>,
+    link: Link,
+    request: Map<String, Value>,
+    context: Map<String, Value>,
+    /// Keys that are certain not to be in the request.
+    absent: Vec<&'static str>,
+}
+
+fn account_of(arn: &str) -> &str {
+    arn.split(':').nth(4).unwrap_or_default()
+}
+
+impl<'c, 'a> Drawing<'c, 'a> {
+    pub(super) fn new(course: &'c Course<'a>, row: &'static Row, trigger: Option<Trigger<'a>>) -> Drawing<'c, 'a> {
+        let link = Link {
+            row,
+            name: row.name.to_owned(),
+            who: String::new(),
+            resource: String::new(),
+            account: String::new(),
+            requests: Vec::new(),
+            papers: Vec::new(),
+            sides: Vec::new(),
+            gaps: Vec::new(),
+            stop: None,
+            public_access_unread: false,
+        };
+        Drawing { course, row, trigger, link, request: Map::new(), context: Map::new(), absent: Vec::new() }
+    }
+
+    fn stop(&mut self, certain: bool, account: &str, thing: impl Into<String>, text: impl Into<String>) {
+        // A certain reason counts for more than an uncertain one, and the first for more than the next.
+        if self.link.stop.as_ref().is_none_or(|there| certain && !there.certain) {
+            self.link.stop = Some(Stop { certain, text: text.into(), account: account.to_owned(), thing: thing.into() });
+        }
+    }
+
+    fn role(&self, arn: &str) -> Role<'a> {
+        let snapshot = self.course.snapshot;
+        let slots = [&snapshot.service_role, &snapshot.deploy_role, &snapshot.event_role];
+        if let Some(found) = slots.into_iter().flatten().find(|role| role.arn == arn) {
+            return Role::Read(found);
+        }
+        match snapshot.rule_roles.get(arn) {
+            Some(Readable::Known(Some(found))) => return Role::Read(found),
+            Some(Readable::Known(None)) => return Role::Absent(format!("there is no role {arn}")),
+            Some(Readable::Unknown(why)) => return Role::Unread(format!("role {arn} could not be read: {why}")),
+            None => {}
+        }
+        let Ok(parsed) = arn.parse::<Arn>() else { return Role::Absent(format!("`{arn}` is not the ARN of a role")) };
+        let namesake = |role: &&RoleFound| account_of(&role.arn) == parsed.account && role.name == parsed.bare_name();
+        if let Some(found) = slots.into_iter().flatten().find(namesake) {
+            return Role::Absent(format!("there is no role {arn}; its real ARN is {}", found.arn));
+        }
+        if parsed.account == snapshot.dev.account || parsed.account == snapshot.prod.account {
+            Role::Absent(format!("there is no role {arn}"))
+        } else {
+            Role::Unread(format!("role {arn} is of account {}, which is neither dev nor prod", parsed.account))
+        }
+    }
+
+    fn paper(&mut self, member: &str, kind: &'static str, name: String, account: &str, document: &Value) {
+        let list = self.request.entry(member).or_insert_with(|| json!([]));
+        if let Some(list) = list.as_array_mut() {
+            list.push(document.clone());
+        }
+        self.link.papers.push(Paper { kind, level: None, name, account: account.to_owned() });
+    }
+
+    fn side(&mut self, kind: &'static str, level: Option<usize>, name: impl Into<String>, account: &str) {
+        self.link.sides.push(Paper { kind, level, name: name.into(), account: account.to_owned() });
+    }
+
+    fn gap(&mut self, side: &'static str, text: impl Into<String>) {
+        self.link.gaps.push(Gap { side, text: text.into() });
+    }
+
+    fn caller_role(&mut self, arn: &str) {
+        let account = account_of(arn).to_owned();
+        arn.clone_into(&mut self.link.who);
+        self.context.insert("aws:PrincipalArn".to_owned(), json!(arn));
+        self.context.insert("aws:PrincipalAccount".to_owned(), json!(account));
+        self.context.insert("aws:PrincipalType".to_owned(), json!("AssumedRole"));
+        self.context.insert("aws:PrincipalIsAWSService".to_owned(), json!("false"));
+        let role = match self.role(arn) {
+            Role::Read(role) => role,
+            Role::Absent(text) => return self.stop(true, &account, format!("role {arn}"), text),
+            Role::Unread(text) => return self.stop(false, &account, format!("role {arn}"), text),
+        };
+        // A policy can't pin the session's name (facts A.1).
+        let session = format!("{}/1700000000000", role.name);
+        let partition = arn.split(':').nth(1).unwrap_or("aws");
+        self.request.insert("principal".to_owned(), json!(format!("arn:{partition}:sts::{account}:assumed-role/{session}")));
+        self.request.insert("principalRole".to_owned(), json!(role.arn));
+        self.request.insert("identityPolicies".to_owned(), json!([]));
+        self.side("identity", None, format!("the policies of role {}", role.name), &account);
+        for (name, document) in &role.inline {
+            self.paper("identityPolicies", "identity", format!("inline policy {name} of role {}", role.name), &account, document);
+        }
+        for arn in &role.attached {
+            let ours = self.course.snapshot.policies.get(arn).map(|policy| &policy.document);
+            let document = ours.or_else(|| role.attached_documents.get(arn)).or_else(|| role.other_documents.get(arn));
+            match document {
+                Some(document) => self.paper("identityPolicies", "identity", format!("policy {arn}"), &account, document),
+                None => self.gap("identity", format!("policy {arn} of role {} could not be read", role.name)),
+            }
+        }
+        if let Some(boundary) = &role.boundary {
+            self.side("boundary", None, format!("permissions boundary {} of role {}", boundary.arn, role.name), &account);
+            match &boundary.document {
+                Readable::Known(document) => {
+                    self.paper("permissionBoundaries", "boundary", format!("permissions boundary {}", boundary.arn), &account, document);
+                }
+                Readable::Unknown(why) => {
+                    self.gap("boundary", format!("permissions boundary {} of role {} could not be read: {why}", boundary.arn, role.name));
+                }
+            }
+        }
+    }
+
+    fn caller_service(&mut self, service: &'static str) {
+        service.clone_into(&mut self.link.who);
+        self.request.insert("principal".to_owned(), json!(service));
+        self.context.insert("aws:PrincipalIsAWSService".to_owned(), json!("true"));
+        self.context.insert("aws:PrincipalServiceName".to_owned(), json!(service));
+    }
+
+    fn caller(&mut self) {
+        match self.row.who {
+            Who::Events => self.caller_service("events.amazonaws.com"),
+            Who::CodePipeline => self.caller_service("codepipeline.amazonaws.com"),
+            Who::EventRole => match self.trigger.and_then(|trigger| trigger.role) {
+                Some(arn) => self.caller_role(arn),
+                None => self.no_event_role(),
+            },
+            Who::ServiceRole => self.caller_role(self.course.service_role),
+            Who::DeployRole => self.caller_role(self.course.deploy_role),
+        }
+    }
+
+    fn no_event_role(&mut self) {
+        let rule = self.trigger.map_or("", |trigger| trigger.rule);
+        let account = self.course.snapshot.dev.account.clone();
+        self.stop(true, &account, format!("rule {rule}"), format!("the target of rule {rule} names no role"));
+    }
+
+    fn on_role(&mut self, arn: &str) {
+        let account = account_of(arn).to_owned();
+        arn.clone_into(&mut self.link.resource);
+        self.link.account.clone_from(&account);
+        // CodePipeline can't send an external id (facts F.2).
+        self.absent.push("sts:externalid");
+        if self.row.who == Who::ServiceRole {
+            self.context.insert("aws:ViaAWSService".to_owned(), json!("false"));
+        }
+        let role = match self.role(arn) {
+            Role::Read(role) => role,
+            Role::Absent(text) => return self.stop(true, &account, format!("role {arn}"), text),
+            Role::Unread(text) => return self.stop(false, &account, format!("role {arn}"), text),
+        };
+        let name = format!("trust policy of role {}", role.name);
+        self.side("trust", None, name.clone(), &account);
+        self.paper("resourcePolicy", "trust", name, &account, &role.trust);
+        self.ask(arn);
+    }
+
+    /// The slot of a bucket in the snapshot, with whose account it is.
+    fn bucket(&self) -> (Option<&'a BucketSlot>, &'a str, &'a str) {
+        let course = self.course;
+        let snapshot = course.snapshot;
+        let artifact = |store: Store<'a>| {
+            let slot = snapshot.artifact_buckets.get(store.region).filter(|slot| slot.name == store.bucket);
+            (slot, store.region, snapshot.dev.account.as_str())
+        };
+        match self.row.on {
+            On::SourceBucket | On::SourceObject => {
+                (Some(&snapshot.input).filter(|slot| slot.name == course.source_bucket), course.home.region, &snapshot.dev.account)
+            }
+            On::HomeBucket | On::HomeArtifact => artifact(course.home),
+            On::ActionArtifact => artifact(course.action),
+            _ => (Some(&snapshot.output).filter(|slot| slot.name == course.output_bucket), course.action.region, &snapshot.prod.account),
+        }
+    }
+
+    fn on_s3(&mut self) {
+        let (slot, region, account) = self.bucket();
+        let objects = self.course.objects(self.row.on);
+        let arns: Vec<String> = objects.iter().map(|name| self.course.snapshot.dev.bucket(name)).collect();
+        self.link.resource = arns.first().cloned().unwrap_or_default();
+        account.clone_into(&mut self.link.account);
+        let Some(slot) = slot else {
+            let text = "the bucket that the pipeline names was not read";
+            return self.stop(false, account, "bucket", text);
+        };
+        let name = format!("bucket {}", slot.name);
+        let Some(found) = &slot.found else { return self.stop(true, account, name, format!("there is no bucket {}", slot.name)) };
+        self.side("resource", None, format!("policy of bucket {}", slot.name), account);
+        if let Some(policy) = &found.policy {
+            self.paper("resourcePolicy", "resource", format!("policy of bucket {}", slot.name), account, policy);
+        }
+        if let Some(why) = &found.policy_unread {
+            self.gap("resource", format!("the policy of bucket {} could not be read: {why}", slot.name));
+        }
+        for key in ["aws:ResourceAccount", "s3:ResourceAccount"] {
+            self.context.insert(key.to_owned(), json!(account));
+        }
+        self.context.insert("aws:SecureTransport".to_owned(), json!("true"));
+        self.context.insert("aws:RequestedRegion".to_owned(), json!(region));
+        self.headers();
+        if account_of(&self.link.who) != account {
+            self.side("block-public-access", None, format!("Block Public Access of bucket {}", slot.name), account);
+            match found.restricts_public {
+                Some(true) => {
+                    self.request.insert("blockPublicAccess".to_owned(), json!(true));
+                }
+                _ => self.link.public_access_unread = true,
+            }
+        }
+        for arn in arns {
+            self.ask(&arn);
+        }
+    }
+
+    /// What the headers of an S3 request put into its context (facts A.2, rows 6 and 13).
+    fn headers(&mut self) {
+        const ENCRYPTION: &str = "s3:x-amz-server-side-encryption";
+        const KEY: &str = "s3:x-amz-server-side-encryption-aws-kms-key-id";
+        if self.row.action != "s3:PutObject" {
+            self.absent.extend([ENCRYPTION, KEY, "s3:x-amz-acl"]);
+            return;
+        }
+        let key = match self.row.on {
+            On::HomeArtifact => self.course.home.declared_key,
+            On::ActionArtifact => self.course.action.declared_key,
+            _ => self.course.declared_output_key,
+        };
+        if self.row.on == On::OutputObject {
+            match self.course.canned_acl {
+                Some(acl) => {
+                    self.context.insert("s3:x-amz-acl".to_owned(), json!(acl));
+                }
+                None => self.absent.push("s3:x-amz-acl"),
+            }
+        } else {
+            self.absent.push("s3:x-amz-acl");
+            self.context.insert(ENCRYPTION.to_owned(), json!("aws:kms"));
+        }
+        if let Some(key) = key {
+            self.context.insert(ENCRYPTION.to_owned(), json!("aws:kms"));
+            if key.starts_with("arn:") {
+                self.context.insert(KEY.to_owned(), json!(key));
+            }
+        }
+    }
+
+    fn on_key(&mut self) {
+        let course = self.course;
+        let store = match self.row.on {
+            On::HomeKey => Some(course.home),
+            On::ActionKey => Some(course.action),
+            _ => None,
+        };
+        let (key, region, declared) = match store {
+            Some(store) => {
+                let account = course.snapshot.dev.account.as_str();
+                let thing = format!("key of the artifact store in {}", store.region);
+                let across = account_of(&self.link.who) != account;
+                let declared = store.declared_key.unwrap_or_default();
+                declared.clone_into(&mut self.link.resource);
+                account.clone_into(&mut self.link.account);
+                let key = match course.store_key(store) {
+                    StoreKey::Customer(key) => key,
+                    StoreKey::Managed if across => {
+                        let text = "artifacts are encrypted with an AWS managed key, which no other account can use (facts E.7)";
+                        return self.stop(true, account, thing, text);
+                    }
+                    StoreKey::Managed => {
+                        return self.stop(false, account, thing, "the policy of an AWS managed key is not read");
+                    }
+                    StoreKey::Unread => return self.stop(false, account, thing, format!("key {declared} was not read")),
+                };
+                if across && !declared.starts_with("arn:") {
+                    let text = format!("the store names its key as `{declared}`, which the other account looks up in itself (facts E.26)");
+                    self.stop(true, account, thing, text);
+                }
+                (key, store.region, declared)
+            }
+            None => {
+                let (asked, found) = match self.row.on {
+                    On::SourceKey => (course.source_key(), course.home.region),
+                    _ => (course.output_key(), course.action.region),
+                };
+                let Some((declared, key)) = asked else { return };
+                declared.clone_into(&mut self.link.resource);
+                account_of(declared).clone_into(&mut self.link.account);
+                match key {
+                    Some(Readable::Known(key)) => (key, found, declared),
+                    Some(Readable::Unknown(why)) => {
+                        let text = format!("key {declared} could not be read: {why}");
+                        return self.stop(false, account_of(declared), format!("key {declared}"), text);
+                    }
+                    None => {
+                        return self.stop(false, account_of(declared), format!("key {declared}"), format!("key {declared} was not read"));
+                    }
+                }
+            }
+        };
+        let account = key.account().to_owned();
+        key.arn.clone_into(&mut self.link.resource);
+        self.link.account.clone_from(&account);
+        let thing = format!("key {}", key.arn);
+        if key.state != "Enabled" {
+            self.stop(true, &account, &thing, format!("key {} is {} (facts E.46)", key.arn, key.state));
+        }
+        let in_region = key.arn.split(':').nth(3).unwrap_or_default();
+        if in_region != region {
+            self.stop(
+                true,
+                &account,
+                &thing,
+                format!("key {declared} is in {in_region}, but what it encrypts is in {region} (facts E.28)"),
+            );
+        }
+        let name = format!("policy of key {}", key.arn);
+        self.side("key", None, &name, &account);
+        match &key.policy {
+            Some(policy) => self.paper("resourcePolicy", "key", name, &account, policy),
+            None => self.gap("key", format!("the policy of key {} of account {account} could not be read", key.arn)),
+        }
+        self.context.insert("aws:ResourceAccount".to_owned(), json!(account));
+        self.context.insert("aws:RequestedRegion".to_owned(), json!(in_region));
+        self.context.insert("aws:SecureTransport".to_owned(), json!("true"));
+        self.context.insert("kms:CallerAccount".to_owned(), json!(account_of(&self.link.who)));
+        if self.row.action == "kms:DescribeKey" {
+            // It isn't S3 that would ask, so there is neither of these.
+            self.absent.extend(["kms:viaservice", "kms:encryptioncontext:aws:s3:arn", "kms:encryptioncontextkeys"]);
+        } else {
+            self.context.insert("kms:ViaService".to_owned(), json!(format!("s3.{region}.amazonaws.com")));
+            self.context.insert("kms:EncryptionContextKeys".to_owned(), json!(["aws:s3:arn"]));
+            self.encryption_context();
+        }
+        // They are part of KMS requests that are not these.
+        self.absent.extend(["kms:grantisforawsresource", "kms:granteeprincipal", "kms:grantoperations"]);
+        self.ask(&key.arn);
+    }
+
+    /// The object, or its bucket where that uses an S3 Bucket Key (facts A.2, row 7).
+    fn encryption_context(&mut self) {
+        const KEY: &str = "kms:EncryptionContext:aws:s3:arn";
+        let course = self.course;
+        let artifact = |store: Store<'a>| course.snapshot.artifact_buckets.get(store.region).filter(|slot| slot.name == store.bucket);
+        let (slot, on) = match self.row.on {
+            On::SourceKey => (Some(&course.snapshot.input), On::SourceObject),
+            On::HomeKey => (artifact(course.home), On::HomeArtifact),
+            On::ActionKey if self.row.name == "output-encrypt-dev-key" => (Some(&course.snapshot.output), On::OutputObject),
+            On::ActionKey => (artifact(course.action), On::ActionArtifact),
+            _ => (Some(&course.snapshot.output), On::OutputObject),
+        };
+        let Some(slot) = slot else { return };
+        let Some(Readable::Known(encryption)) = slot.found.as_ref().and_then(|found| found.encryption.as_ref()) else { return };
+        let object = course.objects(on).first().cloned().unwrap_or_default();
+        let name = if encryption.bucket_key { slot.name.clone() } else { object };
+        self.context.insert(KEY.to_owned(), json!(course.snapshot.dev.bucket(&name)));
+    }
+
+    fn on_pipeline(&mut self) {
+        let snapshot = self.course.snapshot;
+        let arn = &self.course.pipeline.arn;
+        self.link.resource.clone_from(arn);
+        self.link.account.clone_from(&snapshot.dev.account);
+        self.context.insert("aws:ResourceAccount".to_owned(), json!(snapshot.dev.account));
+        self.context.insert("aws:RequestedRegion".to_owned(), json!(snapshot.dev.region));
+        self.ask(arn);
+    }
+
+    fn organisation(&mut self) {
+        let (caller, owner) = (account_of(&self.link.who).to_owned(), self.link.account.clone());
+        for (account, key) in [(&caller, "aws:PrincipalOrgID"), (&owner, "aws:ResourceOrgID")] {
+            if let Some(Readable::Known(id)) = self.course.organisation(account).map(|organisation| &organisation.id) {
+                match id {
+                    Some(id) => {
+                        self.context.insert(key.to_owned(), json!(id));
+                    }
+                    None if key == "aws:PrincipalOrgID" => self.absent.push("aws:principalorgid"),
+                    None => self.absent.push("aws:resourceorgid"),
+                }
+            }
+        }
+        let course = self.course;
+        let policies = |account: &str| {
+            course
+                .organisation(account)
+                .filter(|organisation| !organisation.management)
+                .and_then(|organisation| organisation.policies.known())
+        };
+        if let Some(policies) = policies(&caller) {
+            self.levels("scps", "scp", "service control policy", &caller, &policies.scps);
+        }
+        // Resource control policies are for these services only (ORG-RCP).
+        let covered = ["s3:", "sts:", "kms:"].iter().any(|service| self.row.action.starts_with(service));
+        if let Some(policies) = policies(&owner).filter(|_| covered) {
+            self.levels("rcps", "rcp", "resource control policy", &owner, &policies.rcps);
+        }
+    }
+
+    fn levels(&mut self, member: &str, kind: &'static str, word: &str, account: &str, levels: &[Level]) {
+        let mut list = Vec::new();
+        for (number, level) in levels.iter().enumerate() {
+            self.side(kind, Some(number), format!("the {word} on {}", level.target), account);
+            list.push(Value::Array(level.policies.values().cloned().collect()));
+            for name in level.policies.keys() {
+                let name = format!("{word} {name} on {}", level.target);
+                self.link.papers.push(Paper { kind, level: Some(number), name, account: account.to_owned() });
+            }
+        }
+        if !list.is_empty() {
+            self.request.insert(member.to_owned(), Value::Array(list));
+        }
+    }
+
+    fn ask(&mut self, resource: &str) {
+        let request = json!({"id": self.link.name, "action": self.row.action, "resource": resource});
+        self.link.requests.push(request);
+    }
+
+    pub(super) fn link(mut self) -> Link {
+        self.caller();
+        match self.row.on {
+            On::EventRole => match self.trigger.and_then(|trigger| trigger.role) {
+                Some(arn) => self.on_role(arn),
+                None => self.no_event_role(),
+            },
+            On::ServiceRole => self.on_role(self.course.service_role),
+            On::DeployRole => self.on_role(self.course.deploy_role),
+            On::Pipeline => self.on_pipeline(),
+            On::SourceKey | On::HomeKey | On::ActionKey | On::OutputKey => self.on_key(),
+            _ => self.on_s3(),
+        }
+        self.organisation();
+        let unknown = self.unknown_keys();
+        let (shared, context, account) = (self.request, self.context, self.link.account.clone());
+        if !shared.contains_key("principal") {
+            // A caller that isn't there can't be asked about; the link is stopped anyway.
+            self.link.requests.clear();
+        }
+        for request in &mut self.link.requests {
+            if let Some(members) = request.as_object_mut() {
+                members.extend(shared.clone());
+                members.insert("resourceAccount".to_owned(), json!(account));
+                members.insert("context".to_owned(), Value::Object(context.clone()));
+                members.insert("unknownContext".to_owned(), json!(unknown));
+            }
+        }
+        self.link
+    }
+
+    /// Lists the keys that some document asks for and that nobody knows here.
+    fn unknown_keys(&self) -> Vec<String> {
+        let known: BTreeSet<String> =
+            self.context.keys().map(|key| key.to_ascii_lowercase()).chain(self.absent.iter().map(|key| (*key).to_owned())).collect();
+        let mut asked = BTreeSet::new();
+        collect(self.request.values(), &mut asked);
+        asked.difference(&known).cloned().collect()
+    }
+}
+
+/// Collects the condition keys of documents, however deep in lists they are.
+fn collect<'v>(values: impl Iterator<Item = &'v Value>, keys: &mut BTreeSet<String>) {
+    for value in values {
+        match value {
+            Value::Array(list) => collect(list.iter(), keys),
+            Value::Object(_) => keys.extend(policy::condition_keys(value)),
+            _ => {}
+        }
+    }
+}

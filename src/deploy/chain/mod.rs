@@ -1,0 +1,300 @@
+//! The chain: every call that a pipeline makes at run time (facts/codepipeline.md A.2), each with a name, drawn from what the
+//! two accounts hold.
+//!
+//! Each call becomes the request that the evaluator judges, in the format of `xdeploy simulate`, with all documents that have a
+//! say. What the context doesn't say for certain is unknown: every condition key that one of the documents asks for and that
+//! isn't known here is listed as such, so that a verdict that hangs on it is never guessed.
+
+mod drawing;
+mod rows;
+
+pub use rows::{On, ROWS, Row, Who};
+
+use super::blueprint::{Blueprint, watches};
+use super::declaration;
+use super::snapshot::{BucketSlot, KeyFound, KeySlot, Organisation, PipelineFound, Snapshot};
+use crate::model::{Policies, Readable};
+use drawing::Drawing;
+use serde_json::Value;
+
+/// One artifact store, as the pipeline declares it.
+#[derive(Debug, Clone, Copy)]
+pub struct Store<'a> {
+    /// Its region.
+    pub region: &'a str,
+    /// Its bucket; empty where the pipeline names none.
+    pub bucket: &'a str,
+    /// The key that it names, in whatever form.
+    pub declared_key: Option<&'a str>,
+}
+
+/// What is known of a store's key.
+#[derive(Debug, Clone, Copy)]
+pub enum StoreKey<'a> {
+    /// A customer managed key.
+    Customer(&'a KeyFound),
+    /// None is named, or an AWS managed one, which is the same (facts E.7).
+    Managed,
+    /// It was not read.
+    Unread,
+}
+
+/// A rule that starts the pipeline.
+#[derive(Debug, Clone, Copy)]
+pub struct Trigger<'a> {
+    /// The rule.
+    pub rule: &'a str,
+    /// The role that its target names.
+    pub role: Option<&'a str>,
+}
+
+/// What the pipeline is about to do.
+#[derive(Debug, Clone)]
+pub struct Course<'a> {
+    /// What there is.
+    pub snapshot: &'a Snapshot,
+    /// The pipeline.
+    pub pipeline: &'a PipelineFound,
+    /// Its service role, as it names it.
+    pub service_role: &'a str,
+    /// The role that the deploy action runs with.
+    pub deploy_role: &'a str,
+    /// The deploy action names a role of its own.
+    pub assumes: bool,
+    /// The store of the pipeline's region.
+    pub home: Store<'a>,
+    /// The store of the deploy action's region.
+    pub action: Store<'a>,
+    /// The artifact's name.
+    pub artifact: &'a str,
+    /// The source bucket.
+    pub source_bucket: &'a str,
+    /// The source object.
+    pub source_object: &'a str,
+    /// The bucket that is deployed to.
+    pub output_bucket: &'a str,
+    /// The zip is extracted.
+    pub extract: bool,
+    /// The folder, or the object's key.
+    pub path: Option<&'a str>,
+    /// The action's `CannedACL`.
+    pub canned_acl: Option<&'a str>,
+    /// The action's `KMSEncryptionKeyARN`.
+    pub declared_output_key: Option<&'a str>,
+    /// The rules that start it.
+    pub triggers: Vec<Trigger<'a>>,
+    /// Which policies setup writes.
+    pub policies: Policies,
+    /// The files may be written with the artifact key (facts A.2, the open question).
+    pub deploy_encrypts_with_dev_key: bool,
+}
+
+impl<'a> Course<'a> {
+    /// Draws the course of a pipeline that exists, or will after a plan; `None` if there is none.
+    pub fn of(snapshot: &'a Snapshot, blueprint: &Blueprint) -> Option<Course<'a>> {
+        let pipeline = snapshot.pipeline.as_ref()?;
+        let declared = &pipeline.declaration;
+        let deploy = declaration::action_at(declared, blueprint.deploy_place?)?;
+        let source = declaration::action_at(declared, blueprint.source_place?)?;
+        let home = snapshot.dev.region.as_str();
+        let region = deploy.get("region").and_then(Value::as_str).unwrap_or(home);
+        let store = |region: &'a str| {
+            let declared = declaration::store(declared, region, home);
+            Store {
+                region,
+                bucket: declared.and_then(declaration::store_bucket).unwrap_or_default(),
+                declared_key: declared.and_then(declaration::store_key),
+            }
+        };
+        let own_role = deploy.get("roleArn").and_then(Value::as_str);
+        let service_role = declaration::role_arn(declared).unwrap_or_default();
+        let source_bucket = declaration::configured(source, "S3Bucket").unwrap_or_default();
+        let source_object = declaration::configured(source, "S3ObjectKey").unwrap_or_default();
+        let of_pipeline = |target: &&Value| target.get("Arn").and_then(Value::as_str) == Some(pipeline.arn.as_str());
+        let triggers = snapshot
+            .rule
+            .iter()
+            .chain(&snapshot.other_rules)
+            .filter(|rule| rule.enabled && watches(&rule.pattern, source_bucket, source_object))
+            .flat_map(|rule| rule.targets.iter().filter(of_pipeline).map(move |target| (rule, target)))
+            .map(|(rule, target)| Trigger { rule: &rule.name, role: target.get("RoleArn").and_then(Value::as_str) })
+            .collect();
+        Some(Course {
+            snapshot,
+            pipeline,
+            service_role,
+            deploy_role: own_role.unwrap_or(service_role),
+            assumes: own_role.is_some(),
+            home: store(home),
+            action: store(region),
+            artifact: deploy.pointer("/inputArtifacts/0/name").and_then(Value::as_str).unwrap_or_default(),
+            source_bucket,
+            source_object,
+            output_bucket: declaration::configured(deploy, "BucketName").unwrap_or_default(),
+            extract: declaration::configured(deploy, "Extract") != Some("false"),
+            path: declaration::configured(deploy, "ObjectKey").filter(|path| !path.is_empty()),
+            canned_acl: declaration::configured(deploy, "CannedACL").filter(|acl| !acl.is_empty()),
+            declared_output_key: declaration::configured(deploy, "KMSEncryptionKeyARN").filter(|key| !key.is_empty()),
+            triggers,
+            policies: blueprint.policies,
+            deploy_encrypts_with_dev_key: blueprint.deploy_encrypts_with_dev_key,
+        })
+    }
+
+    /// Lists the links that this pipeline has.
+    pub fn links(&self) -> Vec<Link> {
+        let mut links = Vec::new();
+        for row in ROWS.iter().filter(|row| (row.applies)(self)) {
+            match row.who {
+                Who::Events | Who::EventRole => {
+                    for (index, trigger) in self.triggers.iter().enumerate() {
+                        let mut link = Drawing::new(self, row, Some(*trigger)).link();
+                        if index > 0 {
+                            link.name = format!("{}:{}", row.name, trigger.rule);
+                        }
+                        links.push(link);
+                    }
+                }
+                _ => links.push(Drawing::new(self, row, None).link()),
+            }
+        }
+        links
+    }
+
+    /// Gives what is known of a store's key.
+    pub fn store_key(&self, store: Store<'a>) -> StoreKey<'a> {
+        let Some(declared) = store.declared_key else { return StoreKey::Managed };
+        let slot: Option<&'a KeySlot> = self.snapshot.keys.get(store.region);
+        let found = slot.and_then(|slot| slot.found.as_ref());
+        let named = |found: &KeyFound| {
+            found.arn == declared || found.id() == declared || slot.is_some_and(|slot| slot.from_pipeline && slot.asked == declared)
+        };
+        match found {
+            Some(found) if named(found) && found.manager == "AWS" => StoreKey::Managed,
+            Some(found) if named(found) => StoreKey::Customer(found),
+            _ if slot.is_some_and(|slot| slot.replaces_managed_key) => StoreKey::Managed,
+            _ => StoreKey::Unread,
+        }
+    }
+
+    /// Gives the customer key of the input bucket.
+    pub fn source_key(&self) -> Option<(&'a str, Option<&'a Readable<KeyFound>>)> {
+        self.bucket_key(&self.snapshot.input)
+    }
+
+    /// Gives the customer key that the deployed files get, from the action or from the bucket.
+    pub fn output_key(&self) -> Option<(&'a str, Option<&'a Readable<KeyFound>>)> {
+        match self.declared_output_key {
+            Some(key) => Some((key, self.snapshot.customer_keys.get(key))),
+            None => self.bucket_key(&self.snapshot.output),
+        }
+    }
+
+    fn bucket_key(&self, slot: &'a BucketSlot) -> Option<(&'a str, Option<&'a Readable<KeyFound>>)> {
+        let encryption = slot.found.as_ref()?.encryption.as_ref()?.known()?;
+        let key = encryption.key.as_deref().filter(|_| encryption.algorithm.starts_with("aws:kms"))?;
+        // What isn't listed is AWS's own key, whose policy lets whoever may use the bucket (S3-KMS).
+        self.snapshot.customer_keys.get(key).map(|found| (key, Some(found)))
+    }
+
+    /// Gives the objects that stand for all that a call is on: names are partly random, and files are whatever the zip holds.
+    fn objects(&self, on: On) -> Vec<String> {
+        let artifact = |store: Store<'_>| {
+            let short = |text: &str, length: usize| text.chars().take(length).collect::<String>();
+            let name = self.pipeline.declaration.get("name").and_then(Value::as_str).unwrap_or_default();
+            let folder = format!("{}/{}/{}", store.bucket, short(name, 20), short(self.artifact, 10));
+            vec![format!("{folder}/AbCdEfG"), format!("{folder}/AbCdEfG.zip")]
+        };
+        match on {
+            On::SourceBucket => vec![self.source_bucket.to_owned()],
+            On::SourceObject => vec![format!("{}/{}", self.source_bucket, self.source_object)],
+            On::HomeBucket => vec![self.home.bucket.to_owned()],
+            On::HomeArtifact => artifact(self.home),
+            On::ActionArtifact => artifact(self.action),
+            On::OutputBucket => vec![self.output_bucket.to_owned()],
+            On::OutputObject => {
+                let path = self.path.map(|path| path.replace("{datetime}", "2026-01-01-00-00-00").replace("{uuid}", "0a1b2c3d"));
+                match (self.extract, path) {
+                    (false, path) => vec![format!("{}/{}", self.output_bucket, path.unwrap_or_default())],
+                    (true, path) => {
+                        let folder = path.map(|path| format!("{path}/")).unwrap_or_default();
+                        ["index.html", "assets/logo.png"].map(|file| format!("{}/{folder}{file}", self.output_bucket)).to_vec()
+                    }
+                }
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn organisation(&self, account: &str) -> Option<&'a Organisation> {
+        if account == self.snapshot.dev.account {
+            self.snapshot.dev_organisation.as_ref()
+        } else if account == self.snapshot.prod.account {
+            self.snapshot.prod_organisation.as_ref()
+        } else {
+            None
+        }
+    }
+}
+
+/// A document that has a say about a link.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Paper {
+    /// Its kind, in the evaluator's word.
+    pub kind: &'static str,
+    /// Its level, for organisation policies.
+    pub level: Option<usize>,
+    /// What people call it.
+    pub name: String,
+    /// Whose it is.
+    pub account: String,
+}
+
+/// What is there but couldn't be read, and which side it belongs to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gap {
+    /// The evaluator's word.
+    pub side: &'static str,
+    /// What, and why.
+    pub text: String,
+}
+
+/// Why a call fails, or can't be judged, whatever the policies say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stop {
+    /// It fails for certain; otherwise it can't be told.
+    pub certain: bool,
+    /// Why.
+    pub text: String,
+    /// On whose side.
+    pub account: String,
+    /// What it is about.
+    pub thing: String,
+}
+
+/// One call, ready to be judged.
+#[derive(Debug, Clone)]
+pub struct Link {
+    /// The row that it comes from.
+    pub row: &'static Row,
+    /// Its name: the row's, with the rule's behind it for a second rule.
+    pub name: String,
+    /// Who calls: an ARN, or a service.
+    pub who: String,
+    /// On what: an ARN.
+    pub resource: String,
+    /// The account of the resource.
+    pub account: String,
+    /// What the evaluator is asked; several requests where several names stand for all. None where it makes no sense to ask.
+    pub requests: Vec<Value>,
+    /// The documents in the requests, in their order within a kind and level.
+    pub papers: Vec<Paper>,
+    /// What to call the side that lacks something, and whose it is.
+    pub sides: Vec<Paper>,
+    /// What couldn't be read.
+    pub gaps: Vec<Gap>,
+    /// What stops it before any policy.
+    pub stop: Option<Stop>,
+    /// The bucket's own switch is off, and the account's isn't read: it decides if the bucket's policy is public.
+    pub public_access_unread: bool,
+}

@@ -1,0 +1,206 @@
+//! The rows of facts A.2 as data.
+
+use super::Course;
+use crate::model::Policies;
+
+/// Who makes a call (facts A.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Who {
+    /// EventBridge.
+    Events,
+    /// EventBridge's role.
+    EventRole,
+    /// CodePipeline itself.
+    CodePipeline,
+    /// The pipeline's service role.
+    ServiceRole,
+    /// The role of the deploy action; the service role where the action names none (facts E.9).
+    DeployRole,
+}
+
+/// What a call is on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum On {
+    /// EventBridge's role.
+    EventRole,
+    /// The pipeline.
+    Pipeline,
+    /// The service role.
+    ServiceRole,
+    /// The input bucket.
+    SourceBucket,
+    /// The source object.
+    SourceObject,
+    /// The customer key of the input bucket.
+    SourceKey,
+    /// The artifact bucket of the pipeline's region.
+    HomeBucket,
+    /// An artifact in it.
+    HomeArtifact,
+    /// Its key.
+    HomeKey,
+    /// An artifact in the bucket of the deploy action's region.
+    ActionArtifact,
+    /// Its key.
+    ActionKey,
+    /// The cross-account role.
+    DeployRole,
+    /// The output bucket.
+    OutputBucket,
+    /// A file in it.
+    OutputObject,
+    /// The customer key that output files are encrypted with.
+    OutputKey,
+}
+
+/// A row of the table: one call.
+#[derive(Debug, Clone, Copy)]
+pub struct Row {
+    /// The link's name, stable.
+    pub name: &'static str,
+    /// The row of facts A.2.
+    pub fact: u8,
+    /// The steps of the article that grant it.
+    pub article: &'static str,
+    /// Who calls.
+    pub who: Who,
+    /// IAM's name of the action.
+    pub action: &'static str,
+    /// On what.
+    pub on: On,
+    /// It isn't confirmed that the call is made, or it is made in some runs only: a denial is a warning.
+    pub may_be_called: bool,
+    /// What it is for.
+    pub why: &'static str,
+    /// When it is made at all.
+    pub applies: fn(&Course<'_>) -> bool,
+}
+
+const fn row(
+    name: &'static str,
+    fact: u8,
+    article: &'static str,
+    (who, action, on): (Who, &'static str, On),
+    why: &'static str,
+    applies: fn(&Course<'_>) -> bool,
+) -> Row {
+    Row { name, fact, article, who, action, on, may_be_called: false, why, applies }
+}
+
+const fn perhaps(row: Row) -> Row {
+    Row { may_be_called: true, ..row }
+}
+
+fn always(_: &Course<'_>) -> bool {
+    true
+}
+
+fn has_source_key(course: &Course<'_>) -> bool {
+    course.source_key().is_some()
+}
+
+fn has_output_key(course: &Course<'_>) -> bool {
+    course.output_key().is_some()
+}
+
+fn crosses_regions(course: &Course<'_>) -> bool {
+    course.action.region != course.home.region
+}
+
+fn assumes(course: &Course<'_>) -> bool {
+    course.assumes
+}
+
+fn has_canned_acl(course: &Course<'_>) -> bool {
+    course.canned_acl.is_some()
+}
+
+fn writes_with_dev_key(course: &Course<'_>) -> bool {
+    course.assumes && course.deploy_encrypts_with_dev_key && course.declared_output_key.is_none()
+}
+
+/// The article, which AWS published as working, lists the output bucket and aborts nothing; facts F.2 has it the other way round.
+fn is_article(course: &Course<'_>) -> bool {
+    course.policies == Policies::Article
+}
+
+fn is_least(course: &Course<'_>) -> bool {
+    course.policies == Policies::LeastPrivilege
+}
+
+use On::{
+    ActionArtifact, ActionKey, HomeArtifact, HomeBucket, HomeKey, OutputBucket, OutputKey, OutputObject, SourceBucket, SourceKey,
+    SourceObject,
+};
+use Who::{CodePipeline, DeployRole, EventRole, Events, ServiceRole};
+
+/// All links, in the order in which a run makes the calls. The two of EventBridge come once for each rule that starts the pipeline.
+pub const ROWS: &[Row] = &[
+    row("start-role", 1, "A2.3", (Events, "sts:AssumeRole", On::EventRole), "EventBridge takes the role that starts the pipeline", always),
+    row(
+        "start-run",
+        1,
+        "A2.3",
+        (EventRole, "codepipeline:StartPipelineExecution", On::Pipeline),
+        "EventBridge starts the pipeline",
+        always,
+    ),
+    row("service-role", 2, "A2.1", (CodePipeline, "sts:AssumeRole", On::ServiceRole), "CodePipeline takes the service role", always),
+    row("source-versioning", 3, "A2.3", (ServiceRole, "s3:GetBucketVersioning", SourceBucket), "Source looks at the input bucket", always),
+    row("source-acl", 3, "A2.3", (ServiceRole, "s3:GetBucketAcl", SourceBucket), "Source looks at the input bucket", always),
+    row("source-location", 3, "A2.3", (ServiceRole, "s3:GetBucketLocation", SourceBucket), "Source looks at the input bucket", always),
+    row("source-read", 4, "A8.1", (ServiceRole, "s3:GetObject", SourceObject), "Source reads the source object", always),
+    row("source-read-version", 5, "A8.1", (ServiceRole, "s3:GetObjectVersion", SourceObject), "Source reads one version of it", always),
+    perhaps(row("source-tags", 5, "A8.1", (ServiceRole, "s3:GetObjectTagging", SourceObject), "if the object has tags", always)),
+    perhaps(row("source-version-tags", 5, "A8.1", (ServiceRole, "s3:GetObjectVersionTagging", SourceObject), "if it has tags", always)),
+    row("source-decrypt", 5, "A8.1", (ServiceRole, "kms:Decrypt", SourceKey), "the input bucket has a customer key", has_source_key),
+    row(
+        "artifact-versioning",
+        3,
+        "A2.2",
+        (ServiceRole, "s3:GetBucketVersioning", HomeBucket),
+        "Source looks at the artifact bucket",
+        always,
+    ),
+    row("artifact-acl", 3, "A2.2", (ServiceRole, "s3:GetBucketAcl", HomeBucket), "Source looks at the artifact bucket", always),
+    row("artifact-location", 3, "A2.2", (ServiceRole, "s3:GetBucketLocation", HomeBucket), "Source looks at the artifact bucket", always),
+    row("artifact-write", 6, "A8.1", (ServiceRole, "s3:PutObject", HomeArtifact), "Source stores the artifact", always),
+    perhaps(row("artifact-write-tags", 6, "A8.1", (ServiceRole, "s3:PutObjectTagging", HomeArtifact), "if it has tags", always)),
+    perhaps(row("artifact-write-acl", 6, "A8.1", (ServiceRole, "s3:PutObjectAcl", HomeArtifact), "AWS lists it", always)),
+    row("artifact-encrypt", 7, "A3", (ServiceRole, "kms:GenerateDataKey", HomeKey), "S3 encrypts the artifact", always),
+    perhaps(row("artifact-encrypt-parts", 7, "A3", (ServiceRole, "kms:Decrypt", HomeKey), "if it is uploaded in parts", always)),
+    row("copy-read", 8, "A2.6", (ServiceRole, "s3:GetObject", HomeArtifact), "the artifact goes to the other region", crosses_regions),
+    row("copy-decrypt", 8, "A2.6", (ServiceRole, "kms:Decrypt", HomeKey), "the artifact goes to the other region", crosses_regions),
+    row("copy-write", 8, "A2.6", (ServiceRole, "s3:PutObject", ActionArtifact), "the artifact comes to the other region", crosses_regions),
+    row("copy-encrypt", 8, "A2.6", (ServiceRole, "kms:GenerateDataKey", ActionKey), "S3 encrypts it there", crosses_regions),
+    row("deploy-role", 9, "A4.3, A6", (ServiceRole, "sts:AssumeRole", On::DeployRole), "Deploy takes the cross-account role", assumes),
+    row("deploy-read", 10, "A4.2, A5", (DeployRole, "s3:GetObject", ActionArtifact), "Deploy reads the artifact", always),
+    row("deploy-read-version", 10, "A4.2, A5", (DeployRole, "s3:GetObjectVersion", ActionArtifact), "Deploy reads the artifact", always),
+    row("deploy-decrypt", 11, "A1.3, A4.2", (DeployRole, "kms:Decrypt", ActionKey), "S3 decrypts the artifact", always),
+    perhaps(row("deploy-describe-key", 11, "A1.3, A4.2", (DeployRole, "kms:DescribeKey", ActionKey), "the article grants it", always)),
+    perhaps(row("output-versioning", 12, "A4.1", (DeployRole, "s3:GetBucketVersioning", OutputBucket), "AWS lists it", always)),
+    perhaps(row("output-acl", 12, "A4.1", (DeployRole, "s3:GetBucketAcl", OutputBucket), "AWS lists it", always)),
+    perhaps(row("output-location", 12, "A4.1", (DeployRole, "s3:GetBucketLocation", OutputBucket), "AWS lists it", always)),
+    row("output-write", 13, "A4.1", (DeployRole, "s3:PutObject", OutputObject), "Deploy writes the files", always),
+    row("output-write-acl", 14, "A4.1", (DeployRole, "s3:PutObjectAcl", OutputObject), "the action has a canned ACL", has_canned_acl),
+    row(
+        "output-write-version-acl",
+        14,
+        "A4.1",
+        (DeployRole, "s3:PutObjectVersionAcl", OutputObject),
+        "for a file that is there",
+        has_canned_acl,
+    ),
+    row("output-encrypt", 15, "A4.1", (DeployRole, "kms:GenerateDataKey", OutputKey), "the files get a customer key", has_output_key),
+    perhaps(row("output-encrypt-parts", 15, "A4.1", (DeployRole, "kms:Decrypt", OutputKey), "if uploaded in parts", has_output_key)),
+    perhaps(row(
+        "output-encrypt-dev-key",
+        11,
+        "A1.3, A4.2",
+        (DeployRole, "kms:GenerateDataKey", ActionKey),
+        "if the files are written with the artifact key",
+        writes_with_dev_key,
+    )),
+    perhaps(row("output-abort", 16, "A4.1", (DeployRole, "s3:AbortMultipartUpload", OutputObject), "if an upload breaks off", is_least)),
+    perhaps(row("output-list", 16, "A4.1", (DeployRole, "s3:ListBucket", OutputBucket), "the article grants it", is_article)),
+];

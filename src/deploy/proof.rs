@@ -1,0 +1,390 @@
+//! The proof: a verdict for each link of the chain, by which statement of which document, and what would mend a broken one.
+//!
+//! Pure: the same snapshot gives the same proof, be it what is there or what will be there after a plan.
+
+use super::blueprint::Blueprint;
+use super::chain::{Course, Link, Paper};
+use super::declaration;
+use super::snapshot::{Organisation, RoleFound, Snapshot};
+use super::steps;
+use crate::error::Result;
+use crate::model::{Policies, Readable, Verdict};
+use crate::policy::{self, Decided, Decision, Missing, Reason};
+use crate::settings::Settings;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+/// A statement that decided.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Deciding {
+    /// The document, as people call it.
+    pub document: String,
+    /// Whose account it is in.
+    pub account: String,
+    /// The statement's Sid, or its place counted from 0.
+    pub statement: String,
+    /// `Allow` or `Deny`.
+    pub effect: &'static str,
+}
+
+/// What a side lacks.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Lack {
+    /// The evaluator's word: `identity`, `key`, `resource`, …
+    pub side: String,
+    /// The document that lacks it, as people call it.
+    pub document: String,
+    /// Whose account it is in.
+    pub account: String,
+    /// In words.
+    pub text: String,
+    /// The smallest statement that would mend it, where one can.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub statement: Option<Value>,
+}
+
+/// A link with its verdict.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Judged {
+    /// The link's name.
+    pub name: String,
+    /// The row of facts A.2.
+    pub fact: u8,
+    /// The steps of the article that grant it.
+    pub article: &'static str,
+    /// Who calls: an ARN, or a service.
+    pub who: String,
+    /// IAM's name of the action.
+    pub action: &'static str,
+    /// On what: an ARN; one example where several names stand for all.
+    pub resource: String,
+    /// The account of the resource.
+    pub account: String,
+    /// What the call is for.
+    pub why: &'static str,
+    /// It isn't confirmed that the call is made; a denial is a warning.
+    pub may_be_called: bool,
+    /// The verdict.
+    pub verdict: Verdict,
+    /// What stands in the way besides policies, or why it can't be told.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub reasons: Vec<String>,
+    /// The deciding statements: the allowing ones of an allowed call, the denying ones of a denied one.
+    pub because: Vec<Deciding>,
+    /// What is missing.
+    pub missing: Vec<Lack>,
+    /// Condition keys that the answer hangs on.
+    pub unknown: Vec<String>,
+}
+
+/// How bad a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// Good to know.
+    Note,
+    /// It works, but not as it should.
+    Warning,
+    /// The deployment fails.
+    Failure,
+}
+
+/// Something that is no call, but matters to the deployment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// How bad.
+    pub level: Level,
+    /// One or two sentences.
+    pub text: String,
+}
+
+/// The proof.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Proof {
+    /// All links, in the order of the calls.
+    pub links: Vec<Judged>,
+    /// What else was found.
+    pub findings: Vec<Finding>,
+    /// What is taken for granted because it could not be read.
+    pub assumptions: Vec<String>,
+    /// Some assumption is about the organisation's policies.
+    #[serde(skip)]
+    pub trusts_organisation: bool,
+}
+
+impl Proof {
+    /// Sums up: denied if a call that is made is denied or something else makes the deployment fail; can't tell if one can't be told.
+    pub fn verdict(&self) -> Verdict {
+        if self.findings.iter().any(|finding| finding.level == Level::Failure) {
+            return Verdict::Denied;
+        }
+        self.links.iter().filter(|link| !link.may_be_called).map(|link| link.verdict).max().unwrap_or(Verdict::CannotTell)
+    }
+
+    /// The same, where assumptions about the organisation's policies don't pass.
+    pub fn strict_verdict(&self) -> Verdict {
+        let least = if self.trusts_organisation { Verdict::CannotTell } else { Verdict::Allowed };
+        self.verdict().max(least)
+    }
+
+    /// Counts allowed links, and all.
+    pub fn counts(&self) -> (usize, usize) {
+        (self.links.iter().filter(|link| link.verdict == Verdict::Allowed).count(), self.links.len())
+    }
+
+    /// Lists the links that are not allowed.
+    pub fn broken(&self) -> impl Iterator<Item = &Judged> {
+        self.links.iter().filter(|link| link.verdict != Verdict::Allowed)
+    }
+
+    /// Says whether both proofs judge every link the same.
+    pub fn same_verdicts(&self, other: &Proof) -> bool {
+        let verdicts =
+            |proof: &Proof| -> Vec<(String, Verdict)> { proof.links.iter().map(|link| (link.name.clone(), link.verdict)).collect() };
+        verdicts(self) == verdicts(other)
+    }
+}
+
+/// Proves the chain of the pipeline that a snapshot holds; `None` if it holds none.
+///
+/// # Errors
+/// The pipeline doesn't fit what was asked for, for instance has no S3 deploy action to the bucket.
+pub fn prove(settings: &Settings, snapshot: &Snapshot) -> Result<Option<Proof>> {
+    if snapshot.pipeline.is_none() {
+        return Ok(None);
+    }
+    let blueprint = Blueprint::draw(settings, snapshot)?;
+    Ok(Course::of(snapshot, &blueprint).map(|course| of_course(&course)))
+}
+
+/// Proves a course.
+pub fn of_course(course: &Course<'_>) -> Proof {
+    let links: Vec<Judged> = course.links().into_iter().map(judge).collect();
+    let (mut assumptions, trusts_organisation) = organisation_assumptions(course.snapshot);
+    if course.policies == Policies::LeastPrivilege && !course.deploy_encrypts_with_dev_key {
+        assumptions.push(
+            "deployed files are taken to be encrypted as the output bucket says, not with the artifact key; if a release shows otherwise, pass `--deploy-encrypts-with-dev-key` (facts A.2, not confirmed)"
+                .to_owned(),
+        );
+    }
+    Proof { links, findings: findings(course), assumptions, trusts_organisation }
+}
+
+fn organisation_assumptions(snapshot: &Snapshot) -> (Vec<String>, bool) {
+    let mut found = Vec::new();
+    for (side, identity, organisation) in
+        [("dev", &snapshot.dev, &snapshot.dev_organisation), ("prod", &snapshot.prod, &snapshot.prod_organisation)]
+    {
+        let why = match organisation {
+            None => "they are not asked for before a first set-up without `--strict`",
+            Some(Organisation { policies: Readable::Known(_), .. }) => continue,
+            Some(Organisation { policies: Readable::Unknown(why), .. }) => why,
+        };
+        found.push(format!("organisation policies of {side} ({}) are taken to allow everything: {why}", identity.account));
+    }
+    let any = !found.is_empty();
+    (found, any)
+}
+
+/// Finds a document by its kind, level and number within them.
+fn paper<'p>(papers: &'p [Paper], kind: &str, level: Option<usize>, number: usize) -> Option<&'p Paper> {
+    papers.iter().filter(|paper| paper.kind == kind && paper.level == level).nth(number)
+}
+
+fn deciding(link: &Link, reason: &Reason) -> Deciding {
+    let found = paper(&link.papers, reason.policy, reason.level, reason.document);
+    Deciding {
+        document: found.map_or_else(|| format!("{} document {}", reason.policy, reason.document), |paper| paper.name.clone()),
+        account: found.map(|paper| paper.account.clone()).unwrap_or_default(),
+        statement: reason.sid.clone().unwrap_or_else(|| format!("statement {}", reason.index)),
+        effect: if reason.deny { "Deny" } else { "Allow" },
+    }
+}
+
+fn lack(link: &Link, missing: &Missing) -> Lack {
+    let side = paper(&link.sides, missing.side, missing.level, 0);
+    Lack {
+        side: missing.side.to_owned(),
+        document: side.map_or_else(|| missing.side.to_owned(), |side| side.name.clone()),
+        account: side.map(|side| side.account.clone()).or_else(|| missing.account.clone()).unwrap_or_default(),
+        text: missing.text.clone(),
+        statement: missing.statement.clone(),
+    }
+}
+
+/// Puts the documents' names in the place of the evaluator's numbers.
+fn named(link: &Link, text: &str) -> String {
+    let mut counted: Vec<(&str, Option<usize>)> = Vec::new();
+    for paper in &link.papers {
+        let number = counted.iter().filter(|(kind, level)| *kind == paper.kind && *level == paper.level).count();
+        counted.push((paper.kind, paper.level));
+        let level = paper.level.map(|level| format!(" level {level}")).unwrap_or_default();
+        let prefix = format!("{}{level} document {number}", paper.kind);
+        if let Some(rest) = text.strip_prefix(&prefix).filter(|rest| !rest.starts_with(|next: char| next.is_ascii_digit())) {
+            return format!("{} ({}){rest}", paper.name, paper.account);
+        }
+    }
+    text.to_owned()
+}
+
+/// What one request of a link says.
+struct Said {
+    verdict: Verdict,
+    reasons: Vec<String>,
+    decision: Decision,
+}
+
+fn said(link: &Link, request: &Value) -> Said {
+    let decision = policy::decide(request);
+    let gap = |side: &str| link.gaps.iter().any(|gap| gap.side == side);
+    let gaps = || link.gaps.iter().map(|gap| gap.text.clone()).collect::<Vec<_>>();
+    let (verdict, reasons) = match decision.decided {
+        Decided::ExplicitlyDenied => (Verdict::Denied, Vec::new()),
+        Decided::ImplicitlyDenied if decision.missing.iter().any(|missing| !gap(missing.side)) => (Verdict::Denied, Vec::new()),
+        Decided::ImplicitlyDenied => (Verdict::CannotTell, gaps()),
+        Decided::Unknown => (Verdict::CannotTell, gaps()),
+        Decided::Error => (Verdict::CannotTell, decision.errors.iter().map(|text| named(link, text)).collect()),
+        Decided::Allowed if link.gaps.is_empty() => (Verdict::Allowed, Vec::new()),
+        Decided::Allowed => (Verdict::CannotTell, gaps()),
+    };
+    Said { verdict, reasons, decision }
+}
+
+/// The account's own Block Public Access isn't read: if it could keep the call out, nobody can tell.
+fn with_public_access(link: &Link, request: &Value, said: Said) -> Said {
+    if !link.public_access_unread || said.verdict != Verdict::Allowed {
+        return said;
+    }
+    let mut blocked = request.clone();
+    blocked["blockPublicAccess"] = json!(true);
+    if policy::decide(&blocked).decided == Decided::Allowed {
+        return said;
+    }
+    let why = "the bucket's policy is public, and whether Block Public Access of the account keeps other accounts out is not read";
+    Said { verdict: Verdict::CannotTell, reasons: vec![why.to_owned()], ..said }
+}
+
+/// Judges one link.
+pub fn judge(link: Link) -> Judged {
+    let worst = link
+        .requests
+        .iter()
+        .map(|request| with_public_access(&link, request, said(&link, request)))
+        .reduce(|worst, next| if next.verdict > worst.verdict { next } else { worst });
+    let mut judged = Judged {
+        name: link.name.clone(),
+        fact: link.row.fact,
+        article: link.row.article,
+        who: link.who.clone(),
+        action: link.row.action,
+        resource: link.resource.clone(),
+        account: link.account.clone(),
+        why: link.row.why,
+        may_be_called: link.row.may_be_called,
+        verdict: Verdict::CannotTell,
+        reasons: Vec::new(),
+        because: Vec::new(),
+        missing: Vec::new(),
+        unknown: Vec::new(),
+    };
+    if let Some(said) = worst {
+        judged.verdict = said.verdict;
+        judged.reasons = said.reasons;
+        judged.because = said.decision.because.iter().map(|reason| deciding(&link, reason)).collect();
+        if said.verdict != Verdict::Allowed {
+            judged.missing = said.decision.missing.iter().map(|missing| lack(&link, missing)).collect();
+        }
+        judged.unknown = said.decision.unknown;
+    }
+    if let Some(stop) = &link.stop {
+        let verdict = if stop.certain { Verdict::Denied } else { Verdict::CannotTell };
+        judged.verdict = judged.verdict.max(verdict);
+        judged.reasons.insert(0, format!("{} ({}): {}", stop.thing, stop.account, stop.text));
+    }
+    judged
+}
+
+fn findings(course: &Course<'_>) -> Vec<Finding> {
+    let mut found = Vec::new();
+    let mut say = |level: Level, text: String| found.push(Finding { level, text });
+    let snapshot = course.snapshot;
+    let input = snapshot.input.found.as_ref();
+    if let Some(versioning) = input.and_then(|found| found.versioning.as_deref()).filter(|status| *status != "Enabled") {
+        let state = if versioning.is_empty() { "off" } else { "suspended" };
+        say(
+            Level::Failure,
+            format!("versioning of input bucket {} is {state}, and an S3 source needs it (facts E.4)", course.source_bucket),
+        );
+    }
+    let enforced = snapshot.output.found.as_ref().and_then(|found| found.ownership.as_ref()).and_then(Readable::known);
+    if let Some(acl) = course.canned_acl.filter(|acl| *acl != "bucket-owner-full-control")
+        && enforced.is_some_and(|ownership| ownership == "BucketOwnerEnforced")
+    {
+        let text = format!("the deploy action sets ACL {acl}, but ACLs are off for bucket {} (facts E.20)", course.output_bucket);
+        say(Level::Failure, text);
+    }
+    if !course.assumes {
+        let text = format!("the deploy action names no role, so it runs with the service role {} (A7, facts E.9)", course.service_role);
+        say(Level::Warning, text);
+    }
+    triggers(course, &mut say);
+    for (document, account, policy) in documents(snapshot) {
+        for (statement, why) in policy::dead_principals(policy) {
+            say(Level::Warning, format!("{document} ({account}), {statement}: {why} (facts E.42)"));
+        }
+    }
+    found
+}
+
+fn triggers(course: &Course<'_>, say: &mut impl FnMut(Level, String)) {
+    let source = declaration::sources(&course.pipeline.declaration)
+        .into_iter()
+        .find(|(_, source)| declaration::configured(source, "S3Bucket") == Some(course.source_bucket));
+    let polls = source.is_some_and(|(_, source)| declaration::polls(source));
+    let rules: Vec<&str> = course.triggers.iter().map(|trigger| trigger.rule).collect();
+    match (polls, rules.as_slice()) {
+        (true, [_, ..]) => {
+            say(Level::Warning, format!("CodePipeline polls beside rule {}: each upload starts two runs (facts E.37)", rules.join(", ")))
+        }
+        (false, [_, _, ..]) => {
+            say(Level::Warning, format!("rules {} all start the pipeline: each upload starts several runs (facts E.37)", rules.join(", ")));
+        }
+        (false, []) => say(Level::Note, "nothing starts the pipeline by itself; `xdeploy release` does".to_owned()),
+        _ => {}
+    }
+    // CloudTrail's events need no notification of the bucket (facts B.3).
+    let needs_notification = |name: &&str| {
+        let mut all = course.snapshot.rule.iter().chain(&course.snapshot.other_rules);
+        all.any(|rule| rule.name == **name && rule.pattern.pointer("/detail/requestParameters").is_none())
+    };
+    let notification = course.snapshot.input.found.as_ref().and_then(|found| found.notification.as_deref());
+    if let (Some(rule), Some(notification)) = (rules.iter().copied().find(needs_notification), notification)
+        && !steps::has_eventbridge(notification)
+    {
+        let text = format!("rule {rule} never hears of an upload: bucket {} doesn't tell EventBridge (facts E.36)", course.source_bucket);
+        say(Level::Failure, text);
+    }
+}
+
+/// Lists the documents in which a principal can be named.
+fn documents(snapshot: &Snapshot) -> Vec<(String, &str, &Value)> {
+    let mut found = Vec::new();
+    let account = |role: &RoleFound| match role.arn.split(':').nth(4) {
+        Some(account) if account == snapshot.prod.account => snapshot.prod.account.as_str(),
+        _ => snapshot.dev.account.as_str(),
+    };
+    for role in [&snapshot.service_role, &snapshot.deploy_role, &snapshot.event_role].into_iter().flatten() {
+        found.push((format!("trust policy of role {}", role.name), account(role), &role.trust));
+    }
+    let keys = snapshot.keys.values().filter_map(|slot| slot.found.as_ref());
+    let customer = snapshot.customer_keys.values().filter_map(Readable::known);
+    for key in keys.chain(customer) {
+        found.extend(key.policy.as_ref().map(|policy| (format!("policy of key {}", key.arn), key.account(), policy)));
+    }
+    let dev = snapshot.artifact_buckets.values().chain([&snapshot.input]).map(|slot| (slot, snapshot.dev.account.as_str()));
+    for (slot, account) in dev.chain([(&snapshot.output, snapshot.prod.account.as_str())]) {
+        let policy = slot.found.as_ref().and_then(|found| found.policy.as_ref());
+        found.extend(policy.map(|policy| (format!("policy of bucket {}", slot.name), account, policy)));
+    }
+    found
+}
