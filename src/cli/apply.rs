@@ -1,6 +1,6 @@
 //! `xdeploy apply`.
 
-use super::{Stop, lock, session, setup, show};
+use super::{Stop, lock, proof, session, setup, show};
 use crate::deploy::observe::Organisations;
 use crate::deploy::plan::Plan;
 use crate::deploy::snapshot::Snapshot;
@@ -19,6 +19,9 @@ pub struct Args {
     /// Wait for a run that an update of the pipeline would stop
     #[arg(long, env = "XDEPLOY_WAIT_FOR_RUNS", value_parser = FalseyValueParser::new())]
     pub wait_for_runs: bool,
+    /// Apply a plan even if the proof says that the deployment would still fail
+    #[arg(long, env = "XDEPLOY_ACCEPT_BROKEN", value_parser = FalseyValueParser::new())]
+    pub accept_broken: bool,
 }
 
 pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop) -> Result<u8> {
@@ -52,8 +55,9 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop) -> Res
     if artifact.as_ref() != plan.artifact() {
         return Err(Error::new(Kind::Conflict, "the artifact has changed since the plan was made").hint("make the plan again"));
     }
+    let asked = if saw.dev_organisation.is_some() { Organisations::Always } else { Organisations::Never };
     // Only read, not planned anew: the world may have moved to where no plan can be made, and what moved is what must be told.
-    let now = session::read(&accounts, plan.settings(), plan.artifact(), Organisations::OfExisting).await?;
+    let now = session::read(&accounts, plan.settings(), plan.artifact(), asked).await?;
     let moved = moved(saw, &now);
     if !moved.is_empty() {
         let mut error = Error::new(Kind::Conflict, format!("the world has moved since the plan was made: {}", moved.join(", ")));
@@ -61,13 +65,18 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop) -> Res
         return Err(error);
     }
     show::plan(ui, &plan);
+    let proof = proof::of_plan(&plan)?;
+    proof::show(ui, &proof, &proof::Telling { snapshot: saw, all: false, when: proof::when(&plan), mended: &[] });
     let mut document = json!({
         "schema": "xdeploy.apply/1",
         "accounts": session::accounts_json(&accounts),
         "plan": setup::summary(&plan),
+        "proof": proof::to_json(&proof, saw, &[]),
         "applied": false,
     });
+    let mut code = 0;
     if !plan.is_empty() {
+        proof::refuse_broken(&proof, false, args.accept_broken)?;
         if let Some(running) = setup::stops_a_run(plan.writes(), &now)
             && !args.wait_for_runs
         {
@@ -79,18 +88,21 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop) -> Res
         ui.result(&format!("\nDone: {add} added, {change} changed, {remove} removed."));
         document["applied"] = json!(true);
         document["made"] = json!({"keys": made.keys()});
+        code = proof::check(&accounts, plan.settings(), &proof, ui, &mut document).await;
     }
     ui.json(&document);
-    Ok(0)
+    Ok(code)
 }
 
 /// Names the parts that differ between what the plan saw and what is there now.
 fn moved(saw: &Snapshot, now: &Snapshot) -> Vec<String> {
     let plain = |snapshot: &Snapshot| -> Value {
         let mut value = serde_json::to_value(snapshot).unwrap_or_default();
-        // Who applies may differ from who planned, and runs come and go.
+        // Who applies may differ from who planned, and may know less of the organisation; runs come and go.
         if let Some(members) = value.as_object_mut() {
-            members.shift_remove("administrator");
+            for member in ["administrator", "dev_organisation", "prod_organisation"] {
+                members.shift_remove(member);
+            }
         }
         if let Some(pipeline) = value.get_mut("pipeline").and_then(Value::as_object_mut) {
             pipeline.shift_remove("running");

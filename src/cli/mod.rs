@@ -4,6 +4,7 @@ mod apply;
 mod ask;
 mod lock;
 mod plan;
+mod proof;
 mod release;
 mod session;
 mod setup;
@@ -38,13 +39,13 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Build or complete the cross-account deployment: plan, ask, apply, read back
+    /// Build or complete the cross-account deployment: plan, prove, ask, apply, read back
     Setup(Box<setup::Args>),
-    /// Show what setup would do, and change nothing
+    /// Show what setup would do, prove that it would work, and change nothing
     Plan(Box<plan::Args>),
     /// Do exactly what a saved plan says, or refuse and say what moved
     Apply(apply::Args),
-    /// Read everything and say what differs from what setup would make
+    /// Prove on what is there that every call of the pipeline is allowed, and say what differs
     Verify(Box<verify::Args>),
     /// Upload an artifact, follow the pipeline, and list what arrived and who owns it
     Release(release::Args),

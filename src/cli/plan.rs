@@ -1,8 +1,9 @@
 //! `xdeploy plan`.
 
-use super::{session, show};
+use super::{proof, session, show};
 use crate::deploy::observe::Organisations;
 use crate::error::{Error, Result};
+use crate::model::Verdict;
 use crate::settings::{CommonFlags, DeploymentFlags, Settings};
 use crate::ui::Ui;
 use clap::builder::FalseyValueParser;
@@ -21,6 +22,9 @@ pub struct Args {
     /// Exit 2 if something is to be changed
     #[arg(long, env = "XDEPLOY_DETAILED_EXITCODE", value_parser = FalseyValueParser::new())]
     pub detailed_exitcode: bool,
+    /// Count what can't be told as broken, also organisation policies that can't be read
+    #[arg(long, env = "XDEPLOY_STRICT", value_parser = FalseyValueParser::new())]
+    pub strict: bool,
 }
 
 pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui) -> Result<u8> {
@@ -30,6 +34,8 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui) -> Result<u8> {
     session::introduce(ui, &accounts);
     let plan = session::make_plan(&accounts, &settings, artifact, Organisations::Always).await?;
     show::plan(ui, &plan);
+    let proof = proof::of_plan(&plan)?;
+    proof::show(ui, &proof, &proof::Telling { snapshot: plan.snapshot(), all: false, when: proof::when(&plan), mended: &[] });
     match &args.out {
         Some(path) => {
             plan.save(path)?;
@@ -40,7 +46,14 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui) -> Result<u8> {
         }
         None => {}
     }
-    let document = serde_json::to_value(&plan).map_err(|error| Error::internal(error.to_string()))?;
+    let mut document = serde_json::to_value(&plan).map_err(|error| Error::internal(error.to_string()))?;
+    document["proof"] = proof::to_json(&proof, plan.snapshot(), &[]);
     ui.json(&document);
-    Ok(if args.detailed_exitcode && !plan.is_empty() { 2 } else { 0 })
+    let verdict = if args.strict { proof.strict_verdict() } else { proof.verdict() };
+    Ok(match verdict {
+        Verdict::Denied => proof::exit_code(verdict),
+        Verdict::CannotTell if args.strict => proof::exit_code(verdict),
+        _ if args.detailed_exitcode && !plan.is_empty() => 2,
+        _ => 0,
+    })
 }

@@ -1,11 +1,12 @@
 //! `xdeploy setup`.
 
-use super::{Stop, ask, lock, session, show};
+use super::{Stop, ask, lock, proof, session, show};
 use crate::deploy::observe::Organisations;
 use crate::deploy::plan::Plan;
 use crate::deploy::snapshot::Snapshot;
 use crate::deploy::write::{Call, Write};
 use crate::error::{Error, Result};
+use crate::model::Verdict;
 use crate::settings::{CommonFlags, DeploymentFlags, Settings};
 use crate::ui::Ui;
 use clap::builder::FalseyValueParser;
@@ -31,6 +32,12 @@ pub struct Args {
     /// Apply without asking
     #[arg(long, env = "XDEPLOY_YES", value_parser = FalseyValueParser::new())]
     pub yes: bool,
+    /// Apply a plan even if the proof says that the deployment would still fail
+    #[arg(long, env = "XDEPLOY_ACCEPT_BROKEN", value_parser = FalseyValueParser::new())]
+    pub accept_broken: bool,
+    /// Count what can't be told as broken, also organisation policies that can't be read
+    #[arg(long, env = "XDEPLOY_STRICT", value_parser = FalseyValueParser::new())]
+    pub strict: bool,
     /// Write the settings of this run to a new file
     #[arg(long, value_name = "FILE", env = "XDEPLOY_WRITE_CONFIG")]
     pub write_config: Option<PathBuf>,
@@ -46,12 +53,16 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop) -> Res
     let accounts = session::connect(&settings).await?;
     session::introduce(ui, &accounts);
     let _lock = if args.dry_run { None } else { Some(lock::take(&accounts.dev.id, &accounts.dev.region, settings.pipeline.as_str())?) };
-    let plan = session::make_plan(&accounts, &settings, artifact, Organisations::OfExisting).await?;
+    let asked = if args.strict { Organisations::Always } else { Organisations::OfExisting };
+    let plan = session::make_plan(&accounts, &settings, artifact, asked).await?;
     show::plan(ui, &plan);
+    let proof = proof::of_plan(&plan)?;
+    proof::show(ui, &proof, &proof::Telling { snapshot: plan.snapshot(), all: false, when: proof::when(&plan), mended: &[] });
     let mut document = json!({
         "schema": "xdeploy.setup/1",
         "accounts": session::accounts_json(&accounts),
         "plan": summary(&plan),
+        "proof": proof::to_json(&proof, plan.snapshot(), &[]),
         "applied": false,
     });
     if plan.is_empty() || args.dry_run {
@@ -59,8 +70,13 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop) -> Res
             ui.status("nothing was changed: this was a dry run");
         }
         ui.json(&document);
-        return Ok(0);
+        let verdict = if args.strict { proof.strict_verdict() } else { proof.verdict() };
+        return Ok(match verdict {
+            Verdict::CannotTell if !args.strict => 0,
+            verdict => proof::exit_code(verdict),
+        });
     }
+    proof::refuse_broken(&proof, args.strict, args.accept_broken)?;
     let mut wait = args.wait_for_runs;
     if let Some(running) = stops_a_run(plan.writes(), plan.snapshot()) {
         if !wait && ui.is_interactive() && !args.yes {
@@ -83,11 +99,12 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop) -> Res
     let made = session::apply_writes(&accounts, plan.writes(), &plan.pipeline_arn(), wait, ui, stop).await?;
     let (add, change, remove) = plan.counts();
     ui.result(&format!("\nDone: {add} added, {change} changed, {remove} removed."));
-    follow_ups(ui, &plan);
     document["applied"] = json!(true);
     document["made"] = json!({"keys": made.keys()});
+    let code = proof::check(&accounts, &settings, &proof, ui, &mut document).await;
+    follow_ups(ui, &plan);
     ui.json(&document);
-    Ok(0)
+    Ok(code)
 }
 
 /// The plan without what it saw, for people's scripts.

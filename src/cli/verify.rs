@@ -1,8 +1,11 @@
 //! `xdeploy verify`.
 
-use super::{session, setup, show};
+use super::{proof, session, setup, show};
 use crate::deploy::observe::Organisations;
+use crate::deploy::plan::{Callers, Plan};
+use crate::deploy::proof::prove;
 use crate::error::{Error, Kind, Result};
+use crate::model::Verdict;
 use crate::settings::{CommonFlags, DeploymentFlags, Settings};
 use crate::ui::Ui;
 use clap::builder::FalseyValueParser;
@@ -12,43 +15,85 @@ use serde_json::json;
 pub struct Args {
     #[command(flatten)]
     pub deployment: DeploymentFlags,
-    /// Exit 2 if something differs
+    /// Exit 2 if the proof holds but something differs from what setup would make
     #[arg(long, env = "XDEPLOY_DETAILED_EXITCODE", value_parser = FalseyValueParser::new())]
     pub detailed_exitcode: bool,
+    /// Exit 5 if organisation policies can't be read
+    #[arg(long, env = "XDEPLOY_STRICT", value_parser = FalseyValueParser::new())]
+    pub strict: bool,
 }
 
 pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui) -> Result<u8> {
     let settings = Settings::resolve(common, &args.deployment)?;
     let accounts = session::connect(&settings).await?;
     session::introduce(ui, &accounts);
-    let plan = session::make_plan(&accounts, &settings, None, Organisations::Always).await.map_err(|error| match error.kind {
+    let snapshot = session::read(&accounts, &settings, None, Organisations::Always).await.map_err(|error| match error.kind {
         // What couldn't be read can't be judged.
         Kind::Denied => Error { kind: Kind::CannotTell, ..error },
         _ => error,
     })?;
-    if plan.snapshot().pipeline.is_none() {
+    let Some(live) = prove(&settings, &snapshot)? else {
         return Err(Error::failed(format!(
             "there is no pipeline {} in {} of account {}",
             settings.pipeline, accounts.dev.region, accounts.dev.id
         ))
         .hint("make it with `xdeploy setup`, or name another with `--pipeline` or `--region`"));
-    }
-    if plan.is_empty() {
-        show::plan(ui, &plan);
-    } else {
-        let snapshot = plan.snapshot();
-        ui.result(&format!("Pipeline {} differs from what setup would make:", settings.pipeline));
-        show::writes(ui, plan.writes(), &snapshot.dev, &snapshot.prod);
-        for note in plan.notes() {
-            ui.result(&format!("\n{}: {}", if note.warning { "warning" } else { "note" }, note.text));
+    };
+    let callers = Callers { dev: accounts.dev.caller.to_string(), prod: accounts.prod.caller.to_string() };
+    // The chain is judged also where setup would refuse to touch what is there.
+    let plan = Plan::make(&settings, callers, snapshot.clone(), None);
+    let mended: Vec<String> = match &plan {
+        Ok(plan) => {
+            let next = proof::of_plan(plan)?;
+            let allowed = |name: &str| next.links.iter().any(|link| link.name == name && link.verdict == Verdict::Allowed);
+            live.broken().map(|link| link.name.clone()).filter(|name| allowed(name)).collect()
         }
-        ui.result(&format!("\n{} differences; `xdeploy setup` mends them.", plan.writes().len()));
-    }
+        Err(_) => Vec::new(),
+    };
+    ui.result(&format!("The calls of pipeline {}:", settings.pipeline));
+    proof::show(ui, &live, &proof::Telling { snapshot: &snapshot, all: true, when: "", mended: &mended });
+    let differs = drift(ui, &settings, &plan);
+    let difference = match &plan {
+        Ok(plan) => setup::summary(plan),
+        Err(error) => json!({"refused": error.message, "causes": error.causes, "hints": error.hints}),
+    };
     ui.json(&json!({
         "schema": "xdeploy.verify/1",
         "accounts": session::accounts_json(&accounts),
-        "differs": !plan.is_empty(),
-        "plan": setup::summary(&plan),
+        "proof": proof::to_json(&live, &snapshot, &mended),
+        "differs": differs,
+        "plan": difference,
     }));
-    Ok(if args.detailed_exitcode && !plan.is_empty() { 2 } else { 0 })
+    let verdict = if args.strict { live.strict_verdict() } else { live.verdict() };
+    Ok(match verdict {
+        Verdict::Allowed if args.detailed_exitcode && differs => 2,
+        verdict => proof::exit_code(verdict),
+    })
+}
+
+/// Tells what differs from what setup would make.
+fn drift(ui: &Ui, settings: &Settings, plan: &Result<Plan>) -> bool {
+    ui.result("");
+    let plan = match plan {
+        Ok(plan) => plan,
+        Err(error) => {
+            ui.result(&format!("`xdeploy setup` would refuse to change anything: {}", error.message));
+            for line in error.causes.iter().chain(&error.hints) {
+                ui.result(&format!("  {line}"));
+            }
+            return true;
+        }
+    };
+    if plan.is_empty() {
+        show::plan(ui, plan);
+        return false;
+    }
+    let snapshot = plan.snapshot();
+    ui.result(&format!("Pipeline {} differs from what setup would make:", settings.pipeline));
+    show::writes(ui, plan.writes(), &snapshot.dev, &snapshot.prod);
+    for note in plan.notes() {
+        ui.result(&format!("\n{}: {}", if note.warning { "warning" } else { "note" }, note.text));
+    }
+    ui.result(&format!("\n{} differences; `xdeploy setup` mends them.", plan.writes().len()));
+    true
 }

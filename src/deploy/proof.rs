@@ -171,19 +171,23 @@ pub fn of_course(course: &Course<'_>) -> Proof {
 }
 
 fn organisation_assumptions(snapshot: &Snapshot) -> (Vec<String>, bool) {
-    let mut found = Vec::new();
+    let mut found: Vec<(String, &str)> = Vec::new();
     for (side, identity, organisation) in
         [("dev", &snapshot.dev, &snapshot.dev_organisation), ("prod", &snapshot.prod, &snapshot.prod_organisation)]
     {
         let why = match organisation {
-            None => "they are not asked for before a first set-up without `--strict`",
+            None => "not asked for before a first set-up without `--strict`",
             Some(Organisation { policies: Readable::Known(_), .. }) => continue,
-            Some(Organisation { policies: Readable::Unknown(why), .. }) => why,
+            Some(Organisation { policies: Readable::Unknown(why), .. }) => why.as_str(),
         };
-        found.push(format!("organisation policies of {side} ({}) are taken to allow everything: {why}", identity.account));
+        let who = format!("{side} ({})", identity.account);
+        match found.iter_mut().find(|(_, same)| *same == why) {
+            Some((all, _)) => all.push_str(&format!(" and {who}")),
+            None => found.push((who, why)),
+        }
     }
-    let any = !found.is_empty();
-    (found, any)
+    let texts = found.iter().map(|(who, why)| format!("the organisation's policies for {who} allow everything: {why}")).collect();
+    (texts, !found.is_empty())
 }
 
 /// Finds a document by its kind, level and number within them.

@@ -8,6 +8,7 @@ mod errors;
 mod house;
 mod naive;
 mod output;
+mod proof;
 mod readme;
 mod release;
 mod requests;

@@ -1,0 +1,257 @@
+//! The proof as text and JSON, and what follows from its verdict.
+
+use super::session;
+use crate::aws::Accounts;
+use crate::deploy::after::{after, without_stand_ins};
+use crate::deploy::observe::Organisations;
+use crate::deploy::plan::Plan;
+use crate::deploy::proof::{Judged, Level, Proof, prove};
+use crate::deploy::snapshot::Snapshot;
+use crate::error::{Error, Kind, Result};
+use crate::model::Verdict;
+use crate::settings::Settings;
+use crate::ui::{Tone, Ui, paint};
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+
+/// How long what was written may take to be read as written (facts D.2, "IAM in general"; the time is a guess).
+const SEEN_LIMIT: Duration = Duration::from_secs(60);
+
+/// Proves what will be there after a plan.
+///
+/// # Errors
+/// The pipeline that will be there doesn't fit what was asked for.
+pub fn of_plan(plan: &Plan) -> Result<Proof> {
+    let next = after(plan.snapshot(), plan.writes());
+    prove(plan.settings(), &next)?.ok_or_else(|| Error::internal("a plan after which there is no pipeline"))
+}
+
+/// How a proof is told.
+#[derive(Debug, Clone, Copy)]
+pub struct Telling<'a> {
+    /// Where stand-ins for keys come from.
+    pub snapshot: &'a Snapshot,
+    /// Every link, not just those that are not allowed.
+    pub all: bool,
+    /// What stands behind the count: " after this plan" or nothing.
+    pub when: &'a str,
+    /// The links that setup would mend, by name.
+    pub mended: &'a [String],
+}
+
+/// What stands behind the count of a plan's proof.
+pub fn when(plan: &Plan) -> &'static str {
+    if plan.is_empty() { "" } else { " after this plan" }
+}
+
+fn word(link: &Judged) -> (Tone, &'static str) {
+    match (link.verdict, link.may_be_called) {
+        (Verdict::Allowed, _) => (Tone::Added, "allowed"),
+        (_, true) => (Tone::Changed, "warning"),
+        (Verdict::CannotTell, false) => (Tone::Changed, "can't tell"),
+        (Verdict::Denied, false) => (Tone::Removed, "denied"),
+    }
+}
+
+fn side_of(account: &str, snapshot: &Snapshot) -> String {
+    match account {
+        account if account == snapshot.dev.account => format!("dev ({account})"),
+        account if account == snapshot.prod.account => format!("prod ({account})"),
+        account => format!("account {account}"),
+    }
+}
+
+/// What is said below a link that is not allowed.
+fn details(link: &Judged, telling: &Telling<'_>) -> Vec<String> {
+    let mut lines = Vec::new();
+    if link.may_be_called {
+        lines.push(match link.verdict {
+            Verdict::Denied => format!("denied, but it isn't confirmed that this call is made: {}", link.why),
+            _ => format!("can't be told, and it isn't confirmed that this call is made: {}", link.why),
+        });
+    }
+    lines.extend(link.reasons.iter().cloned());
+    if link.verdict == Verdict::Denied {
+        for reason in &link.because {
+            let side = side_of(&reason.account, telling.snapshot);
+            lines.push(format!("{side}, {}: {} denies it", reason.document, reason.statement));
+        }
+    }
+    for lack in &link.missing {
+        lines.push(format!("{}, {}: {}", side_of(&lack.account, telling.snapshot), lack.document, lack.text));
+        if let Some(statement) = lack.statement.as_ref().filter(|_| !telling.mended.contains(&link.name)) {
+            lines.push(format!("  add {statement}"));
+        }
+    }
+    if !link.unknown.is_empty() {
+        lines.push(format!("it hangs on {}, which nobody knows before the call is made", link.unknown.join(", ")));
+    }
+    if telling.mended.contains(&link.name) {
+        lines.push("`xdeploy setup` mends it".to_owned());
+    }
+    lines
+}
+
+/// Prints a proof: the links, the findings, the assumptions and the count.
+pub fn show(ui: &Ui, proof: &Proof, telling: &Telling<'_>) {
+    let say = |text: &str| ui.result(&without_stand_ins(text, telling.snapshot));
+    let mut who = "";
+    ui.result("");
+    let shown = proof.links.iter().filter(|link| telling.all || link.verdict != Verdict::Allowed);
+    for link in shown {
+        if link.who != who {
+            who = &link.who;
+            let who = if who.is_empty() { "nobody" } else { who };
+            say(&paint(Tone::Heading, who));
+        }
+        let (tone, word) = word(link);
+        say(&format!("  {} {:<24} {} on {}", paint(tone, &format!("{word:<10}")), link.name, link.action, link.resource));
+        if link.verdict != Verdict::Allowed {
+            for line in details(link, telling) {
+                say(&format!("             {line}"));
+            }
+        }
+    }
+    for finding in &proof.findings {
+        let word = match finding.level {
+            Level::Note => "note",
+            Level::Warning => "warning",
+            Level::Failure => "failure",
+        };
+        say(&format!("{word}: {}", finding.text));
+    }
+    for assumption in &proof.assumptions {
+        ui.result(&format!("assumed: {assumption}"));
+    }
+    ui.result(&format!("{}{}.", count_line(proof), telling.when));
+}
+
+/// "30 of 30 calls allowed", with what isn't.
+fn count_line(proof: &Proof) -> String {
+    let (allowed, all) = proof.counts();
+    let count = |verdict: Verdict, may_be_called: bool| {
+        proof.links.iter().filter(|link| link.verdict == verdict && link.may_be_called == may_be_called).count()
+    };
+    let mut line = format!("{allowed} of {all} calls allowed");
+    for (number, what) in [
+        (count(Verdict::Denied, false), "denied"),
+        (count(Verdict::CannotTell, false), "can't be told"),
+        (count(Verdict::Denied, true) + count(Verdict::CannotTell, true), "only a warning"),
+    ] {
+        if number > 0 {
+            line.push_str(&format!(", {number} {what}"));
+        }
+    }
+    line
+}
+
+/// The proof for people's scripts.
+pub fn to_json(proof: &Proof, snapshot: &Snapshot, mended: &[String]) -> Value {
+    let (allowed, all) = proof.counts();
+    let mut document = json!({"verdict": proof.verdict(), "allowed": allowed, "calls": all});
+    let whole = serde_json::to_string(proof).map(|text| without_stand_ins(&text, snapshot)).unwrap_or_default();
+    let whole: Value = serde_json::from_str(&whole).unwrap_or_default();
+    if let (Some(members), Value::Object(whole)) = (document.as_object_mut(), whole) {
+        members.extend(whole);
+    }
+    for link in document["links"].as_array_mut().into_iter().flatten() {
+        let name = link["name"].as_str().unwrap_or_default().to_owned();
+        let verdict: Option<Verdict> = serde_json::from_value(link["verdict"].clone()).ok();
+        if verdict != Some(Verdict::Allowed) {
+            link["fix"] = match (mended.contains(&name), link["missing"].as_array()) {
+                (true, _) => json!("xdeploy setup"),
+                (false, Some(missing)) => missing
+                    .iter()
+                    .filter_map(|lack| {
+                        Some(json!({"document": lack["document"], "account": lack["account"], "add": lack.get("statement")?}))
+                    })
+                    .collect(),
+                (false, None) => Value::Null,
+            };
+        }
+    }
+    document
+}
+
+/// The exit code that a verdict asks for; 0 where the chain is proven.
+pub fn exit_code(verdict: Verdict) -> u8 {
+    match verdict {
+        Verdict::Allowed => 0,
+        Verdict::CannotTell => 5,
+        Verdict::Denied => 1,
+    }
+}
+
+/// Refuses to apply a plan after which the chain would be broken.
+///
+/// # Errors
+/// It would be broken, or with `strict` it can't be told, and that wasn't accepted.
+pub fn refuse_broken(proof: &Proof, strict: bool, accepted: bool) -> Result<()> {
+    let verdict = if strict { proof.strict_verdict() } else { proof.verdict() };
+    let hint = "pass `--accept-broken` to apply the plan all the same";
+    match verdict {
+        _ if accepted => Ok(()),
+        Verdict::Denied => Err(Error::refused("the deployment would still fail after this plan; nothing was changed")
+            .hint("the proof above says which call is denied, by what, and what would allow it")
+            .hint(hint)),
+        Verdict::CannotTell if strict => {
+            Err(Error::new(Kind::CannotTell, "whether the deployment would work after this plan can't be told, and --strict was given")
+                .hint("the proof above says what could not be read or is not known")
+                .hint(hint))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Reads everything again after the writes and proves the chain on that, patiently: AWS may show the old for a moment.
+///
+/// # Errors
+/// What is there now can't be read or doesn't hold the pipeline.
+pub async fn again(accounts: &Accounts, settings: &Settings, before: &Proof, ui: &Ui) -> Result<(Proof, Snapshot)> {
+    let started = Instant::now();
+    let mut pause = Duration::from_secs(1);
+    loop {
+        let found = async {
+            let snapshot = session::read(accounts, settings, None, Organisations::Always).await?;
+            let proof = prove(settings, &snapshot)?.ok_or_else(|| Error::failed("the pipeline isn't to be seen"))?;
+            Ok::<_, Error>((proof, snapshot))
+        };
+        let outcome = found.await;
+        let settled = match &outcome {
+            Ok((proof, _)) => proof.verdict() <= before.verdict(),
+            Err(_) => false,
+        };
+        if settled || started.elapsed() + pause > SEEN_LIMIT {
+            return outcome;
+        }
+        if pause == Duration::from_secs(1) {
+            ui.status(&format!("waiting for AWS to show what was written, up to {}", humantime::format_duration(SEEN_LIMIT)));
+        }
+        tokio::time::sleep(pause).await;
+        pause *= 2;
+    }
+}
+
+/// Tells the proof after the writes, and gives the exit code: what was proven before must still hold.
+pub async fn check(accounts: &Accounts, settings: &Settings, before: &Proof, ui: &Ui, document: &mut Value) -> u8 {
+    match again(accounts, settings, before, ui).await {
+        Ok((proof, snapshot)) => {
+            let telling = Telling { snapshot: &snapshot, all: false, when: " as read back", mended: &[] };
+            if proof.verdict() == before.verdict() && proof.links.len() == before.links.len() {
+                ui.result(&format!("{} as read back.", count_line(&proof)));
+            } else {
+                show(ui, &proof, &telling);
+            }
+            document["proofAfter"] = to_json(&proof, &snapshot, &[]);
+            match proof.verdict() {
+                Verdict::Denied if before.verdict() != Verdict::Denied => 1,
+                _ => 0,
+            }
+        }
+        Err(error) => {
+            ui.warning(&format!("what was written could not be read back to prove it again: {}", error.message));
+            document["proofAfter"] = Value::Null;
+            5
+        }
+    }
+}
