@@ -216,6 +216,22 @@ fn lack(link: &Link, missing: &Missing) -> Lack {
     }
 }
 
+/// Within an account a key policy that names the role would do as well as the role's own policies (facts G.2).
+fn or_by_the_key(link: &Link, missing: &[Lack]) -> Option<Lack> {
+    let key = paper(&link.sides, "key", None, 0)?;
+    if missing.iter().any(|lack| lack.side != "identity") || missing.iter().all(|lack| lack.account != key.account) {
+        return None;
+    }
+    let statement = json!({"Effect": "Allow", "Principal": {"AWS": link.who}, "Action": link.row.action, "Resource": "*"});
+    Some(Lack {
+        side: "key".to_owned(),
+        document: key.name.clone(),
+        account: key.account.clone(),
+        text: "it doesn't name the role itself, which would do as well".to_owned(),
+        statement: Some(statement),
+    })
+}
+
 /// Puts the documents' names in the place of the evaluator's numbers.
 fn named(link: &Link, text: &str) -> String {
     let mut counted: Vec<(&str, Option<usize>)> = Vec::new();
@@ -297,6 +313,7 @@ pub fn judge(link: Link) -> Judged {
         judged.because = said.decision.because.iter().map(|reason| deciding(&link, reason)).collect();
         if said.verdict != Verdict::Allowed {
             judged.missing = said.decision.missing.iter().map(|missing| lack(&link, missing)).collect();
+            judged.missing.extend(or_by_the_key(&link, &judged.missing));
         }
         judged.unknown = said.decision.unknown;
     }

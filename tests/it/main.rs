@@ -3,6 +3,7 @@
 
 mod adoption;
 mod article;
+mod breaks;
 mod decisions;
 mod errors;
 mod house;

@@ -1,6 +1,7 @@
 //! One link drawn: who calls what on what, with every document that has a say and what is known of the request.
 
 use super::{Course, Gap, Link, On, Paper, Row, Stop, Store, StoreKey, Trigger, Who};
+use crate::deploy::names;
 use crate::deploy::snapshot::{BucketSlot, Level, RoleFound};
 use crate::model::{Arn, Readable};
 use crate::policy;
@@ -113,7 +114,8 @@ impl<'c, 'a> Drawing<'c, 'a> {
         self.request.insert("principal".to_owned(), json!(format!("arn:{partition}:sts::{account}:assumed-role/{session}")));
         self.request.insert("principalRole".to_owned(), json!(role.arn));
         self.request.insert("identityPolicies".to_owned(), json!([]));
-        self.side("identity", None, format!("the policies of role {}", role.name), &account);
+        let home = self.home();
+        self.side("identity", None, format!("the policies of role {} (setup's is {home})", role.name), &account);
         for (name, document) in &role.inline {
             self.paper("identityPolicies", "identity", format!("inline policy {name} of role {}", role.name), &account, document);
         }
@@ -135,6 +137,19 @@ impl<'c, 'a> Drawing<'c, 'a> {
                     self.gap("boundary", format!("permissions boundary {} of role {} could not be read: {why}", boundary.arn, role.name));
                 }
             }
+        }
+    }
+
+    /// The policy in which setup writes what this call needs.
+    fn home(&self) -> String {
+        let course = self.course;
+        let pipeline = course.pipeline.declaration.get("name").and_then(Value::as_str).unwrap_or_default();
+        match (self.row.who, self.row.on) {
+            (Who::EventRole, _) => names::event_inline_name(&course.snapshot.dev.region, pipeline),
+            (Who::ServiceRole, On::DeployRole) => course.names.assume_policy.name.clone(),
+            (Who::DeployRole, On::ActionArtifact | On::ActionKey) => course.names.artifact_policy.name.clone(),
+            (Who::DeployRole, _) => course.names.output_policy.name.clone(),
+            _ => names::inline_name(pipeline),
         }
     }
 

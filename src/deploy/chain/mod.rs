@@ -10,7 +10,7 @@ mod rows;
 
 pub use rows::{On, ROWS, Row, Who};
 
-use super::blueprint::{Blueprint, watches};
+use super::blueprint::{Blueprint, Names, watches};
 use super::declaration;
 use super::snapshot::{BucketSlot, KeyFound, KeySlot, Organisation, PipelineFound, Snapshot};
 use crate::model::{Policies, Readable};
@@ -83,6 +83,8 @@ pub struct Course<'a> {
     pub declared_output_key: Option<&'a str>,
     /// The rules that start it.
     pub triggers: Vec<Trigger<'a>>,
+    /// Where setup puts what a role needs.
+    pub names: Names,
     /// Which policies setup writes.
     pub policies: Policies,
     /// The files may be written with the artifact key (facts A.2, the open question).
@@ -136,6 +138,7 @@ impl<'a> Course<'a> {
             canned_acl: declaration::configured(deploy, "CannedACL").filter(|acl| !acl.is_empty()),
             declared_output_key: declaration::configured(deploy, "KMSEncryptionKeyARN").filter(|key| !key.is_empty()),
             triggers,
+            names: blueprint.names.clone(),
             policies: blueprint.policies,
             deploy_encrypts_with_dev_key: blueprint.deploy_encrypts_with_dev_key,
         })

@@ -1,0 +1,545 @@
+//! Every link of the chain broken in turn: the proof must name the link, the document and the account.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+use xdeploy::deploy::after::after;
+use xdeploy::deploy::blueprint::Blueprint;
+use xdeploy::deploy::chain::{Course, Link};
+use xdeploy::deploy::proof::{Judged, Proof, judge, prove};
+use xdeploy::deploy::snapshot::Snapshot;
+use xdeploy::deploy::steps;
+use xdeploy::model::Verdict;
+use xdeploy::settings::{CommonFlags, DeploymentFlags, Settings};
+
+use crate::article::nothing_there;
+
+pub const DEV: &str = "111111111111";
+pub const PROD: &str = "222222222222";
+const HOME: &str = "us-east-1";
+
+/// What is there after a set-up, without any AWS.
+pub struct Built {
+    pub name: &'static str,
+    pub settings: Settings,
+    pub snapshot: Snapshot,
+}
+
+fn built(name: &'static str, flags: DeploymentFlags, change: impl Fn(&mut Value)) -> Built {
+    let common = CommonFlags { dev_profile: Some("d".into()), prod_profile: Some("p".into()), ..CommonFlags::default() };
+    let flags = DeploymentFlags { input_bucket: "in-bucket".parse().ok(), output_bucket: "out-bucket".parse().ok(), ..flags };
+    let settings = Settings::resolve(&common, &flags).unwrap();
+    let mut empty = serde_json::to_value(nothing_there("aws", HOME)).unwrap();
+    change(&mut empty);
+    let empty: Snapshot = serde_json::from_value(empty).unwrap();
+    let (writes, _) = steps::wants(&settings, &empty, None).unwrap();
+    Built { name, snapshot: after(&empty, &writes), settings }
+}
+
+fn customer_key(account: &str, id: &str) -> Value {
+    json!({"known": {
+        "arn": format!("arn:aws:kms:{HOME}:{account}:key/{id}"), "manager": "CUSTOMER", "spec": "SYMMETRIC_DEFAULT",
+        "usage": "ENCRYPT_DECRYPT", "state": "Enabled", "multi_region": false, "primary_region": null, "rotation": true, "tags": {},
+        "policy": {"Version": "2012-10-17", "Statement": [{"Sid": "Theirs", "Effect": "Allow",
+            "Principal": {"AWS": format!("arn:aws:iam::{account}:role/somebody")}, "Action": "kms:*", "Resource": "*"}]},
+    }})
+}
+
+/// The set-ups whose links are broken.
+pub fn set_ups() -> Vec<Built> {
+    let plain = DeploymentFlags::default;
+    let two_regions = |empty: &mut Value| {
+        empty["prod"]["region"] = json!("eu-west-1");
+        empty["output"]["found"]["region"] = json!("eu-west-1");
+        empty["keys"]["eu-west-1"] = empty["keys"][HOME].clone();
+        empty["artifact_buckets"]["eu-west-1"] = json!({"name": "codepipeline-eu-west-1-111111111111", "found": null});
+    };
+    let customer_keys = |empty: &mut Value| {
+        for (bucket, account, id) in [("input", DEV, "in"), ("output", PROD, "out")] {
+            let arn = format!("arn:aws:kms:{HOME}:{account}:key/{id}");
+            empty[bucket]["found"]["encryption"] = json!({"known": {"algorithm": "aws:kms", "key": arn, "bucket_key": id == "out"}});
+            empty["customer_keys"][&arn] = customer_key(account, id);
+        }
+    };
+    vec![built("article", plain(), |_| ()), built("two regions", plain(), two_regions), built("customer keys", plain(), customer_keys)]
+}
+
+impl Built {
+    pub fn proof(&self) -> Proof {
+        self.proof_of(&self.snapshot)
+    }
+
+    fn proof_of(&self, snapshot: &Snapshot) -> Proof {
+        prove(&self.settings, snapshot).unwrap().unwrap()
+    }
+
+    fn value(&self) -> Value {
+        serde_json::to_value(&self.snapshot).unwrap()
+    }
+
+    fn broken(&self, value: Value) -> Proof {
+        self.proof_of(&serde_json::from_value(value).unwrap())
+    }
+
+    fn links(&self) -> Vec<Link> {
+        let blueprint = Blueprint::draw(&self.settings, &self.snapshot).unwrap();
+        Course::of(&self.snapshot, &blueprint).unwrap().links()
+    }
+}
+
+/// A document of the snapshot: where it is, what its name holds, and whose it is.
+struct Paper {
+    pointer: String,
+    naming: String,
+    account: String,
+}
+
+fn account_of(arn: &str) -> String {
+    arn.split(':').nth(4).unwrap().to_owned()
+}
+
+fn members(value: &Value, pointer: &str) -> Vec<(String, Value)> {
+    let found = value.pointer(pointer).and_then(Value::as_object).cloned().unwrap_or_default();
+    found.into_iter().collect()
+}
+
+fn escaped(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
+}
+
+fn papers(snapshot: &Value) -> Vec<Paper> {
+    let mut found = Vec::new();
+    for role in ["service_role", "deploy_role", "event_role"] {
+        let Some(arn) = snapshot[role]["arn"].as_str() else { continue };
+        let naming = format!("trust policy of role {}", snapshot[role]["name"].as_str().unwrap());
+        found.push(Paper { pointer: format!("/{role}/trust"), naming, account: account_of(arn) });
+        for (name, _) in members(snapshot, &format!("/{role}/inline")) {
+            found.push(Paper { pointer: format!("/{role}/inline/{}", escaped(&name)), naming: name, account: account_of(arn) });
+        }
+    }
+    for (arn, _) in members(snapshot, "/policies") {
+        let naming = arn.rsplit('/').next().unwrap().to_owned();
+        found.push(Paper { pointer: format!("/policies/{}/document", escaped(&arn)), naming, account: account_of(&arn) });
+    }
+    for (region, slot) in members(snapshot, "/keys") {
+        let arn = slot["found"]["arn"].as_str().unwrap();
+        found.push(Paper { pointer: format!("/keys/{region}/found/policy"), naming: arn.to_owned(), account: account_of(arn) });
+    }
+    for (region, slot) in members(snapshot, "/artifact_buckets") {
+        let naming = format!("policy of bucket {}", slot["name"].as_str().unwrap());
+        found.push(Paper { pointer: format!("/artifact_buckets/{region}/found/policy"), naming, account: DEV.to_owned() });
+    }
+    for (arn, _) in members(snapshot, "/customer_keys") {
+        let pointer = format!("/customer_keys/{}/known/policy", escaped(&arn));
+        found.push(Paper { pointer, account: account_of(&arn), naming: arn });
+    }
+    found
+}
+
+/// Says whether a link that isn't allowed names this document and account.
+fn names(link: &Judged, naming: &str, account: &str) -> bool {
+    link.because.iter().any(|by| by.effect == "Deny" && by.document.contains(naming) && by.account == account)
+        || link.missing.iter().any(|lack| lack.document.contains(naming) && lack.account == account)
+}
+
+/// The links that are not what they were.
+fn changed<'p>(before: &Proof, after: &'p Proof) -> Vec<&'p Judged> {
+    let verdict = |name: &str| before.links.iter().find(|link| link.name == name).map(|link| link.verdict);
+    after.links.iter().filter(|link| verdict(&link.name) != Some(link.verdict)).collect()
+}
+
+/// All ways to take something away from a document, or to narrow it, each with what was done.
+fn thinned(document: &Value) -> Vec<(String, Value)> {
+    let mut found = Vec::new();
+    let statements = document["Statement"].as_array().cloned().unwrap_or_else(|| vec![document["Statement"].clone()]);
+    for (index, statement) in statements.iter().enumerate() {
+        let with = |changed: Option<Value>| {
+            let mut all = statements.clone();
+            match changed {
+                Some(changed) => all[index] = changed,
+                None => drop(all.remove(index)),
+            }
+            let mut document = document.clone();
+            document["Statement"] = json!(all);
+            document
+        };
+        if statement["Effect"] == "Deny" {
+            let mut bare = statement.clone();
+            bare.as_object_mut().unwrap().remove("Condition");
+            found.push((format!("condition of Deny {index} gone"), with(Some(bare))));
+            continue;
+        }
+        found.push((format!("statement {index} gone"), with(None)));
+        for member in ["Action", "Resource"] {
+            let list = statement[member].as_array().cloned().unwrap_or_default();
+            for (at, gone) in list.iter().enumerate().filter(|_| list.len() > 1) {
+                let mut less = list.clone();
+                less.remove(at);
+                let mut thin = statement.clone();
+                thin[member] = json!(less);
+                found.push((format!("{gone} of statement {index} gone"), with(Some(thin))));
+            }
+        }
+        for (at, gone) in statement["Principal"]["AWS"].as_array().into_iter().flatten().enumerate() {
+            let mut less = statement["Principal"]["AWS"].as_array().unwrap().clone();
+            less.remove(at);
+            if !less.is_empty() {
+                let mut thin = statement.clone();
+                thin["Principal"]["AWS"] = json!(less);
+                found.push((format!("principal {gone} of statement {index} gone"), with(Some(thin))));
+            }
+        }
+        for (operator, keys) in statement["Condition"].as_object().into_iter().flatten() {
+            for (key, _) in keys.as_object().unwrap() {
+                let mut other = statement.clone();
+                other["Condition"][operator][key] = json!(if operator == "Bool" { "false" } else { "arn:aws:iam::999999999999:role/x" });
+                found.push((format!("{operator} {key} of statement {index} asks for something else"), with(Some(other))));
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn a_set_up_is_proven_whole() {
+    for set_up in set_ups() {
+        let proof = set_up.proof();
+        assert_eq!(proof.verdict(), Verdict::Allowed, "{}: {:#?}", set_up.name, proof.broken().collect::<Vec<_>>());
+        assert_eq!(proof.broken().count(), 0, "{}: {:#?}", set_up.name, proof.broken().collect::<Vec<_>>());
+        assert_eq!(proof.findings, [], "{}", set_up.name);
+    }
+}
+
+#[test]
+fn what_is_taken_out_of_a_document_is_named() {
+    for set_up in set_ups() {
+        let (base, whole) = (set_up.proof(), set_up.value());
+        let mut broken = BTreeSet::new();
+        let mut tried = 0;
+        for paper in papers(&whole) {
+            let document = whole.pointer(&paper.pointer).unwrap_or_else(|| panic!("no {}", paper.pointer));
+            for (what, thin) in thinned(document) {
+                let mut less = whole.clone();
+                *less.pointer_mut(&paper.pointer).unwrap() = thin;
+                let proof = set_up.broken(less);
+                tried += 1;
+                for link in changed(&base, &proof) {
+                    assert_eq!(link.verdict, Verdict::Denied, "{}: {what} in {}: {link:#?}", set_up.name, paper.naming);
+                    assert!(names(link, &paper.naming, &paper.account), "{}: {what} in {}: {link:#?}", set_up.name, paper.naming);
+                    broken.insert(link.name.clone());
+                }
+            }
+        }
+        let all: BTreeSet<String> = base.links.iter().map(|link| link.name.clone()).collect();
+        assert_eq!(broken, all, "{}: of {tried} changes none broke the difference", set_up.name);
+    }
+}
+
+/// Denies one action to everybody.
+fn deny(action: &str, with_principal: bool, resource: bool) -> Value {
+    let mut statement = json!({"Sid": "Broken", "Effect": "Deny", "Action": action});
+    if with_principal {
+        statement["Principal"] = json!("*");
+    }
+    if resource {
+        statement["Resource"] = json!("*");
+    }
+    statement
+}
+
+#[test]
+fn a_deny_anywhere_is_named() {
+    for set_up in set_ups() {
+        let (base, whole) = (set_up.proof(), set_up.value());
+        for link in &base.links {
+            for paper in papers(&whole) {
+                let mut denied = whole.clone();
+                let document = denied.pointer_mut(&paper.pointer).unwrap();
+                let trust = paper.pointer.ends_with("/trust");
+                let stands = trust || paper.pointer.contains("/found/") || paper.pointer.contains("/known/");
+                document["Statement"].as_array_mut().unwrap().push(deny(link.action, stands, !trust));
+                let proof = set_up.broken(denied);
+                for hit in changed(&base, &proof) {
+                    let named = |by: &xdeploy::deploy::proof::Deciding| {
+                        by.document.contains(&paper.naming) && by.account == paper.account && by.statement == "Broken"
+                    };
+                    assert!(hit.because.iter().any(named) && hit.verdict == Verdict::Denied, "{}: {hit:#?}", paper.naming);
+                    assert_eq!(hit.action, link.action);
+                }
+            }
+            // At least the caller's own policies and the resource's can deny each call.
+            for (caller, document) in documents_of(&whole, link) {
+                let mut denied = whole.clone();
+                *denied.pointer_mut(&document).unwrap() = {
+                    let mut document = whole.pointer(&document).unwrap().clone();
+                    document["Statement"].as_array_mut().unwrap().push(deny(
+                        link.action,
+                        caller == Where::Resource,
+                        caller != Where::Trust,
+                    ));
+                    if caller == Where::Trust {
+                        document["Statement"].as_array_mut().unwrap().last_mut().unwrap()["Principal"] = json!("*");
+                    }
+                    document
+                };
+                let proof = set_up.broken(denied);
+                assert!(
+                    changed(&base, &proof).iter().any(|hit| hit.name == link.name),
+                    "{}: a Deny in {document} doesn't break {}",
+                    set_up.name,
+                    link.name
+                );
+            }
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Where {
+    Caller,
+    Resource,
+    Trust,
+}
+
+/// One document of the caller and the one of the resource, where there are any.
+fn documents_of(whole: &Value, link: &Judged) -> Vec<(Where, String)> {
+    let mut found = Vec::new();
+    for role in ["service_role", "event_role"] {
+        if whole[role]["arn"] == link.who.as_str() {
+            let (name, _) = members(whole, &format!("/{role}/inline")).remove(0);
+            found.push((Where::Caller, format!("/{role}/inline/{}", escaped(&name))));
+        }
+    }
+    if whole["deploy_role"]["arn"] == link.who.as_str() {
+        let (arn, _) = members(whole, "/policies").into_iter().find(|(arn, _)| arn.ends_with("outputbucketdeployaccess")).unwrap();
+        found.push((Where::Caller, format!("/policies/{}/document", escaped(&arn))));
+    }
+    for role in ["service_role", "deploy_role", "event_role"] {
+        if whole[role]["arn"] == link.resource.as_str() {
+            found.push((Where::Trust, format!("/{role}/trust")));
+        }
+    }
+    for (region, slot) in members(whole, "/keys") {
+        if slot["found"]["arn"] == link.resource.as_str() {
+            found.push((Where::Resource, format!("/keys/{region}/found/policy")));
+        }
+    }
+    for (region, slot) in members(whole, "/artifact_buckets") {
+        let bucket = format!("arn:aws:s3:::{}", slot["name"].as_str().unwrap());
+        if link.resource == bucket || link.resource.starts_with(&format!("{bucket}/")) {
+            found.push((Where::Resource, format!("/artifact_buckets/{region}/found/policy")));
+        }
+    }
+    assert!(!found.is_empty(), "{}", link.name);
+    found
+}
+
+#[test]
+fn buckets_without_a_policy_of_ours_can_deny_too() {
+    for set_up in set_ups() {
+        let (base, whole) = (set_up.proof(), set_up.value());
+        for (slot, bucket, account) in [("input", "in-bucket", DEV), ("output", "out-bucket", PROD)] {
+            let mut denied = whole.clone();
+            denied[slot]["found"]["policy"] = json!({"Version": "2012-10-17", "Statement": [deny("s3:*", true, true)]});
+            let proof = set_up.broken(denied);
+            let hits = changed(&base, &proof);
+            let on: Vec<_> = base.links.iter().filter(|link| link.resource.contains(bucket)).map(|link| &link.name).collect();
+            assert_eq!(hits.iter().map(|hit| &hit.name).collect::<Vec<_>>(), on);
+            assert!(hits.iter().all(|hit| names(hit, &format!("policy of bucket {bucket}"), account)), "{hits:#?}");
+            // What can't be read can't be told.
+            let mut unread = whole.clone();
+            unread[slot]["found"]["policy_unread"] = json!("AccessDenied");
+            let proof = set_up.broken(unread);
+            let hits = changed(&base, &proof);
+            assert!(hits.iter().all(|hit| hit.verdict == Verdict::CannotTell && hit.reasons[0].contains(bucket)), "{hits:#?}");
+            assert_eq!((hits.len(), proof.verdict()), (on.len(), Verdict::CannotTell));
+        }
+    }
+}
+
+/// Allows everything but one action.
+fn all_but(action: &str) -> Value {
+    json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "NotAction": action, "Resource": "*"}]})
+}
+
+#[test]
+fn boundaries_and_organisation_policies_are_named() {
+    for set_up in set_ups() {
+        let (base, whole) = (set_up.proof(), set_up.value());
+        for link in base.links.iter().filter(|link| link.who.starts_with("arn:")) {
+            let account = account_of(&link.who);
+            let role =
+                ["service_role", "deploy_role", "event_role"].into_iter().find(|role| whole[role]["arn"] == link.who.as_str()).unwrap();
+            let arn = format!("arn:aws:iam::{account}:policy/limit");
+            let mut limited = whole.clone();
+            limited[role]["boundary"] = json!({"arn": arn, "document": {"known": all_but(link.action)}});
+            let proof = set_up.broken(limited);
+            let hits = changed(&base, &proof);
+            let named = |hit: &&Judged| names(hit, &format!("permissions boundary {arn}"), &account);
+            // A policy that names the session's role alone would still need the boundary; nothing here names a session.
+            assert!(hits.iter().any(|hit| hit.name == link.name) && hits.iter().all(named), "{}: {hits:#?}", link.name);
+
+            let mut unread = whole.clone();
+            unread[role]["boundary"] = json!({"arn": arn, "document": {"unknown": "AccessDenied"}});
+            let proof = set_up.broken(unread);
+            assert!(changed(&base, &proof).iter().all(|hit| hit.verdict == Verdict::CannotTell && hit.who == link.who));
+
+            let side = if account == DEV { "dev_organisation" } else { "prod_organisation" };
+            let level = |target: &str, document: Value| json!({"target": target, "policies": {"Guard": document}});
+            let everything = json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]});
+            let mut guarded = whole.clone();
+            guarded[side] = json!({"id": {"known": "o-example"}, "management": false, "policies": {"known": {
+                "scps": [level("r-root", everything.clone()), level("ou-web", all_but(link.action))], "rcps": []}}});
+            let proof = set_up.broken(guarded.clone());
+            let hits = changed(&base, &proof);
+            assert!(hits.iter().any(|hit| hit.name == link.name), "{}", link.name);
+            assert!(hits.iter().all(|hit| names(hit, "service control policy on ou-web", &account)), "{hits:#?}");
+            assert!(!proof.trusts_organisation || base.trusts_organisation);
+            // The management account is not limited (ORG-SCP).
+            guarded[side]["management"] = json!(true);
+            assert!(changed(&base, &set_up.broken(guarded)).is_empty());
+
+            let owner = if link.account == DEV { "dev_organisation" } else { "prod_organisation" };
+            let mut guarded = whole.clone();
+            let mut denies = deny(link.action, true, true);
+            denies["Sid"] = json!("Perimeter");
+            guarded[owner] = json!({"id": {"known": "o-example"}, "management": false, "policies": {"known": {
+                "scps": [], "rcps": [level("r-root", json!({"Version": "2012-10-17", "Statement": [denies]}))]}}});
+            let proof = set_up.broken(guarded);
+            let hits = changed(&base, &proof);
+            let covered = !link.action.starts_with("codepipeline:");
+            assert_eq!(hits.iter().any(|hit| hit.name == link.name), covered, "{}", link.name);
+            assert!(hits.iter().all(|hit| names(hit, "resource control policy Guard on r-root", &link.account)), "{hits:#?}");
+        }
+    }
+}
+
+/// No session policy can be read, and CodePipeline isn't known to set one; if there were one, it would be named.
+#[test]
+fn a_session_policy_would_be_named() {
+    for set_up in set_ups() {
+        for mut link in set_up.links().into_iter().filter(|link| link.who.starts_with("arn:")) {
+            for request in &mut link.requests {
+                request["sessionPolicy"] = json!([all_but(link.row.action)]);
+            }
+            let (name, account) = (link.name.clone(), account_of(&link.who));
+            let judged = judge(link);
+            assert_eq!((judged.verdict, judged.name.as_str()), (Verdict::Denied, name.as_str()));
+            assert!(names(&judged, "session", &account), "{judged:#?}");
+        }
+    }
+}
+
+#[test]
+fn keys_that_cannot_be_used_are_named() {
+    for set_up in set_ups() {
+        let (base, whole) = (set_up.proof(), set_up.value());
+        for (region, slot) in members(&whole, "/keys") {
+            let arn = slot["found"]["arn"].as_str().unwrap();
+            for state in ["Disabled", "PendingDeletion", "PendingImport", "Unavailable", "Creating"] {
+                let mut disabled = whole.clone();
+                disabled["keys"][&region]["found"]["state"] = json!(state);
+                let proof = set_up.broken(disabled);
+                let on: Vec<_> = base.links.iter().filter(|link| link.resource == arn).map(|link| &link.name).collect();
+                let hits = changed(&base, &proof);
+                assert_eq!(hits.iter().map(|hit| &hit.name).collect::<Vec<_>>(), on);
+                assert!(hits.iter().all(|hit| hit.verdict == Verdict::Denied
+                    && hit.reasons[0].contains(state)
+                    && hit.reasons[0].contains(arn)
+                    && hit.reasons[0].contains(DEV)));
+            }
+            // An AWS managed key, or none: production can't read what it encrypted (facts E.7).
+            let mut managed = whole.clone();
+            managed["keys"][&region]["found"]["manager"] = json!("AWS");
+            let proof = set_up.broken(managed);
+            let decrypt = proof.links.iter().find(|link| link.name == "deploy-decrypt").unwrap();
+            if decrypt.resource == arn || members(&whole, "/keys").len() == 1 {
+                assert!(decrypt.verdict == Verdict::Denied && decrypt.reasons[0].contains("AWS managed key"), "{decrypt:#?}");
+            }
+            let mut elsewhere = whole.clone();
+            let moved = arn.replace(&region, "ap-south-1");
+            elsewhere = serde_json::from_str(&elsewhere.to_string().replace(arn, &moved)).unwrap();
+            let proof = set_up.broken(elsewhere);
+            let hits: Vec<_> = proof.links.iter().filter(|link| link.resource == moved).collect();
+            assert!(!hits.is_empty() && hits.iter().all(|hit| hit.verdict == Verdict::Denied && hit.reasons[0].contains("ap-south-1")));
+        }
+    }
+}
+
+#[test]
+fn roles_that_were_made_again_are_named() {
+    for set_up in set_ups() {
+        let (base, whole) = (set_up.proof(), set_up.value());
+        for role in ["service_role", "deploy_role"] {
+            let arn = whole[role]["arn"].as_str().unwrap();
+            for paper in papers(&whole) {
+                // What IAM, KMS and S3 show of a principal that was deleted (facts D.2).
+                let text = whole.pointer(&paper.pointer).unwrap().to_string();
+                let dead = text.replace(&format!("\"{arn}\""), "\"AROAEXAMPLEEXAMPLE\"");
+                if dead == text || !text.contains("Principal") {
+                    continue;
+                }
+                let mut recreated = whole.clone();
+                *recreated.pointer_mut(&paper.pointer).unwrap() = serde_json::from_str(&dead).unwrap();
+                let proof = set_up.broken(recreated);
+                let hits = changed(&base, &proof);
+                assert!(hits.iter().all(|hit| hit.verdict == Verdict::Denied && names(hit, &paper.naming, &paper.account)), "{hits:#?}");
+                let told = proof.findings.iter().any(|finding| {
+                    finding.text.contains("AROAEXAMPLEEXAMPLE")
+                        && finding.text.contains(&paper.naming)
+                        && finding.text.contains(&paper.account)
+                });
+                assert!(told && !hits.is_empty(), "{}: {:?}", paper.naming, proof.findings);
+            }
+            // Gone altogether.
+            let mut gone = whole.clone();
+            gone[role] = Value::Null;
+            let proof = set_up.broken(gone);
+            let hits = changed(&base, &proof);
+            let concerned = |link: &&Judged| link.who == arn || link.resource == arn;
+            assert_eq!(hits.len(), base.links.iter().filter(concerned).count());
+            assert!(hits.iter().all(|hit| hit.verdict == Verdict::Denied && hit.reasons[0].contains(arn)), "{hits:#?}");
+        }
+    }
+}
+
+#[test]
+fn what_is_no_call_is_found() {
+    let set_up = &set_ups()[0];
+    let whole = set_up.value();
+    let source = "/pipeline/declaration/stages/0/actions/0/configuration";
+    let deploy = "/pipeline/declaration/stages/1/actions/0";
+    let after = |change: &dyn Fn(&mut Value)| {
+        let mut value = whole.clone();
+        change(&mut value);
+        let proof = set_up.broken(value);
+        (proof.verdict(), proof.findings.iter().map(|finding| finding.text.clone()).collect::<Vec<_>>().join("\n"))
+    };
+    let told = |change: &dyn Fn(&mut Value), verdict: Verdict, text: &str| {
+        let (got, findings) = after(change);
+        assert!(got == verdict && findings.contains(text), "{got:?}: {findings}");
+    };
+    told(
+        &|value| value["input"]["found"]["versioning"] = json!("Suspended"),
+        Verdict::Denied,
+        "versioning of input bucket in-bucket is suspended",
+    );
+    told(&|value| value["input"]["found"]["versioning"] = json!(""), Verdict::Denied, "versioning of input bucket in-bucket is off");
+    told(
+        &|value| value.pointer_mut(deploy).unwrap()["configuration"]["CannedACL"] = json!("public-read"),
+        Verdict::Denied,
+        "sets ACL public-read, but ACLs are off",
+    );
+    told(
+        &|value| drop(value.pointer_mut(deploy).unwrap().as_object_mut().unwrap().remove("roleArn")),
+        Verdict::Denied,
+        "the deploy action names no role",
+    );
+    told(
+        &|value| value.pointer_mut(source).unwrap()["PollForSourceChanges"] = json!("true"),
+        Verdict::Allowed,
+        "each upload starts two runs",
+    );
+    told(&|value| value["rule"] = Value::Null, Verdict::Allowed, "nothing starts the pipeline by itself");
+    told(&|value| value["input"]["found"]["notification"] = json!(""), Verdict::Denied, "never hears of an upload");
+}
