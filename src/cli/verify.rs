@@ -94,6 +94,8 @@ fn drift(ui: &Ui, settings: &Settings, plan: &Result<Plan>) -> bool {
     for note in plan.notes() {
         ui.result(&format!("\n{}: {}", if note.warning { "warning" } else { "note" }, note.text));
     }
-    ui.result(&format!("\n{} differences; `xdeploy setup` mends them.", plan.writes().len()));
+    let count = plan.writes().len();
+    let (plural, them) = if count == 1 { ("", "it") } else { ("s", "them") };
+    ui.result(&format!("\n{count} difference{plural}; `xdeploy setup` mends {them}."));
     true
 }

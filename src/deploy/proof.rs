@@ -45,6 +45,7 @@ pub struct Lack {
 
 /// A link with its verdict.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Judged {
     /// The link's name.
     pub name: String,

@@ -3,6 +3,7 @@
 //! Each test seeds a world, runs setup, checks what must be there and that what is not the program's is as it was, and
 //! that a second run has nothing to do.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -388,9 +389,9 @@ fn members_of_a_notification_that_no_sdk_knows_are_sent_back_letter_for_letter()
     let written = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
     world.bed.proxy.on_request(move |request| {
         if request.is("PutBucketNotificationConfiguration") {
-            written.store(true, std::sync::atomic::Ordering::SeqCst);
+            written.store(true, Ordering::SeqCst);
         }
-        if request.is("GetBucketNotificationConfiguration") && !written.load(std::sync::atomic::Ordering::SeqCst) {
+        if request.is("GetBucketNotificationConfiguration") && !written.load(Ordering::SeqCst) {
             let headers = vec![("content-type".to_owned(), "application/xml".to_owned())];
             return Action::Answer { status: 200, headers, body: text.clone().into_bytes() };
         }
@@ -867,11 +868,20 @@ fn a_rule_of_others_with_our_name_that_starts_the_pipeline_is_kept() {
     declared["stages"][0]["actions"][0]["configuration"]["PollForSourceChanges"] = json!("false");
     put(&world, &declared);
     let events = role(world.dev(), "/", "their-event-role", &service_trust("events.amazonaws.com"));
+    let start = json!({"Effect": "Allow", "Action": "codepipeline:StartPipelineExecution", "Resource": world.pipeline_arn(PIPELINE)});
+    let may_start = json!({"RoleName": "their-event-role", "PolicyName": "start", "PolicyDocument": document(start)});
+    let listen = json!({"Bucket": world.input, "NotificationConfiguration": {"EventBridgeConfiguration": {}}});
+    world.dev().call("s3", "put_bucket_notification_configuration", listen);
     let name = "codepipeline-crossaccountdeploy-source";
     let pattern = json!({"source": ["aws.s3"], "detail-type": ["Object Created"], "detail": {"bucket": {"name": [world.input]}}});
     world.dev().call("events", "put_rule", json!({"Name": name, "EventPattern": pattern}));
     let target = json!({"Id": "theirs", "Arn": world.pipeline_arn(PIPELINE), "RoleArn": events});
     world.dev().call("events", "put_targets", json!({"Rule": name, "Targets": [target]}));
+    // Setup touches neither the rule nor its role, so a plan after which it still can't start anything is not applied unasked.
+    let refused = world.setup(&[]).code(3);
+    assert!(refused.stdout.contains("denied     start-run") && refused.stderr.contains("--accept-broken"), "{}", refused.report());
+    world.nothing_written();
+    world.dev().call("iam", "put_role_policy", may_start);
     let output = adopted(&world, &[]);
     assert!(output.stdout.contains(&format!("rule {name} starts it")), "{}", output.report());
     world.settled(&[]);
@@ -988,7 +998,14 @@ fn a_bucket_policy_that_moves_is_not_overwritten() {
         "Resource": format!("arn:aws:s3:::{name}/*")});
     let late = with_statement(&console_policy(&name), statement);
     let bucket = name.clone();
-    world.before_call("GetBucketPolicy", 1, move || bucket_policy(&dev, &bucket, &late));
+    let (seen, path) = (AtomicUsize::new(0), format!("/{name}/"));
+    world.bed.proxy.on_request(move |request| {
+        let of_bucket = request.is("GetBucketPolicy") && request.path_and_query.starts_with(&path);
+        if of_bucket && seen.fetch_add(1, Ordering::SeqCst) == 1 {
+            bucket_policy(&dev, &bucket, &late);
+        }
+        Action::Forward
+    });
     moved(&world, "bucket policy", |dump| dump["dev"]["buckets"][&name]["policy"].to_string().contains("\"late\""));
 }
 

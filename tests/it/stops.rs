@@ -19,12 +19,13 @@ fn state(bed: &Bed) -> String {
     bed.normalise(&serde_json::to_string_pretty(&bed.dump()).unwrap())
 }
 
-/// The state after a run that nobody disturbed.
-fn undisturbed(world: World) -> String {
+/// The state after a run that nobody disturbed, and the number of its calls up to the last write: what follows only reads.
+fn undisturbed(world: World) -> (String, usize) {
     let bed = Bed::new();
     let args = world(&bed);
     bed.run(&refs(&args)).success();
-    state(&bed)
+    let last = bed.proxy.requests().iter().rposition(|request| request.is_write).unwrap();
+    (state(&bed), last)
 }
 
 /// Stops a run at the n-th call (`Before`: at the n-th write), runs it again and compares; says what
@@ -65,7 +66,7 @@ fn difference(expected: &str, found: &str) -> String {
 
 fn every_stop(name: &str, world: World) {
     let started = Instant::now();
-    let expected = undisturbed(world);
+    let (expected, last) = undisturbed(world);
     let keys = expected.matches("\"rotation_period_in_days\"").count();
     assert_eq!(keys, 1, "one key, not {keys}");
     let tried = AtomicUsize::new(0);
@@ -77,6 +78,10 @@ fn every_stop(name: &str, world: World) {
                 scope.spawn(|| {
                     while !over.load(Ordering::SeqCst) {
                         let n = next.fetch_add(1, Ordering::SeqCst);
+                        // Calls that run side by side don't always come in one order.
+                        if when == When::After && n > last + 3 {
+                            break;
+                        }
                         match stop_at(world, n, when, &expected) {
                             None => over.store(true, Ordering::SeqCst),
                             Some(Ok(_)) => {
@@ -121,7 +126,7 @@ fn hold(bed: &Bed, operation: &'static str) -> std::sync::Arc<AtomicBool> {
 
 #[test]
 fn an_interrupted_apply_finishes_the_call_under_way_and_goes_on_next_time() {
-    let expected = undisturbed(worlds::empty);
+    let (expected, _) = undisturbed(worlds::empty);
     let bed = Bed::new();
     let args = worlds::empty(&bed);
     let go = hold(&bed, "CreateKey");

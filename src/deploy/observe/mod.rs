@@ -13,7 +13,7 @@ pub use pipeline::{read_pipeline_version, running_executions};
 
 use super::blueprint::Names;
 use super::declaration;
-use super::snapshot::{Identity, Snapshot};
+use super::snapshot::{Identity, Organisation, Snapshot};
 use crate::aws::{Account, ApiError};
 use crate::error::{Error, Kind, Result};
 use crate::settings::Settings;
@@ -53,6 +53,27 @@ pub enum Organisations {
 /// # Errors
 /// A needed read failed; one that AWS denied names the missing permission.
 pub async fn observe(
+    dev: &Account,
+    prod: &Account,
+    settings: &Settings,
+    purpose: Purpose,
+    organisations: Organisations,
+) -> Result<Snapshot> {
+    let always = async { if organisations == Organisations::Always { read_organisations(dev, prod).await } else { (None, None) } };
+    let ((of_dev, of_prod), snapshot) = tokio::join!(always, observe_accounts(dev, prod, settings, purpose, organisations));
+    let mut snapshot = snapshot?;
+    if organisations == Organisations::Always {
+        (snapshot.dev_organisation, snapshot.prod_organisation) = (of_dev, of_prod);
+    }
+    Ok(snapshot)
+}
+
+async fn read_organisations(dev: &Account, prod: &Account) -> (Option<Organisation>, Option<Organisation>) {
+    let (of_dev, of_prod) = tokio::join!(read_organisation(dev, prod), read_organisation(prod, dev));
+    (Some(of_dev), Some(of_prod))
+}
+
+async fn observe_accounts(
     dev: &Account,
     prod: &Account,
     settings: &Settings,
@@ -128,18 +149,6 @@ pub async fn observe(
             if exists { other_rules(dev, &home, &pipeline_arn, &names.event_rule).await } else { Ok(Vec::new()) }
         },)
     };
-    let ask = match organisations {
-        Organisations::Never => false,
-        Organisations::OfExisting => exists,
-        Organisations::Always => true,
-    };
-    let organisations = async {
-        if !ask {
-            return Ok((None, None));
-        }
-        let (of_dev, of_prod) = tokio::join!(read_organisation(dev, prod), read_organisation(prod, dev));
-        Ok::<_, Error>((Some(of_dev), Some(of_prod)))
-    };
     let extras = async {
         match pipeline {
             Some(found) => Ok(Some(complete_pipeline(dev, &home, found).await?)),
@@ -157,7 +166,10 @@ pub async fn observe(
         async { events.await.map_err(api) },
         async { extras.await.map_err(api) },
         async { Ok::<_, Error>(administrator(dev, settings).await) },
-        organisations,
+        async {
+            let ask = organisations == Organisations::OfExisting && exists;
+            Ok::<_, Error>(if ask { read_organisations(dev, prod).await } else { (None, None) })
+        },
     )?;
     let (service_role, deploy_role, event_role) = roles;
     let (assume, output_policy, artifact_policy) = policies;

@@ -5,7 +5,7 @@ use crate::deploy::snapshot::{Level, Organisation, OrganisationPolicies};
 use crate::model::Readable;
 use aws_sdk_organizations::types::PolicyType;
 use futures_util::future::try_join_all;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// The organisation is five levels deep at most (ORG quotas), so a longer way up is no way up.
 const LEVELS: usize = 10;
@@ -63,22 +63,30 @@ async fn policies(reader: &Account, account: &str) -> ApiResult<OrganisationPoli
 
 /// Reads the policies of each level; a kind of policy that is switched off limits nothing and has no level.
 async fn levels(reader: &Account, targets: &[String], kind: PolicyType) -> ApiResult<Vec<Level>> {
+    let kind = &kind;
     let read = targets.iter().map(|target| {
-        let kind = kind.clone();
         async move {
             let mut ids = Vec::new();
             let mut token = None;
             loop {
                 let request = reader.organizations().list_policies_for_target().target_id(target).filter(kind.clone());
                 let page = reader.call("organizations:ListPoliciesForTarget", target, request.set_next_token(token).send()).await?;
-                let found = page.policies().iter().filter_map(|policy| Some((policy.id()?.to_owned(), policy.name()?.to_owned())));
+                let found = page.policies().iter().filter_map(|policy| {
+                    let name = policy.name()?;
+                    let everything = policy.aws_managed() && matches!(name, "FullAWSAccess" | "RCPFullAWSAccess");
+                    Some((policy.id()?.to_owned(), name.to_owned(), everything))
+                });
                 ids.extend(found);
                 token = page.next_token().map(str::to_owned);
                 if token.is_none() {
                     break;
                 }
             }
-            let documents = try_join_all(ids.into_iter().map(|(id, name)| async move {
+            let documents = try_join_all(ids.into_iter().map(|(id, name, everything)| async move {
+                // AWS's own two, which are attached by default, allow everything (facts G.1).
+                if everything {
+                    return Ok((name, full_access(kind)));
+                }
                 let request = reader.organizations().describe_policy().policy_id(&id).send();
                 let got = reader.call("organizations:DescribePolicy", &id, request).await?;
                 let text = got.policy().and_then(|policy| policy.content()).unwrap_or_default();
@@ -91,4 +99,12 @@ async fn levels(reader: &Account, targets: &[String], kind: PolicyType) -> ApiRe
     });
     let found: Vec<Level> = try_join_all(read).await?;
     Ok(if found.iter().all(|level| level.policies.is_empty()) { Vec::new() } else { found })
+}
+
+fn full_access(kind: &PolicyType) -> Value {
+    let mut statement = json!({"Effect": "Allow", "Action": "*", "Resource": "*"});
+    if *kind == PolicyType::ResourceControlPolicy {
+        statement["Principal"] = json!("*");
+    }
+    json!({"Version": "2012-10-17", "Statement": [statement]})
 }
