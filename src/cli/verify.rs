@@ -1,11 +1,11 @@
 //! `xdeploy verify`.
 
 use super::{proof, session, setup, show};
-use crate::deploy::observe::Organisations;
+use crate::deploy::observe::{Opinion, Organisations, second_opinion};
 use crate::deploy::plan::{Callers, Plan};
-use crate::deploy::proof::prove;
+use crate::deploy::proof::{links, prove};
 use crate::error::{Error, Kind, Result};
-use crate::model::Verdict;
+use crate::model::{Readable, Verdict};
 use crate::settings::{CommonFlags, DeploymentFlags, Settings};
 use crate::ui::Ui;
 use clap::builder::FalseyValueParser;
@@ -21,6 +21,9 @@ pub struct Args {
     /// Exit 5 if organisation policies can't be read
     #[arg(long, env = "XDEPLOY_STRICT", value_parser = FalseyValueParser::new())]
     pub strict: bool,
+    /// Also ask IAM's own simulator about the roles' side of each call, and print where it disagrees
+    #[arg(long, env = "XDEPLOY_SECOND_OPINION", value_parser = FalseyValueParser::new())]
+    pub second_opinion: bool,
 }
 
 pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui) -> Result<u8> {
@@ -52,23 +55,56 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui) -> Result<u8> {
     };
     ui.result(&format!("The calls of pipeline {}:", settings.pipeline));
     proof::show(ui, &live, &proof::Telling { snapshot: &snapshot, all: true, when: "", mended: &mended });
+    let opinions = match args.second_opinion {
+        true => Some(second_opinion(&accounts, &links(&settings, &snapshot)?).await),
+        false => None,
+    };
+    if let Some(opinions) = &opinions {
+        compare(ui, opinions);
+    }
     let differs = drift(ui, &settings, &plan);
     let difference = match &plan {
         Ok(plan) => setup::summary(plan),
         Err(error) => json!({"refused": error.message, "causes": error.causes, "hints": error.hints}),
     };
-    ui.json(&json!({
+    let mut document = json!({
         "schema": "xdeploy.verify/1",
         "accounts": session::accounts_json(&accounts),
         "proof": proof::to_json(&live, &snapshot, &mended),
         "differs": differs,
         "plan": difference,
-    }));
+    });
+    if let Some(opinions) = &opinions {
+        let with_verdict = |opinion: &Opinion| {
+            let mut value = json!(opinion);
+            value["agrees"] = json!(opinion.agrees());
+            value
+        };
+        document["secondOpinion"] = opinions.iter().map(with_verdict).collect();
+    }
+    ui.json(&document);
     let verdict = if args.strict { live.strict_verdict() } else { live.verdict() };
     Ok(match verdict {
         Verdict::Allowed if args.detailed_exitcode && differs => 2,
         verdict => proof::exit_code(verdict),
     })
+}
+
+/// Tells where IAM's simulator and the proof agree on the roles' side, and where they don't.
+fn compare(ui: &Ui, opinions: &[Opinion]) {
+    ui.result("");
+    for opinion in opinions.iter().filter(|opinion| opinion.agrees() == Some(false)) {
+        if let Readable::Known(theirs) = &opinion.theirs {
+            ui.result(&format!("second opinion: {}: IAM says {theirs} of {}, xdeploy says {}", opinion.link, opinion.role, opinion.ours));
+        }
+    }
+    let mut silent: Vec<&str> = opinions.iter().filter_map(|opinion| opinion.theirs.unknown()).collect();
+    silent.dedup();
+    for why in silent {
+        ui.result(&format!("second opinion: IAM could not be asked: {why}"));
+    }
+    let agreed = opinions.iter().filter(|opinion| opinion.agrees() == Some(true)).count();
+    ui.result(&format!("second opinion: IAM's simulator agrees on the roles' side of {agreed} of {} calls.", opinions.len()));
 }
 
 /// Tells what differs from what setup would make.

@@ -158,6 +158,15 @@ pub fn prove(settings: &Settings, snapshot: &Snapshot) -> Result<Option<Proof>> 
     Ok(Course::of(snapshot, &blueprint).map(|course| of_course(&course)))
 }
 
+/// Gives the links of the chain as they are judged, for a second opinion.
+///
+/// # Errors
+/// As [`prove`].
+pub fn links(settings: &Settings, snapshot: &Snapshot) -> Result<Vec<Link>> {
+    let blueprint = Blueprint::draw(settings, snapshot)?;
+    Ok(Course::of(snapshot, &blueprint).map(|course| course.links()).unwrap_or_default())
+}
+
 /// Proves a course.
 pub fn of_course(course: &Course<'_>) -> Proof {
     let links: Vec<Judged> = course.links().into_iter().map(judge).collect();

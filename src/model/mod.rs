@@ -130,4 +130,12 @@ impl<T> Readable<T> {
             Readable::Unknown(_) => None,
         }
     }
+
+    /// Gives the reason why it could not be read.
+    pub fn unknown(&self) -> Option<&str> {
+        match self {
+            Readable::Known(_) => None,
+            Readable::Unknown(why) => Some(why),
+        }
+    }
 }
