@@ -48,6 +48,26 @@ impl fmt::Display for ChangeDetection {
     }
 }
 
+/// Says how much the policies grant that setup writes (facts/codepipeline.md F.2).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Policies {
+    /// The grants of A1 to A6, as AWS published them.
+    #[default]
+    Article,
+    /// The calls of one run, and nothing else.
+    LeastPrivilege,
+}
+
+impl fmt::Display for Policies {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Policies::Article => "article",
+            Policies::LeastPrivilege => "least-privilege",
+        })
+    }
+}
+
 /// What stdout carries.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum OutputFormat {
