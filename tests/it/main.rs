@@ -8,6 +8,7 @@ mod errors;
 mod house;
 mod naive;
 mod output;
+mod policies;
 mod readme;
 mod release;
 mod requests;
