@@ -416,7 +416,7 @@ fn an_output_bucket_elsewhere_gets_a_replica_key_and_a_second_store() {
 }
 
 /// What setup reads where nothing is there but both buckets.
-fn nothing_there(partition: &str, region: &str) -> Snapshot {
+pub fn nothing_there(partition: &str, region: &str) -> Snapshot {
     let identity = |account: &str| json!({"account": account, "partition": partition, "region": region});
     let bucket = |name: &str| {
         json!({"name": name, "found": {"region": region, "versioning": "Enabled", "policy": null, "tags": {},
@@ -479,6 +479,6 @@ fn a_replica_is_not_made_without_its_administrators_and_users() {
     assert!(error.hints.concat().contains("--key-administrator"), "{error:?}");
 }
 
-fn flags() -> DeploymentFlags {
+pub fn flags() -> DeploymentFlags {
     DeploymentFlags { input_bucket: "in-bucket".parse().ok(), output_bucket: "out-bucket".parse().ok(), ..DeploymentFlags::default() }
 }

@@ -3,9 +3,14 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
+use xdeploy::deploy::steps;
+use xdeploy::deploy::write::Call;
+use xdeploy::model::Policies;
 use xdeploy::policy;
+use xdeploy::settings::{CommonFlags, DeploymentFlags, Settings};
 
 use crate::adoption::{allow, by_hand, key, others_pipeline, pipeline, put, root_statement};
+use crate::article;
 use crate::support::{Bed, REGION};
 use crate::world::{PIPELINE, World, document, foreign, same, same_grants, strings};
 use crate::worlds;
@@ -501,4 +506,58 @@ fn the_style_may_stand_in_the_settings_file_or_a_variable() {
     args.extend(ARTICLE.map(str::to_owned));
     let _ = run(&args);
     assert!(!bed.dump()["prod"]["policies"]["devkmss3access"].to_string().contains("EncryptWithArtifactKey"));
+}
+
+/// The documents of a first set-up, without any account.
+fn first_documents(partition: &str, region: &str, flags: DeploymentFlags) -> Vec<(&'static str, Value)> {
+    let common = CommonFlags { dev_profile: Some("d".into()), prod_profile: Some("p".into()), ..CommonFlags::default() };
+    let settings = Settings::resolve(&common, &flags).unwrap();
+    let (writes, _) = steps::wants(&settings, &article::nothing_there(partition, region), None).unwrap();
+    writes
+        .into_iter()
+        .filter_map(|write| match write.call {
+            Call::CreateKey { policy, .. } | Call::PutKeyPolicy { after: policy, .. } => Some(("key", policy)),
+            Call::CreateRole { trust, .. } => Some(("trust", trust)),
+            Call::PutRolePolicy { document, .. } => Some(("inline", document)),
+            Call::CreatePolicy { document, .. } => Some(("managed", document)),
+            Call::PutBucketPolicy { after, .. } => Some(("bucket", after)),
+            _ => None,
+        })
+        .collect()
+}
+
+#[test]
+fn every_document_of_both_styles_fits_and_is_of_the_callers_partition() {
+    for policies in [Policies::Article, Policies::LeastPrivilege] {
+        for (partition, region) in [("aws-us-gov", "us-gov-west-1"), ("aws-cn", "cn-northwest-1"), ("aws", "us-east-1")] {
+            let flags = DeploymentFlags {
+                pipeline: "p.".repeat(50).parse().ok(),
+                object_key: format!("{}.zip", "?".repeat(1000)).parse().ok(),
+                deploy_path: Some("*".repeat(900)),
+                deploy_role: "r".repeat(64).parse().ok(),
+                policies: Some(policies),
+                deploy_encrypts_with_dev_key: true,
+                ..article::flags()
+            };
+            let all = first_documents(partition, region, flags);
+            assert_eq!(all.len(), 11, "key twice, three trusts, two inline, three managed, one bucket: {all:#?}");
+            for (kind, document) in all {
+                let text = document.to_string();
+                let size = text.chars().filter(|c| !c.is_whitespace()).count();
+                let limit = match kind {
+                    "trust" => 2048,
+                    "managed" => 6144,
+                    "inline" => 10_240,
+                    "bucket" => 20_480,
+                    _ => 32_768,
+                };
+                assert!(size <= limit, "{kind} of {size} characters: {document:#}");
+                let wrong = text.match_indices("arn:").find(|(at, _)| !text[*at..].starts_with(&format!("arn:{partition}:")));
+                assert_eq!(wrong, None, "{document:#}");
+                if policies == Policies::LeastPrivilege && text.contains("kms:ViaService") {
+                    assert!(text.contains(&format!("\"s3.{region}.amazonaws.com\"")), "{document:#}");
+                }
+            }
+        }
+    }
 }
