@@ -561,3 +561,18 @@ fn every_document_of_both_styles_fits_and_is_of_the_callers_partition() {
         }
     }
 }
+
+#[test]
+fn a_bucket_policy_that_was_only_ours_goes_where_nothing_is_needed_of_it() {
+    let world = World::with_output_in(Bed::new(), "eu-west-1");
+    let bucket = world.bed.bucket(world.dev(), "artifacts");
+    let setup = |style: &[&str; 2]| {
+        let flags = ["--artifact-bucket", &bucket, style[0], style[1]];
+        world.setup(&flags).success();
+        world.settled(&flags[..2]);
+        world.bed.dump()["dev"]["buckets"][&bucket]["policy"].clone()
+    };
+    assert_eq!(setup(&LEAST), Value::Null);
+    assert_eq!(policy::statements(&setup(&ARTICLE)).len(), 2);
+    assert_eq!(setup(&LEAST), Value::Null);
+}
