@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Kind, Result, file_error};
 use crate::model::{
-    AccountId, BucketName, ChangeDetection, ColorWhen, KeyAlias, ObjectKey, OutputFormat, PipelineName, RegionName, RoleName,
+    AccountId, BucketName, ChangeDetection, ColorWhen, KeyAlias, ObjectKey, OutputFormat, PipelineName, Policies, RegionName, RoleName,
 };
 use clap::Args;
 use clap::builder::FalseyValueParser;
@@ -99,6 +99,13 @@ pub struct DeploymentFlags {
     /// What starts the pipeline [default: eventbridge; an existing pipeline keeps what it has]
     #[arg(long, value_name = "HOW", env = "XDEPLOY_CHANGE_DETECTION")]
     pub change_detection: Option<ChangeDetection>,
+    /// How much the policies grant [default: article; an existing set-up keeps what it has]
+    #[arg(long, value_name = "STYLE", env = "XDEPLOY_POLICIES")]
+    pub policies: Option<Policies>,
+    /// With least-privilege policies, let production's role also encrypt what it deploys with the artifact key; kept until
+    /// `--policies least-privilege` is given without it
+    #[arg(long, env = "XDEPLOY_DEPLOY_ENCRYPTS_WITH_DEV_KEY", value_parser = FalseyValueParser::new())]
+    pub deploy_encrypts_with_dev_key: bool,
     /// Make the input, output or artifact bucket where it doesn't exist
     #[arg(long, env = "XDEPLOY_CREATE_BUCKETS", value_parser = FalseyValueParser::new())]
     pub create_buckets: bool,
@@ -167,6 +174,11 @@ pub struct Settings {
     pub no_extract: bool,
     /// Change detection, where it was said (A2.3).
     pub change_detection: Option<ChangeDetection>,
+    /// How much the policies grant, where it was said.
+    pub policies: Option<Policies>,
+    /// Let production's role encrypt with the artifact key under least-privilege policies. False leaves what is there, unless
+    /// `policies` says `least-privilege`: then it means no.
+    pub deploy_encrypts_with_dev_key: bool,
     /// Make missing buckets.
     pub create_buckets: bool,
     /// Turn versioning on.
@@ -234,6 +246,8 @@ impl Settings {
             deploy_path: flags.deploy_path.clone().or(target.deploy_path),
             no_extract: flags.no_extract || target.extract == Some(false),
             change_detection: flags.change_detection.or(pipeline.change_detection),
+            policies: flags.policies.or(pipeline.policies),
+            deploy_encrypts_with_dev_key: flags.deploy_encrypts_with_dev_key || pipeline.deploy_encrypts_with_dev_key.unwrap_or(false),
             create_buckets: flags.create_buckets || file.create_buckets.unwrap_or(false),
             enable_versioning: flags.enable_versioning || dev.enable_versioning.unwrap_or(false),
             stage: flags.stage.clone().or(pipeline.stage),
@@ -334,6 +348,8 @@ impl Settings {
                 name: Some(self.pipeline.clone()),
                 object_key: self.object_key.clone(),
                 change_detection: self.change_detection,
+                policies: self.policies,
+                deploy_encrypts_with_dev_key: self.deploy_encrypts_with_dev_key.then_some(true),
                 stage: self.stage.clone(),
                 action: self.action.clone(),
             },
@@ -389,6 +405,8 @@ struct PipelineTable {
     name: Option<PipelineName>,
     object_key: Option<ObjectKey>,
     change_detection: Option<ChangeDetection>,
+    policies: Option<Policies>,
+    deploy_encrypts_with_dev_key: Option<bool>,
     stage: Option<String>,
     action: Option<String>,
 }
@@ -491,6 +509,8 @@ mod tests {
             output_bucket: "out-bucket".parse().ok(),
             no_extract: true,
             change_detection: Some(ChangeDetection::Polling),
+            policies: Some(Policies::LeastPrivilege),
+            deploy_encrypts_with_dev_key: true,
             key_administrator: vec!["arn:aws:iam::111111111111:role/a/b".into()],
             ..DeploymentFlags::default()
         };

@@ -1,6 +1,7 @@
 //! What both accounts will hold once a plan's writes are done: the same plain data, so that it can be judged before anything is
 //! changed.
 
+use super::names::own_tags;
 use super::snapshot::{
     BucketFound, BucketSlot, Encryption, Identity, KeyFound, PipelineFound, PolicyFound, RoleFound, RuleFound, Snapshot, Tags,
 };
@@ -20,10 +21,13 @@ pub fn without_stand_ins(text: &str, snapshot: &Snapshot) -> String {
 }
 
 /// Gives the snapshot as it will be after these writes, in their order; keys that are to be made have a stand-in for their ARN.
-pub fn after(snapshot: &Snapshot, writes: &[Write]) -> Snapshot {
+///
+/// `pipeline_arn` is the pipeline's, with which everything that is made is tagged.
+pub fn after(snapshot: &Snapshot, writes: &[Write], pipeline_arn: &str) -> Snapshot {
     let mut next = snapshot.clone();
+    let tags = own_tags(pipeline_arn);
     for write in writes {
-        Taking { next: &mut next, write }.take();
+        Taking { next: &mut next, write, tags: &tags }.take();
     }
     let made = |write: &&Write| matches!(write.call, Call::CreateKey { .. } | Call::ReplicateKey { .. });
     if !writes.iter().any(|write| made(&write)) {
@@ -39,6 +43,7 @@ pub fn after(snapshot: &Snapshot, writes: &[Write]) -> Snapshot {
 struct Taking<'a> {
     next: &'a mut Snapshot,
     write: &'a Write,
+    tags: &'a Tags,
 }
 
 impl Taking<'_> {
@@ -72,7 +77,7 @@ impl Taking<'_> {
                 primary_region: None,
                 policy: Some(policy.clone()),
                 rotation: None,
-                tags: Tags::new(),
+                tags: self.tags.clone(),
             });
         }
     }
@@ -107,7 +112,7 @@ impl Taking<'_> {
                     name: name.clone(),
                     arn: resource.clone(),
                     trust: trust.clone(),
-                    tags: Tags::new(),
+                    tags: self.tags.clone(),
                     attached: Vec::new(),
                     inline: BTreeMap::new(),
                     attached_documents: BTreeMap::new(),
@@ -144,7 +149,7 @@ impl Taking<'_> {
                     document: document.clone(),
                     versions: vec!["v1".to_owned()],
                     default_version: "v1".to_owned(),
-                    tags: Tags::new(),
+                    tags: self.tags.clone(),
                     attachments: 0,
                 };
                 self.next.policies.insert(resource.clone(), policy);
@@ -163,6 +168,7 @@ impl Taking<'_> {
                     ownership: Some(Readable::Known("BucketOwnerEnforced".to_owned())),
                     public_access_blocked: Some(true),
                     restricts_public: Some(true),
+                    tags: self.tags.clone(),
                     ..BucketFound::default()
                 };
                 self.buckets(bucket).for_each(|slot| slot.found = Some(found.clone()));

@@ -5,7 +5,8 @@ use super::names::{self, DETECTION_TAG};
 use super::snapshot::{Identity, Snapshot, is_own};
 use super::write::key_placeholder;
 use crate::error::{Error, Result};
-use crate::model::{Arn, ChangeDetection, Policies};
+use crate::model::{Arn, ChangeDetection, Policies, Readable};
+use crate::policy;
 use crate::settings::Settings;
 use serde_json::Value;
 
@@ -177,6 +178,14 @@ pub struct Blueprint {
     pub no_extract: bool,
     /// Where to, within the output bucket.
     pub deploy_path: Option<String>,
+    /// What the deploy actions of this role write in the output bucket, as patterns of object keys: the article's `*` is wider.
+    pub deployed: Vec<String>,
+    /// One of them sets an ACL (facts A.2, row 14).
+    pub sets_acl: bool,
+    /// How much the policies grant.
+    pub policies: Policies,
+    /// Production's role may encrypt with the artifact key; always true with the article's policies.
+    pub deploy_encrypts_with_dev_key: bool,
     /// All names.
     pub names: Names,
     /// The service role (a copy of `names.service_role`, with the real ARN where it exists).
@@ -199,10 +208,6 @@ pub struct Blueprint {
     pub own_pipeline: bool,
     /// The pipeline's type is V2, so that a rule may say which version to deploy (facts A.5).
     pub v2: bool,
-    /// Which policies setup writes.
-    pub policies: Policies,
-    /// Files may be written with the artifact key.
-    pub deploy_encrypts_with_dev_key: bool,
 }
 
 impl Blueprint {
@@ -285,7 +290,14 @@ impl Blueprint {
             ..names.event_role.clone()
         };
         let v2 = declaration.is_none_or(|d| d.get("pipelineType").and_then(Value::as_str) == Some("V2"));
-        Ok(Blueprint {
+        let there = policies_there(snapshot, &names, &pipeline, &pipeline_arn);
+        let policies = settings.policies.unwrap_or(there.policies);
+        // The flag can only say yes; a style that is asked for without it says no.
+        let encrypts = policies == Policies::Article
+            || settings.deploy_encrypts_with_dev_key
+            || settings.policies.is_none() && there.encrypts
+            || declared_keys(declaration, deploy_place).chain(output_key(snapshot)).any(|key| stores.iter().any(|store| store.key == key));
+        let mut blueprint = Blueprint {
             pipeline_arn,
             pipeline,
             dev: snapshot.dev.clone(),
@@ -297,6 +309,10 @@ impl Blueprint {
             output_bucket,
             no_extract: settings.no_extract,
             deploy_path: settings.deploy_path.clone(),
+            deployed: Vec::new(),
+            sets_acl: false,
+            policies,
+            deploy_encrypts_with_dev_key: encrypts,
             names,
             service_role,
             deploy_role,
@@ -308,9 +324,59 @@ impl Blueprint {
             source_place,
             own_pipeline,
             v2,
-            policies: Policies::Article,
-            deploy_encrypts_with_dev_key: true,
-        })
+        };
+        blueprint.look_at_deploys(declaration);
+        Ok(blueprint)
+    }
+
+    /// Gives the configuration's `Extract` and `ObjectKey` as they were asked for (facts A.4: the service adds the `/` itself).
+    pub fn asked_deploy(&self) -> (bool, Option<String>) {
+        let path = self.deploy_path.as_deref().map(|path| path.trim_end_matches('/').to_owned());
+        if self.no_extract {
+            let file = self.object_key.rsplit('/').next().unwrap_or(&self.object_key).to_owned();
+            (false, Some(path.unwrap_or(file)))
+        } else {
+            (true, path)
+        }
+    }
+
+    /// Finds out what is written: by the chosen action, and by every other that deploys to the bucket with the same role.
+    fn look_at_deploys(&mut self, declaration: Option<&Value>) {
+        let (asked_extract, asked_key) = self.asked_deploy();
+        let Some(declaration) = declaration else {
+            self.deployed = vec![deployed(asked_extract, asked_key.as_deref())];
+            return;
+        };
+        let mut patterns = Vec::new();
+        for (place, action) in declaration::deploys(declaration, Some(&self.output_bucket)) {
+            let chosen = self.deploy_place == Some(place);
+            if !chosen && action.get("roleArn").and_then(Value::as_str) != Some(&self.deploy_role.arn) {
+                continue;
+            }
+            let (mut extract, mut key) =
+                (declaration::configured(action, "Extract") != Some("false"), declaration::configured(action, "ObjectKey"));
+            // As the pipeline step patches it.
+            if chosen && self.own_pipeline && (self.no_extract || self.deploy_path.is_some()) {
+                extract = extract && asked_extract;
+                key = asked_key.as_deref();
+            }
+            patterns.push(deployed(extract, key));
+            self.sets_acl |= declaration::configured(action, "CannedACL").is_some();
+        }
+        // A managed policy holds 6,144 characters (facts D.1).
+        self.deployed = if patterns.iter().map(String::len).sum::<usize>() > 4000 { vec!["*".to_owned()] } else { patterns };
+        self.deployed.sort();
+        self.deployed.dedup();
+    }
+
+    /// The beginning of the keys of the pipeline's artifacts (facts A.2, row 6).
+    pub fn artifact_prefix(&self) -> String {
+        self.pipeline.chars().take(20).collect()
+    }
+
+    /// The store from which the deploy action reads: its region's (facts A.2, rows 8 and 10).
+    pub fn read_store(&self) -> Option<&Store> {
+        self.stores.iter().find(|store| store.region == self.target_region)
     }
 
     /// Gives the Sid of one of our statements.
@@ -323,6 +389,79 @@ impl Blueprint {
         let declared = snapshot.pipeline.as_ref().zip(self.source_place);
         declared.and_then(|(found, place)| declaration::action_at(&found.declaration, place)).map_or("Source", declaration::name_of)
     }
+}
+
+/// What the documents that are there say of their style.
+#[derive(Debug)]
+struct PoliciesThere {
+    policies: Policies,
+    encrypts: bool,
+}
+
+/// Recognises the style by the Sids of what is ours: no other state is kept. One document of least privilege is enough, so
+/// that neither a run that was stopped nor a statement that was taken out by hand widens the others.
+fn policies_there(snapshot: &Snapshot, names: &Names, pipeline: &str, pipeline_arn: &str) -> PoliciesThere {
+    let prefix = names::sid_prefix(pipeline);
+    let own =
+        |named: &Named| snapshot.policies.get(&named.arn).filter(|found| is_own(&found.tags, pipeline_arn)).map(|found| &found.document);
+    let has = |document: Option<&Value>, wanted: &str| document.is_some_and(|document| policy::sids(document).contains(wanted));
+    let keys = snapshot.keys.values().filter_map(|slot| slot.found.as_ref()?.policy.as_ref());
+    let buckets = snapshot.artifact_buckets.values().filter_map(|slot| slot.found.as_ref()?.policy.as_ref());
+    let shared: Vec<&Value> = keys.chain(buckets).collect();
+    let in_shared = |what: &str| shared.iter().any(|document| has(Some(document), &format!("{prefix}{what}")));
+    let (output, artifact) = (own(&names.output_policy), own(&names.artifact_policy));
+    let least = has(artifact, names::READ_ARTIFACTS)
+        || has(output, names::DEPLOY_OBJECTS)
+        || names::OF_LEAST_PRIVILEGE.iter().any(|what| in_shared(what));
+    PoliciesThere {
+        policies: if least { Policies::LeastPrivilege } else { Policies::Article },
+        encrypts: has(artifact, names::ENCRYPT_WITH_ARTIFACT_KEY) || in_shared(names::ENCRYPT_IN_KEY),
+    }
+}
+
+/// The key that the deploy action itself names for what it writes (facts A.4).
+fn declared_keys(declaration: Option<&Value>, place: Option<Place>) -> impl Iterator<Item = &str> {
+    let action = declaration.zip(place).and_then(|(declaration, place)| declaration::action_at(declaration, place));
+    action.and_then(|action| declaration::configured(action, "KMSEncryptionKeyARN")).into_iter()
+}
+
+/// The customer key that the output bucket encrypts with (facts A.2, row 15).
+fn output_key(snapshot: &Snapshot) -> Option<&str> {
+    let key = snapshot.output.found.as_ref()?.encryption.as_ref()?.known()?.key.as_ref()?;
+    snapshot.customer_keys.get(key).and_then(Readable::known).map(|found| found.arn.as_str())
+}
+
+/// Gives the pattern of what one deploy action writes.
+fn deployed(extract: bool, key: Option<&str>) -> String {
+    match (extract, key.filter(|key| !key.is_empty()).map(|key| object_pattern(key, &["{datetime}", "{uuid}"]))) {
+        (true, Some(folder)) => format!("{folder}/*"),
+        (false, Some(object)) => object,
+        (_, None) => "*".to_owned(),
+    }
+}
+
+/// Gives the pattern that matches exactly this object key, but for what CodePipeline puts into it (facts A.4, A.5) and for
+/// characters that a policy can't hold.
+pub fn object_pattern(key: &str, substituted: &[&str]) -> String {
+    let mut pattern = String::new();
+    let mut rest = key;
+    while let Some(first) = rest.chars().next() {
+        let variable = rest.strip_prefix("#{").and_then(|after| after.split_once('}')).map(|(_, after)| after);
+        let replaced = variable.or_else(|| substituted.iter().find_map(|word| rest.strip_prefix(word)));
+        let writable = (' '..='\u{ff}').contains(&first) && first != '\u{7f}';
+        rest = replaced.unwrap_or(&rest[first.len_utf8()..]);
+        match first {
+            _ if replaced.is_some() || !writable => {
+                if !pattern.ends_with('*') {
+                    pattern.push('*');
+                }
+            }
+            '*' | '?' => pattern.extend(["${", &first.to_string(), "}"]),
+            '$' if rest.starts_with('{') => pattern.push_str("${$}"),
+            _ => pattern.push(first),
+        }
+    }
+    pattern
 }
 
 /// Finds the S3 source action that is meant.
@@ -433,4 +572,28 @@ pub fn watches(pattern: &Value, bucket: &str, key: &str) -> bool {
         && may_be("/detail/object/key", key)
         && may_be("/detail/requestParameters/bucketName", bucket)
         && may_be("/detail/requestParameters/key", key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_object_s_pattern_matches_it_and_what_codepipeline_makes_of_it() {
+        for (key, pattern) in [
+            ("site/v2", "site/v2"),
+            ("a {datetime}-{uuid}.zip", "a *-*.zip"),
+            ("{uuid}{datetime}/x", "*/x"),
+            ("#{SourceVariables.VersionId}/x", "*/x"),
+            ("#{open", "#{open"),
+            ("a*b?c${d}$", "a${*}b${?}c${$}{d}$"),
+            ("サイト/é", "*/é"),
+        ] {
+            assert_eq!(object_pattern(key, &["{datetime}", "{uuid}"]), pattern);
+        }
+        assert_eq!(object_pattern("{uuid}", &[]), "{uuid}");
+        assert_eq!(deployed(true, None), "*");
+        assert_eq!(deployed(true, Some("site/")), "site//*", "the service adds a slash of its own");
+        assert_eq!(deployed(false, Some("site/a.zip")), "site/a.zip");
+    }
 }

@@ -17,6 +17,12 @@ pub const DETECTION_TAG: &str = "xdeploy:change-detection";
 /// The tag in which our rule remembers that setup turned the bucket's EventBridge notification on.
 pub const NOTIFICATION_TAG: &str = "xdeploy:eventbridge";
 
+/// Gives the two tags that mark what is made for a pipeline.
+pub fn own_tags(pipeline_arn: &str) -> std::collections::BTreeMap<String, String> {
+    let name = pipeline_arn.rsplit(':').next().unwrap_or(pipeline_arn);
+    [(TAG, name), (ARN_TAG, pipeline_arn)].into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
+}
+
 /// Gives the first `length` hexadecimal digits of a text's SHA-256.
 pub fn short_hash(text: &str, length: usize) -> String {
     let digest = Sha256::digest(text.as_bytes());
@@ -77,9 +83,54 @@ pub fn sid_prefix(pipeline: &str) -> String {
     if plain == pipeline { format!("Xdeploy{plain}") } else { format!("Xdeploy{plain}{}", short_hash(pipeline, 8)) }
 }
 
-/// The statements that we write into documents that others write into as well.
-pub const STATEMENTS: [&str; 8] =
-    ["KeyAdministrators", "KeyUsers", "KeyGrants", "ArtifactObjects", "ArtifactList", "InputKey", "OutputKey", "Trust"];
+/// The statements that we write into documents that others write into as well; none ends in another, so that each Sid is
+/// one pipeline's.
+pub const STATEMENTS: [&str; 14] = [
+    "KeyAdministrators",
+    "KeyUsers",
+    "KeyGrants",
+    "KeyServiceUse",
+    "KeyServiceDescribe",
+    "KeyProductionDecrypt",
+    "KeyProductionDescribe",
+    "KeyProductionEncrypt",
+    "ArtifactObjects",
+    "ArtifactList",
+    "ArtifactRead",
+    "InputKey",
+    "OutputKey",
+    "Trust",
+];
+
+/// Those of a store's key: two of the article's, five of least privilege. What of them isn't wanted goes.
+pub const OF_THE_KEY: [&str; 7] = [
+    "KeyUsers",
+    "KeyGrants",
+    "KeyServiceUse",
+    "KeyServiceDescribe",
+    "KeyProductionDecrypt",
+    "KeyProductionDescribe",
+    "KeyProductionEncrypt",
+];
+
+/// Those of an artifact bucket: two of the article's, one of least privilege. What of them isn't wanted goes.
+pub const OF_THE_BUCKET: [&str; 3] = ["ArtifactObjects", "ArtifactList", "ArtifactRead"];
+
+/// Those that only least privilege writes: where one of them is, the set-up has that style.
+pub const OF_LEAST_PRIVILEGE: [&str; 6] =
+    ["KeyServiceUse", "KeyServiceDescribe", "KeyProductionDecrypt", "KeyProductionDescribe", ENCRYPT_IN_KEY, "ArtifactRead"];
+
+/// The key's statement that only `--deploy-encrypts-with-dev-key` writes.
+pub const ENCRYPT_IN_KEY: &str = "KeyProductionEncrypt";
+
+/// The statement of A4.1's policy that only least privilege writes.
+pub const DEPLOY_OBJECTS: &str = "DeployObjects";
+
+/// The statement of A4.2's policy that only least privilege writes.
+pub const READ_ARTIFACTS: &str = "ReadArtifacts";
+
+/// The statement of A4.2's policy that only `--deploy-encrypts-with-dev-key` writes.
+pub const ENCRYPT_WITH_ARTIFACT_KEY: &str = "EncryptWithArtifactKey";
 
 /// Lists all Sids that are a pipeline's own.
 pub fn own_sids(pipeline: &str) -> std::collections::BTreeSet<String> {
@@ -138,6 +189,10 @@ mod tests {
         assert_ne!(sid_prefix("we-b"), sid_prefix("we.b"));
         assert!(sid_prefix("a.b@c-d_e").chars().all(|c| c.is_ascii_alphanumeric()));
         assert!(own_sids("web").iter().all(|sid| is_xdeploy_sid(sid)));
+        for one in STATEMENTS {
+            assert!(STATEMENTS.iter().all(|other| *other == one || !other.ends_with(one)), "{one}");
+        }
+        assert!([&OF_THE_KEY[..], &OF_THE_BUCKET, &OF_LEAST_PRIVILEGE].concat().iter().all(|what| STATEMENTS.contains(what)));
         assert!(!is_xdeploy_sid("XdeployKeyUsersOfSomebody") && !is_xdeploy_sid("KeyUsers"));
     }
 }

@@ -479,6 +479,6 @@ fn a_replica_is_not_made_without_its_administrators_and_users() {
     assert!(error.hints.concat().contains("--key-administrator"), "{error:?}");
 }
 
-fn flags() -> DeploymentFlags {
+pub fn flags() -> DeploymentFlags {
     DeploymentFlags { input_bucket: "in-bucket".parse().ok(), output_bucket: "out-bucket".parse().ok(), ..DeploymentFlags::default() }
 }

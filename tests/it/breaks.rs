@@ -17,6 +17,7 @@ use crate::article::nothing_there;
 pub const DEV: &str = "111111111111";
 pub const PROD: &str = "222222222222";
 const HOME: &str = "us-east-1";
+const PIPELINE_ARN: &str = "arn:aws:codepipeline:us-east-1:111111111111:crossaccountdeploy";
 
 /// What is there after a set-up, without any AWS.
 pub struct Built {
@@ -33,7 +34,7 @@ fn built(name: &'static str, flags: DeploymentFlags, change: impl Fn(&mut Value)
     change(&mut empty);
     let empty: Snapshot = serde_json::from_value(empty).unwrap();
     let (writes, _) = steps::wants(&settings, &empty, None).unwrap();
-    Built { name, snapshot: after(&empty, &writes), settings }
+    Built { name, snapshot: after(&empty, &writes, PIPELINE_ARN), settings }
 }
 
 fn customer_key(account: &str, id: &str) -> Value {

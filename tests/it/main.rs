@@ -9,6 +9,7 @@ mod errors;
 mod house;
 mod naive;
 mod output;
+mod policies;
 mod proof;
 mod readme;
 mod release;

@@ -439,3 +439,25 @@ fn drop_members(value: &mut Value, name: &str) {
         members.values_mut().for_each(|member| drop_members(member, name));
     }
 }
+
+#[test]
+fn a_set_up_with_least_privilege_goes_without_a_trace_also_from_what_others_own() {
+    let least = ["--policies", "least-privilege", "--deploy-encrypts-with-dev-key"];
+    let ours = world();
+    let before = ours.state();
+    ours.setup(&least);
+    ours.teardown(PIPELINE, &[]);
+    world::same(&before, &ours.state());
+
+    let world = world::World::new();
+    adoption::put(&world, &adoption::others_pipeline(&world));
+    adoption::plain_key(world.dev(), Some("s3deploykey"));
+    let before = without_versions(&world);
+    world.setup(&least).success();
+    // A set-up that was switched leaves nothing of either style.
+    world.setup(&["--policies", "article"]).success();
+    world.setup(&least).success();
+    assert!(world.bed.dump().to_string().contains("XdeploycrossaccountdeployKeyProductionEncrypt"));
+    torn_down(&world, &[]);
+    world::same(&before, &without_versions(&world));
+}

@@ -387,7 +387,7 @@ impl<'c, 'a> Drawing<'c, 'a> {
         let (slot, on) = match self.row.on {
             On::SourceKey => (Some(&course.snapshot.input), On::SourceObject),
             On::HomeKey => (artifact(course.home), On::HomeArtifact),
-            On::ActionKey if self.row.name == "output-encrypt-dev-key" => (Some(&course.snapshot.output), On::OutputObject),
+            On::ActionKey if self.row.name.starts_with("output-encrypt-dev-key") => (Some(&course.snapshot.output), On::OutputObject),
             On::ActionKey => (artifact(course.action), On::ActionArtifact),
             _ => (Some(&course.snapshot.output), On::OutputObject),
         };

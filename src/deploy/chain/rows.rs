@@ -153,6 +153,7 @@ pub const ROWS: &[Row] = &[
     row("source-read-version", 5, "A8.1", (ServiceRole, "s3:GetObjectVersion", SourceObject), "Source reads one version of it", always),
     perhaps(row("source-tags", 5, "A8.1", (ServiceRole, "s3:GetObjectTagging", SourceObject), "if the object has tags", always)),
     perhaps(row("source-version-tags", 5, "A8.1", (ServiceRole, "s3:GetObjectVersionTagging", SourceObject), "if it has tags", always)),
+    perhaps(row("source-list", 5, "A2.7", (ServiceRole, "s3:ListBucket", SourceBucket), "tells a missing object from a denial", always)),
     row("source-decrypt", 5, "A8.1", (ServiceRole, "kms:Decrypt", SourceKey), "the input bucket has a customer key", has_source_key),
     row(
         "artifact-versioning",
@@ -199,6 +200,14 @@ pub const ROWS: &[Row] = &[
         "A1.3, A4.2",
         (DeployRole, "kms:GenerateDataKey", ActionKey),
         "if the files are written with the artifact key",
+        writes_with_dev_key,
+    )),
+    perhaps(row(
+        "output-encrypt-dev-key-parts",
+        11,
+        "A1.3, A4.2",
+        (DeployRole, "kms:Decrypt", ActionKey),
+        "if in parts",
         writes_with_dev_key,
     )),
     perhaps(row("output-abort", 16, "A4.1", (DeployRole, "s3:AbortMultipartUpload", OutputObject), "if an upload breaks off", is_least)),

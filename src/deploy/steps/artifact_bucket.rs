@@ -1,13 +1,13 @@
 //! A2.2 and A5: the artifact bucket of each store, and production's way into it.
 
 use super::buckets::{block_public_access, create};
-use super::{Context, Draft};
+use super::{Context, Draft, brought_up_to_date, granted_beside_us, has_ours, least};
 use crate::deploy::blueprint::{Blueprint, Store};
 use crate::deploy::names::{self, TAG};
 use crate::deploy::snapshot::BucketFound;
 use crate::deploy::write::{Call, Note, Step, Write};
 use crate::error::{Error, Result};
-use crate::model::{Readable, Side};
+use crate::model::{Policies, Readable, Side};
 use crate::policy;
 use serde_json::{Value, json};
 
@@ -66,18 +66,36 @@ pub fn deny_sids() -> [&'static str; 2] {
 fn denies(blueprint: &Blueprint, bucket: &str) -> Vec<Value> {
     let [unencrypted, insecure] = deny_sids();
     let arn = blueprint.dev.bucket(bucket);
+    let insecure_resource = match blueprint.policies {
+        // As the console writes it: objects only, not the bucket itself (facts B.2).
+        Policies::Article => json!(format!("{arn}/*")),
+        Policies::LeastPrivilege => json!([arn, format!("{arn}/*")]),
+    };
     vec![
         json!({"Sid": unencrypted, "Effect": "Deny", "Principal": "*", "Action": "s3:PutObject", "Resource": format!("{arn}/*"),
             "Condition": {"StringNotEquals": {"s3:x-amz-server-side-encryption": "aws:kms"}}}),
-        // As the console writes it: objects only, not the bucket itself (facts B.2; F.2 would harden it).
-        json!({"Sid": insecure, "Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": format!("{arn}/*"),
+        json!({"Sid": insecure, "Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": insecure_resource,
             "Condition": {"Bool": {"aws:SecureTransport": "false"}}}),
     ]
 }
 
-/// A5's two statements.
-fn statements(blueprint: &Blueprint, bucket: &str) -> Vec<Value> {
-    let arn = blueprint.dev.bucket(bucket);
+/// Says whether a statement is this one, only of more resources: pipelines of both styles may share a bucket, and none of them
+/// makes the other's deny narrower.
+fn denies_more(live: &Value, wanted: &Value) -> bool {
+    let alone = |statement: &Value| json!({"Version": "2012-10-17", "Statement": [statement]});
+    let mut of_the_same = live.clone();
+    of_the_same["Resource"] = wanted["Resource"].clone();
+    let wide = policy::names_in(live.get("Resource"));
+    let covered = |narrow: &&str| wide.iter().any(|wide| policy::matches_pattern(wide, narrow));
+    policy::same_grants(&alone(&of_the_same), &alone(wanted)) && policy::names_in(wanted.get("Resource")).iter().all(covered)
+}
+
+/// A5's two statements, or the one that is enough.
+fn statements(blueprint: &Blueprint, store: &Store) -> Vec<Value> {
+    if blueprint.policies == Policies::LeastPrivilege {
+        return least::bucket_statements(blueprint, store);
+    }
+    let arn = blueprint.dev.bucket(&store.bucket);
     let production = json!({"AWS": blueprint.prod.root()});
     vec![
         json!({"Sid": blueprint.sid("ArtifactObjects"), "Effect": "Allow", "Principal": production,
@@ -95,22 +113,34 @@ pub fn wants_policy(context: &Context<'_>, draft: &mut Draft) -> Result<()> {
         let live = found.and_then(|found| found.policy.as_ref());
         let mut wanted = Vec::new();
         if made_by_us(found) {
-            wanted.extend(denies(blueprint, &store.bucket));
+            let there = live.map(policy::statements).unwrap_or_default();
+            let denies = denies(blueprint, &store.bucket).into_iter();
+            wanted.extend(denies.filter(|deny| !there.iter().any(|live| live.get("Sid") == deny.get("Sid") && denies_more(live, deny))));
         }
-        let ours = statements(blueprint, &store.bucket);
-        let theirs = live.map(names::by_others);
-        let granted = policy::grants_of(&ours).iter().all(|grant| theirs.as_ref().is_some_and(|theirs| policy::covers(theirs, grant)));
-        let ours_there = live.is_some_and(|live| policy::sids(live).contains(blueprint.sid("ArtifactObjects").as_str()));
-        if !granted || ours_there {
+        let ours = statements(blueprint, store);
+        let theirs = live.map(names::by_others).unwrap_or_default();
+        if !granted_beside_us(context, &theirs, &ours) || live.is_some_and(|live| has_ours(blueprint, live, &names::OF_THE_BUCKET)) {
             wanted.extend(ours);
         }
         let empty = json!({"Version": "2012-10-17", "Id": "SSEAndSSLPolicy", "Statement": []});
-        let after = policy::merge(Some(live.unwrap_or(&empty)), &wanted);
-        if live == Some(&after) {
+        let after = brought_up_to_date(blueprint, live.unwrap_or(&empty), &wanted, &names::OF_THE_BUCKET);
+        if live == after.as_ref() {
             continue;
         }
-        let call = Call::PutBucketPolicy { bucket: store.bucket.clone(), region: store.region.clone(), before: live.cloned(), after };
-        let title = format!("policy of {}: account {} may read and write artifacts", store.bucket, blueprint.prod.account);
+        let (bucket, region) = (store.bucket.clone(), store.region.clone());
+        let call = match (after, live) {
+            (Some(after), _) => Call::PutBucketPolicy { bucket, region, before: live.cloned(), after },
+            (None, Some(live)) => Call::DeleteBucketPolicy { bucket, region, before: live.clone() },
+            (None, None) => continue,
+        };
+        let what = match blueprint.policies {
+            Policies::Article => format!("account {} may read and write artifacts", blueprint.prod.account),
+            Policies::LeastPrivilege if blueprint.read_store() == Some(store) => {
+                format!("{} may read artifacts", blueprint.deploy_role.name)
+            }
+            Policies::LeastPrivilege => format!("account {} has no part in it", blueprint.prod.account),
+        };
+        let title = format!("policy of {}: {what}", store.bucket);
         draft.writes.push(Write::new(Side::Dev, Step::BucketPolicy, &arn, &arn, title, call).needs([format!("bucket:{}", store.bucket)]));
     }
     Ok(())

@@ -1,10 +1,10 @@
 //! Input or output bucket encrypted with a customer managed key: the chain needs that key too (facts/codepipeline.md A.2, rows 5 and 15).
 
-use super::{Context, Draft};
+use super::{Context, Draft, has_ours, least};
 use crate::deploy::names;
 use crate::deploy::snapshot::{BucketSlot, KeyFound};
 use crate::deploy::write::{Call, Note, Step, Write};
-use crate::model::{Arn, Readable, Side};
+use crate::model::{Arn, Policies, Readable, Side};
 use crate::policy::{self, Grant};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -100,13 +100,26 @@ fn given(context: &Context<'_>, need: &Need<'_>, found: &Readable<KeyFound>) -> 
 }
 
 fn statement(context: &Context<'_>, need: &Need<'_>) -> Value {
-    json!({
+    let statement = json!({
         "Sid": context.blueprint.sid(need.sid),
         "Effect": "Allow",
         "Principal": {"AWS": need.role},
         "Action": need.actions,
         "Resource": "*",
-    })
+    });
+    through_s3(context, need, statement)
+}
+
+/// With least privilege the key is only used through S3, in the bucket's own region.
+fn through_s3(context: &Context<'_>, need: &Need<'_>, mut statement: Value) -> Value {
+    let region = match need.side {
+        Side::Dev => &context.blueprint.home,
+        Side::Prod => &context.blueprint.target_region,
+    };
+    if context.blueprint.policies == Policies::LeastPrivilege {
+        statement["Condition"] = json!({"StringEquals": least::via_s3(region)});
+    }
+    statement
 }
 
 fn identity(context: &Context<'_>, need: &Need<'_>, slot: &BucketSlot, sid: &str) -> Option<Value> {
@@ -121,7 +134,7 @@ fn identity(context: &Context<'_>, need: &Need<'_>, slot: &BucketSlot, sid: &str
         Given::Identity | Given::Told { .. } => true,
         Given::KeyPolicy { also_identity } => also_identity,
     };
-    wanted.then(|| json!({"Sid": sid, "Effect": "Allow", "Action": need.actions, "Resource": arn}))
+    wanted.then(|| through_s3(context, need, json!({"Sid": sid, "Effect": "Allow", "Action": need.actions, "Resource": arn})))
 }
 
 /// The statement that the service role's own policy needs.
@@ -149,7 +162,12 @@ pub fn wants(context: &Context<'_>, draft: &mut Draft) {
         }
         let Some((asked, found)) = bucket_key(context, slot) else { continue };
         match (given(context, &need, found), found) {
-            (Given::KeyPolicy { .. }, Readable::Known(found)) => {
+            // Ours is brought up to date also where others have granted the same since.
+            (given, Readable::Known(found))
+                if matches!(given, Given::KeyPolicy { .. })
+                    || !matches!(given, Given::Already)
+                        && found.policy.as_ref().is_some_and(|live| has_ours(context.blueprint, live, &[need.sid])) =>
+            {
                 changed.entry(&found.arn).or_insert_with(|| (found, Vec::new())).1.push(need);
             }
             (Given::Told { why }, _) => {

@@ -13,21 +13,10 @@ fn store_value(bucket: &str, key: &str) -> Value {
     json!({"type": "S3", "location": bucket, "encryptionKey": {"id": key, "type": "KMS"}})
 }
 
-/// Gives the configuration's `Extract` and `ObjectKey` (facts A.4: the service adds the `/` itself).
-fn deploy_path(blueprint: &Blueprint) -> (bool, Option<String>) {
-    let path = blueprint.deploy_path.as_deref().map(|path| path.trim_end_matches('/').to_owned());
-    if blueprint.no_extract {
-        let file = blueprint.object_key.rsplit('/').next().unwrap_or(&blueprint.object_key).to_owned();
-        (false, Some(path.unwrap_or(file)))
-    } else {
-        (true, path)
-    }
-}
-
 /// Makes the declaration of A2 with A7's `roleArn` already in place.
 pub fn new(blueprint: &Blueprint) -> Value {
     let polling = matches!(blueprint.detection, Detection::Polling);
-    let (extract, path) = deploy_path(blueprint);
+    let (extract, path) = blueprint.asked_deploy();
     let mut configuration = Map::new();
     configuration.insert("BucketName".to_owned(), json!(blueprint.output_bucket));
     configuration.insert("Extract".to_owned(), json!(extract.to_string()));
@@ -106,7 +95,7 @@ pub fn patched(declaration: &Value, blueprint: &Blueprint, place: Place, source:
         patch.changes.push("the deploy action's roleArn".to_owned());
     }
     if own {
-        let (extract, path) = deploy_path(blueprint);
+        let (extract, path) = blueprint.asked_deploy();
         let asked = [
             ("Extract", blueprint.no_extract.then(|| extract.to_string())),
             ("ObjectKey", if blueprint.no_extract || blueprint.deploy_path.is_some() { path } else { None }),

@@ -2,12 +2,12 @@
 
 use super::managed_policy::{self, Wanted};
 use super::service_role::trusts;
-use super::{Context, Draft, customer_key};
+use super::{Context, Draft, customer_key, least};
 use crate::deploy::names;
 use crate::deploy::snapshot::is_own;
-use crate::deploy::write::{Call, Step, Write};
+use crate::deploy::write::{Call, Note, Step, Write};
 use crate::error::{Error, Result};
-use crate::model::Side;
+use crate::model::{Policies, Side};
 use crate::policy::{self, Grant};
 use serde_json::{Value, json};
 
@@ -89,8 +89,10 @@ pub fn wants(context: &Context<'_>, draft: &mut Draft) -> Result<()> {
             }
         }
     }
-    let output = output_document(context);
-    let artifact = artifact_document(context);
+    let (output, artifact) = match blueprint.policies {
+        Policies::Article => (output_document(context), artifact_document(context)),
+        Policies::LeastPrivilege => (least::output_document(context), least::artifact_document(blueprint)),
+    };
     let keys: Vec<String> = blueprint.stores.iter().map(|store| format!("key:{}", store.region)).collect();
     let named = &blueprint.names;
     managed_policy::wants(
@@ -101,7 +103,8 @@ pub fn wants(context: &Context<'_>, draft: &mut Draft) -> Result<()> {
             step: Step::DeployRole,
             named: &named.output_policy,
             flag: "--output-policy",
-            article: grants(&output, "DeployActionReads"),
+            // The article grants no end of an upload in parts either (facts A.2, row 16).
+            article: grants(&output, "DeployActionReads").into_iter().filter(|grant| grant.action != "s3:AbortMultipartUpload").collect(),
             document: output,
             description: format!("Write to {}", blueprint.output_bucket),
             role,
@@ -124,5 +127,13 @@ pub fn wants(context: &Context<'_>, draft: &mut Draft) -> Result<()> {
             role_found: found,
             needs: keys,
         },
-    )
+    )?;
+    let written = draft.writes.iter().any(|write| write.resource == named.artifact_policy.arn);
+    if written && !blueprint.deploy_encrypts_with_dev_key {
+        draft.notes.push(Note::remark(format!(
+            "{} may only decrypt with the artifact key; should a deploy fail for want of kms:GenerateDataKey on it, pass `--deploy-encrypts-with-dev-key` (facts A.2: which key it encrypts with isn't documented)",
+            role.name
+        )));
+    }
+    Ok(())
 }

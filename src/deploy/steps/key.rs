@@ -47,7 +47,7 @@ fn create(context: &Context<'_>, draft: &mut Draft, store: &Store, multi_region:
     let call = Call::CreateKey {
         region: store.region.clone(),
         multi_region,
-        policy: key_policy::first_policy(context)?,
+        policy: key_policy::first_policy(context, store)?,
         description: format!("Artifacts of CodePipeline {}", context.blueprint.pipeline),
     };
     draft.writes.push(
@@ -79,7 +79,7 @@ fn replicate(context: &Context<'_>, draft: &mut Draft, store: &Store) -> Result<
         key: primary_key,
         region: primary_region,
         replica_region: store.region.clone(),
-        policy: key_policy::first_policy(context)?,
+        policy: key_policy::first_policy(context, store)?,
         description: format!("Artifacts of CodePipeline {}", context.blueprint.pipeline),
     };
     let title = format!("the key to {}", store.region);

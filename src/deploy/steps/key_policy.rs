@@ -1,8 +1,9 @@
 //! The statements of the key policy (A1.2, A1.3, A3), as the console writes them (facts/codepipeline.md B.4).
 
-use super::Context;
+use super::{Context, least};
+use crate::deploy::blueprint::Store;
 use crate::error::{Error, Result};
-use crate::model::Readable;
+use crate::model::{Policies, Readable};
 use crate::policy;
 use serde_json::{Value, json};
 
@@ -13,7 +14,7 @@ pub const ROOT_SID: &str = "Enable IAM User Permissions";
 pub const ADMINISTRATORS_SID: &str = "Allow access for Key Administrators";
 
 /// The statements of a new key's policy. Without the service role where it doesn't exist yet: KMS refuses unknown principals.
-pub fn first_policy(context: &Context<'_>) -> Result<Value> {
+pub fn first_policy(context: &Context<'_>, store: &Store) -> Result<Value> {
     let blueprint = context.blueprint;
     let mut statements = vec![json!({
         "Sid": ROOT_SID,
@@ -26,7 +27,7 @@ pub fn first_policy(context: &Context<'_>) -> Result<Value> {
     if !administrators.is_empty() {
         statements.push(administrator_statement(&administrators, ADMINISTRATORS_SID));
     }
-    statements.extend(user_statements(context, context.snapshot.service_role.is_some()));
+    statements.extend(user_statements(context, store, context.snapshot.service_role.is_some()));
     Ok(json!({"Version": "2012-10-17", "Id": "xdeploy-key-policy", "Statement": statements}))
 }
 
@@ -57,9 +58,12 @@ pub fn administrator_statement(administrators: &[String], sid: &str) -> Value {
     })
 }
 
-/// Key users, and the grants that the console gives them beside it (facts/codepipeline.md B.4).
-pub fn user_statements(context: &Context<'_>, with_service_role: bool) -> Vec<Value> {
+/// Key users, and the grants that the console gives them beside it (facts/codepipeline.md B.4); or only who needs what (F.2).
+pub fn user_statements(context: &Context<'_>, store: &Store, with_service_role: bool) -> Vec<Value> {
     let blueprint = context.blueprint;
+    if blueprint.policies == Policies::LeastPrivilege {
+        return least::key_statements(blueprint, store, with_service_role);
+    }
     let mut users = Vec::new();
     if with_service_role {
         users.push(blueprint.service_role.arn.clone());

@@ -1,10 +1,10 @@
 //! A1.3 and A3: production and the service role may use the key.
 
-use super::{Context, Draft, customer_key, key_policy};
+use super::{Context, Draft, brought_up_to_date, customer_key, granted_beside_us, has_ours, key_policy};
 use crate::deploy::names;
 use crate::deploy::write::{Call, Step, Write};
 use crate::error::Result;
-use crate::model::Side;
+use crate::model::{Policies, Side};
 use crate::policy;
 
 pub fn wants(context: &Context<'_>, draft: &mut Draft) -> Result<()> {
@@ -15,18 +15,19 @@ pub fn wants(context: &Context<'_>, draft: &mut Draft) -> Result<()> {
         let (before, after) = match found {
             None if context.snapshot.service_role.is_some() => continue,
             None => {
-                let first = key_policy::first_policy(context)?;
-                let whole = policy::merge(Some(&first), &key_policy::user_statements(context, true));
+                let first = key_policy::first_policy(context, store)?;
+                let whole = policy::merge(Some(&first), &key_policy::user_statements(context, store, true));
                 (None, whole)
             }
             Some(found) => {
                 let Some(live) = &found.policy else { continue };
                 let mut wanted = Vec::new();
                 let theirs = names::by_others(live);
-                let users = key_policy::user_statements(context, true);
-                let granted = policy::grants_of(&users[..1]).iter().all(|grant| policy::covers(&theirs, grant));
-                let ours_there = policy::sids(live).contains(blueprint.sid("KeyUsers").as_str());
-                if !granted || ours_there {
+                let users = key_policy::user_statements(context, store, true);
+                // S3 makes no grants, so who may make them doesn't decide (facts B.4).
+                let grants = blueprint.sid("KeyGrants");
+                let used: Vec<_> = users.iter().filter(|s| s.get("Sid").is_none_or(|sid| *sid != grants)).cloned().collect();
+                if !granted_beside_us(context, &theirs, &used) || has_ours(blueprint, live, &names::OF_THE_KEY) {
                     wanted.extend(users);
                 }
                 if !context.settings.key_administrators.is_empty() {
@@ -35,15 +36,21 @@ pub fn wants(context: &Context<'_>, draft: &mut Draft) -> Result<()> {
                     let administrators = key_policy::with_those_there(live, &sid, &context.settings.key_administrators);
                     wanted.push(key_policy::administrator_statement(&administrators, &sid));
                 }
-                let merged = policy::merge(Some(live), &wanted);
-                if merged == *live {
-                    continue;
+                match brought_up_to_date(blueprint, live, &wanted, &names::OF_THE_KEY) {
+                    Some(after) if after != *live => (Some(live.clone()), after),
+                    _ => continue,
                 }
-                (Some(live.clone()), merged)
             }
         };
         let call = Call::PutKeyPolicy { side: Side::Dev, region: store.region.clone(), key: store.key.clone(), before, after };
-        let title = format!("policy of the key in {}: users are the service role and account {}", store.region, blueprint.prod.account);
+        let users = match blueprint.policies {
+            Policies::Article => format!("users are the service role and account {}", blueprint.prod.account),
+            Policies::LeastPrivilege if blueprint.read_store() == Some(store) => {
+                format!("users are the service role and {}", blueprint.deploy_role.name)
+            }
+            Policies::LeastPrivilege => "its user is the service role".to_owned(),
+        };
+        let title = format!("policy of the key in {}: {users}", store.region);
         draft.writes.push(
             Write::new(Side::Dev, Step::KeyUsers, format!("key:{}", store.region), &store.key, title, call)
                 .needs([format!("key:{}", store.region), role_token.clone()]),

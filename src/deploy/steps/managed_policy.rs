@@ -90,10 +90,13 @@ pub fn wants(context: &Context<'_>, draft: &mut Draft, wanted: Wanted<'_>) -> Re
             );
         }
         Some(found) if !found.tags.contains_key(TAG) && wanted.article.iter().all(|grant| policy::covers(&found.document, grant)) => {
-            if !grants.iter().all(|grant| policy::covers(&found.document, grant)) {
+            let lacking: Vec<&str> =
+                grants.iter().filter(|grant| !policy::covers(&found.document, grant)).map(|grant| grant.action.as_str()).collect();
+            if !lacking.is_empty() {
                 draft.notes.push(Note::remark(format!(
-                    "policy {name} in {} was not made by xdeploy and is left as it is; it lacks read actions that today's action reference asks for (facts A.2, row 12)",
-                    wanted.side
+                    "policy {name} in {} was not made by xdeploy and is left as it is; it lacks {}, which may be called (facts A.2, rows 12 and 16)",
+                    wanted.side,
+                    lacking.join(", ")
                 )));
             }
         }

@@ -13,6 +13,7 @@ mod deploy_role;
 mod key;
 mod key_policy;
 mod key_users;
+mod least;
 mod managed_policy;
 mod pipeline;
 mod service_role;
@@ -25,7 +26,11 @@ use super::blueprint::Blueprint;
 use super::snapshot::Snapshot;
 use super::write::{Artifact, Note, Step, Write};
 use crate::error::Result;
+use crate::model::Policies;
+use crate::policy::{self, Grant};
 use crate::settings::Settings;
+use serde_json::Value;
+use std::collections::BTreeSet;
 
 /// What a step looks at.
 #[derive(Debug)]
@@ -47,6 +52,35 @@ pub struct Draft {
     pub writes: Vec<Write>,
     /// What to know.
     pub notes: Vec<Note>,
+}
+
+/// Says whether those who aren't of ours grant all of this in a document of the development account.
+///
+/// What is granted to production's account there may as well be granted to the one role of it that needs it.
+fn granted_beside_us(context: &Context<'_>, theirs: &Value, statements: &[Value]) -> bool {
+    let blueprint = context.blueprint;
+    let root = blueprint.prod.root();
+    policy::grants_of(statements).into_iter().all(|grant| {
+        policy::covers(theirs, &grant)
+            || blueprint.policies == Policies::LeastPrivilege
+                && grant.principal.as_ref() == Some(&root)
+                && policy::covers(theirs, &Grant { principal: Some(blueprint.deploy_role.arn.clone()), ..grant })
+    })
+}
+
+/// Puts our statements into a document that others write into as well, and takes those of ours out that aren't wanted there
+/// (any more): the other style's. `None` if nothing is left.
+fn brought_up_to_date(blueprint: &Blueprint, live: &Value, wanted: &[Value], kinds: &[&str]) -> Option<Value> {
+    let merged = policy::merge(Some(live), wanted);
+    let kept: BTreeSet<&str> = wanted.iter().filter_map(|statement| statement.get("Sid")?.as_str()).collect();
+    let stale = kinds.iter().map(|what| blueprint.sid(what)).filter(|sid| !kept.contains(sid.as_str())).collect();
+    policy::remove(&merged, &stale)
+}
+
+/// Says whether one of these statements of ours is in a document.
+fn has_ours(blueprint: &Blueprint, live: &Value, kinds: &[&str]) -> bool {
+    let there = policy::sids(live);
+    kinds.iter().any(|what| there.contains(blueprint.sid(what).as_str()))
 }
 
 type StepWants = fn(&Context<'_>, &mut Draft) -> Result<()>;

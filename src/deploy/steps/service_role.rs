@@ -1,13 +1,13 @@
 //! A2.1: the pipeline's service role with what CodePipeline needs at the least (facts/codepipeline.md A.3, A.5).
 
 use super::managed_policy::granted_by_others;
-use super::{Context, Draft, customer_key};
+use super::{Context, Draft, customer_key, least};
 use crate::deploy::blueprint::Named;
 use crate::deploy::names;
 use crate::deploy::snapshot::{RoleFound, is_own};
 use crate::deploy::write::{Call, Note, Step, Write};
 use crate::error::{Error, Result};
-use crate::model::Side;
+use crate::model::{Policies, Side};
 use crate::policy::{self, Grant};
 use serde_json::{Value, json};
 
@@ -15,8 +15,13 @@ use serde_json::{Value, json};
 fn baseline(context: &Context<'_>) -> Value {
     let blueprint = context.blueprint;
     let buckets: Vec<String> = blueprint.stores.iter().map(|store| blueprint.dev.bucket(&store.bucket)).collect();
-    let objects: Vec<String> = buckets.iter().map(|bucket| format!("{bucket}/*")).collect();
     let input = blueprint.dev.bucket(&blueprint.input_bucket);
+    let (objects, source): (Vec<String>, String) = match blueprint.policies {
+        Policies::Article => (buckets.iter().map(|bucket| format!("{bucket}/*")).collect(), format!("{input}/*")),
+        Policies::LeastPrivilege => {
+            (blueprint.stores.iter().map(|store| least::artifacts(blueprint, store)).collect(), least::source_object(blueprint))
+        }
+    };
     let ours = json!({"StringEquals": {"aws:ResourceAccount": blueprint.dev.account}});
     let mut statements = vec![
         json!({"Sid": "AllowS3BucketAccess", "Effect": "Allow",
@@ -32,7 +37,7 @@ fn baseline(context: &Context<'_>) -> Value {
             "Resource": input, "Condition": ours}),
         json!({"Sid": "AllowSourceObjectAccess", "Effect": "Allow",
             "Action": ["s3:GetObject", "s3:GetObjectVersion", "s3:GetObjectTagging", "s3:GetObjectVersionTagging"],
-            "Resource": format!("{input}/*"), "Condition": ours}),
+            "Resource": source, "Condition": ours}),
     ];
     statements.extend(customer_key::source_statement(context));
     json!({"Version": "2012-10-17", "Statement": statements})

@@ -534,6 +534,8 @@ impl Shared {
         for name in ["connection", "expect", "transfer-encoding", "keep-alive", "proxy-connection"] {
             headers.remove(name);
         }
+        // AWS is only spoken to over TLS, and ministack enforces what policies say of it.
+        headers.insert("x-forwarded-proto", HeaderValue::from_static("https"));
         if to_moto {
             if info.account.is_empty() {
                 let message = "The security token included in the request is invalid.";
