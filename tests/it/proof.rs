@@ -26,7 +26,7 @@ fn the_proof_before_apply_is_the_proof_after_it() {
     assert_eq!(proof(&plan, "proof", key), before);
     assert_eq!(proof(&setup, "proofAfter", key), before);
     assert_eq!(proof(&verify, "proof", key), before);
-    assert_eq!((&before["verdict"], &before["calls"], &before["allowed"]), (&json!("allowed"), &json!(31), &json!(31)));
+    assert_eq!((&before["verdict"], &before["calls"], &before["allowed"]), (&json!("allowed"), &json!(35), &json!(35)));
     let link = before["links"].as_array().unwrap().iter().find(|link| link["name"] == "deploy-decrypt").unwrap();
     let documents: Vec<&Value> = link["because"].as_array().unwrap().iter().map(|by| &by["document"]).collect();
     let policy = format!("policy {}", world.prod_arn("policy/devkmss3access"));
@@ -113,7 +113,7 @@ note: a new pipeline runs at once; that first run fails at Source until sample-w
 
 Plan: 16 to add, 7 to change, 0 to remove.
 
-31 of 31 calls allowed after this plan.
+35 of 35 calls allowed after this plan.
 ────
 Plan for pipeline crossaccountdeploy in us-east-1:
 
@@ -184,10 +184,10 @@ note: a new pipeline runs at once; that first run fails at Source until sample-w
 Plan: 16 to add, 7 to change, 0 to remove.
 
 assumed: the organisation's policies for dev (111111111111) and prod (222222222222) allow everything: not asked for before a first set-up without `--strict`
-31 of 31 calls allowed after this plan.
+35 of 35 calls allowed after this plan.
 
 Done: 16 added, 7 changed, 0 removed.
-31 of 31 calls allowed as read back.
+35 of 35 calls allowed as read back.
 
 Recommended follow-up:
   `xdeploy release FILE --pipeline crossaccountdeploy` uploads the first artifact and follows it
@@ -231,7 +231,7 @@ arn:aws:iam::222222222222:role/prods3role
   allowed    output-encrypt-dev-key   kms:GenerateDataKey on arn:aws:kms:us-east-1:111111111111:key/00000000-0000-0000-0000-000000000001
   allowed    output-encrypt-dev-key-parts kms:Decrypt on arn:aws:kms:us-east-1:111111111111:key/00000000-0000-0000-0000-000000000001
   allowed    output-list              s3:ListBucket on arn:aws:s3:::codepipeline-output-bucket-0000000000
-31 of 31 calls allowed.
+35 of 35 calls allowed.
 
 No changes. Pipeline crossaccountdeploy is as it should be.
 ────
@@ -267,7 +267,7 @@ fn what_is_broken_by_hand_is_named_and_mended() {
         let text = verify(&world, 1, named);
         assert!(text.contains("`xdeploy setup` mends it"), "{text}");
         world.setup(&[]).success();
-        verify(&world, 0, &["31 of 31 calls allowed."]);
+        verify(&world, 0, &["35 of 35 calls allowed."]);
     };
 
     let policy = json!({"RoleName": "prods3role", "PolicyArn": world.prod_arn("policy/devkmss3access")});
@@ -347,7 +347,7 @@ fn what_setup_cannot_mend_is_named_too() {
     dev.call("kms", "disable_key", json!({"KeyId": key}));
     verify(&world, 1, &["denied     deploy-decrypt ", &format!("key {key} ({}): key {key} is Disabled", dev.id)]);
     dev.call("kms", "enable_key", json!({"KeyId": key}));
-    verify(&world, 0, &["31 of 31 calls allowed."]);
+    verify(&world, 0, &["35 of 35 calls allowed."]);
 
     // The role of the deploy action is not what it was.
     let mut pipeline = dev.get_pipeline(REGION, PIPELINE).unwrap()["pipeline"].clone();
@@ -364,7 +364,7 @@ fn a_plan_that_would_not_work_is_not_applied_unasked() {
         "Resource": format!("arn:aws:s3:::{}/*", world.output)});
     world.prod().call("s3", "put_bucket_policy", json!({"Bucket": world.output, "Policy": document(json!([deny]))}));
     let plan = world.command("plan", &["--out", "plan", "--detailed-exitcode"]).code(1);
-    assert!(plan.stdout.contains("30 of 31 calls allowed, 1 denied after this plan."), "{}", plan.report());
+    assert!(plan.stdout.contains("34 of 35 calls allowed, 1 denied after this plan."), "{}", plan.report());
     for output in [world.setup(&[]).code(3), world.bed.run(&["apply", "plan"]).code(3)] {
         assert!(output.stderr.contains("the deployment would still fail after this plan; nothing was changed"), "{}", output.report());
         assert!(output.stdout.contains("Locked denies it") && output.stderr.contains("--accept-broken"), "{}", output.report());
@@ -372,7 +372,7 @@ fn a_plan_that_would_not_work_is_not_applied_unasked() {
     world.nothing_written();
     world.setup(&["--dry-run"]).code(1);
     let output = world.bed.run(&["apply", "plan", "--accept-broken"]).success();
-    assert!(output.stdout.contains("30 of 31 calls allowed, 1 denied as read back."), "{}", output.report());
+    assert!(output.stdout.contains("34 of 35 calls allowed, 1 denied as read back."), "{}", output.report());
     world.command("verify", &[]).code(1);
 }
 
@@ -393,7 +393,7 @@ fn what_the_organisation_says_counts_where_it_can_be_read() {
     let root = root["Roots"][0]["Id"].as_str().unwrap().to_owned();
     prod.call("organizations", "attach_policy", json!({"PolicyId": id, "TargetId": root}));
     // Its management account is itself, which no policy limits, unless nobody may say so.
-    verify(&world, 0, &["31 of 31 calls allowed."]);
+    verify(&world, 0, &["35 of 35 calls allowed."]);
     world.bed.proxy.on_request(|request| match request.is("DescribeOrganization") {
         true => Action::json_error(400, "AccessDeniedException", "You don't have permissions to access this resource."),
         false => Action::Forward,
@@ -405,14 +405,14 @@ fn what_the_organisation_says_counts_where_it_can_be_read() {
         &["denied     output-write ", &format!("{of_prod}, service control policy no-uploads on {root}: NoUploads denies it")],
     );
     prod.call("organizations", "detach_policy", json!({"PolicyId": id, "TargetId": root}));
-    verify(&world, 0, &["31 of 31 calls allowed."]);
+    verify(&world, 0, &["35 of 35 calls allowed."]);
 
     // Mostly it can't: then that is an assumption, and not good enough for --strict.
     world.bed.proxy.on_request(|request| match request.service == "organizations" {
         true => Action::json_error(400, "AccessDeniedException", "You don't have permissions to access this resource."),
         false => Action::Forward,
     });
-    let text = verify(&world, 0, &["31 of 31 calls allowed."]);
+    let text = verify(&world, 0, &["35 of 35 calls allowed."]);
     let assumed: Vec<&str> = text.lines().filter(|line| line.starts_with("assumed: ")).collect();
     assert!(!assumed.is_empty() && assumed[0].contains("AccessDeniedException"), "{text}");
     let output = world.command("verify", &["--strict", "--output", "json"]).code(5).json();

@@ -212,7 +212,7 @@ impl<'c, 'a> Drawing<'c, 'a> {
                 (Some(&snapshot.input).filter(|slot| slot.name == course.source_bucket), course.home.region, &snapshot.dev.account)
             }
             On::HomeBucket | On::HomeArtifact => artifact(course.home),
-            On::ActionArtifact => artifact(course.action),
+            On::ActionBucket | On::ActionArtifact => artifact(course.action),
             _ => (Some(&snapshot.output).filter(|slot| slot.name == course.output_bucket), course.action.region, &snapshot.prod.account),
         }
     }

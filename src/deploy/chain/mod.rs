@@ -212,6 +212,7 @@ impl<'a> Course<'a> {
             On::SourceBucket => vec![self.source_bucket.to_owned()],
             On::SourceObject => vec![format!("{}/{}", self.source_bucket, self.source_object)],
             On::HomeBucket => vec![self.home.bucket.to_owned()],
+            On::ActionBucket => vec![self.action.bucket.to_owned()],
             On::HomeArtifact => artifact(self.home),
             On::ActionArtifact => artifact(self.action),
             On::OutputBucket => vec![self.output_bucket.to_owned()],

@@ -39,7 +39,9 @@ pub enum On {
     HomeArtifact,
     /// Its key.
     HomeKey,
-    /// An artifact in the bucket of the deploy action's region.
+    /// The artifact bucket of the deploy action's region.
+    ActionBucket,
+    /// An artifact in it.
     ActionArtifact,
     /// Its key.
     ActionKey,
@@ -129,8 +131,8 @@ fn is_least(course: &Course<'_>) -> bool {
 }
 
 use On::{
-    ActionArtifact, ActionKey, HomeArtifact, HomeBucket, HomeKey, OutputBucket, OutputKey, OutputObject, SourceBucket, SourceKey,
-    SourceObject,
+    ActionArtifact, ActionBucket, ActionKey, HomeArtifact, HomeBucket, HomeKey, OutputBucket, OutputKey, OutputObject, SourceBucket,
+    SourceKey, SourceObject,
 };
 use Who::{CodePipeline, DeployRole, EventRole, Events, ServiceRole};
 
@@ -167,6 +169,24 @@ pub const ROWS: &[Row] = &[
     row("artifact-location", 3, "A2.2", (ServiceRole, "s3:GetBucketLocation", HomeBucket), "Source looks at the artifact bucket", always),
     row("artifact-write", 6, "A8.1", (ServiceRole, "s3:PutObject", HomeArtifact), "Source stores the artifact", always),
     perhaps(row("artifact-write-tags", 6, "A8.1", (ServiceRole, "s3:PutObjectTagging", HomeArtifact), "if it has tags", always)),
+    perhaps(row("artifact-read", 6, "A2.1", (ServiceRole, "s3:GetObject", HomeArtifact), "AWS lists it (facts A.5)", always)),
+    perhaps(row(
+        "artifact-read-version",
+        6,
+        "A2.1",
+        (ServiceRole, "s3:GetObjectVersion", HomeArtifact),
+        "AWS lists it (facts A.5)",
+        always,
+    )),
+    perhaps(row("artifact-read-tags", 6, "A2.1", (ServiceRole, "s3:GetObjectTagging", HomeArtifact), "AWS lists it (facts A.5)", always)),
+    perhaps(row(
+        "artifact-read-version-tags",
+        6,
+        "A2.1",
+        (ServiceRole, "s3:GetObjectVersionTagging", HomeArtifact),
+        "AWS lists it (facts A.5)",
+        always,
+    )),
     perhaps(row("artifact-write-acl", 6, "A8.1", (ServiceRole, "s3:PutObjectAcl", HomeArtifact), "AWS lists it", always)),
     row("artifact-encrypt", 7, "A3", (ServiceRole, "kms:GenerateDataKey", HomeKey), "S3 encrypts the artifact", always),
     perhaps(row("artifact-encrypt-parts", 7, "A3", (ServiceRole, "kms:Decrypt", HomeKey), "if it is uploaded in parts", always)),
@@ -174,6 +194,10 @@ pub const ROWS: &[Row] = &[
     row("copy-decrypt", 8, "A2.6", (ServiceRole, "kms:Decrypt", HomeKey), "the artifact goes to the other region", crosses_regions),
     row("copy-write", 8, "A2.6", (ServiceRole, "s3:PutObject", ActionArtifact), "the artifact comes to the other region", crosses_regions),
     row("copy-encrypt", 8, "A2.6", (ServiceRole, "kms:GenerateDataKey", ActionKey), "S3 encrypts it there", crosses_regions),
+    perhaps(row("copy-encrypt-parts", 8, "A2.6", (ServiceRole, "kms:Decrypt", ActionKey), "if it is uploaded in parts", crosses_regions)),
+    perhaps(row("copy-versioning", 8, "A2.6", (ServiceRole, "s3:GetBucketVersioning", ActionBucket), "AWS lists it", crosses_regions)),
+    perhaps(row("copy-acl", 8, "A2.6", (ServiceRole, "s3:GetBucketAcl", ActionBucket), "AWS lists it", crosses_regions)),
+    perhaps(row("copy-location", 8, "A2.6", (ServiceRole, "s3:GetBucketLocation", ActionBucket), "AWS lists it", crosses_regions)),
     row("deploy-role", 9, "A4.3, A6", (ServiceRole, "sts:AssumeRole", On::DeployRole), "Deploy takes the cross-account role", assumes),
     row("deploy-read", 10, "A4.2, A5", (DeployRole, "s3:GetObject", ActionArtifact), "Deploy reads the artifact", always),
     row("deploy-read-version", 10, "A4.2, A5", (DeployRole, "s3:GetObjectVersion", ActionArtifact), "Deploy reads the artifact", always),
