@@ -9,6 +9,7 @@
 //! - Root calling `sts:AssumeRole`, KMS grants and S3 ACLs aren't judged.
 //! - A variable without a value in NotResource excludes nothing (IAM-Vars: it "will not match any resource").
 
+use super::answer::Missing;
 use super::condition::{Place, Tri, holds};
 use super::context::Context;
 use super::parsed::{Condition, Document, Kind, Quantifier, Statement, Test};
@@ -52,22 +53,12 @@ pub(crate) struct Match<'q, 'a> {
     grade: Grade,
 }
 
-/// What a side lacks, and what would mend it.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Lack {
-    pub(crate) side: &'static str,
-    pub(crate) account: Option<String>,
-    pub(crate) level: Option<usize>,
-    pub(crate) text: String,
-    pub(crate) statement: Option<Value>,
-}
-
 /// A verdict with its reasons.
 #[derive(Debug)]
 pub(crate) struct Answer<'q, 'a> {
     pub(crate) verdict: Verdict,
     pub(crate) because: Vec<Match<'q, 'a>>,
-    pub(crate) missing: Vec<Lack>,
+    pub(crate) missing: Vec<Missing>,
 }
 
 /// What is taken of the statements that hang on an unknown key.
@@ -207,12 +198,12 @@ impl<'a> Question<'a> {
         statement
     }
 
-    fn lack(&self, side: &'static str, account: Option<&String>, level: Option<usize>, text: String, principal: Option<Value>) -> Lack {
+    fn lack(&self, side: &'static str, account: Option<&String>, level: Option<usize>, text: String, principal: Option<Value>) -> Missing {
         let statement = Some(self.grant(Some(self.resource), principal));
-        Lack { side, account: account.cloned(), level, text, statement }
+        Missing { side, account: account.cloned(), level, text, statement }
     }
 
-    fn lacks_on_resource(&self) -> Lack {
+    fn lacks_on_resource(&self) -> Missing {
         let principal = match self.caller.who {
             Who::Anonymous => json!("*"),
             Who::Service => json!({"Service": self.caller.text}),
@@ -225,7 +216,7 @@ impl<'a> Question<'a> {
             Kind::Key => ("the key policy doesn't allow it, nor leaves it to the account", Some("*")),
             _ => ("the resource's policy doesn't allow it", Some(self.resource)),
         };
-        Lack {
+        Missing {
             side: self.resource_kind.word(),
             account: Some(self.resource_account.clone()),
             level: None,
@@ -250,7 +241,7 @@ impl<'a> Question<'a> {
         let identity = self.caller.who == Who::Root || any(Kind::Identity, None);
         let boundary = !self.has_boundary || any(Kind::Boundary, None);
         let session = !self.has_session || any(Kind::Session, None);
-        let limited = |missing: &mut Vec<Lack>| {
+        let limited = |missing: &mut Vec<Missing>| {
             if !boundary {
                 missing.push(self.lack("boundary", account, None, "the permissions boundary doesn't allow it".to_owned(), None));
             }
@@ -290,7 +281,7 @@ impl<'a> Question<'a> {
                 missing.push(self.lacks_on_resource());
             }
             if self.resource_kind == Kind::Key && !self.is_kms_across() {
-                missing.push(Lack {
+                missing.push(Missing {
                     side: "key",
                     account: Some(self.resource_account.clone()),
                     level: None,
@@ -312,7 +303,7 @@ impl<'a> Question<'a> {
     }
 
     /// What every call must pass whoever allows it.
-    fn gates(&self, any: &dyn Fn(Kind, Option<usize>) -> bool) -> Vec<Lack> {
+    fn gates(&self, any: &dyn Fn(Kind, Option<usize>) -> bool) -> Vec<Missing> {
         let mut missing = Vec::new();
         let account = self.caller.account.as_ref();
         if self.has_rcps() {
@@ -337,7 +328,7 @@ impl<'a> Question<'a> {
             && self.resource.split(':').nth(2) == Some("s3")
             && self.documents.iter().any(|document| document.kind == Kind::Resource && is_public(document))
         {
-            missing.push(Lack {
+            missing.push(Missing {
                 side: "block-public-access",
                 account: Some(self.resource_account.clone()),
                 level: None,

@@ -3,6 +3,7 @@
 //!
 //! Pure: no I/O, no clock, no environment.
 
+mod answer;
 mod condition;
 mod context;
 mod decision;
@@ -16,7 +17,8 @@ mod strict;
 mod unknown;
 mod values;
 
+pub use answer::{Decided, Decision, Missing, Reason};
 pub use document::{merge, remove, same_grants, sids, statements, without_statements};
 pub use grant::{Grant, covers, delegates_to_root, grants_of, matches_pattern, names_in};
-pub use simulate::simulate;
+pub use simulate::{decide, simulate};
 pub use strict::simulate_line;

@@ -1,31 +1,29 @@
 //! Requests as JSON in, verdicts as JSON out.
 
+use super::answer::{Decided, Decision, Reason};
 use super::condition::Tri;
 use super::context::{Context, Held};
-use super::decision::{Answer, Lack, Match, Question, Verdict, View, resource_kind};
+use super::decision::{Answer, Match, Question, Verdict, View, resource_kind};
 use super::parsed::{Document, Kind, read, scalar};
 use super::principal::{Caller, Who};
 use super::unknown;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
-/// Decides one request: an object as `xdeploy simulate` reads it, one a line.
+/// Decides one request: an object as `xdeploy simulate` reads it.
 ///
-/// The answer has `id`, `decision` (`allowed`, `explicitly-denied`, `implicitly-denied`, `unknown` or `error`), `because`
-/// (the deciding statements), `missing` (what a side lacks) and `unknown` (the keys that the answer hangs on), besides
-/// `warnings` and `errors` where there are any. A call that is denied whatever an unknown key is, sometimes explicitly and
-/// sometimes not, is `implicitly-denied`. Rules: facts/codepipeline.md G.
-pub fn simulate(request: &Value) -> Value {
-    let id = request.get("id").cloned().unwrap_or(Value::Null);
+/// A call that is denied whatever an unknown key is, sometimes explicitly and sometimes not, is implicitly denied. Rules:
+/// facts/codepipeline.md G.
+pub fn decide(request: &Value) -> Decision {
     let (question, context) = match ask(request) {
         Ok(asked) => asked,
-        Err(why) => return verdict(&id, "error", Vec::new(), Vec::new(), Vec::new(), Vec::new(), vec![why]),
+        Err(why) => return Decision::error(vec![why], Vec::new()),
     };
     let matches = question.matches(&context);
     let best = question.decide(&matches, View::Best);
     let warnings = question.warnings();
     let malformed = question.malformed();
     let unsure = matches.iter().any(|found| found.holds == Tri::Maybe);
-    let mut keys = Vec::new();
+    let mut unknown = Vec::new();
     let answer = if unsure {
         let worst = question.decide(&matches, View::Worst);
         if worst.verdict == best.verdict {
@@ -41,7 +39,7 @@ pub fn simulate(request: &Value) -> Value {
                 // Denied either way: only the kind of denial hangs on the key.
                 None if best.verdict != Verdict::Allowed => best,
                 None => {
-                    keys = unknown::keys(&context, &matches);
+                    unknown = unknown::keys(&context, &matches);
                     Answer { verdict: Verdict::ImplicitlyDenied, because: worst.because, missing: worst.missing }
                 }
             }
@@ -49,69 +47,41 @@ pub fn simulate(request: &Value) -> Value {
     } else {
         best
     };
-    let decision = match answer.verdict {
-        Verdict::ExplicitlyDenied => "explicitly-denied",
+    let decided = match answer.verdict {
+        Verdict::ExplicitlyDenied => Decided::ExplicitlyDenied,
         // A valid Deny decides; anything else of a document with a malformed statement is an error, never allowed.
-        _ if !malformed.is_empty() => {
-            return verdict(&id, "error", Vec::new(), Vec::new(), Vec::new(), warnings, malformed);
-        }
-        _ if !keys.is_empty() => "unknown",
-        Verdict::Allowed => "allowed",
-        Verdict::ImplicitlyDenied => "implicitly-denied",
+        _ if !malformed.is_empty() => return Decision::error(malformed, warnings),
+        _ if !unknown.is_empty() => Decided::Unknown,
+        Verdict::Allowed => Decided::Allowed,
+        Verdict::ImplicitlyDenied => Decided::ImplicitlyDenied,
     };
     let because = answer.because.iter().map(reason).collect();
-    let missing = answer.missing.iter().map(lack).collect();
-    verdict(&id, decision, because, missing, keys, warnings, malformed)
+    Decision { decided, because, missing: answer.missing, unknown, warnings, errors: malformed }
 }
 
-fn verdict(
-    id: &Value,
-    decision: &str,
-    because: Vec<Value>,
-    missing: Vec<Value>,
-    unknown: Vec<String>,
-    warnings: Vec<String>,
-    errors: Vec<String>,
-) -> Value {
-    let mut answer = json!({"id": id, "decision": decision, "because": because, "missing": missing, "unknown": unknown});
-    if !warnings.is_empty() {
-        answer["warnings"] = json!(warnings);
-    }
-    if !errors.is_empty() {
-        answer["errors"] = json!(errors);
-    }
-    answer
+/// Decides one request and answers as `xdeploy simulate` does, under the request's own `id`.
+///
+/// The answer has `id`, `decision` (`allowed`, `explicitly-denied`, `implicitly-denied`, `unknown` or `error`), `because`
+/// (the deciding statements), `missing` (what a side lacks) and `unknown` (the keys that the answer hangs on), besides
+/// `warnings` and `errors` where there are any.
+pub fn simulate(request: &Value) -> Value {
+    decide(request).into_json(request.get("id").cloned().unwrap_or(Value::Null))
 }
 
 /// Gives the verdict for a line that is no request.
-pub(crate) fn broken(id: &Value, why: &str) -> Value {
-    verdict(id, "error", Vec::new(), Vec::new(), Vec::new(), Vec::new(), vec![why.to_owned()])
+pub(crate) fn broken(id: Value, why: String) -> Value {
+    Decision::error(vec![why], Vec::new()).into_json(id)
 }
 
-fn reason(found: &Match<'_, '_>) -> Value {
-    let mut reason = json!({"policy": found.document.kind.word()});
-    if let Some(level) = found.document.level {
-        reason["level"] = json!(level);
+fn reason(found: &Match<'_, '_>) -> Reason {
+    Reason {
+        policy: found.document.kind.word(),
+        level: found.document.level,
+        document: found.document.number,
+        sid: found.statement.sid.map(str::to_owned),
+        index: found.statement.index,
+        deny: found.statement.deny,
     }
-    reason["document"] = json!(found.document.number);
-    reason["statement"] = found.statement.sid.map_or(json!(found.statement.index), |sid| json!(sid));
-    reason["index"] = json!(found.statement.index);
-    reason["effect"] = json!(if found.statement.deny { "Deny" } else { "Allow" });
-    reason
-}
-
-fn lack(lack: &Lack) -> Value {
-    let mut value = json!({"side": lack.side, "text": lack.text});
-    if let Some(account) = &lack.account {
-        value["account"] = json!(account);
-    }
-    if let Some(level) = lack.level {
-        value["level"] = json!(level);
-    }
-    if let Some(statement) = &lack.statement {
-        value["statement"] = statement.clone();
-    }
-    value
 }
 
 fn text<'a>(request: &'a Map<String, Value>, name: &str) -> Result<Option<&'a str>, String> {

@@ -67,7 +67,7 @@ pub fn simulate_line(line: &[u8]) -> Value {
         Ok(Strict(request)) => super::simulate(&request),
         Err(error) => {
             let id = serde_json::from_slice::<Value>(line).ok().and_then(|request| request.get("id").cloned());
-            super::simulate::broken(&id.unwrap_or(Value::Null), &format!("the line can't be read: {error}"))
+            super::simulate::broken(id.unwrap_or(Value::Null), format!("the line can't be read: {error}"))
         }
     }
 }
