@@ -24,25 +24,25 @@ fn has_variable(text: &str, key: &str) -> bool {
 }
 
 fn resources<'s>(statement: &'s Statement<'_>) -> impl Iterator<Item = &'s str> {
-    statement.resource.iter().flat_map(|resource| resource.values.iter().copied())
+    statement.resource.iter().flat_map(|resource| resource.values.texts())
 }
 
 fn mentions(found: &Match<'_, '_>, key: &str) -> bool {
     let variables = found.document.variables;
     let in_condition = |condition: &Condition<'_>| {
-        condition.key.eq_ignore_ascii_case(key) || (variables && condition.values.iter().any(|value| has_variable(value, key)))
+        condition.key.eq_ignore_ascii_case(key) || (variables && condition.values.scalars().any(|value| has_variable(&value, key)))
     };
     found.statement.conditions.iter().any(in_condition) || (variables && resources(found.statement).any(|text| has_variable(text, key)))
 }
 
 /// Lists the unknown keys that undecided statements hang on.
-pub(crate) fn keys(context: &Context, matches: &[Match<'_, '_>]) -> Vec<String> {
+pub(crate) fn keys<'a>(context: &Context<'a>, matches: &[Match<'_, '_>]) -> Vec<&'a str> {
     let unsure: Vec<_> = matches.iter().filter(|found| found.holds == Tri::Maybe).collect();
-    context.unknown().iter().filter(|key| unsure.iter().any(|found| mentions(found, key))).cloned().collect()
+    context.unknown().iter().filter(|key| unsure.iter().any(|found| mentions(found, key))).copied().collect()
 }
 
 /// Gives the verdict if it is the same whatever the unknown keys are; denials of both kinds are an implicit one.
-pub(crate) fn settle(question: &Question<'_>, context: &Context, matches: &[Match<'_, '_>]) -> Option<Verdict> {
+pub(crate) fn settle(question: &Question<'_>, context: &Context<'_>, matches: &[Match<'_, '_>]) -> Option<Verdict> {
     let keys = keys(context, matches);
     let mut tries = vec![context.clone()];
     for key in &keys {
@@ -86,7 +86,7 @@ fn units(text: &str) -> Vec<Token> {
 }
 
 impl Asked {
-    fn of_key(&mut self, condition: &Condition<'_>, variables: bool, context: &Context) {
+    fn of_key(&mut self, condition: &Condition<'_>, variables: bool, context: &Context<'_>) {
         self.listed |= condition.operator.quantifier != Quantifier::Scalar;
         if condition.operator.test == Test::Arn {
             // Whether a value is an ARN at all decides too.
@@ -94,7 +94,8 @@ impl Asked {
             let colon = [Token::Star, Token::Unit(u16::from(b':'))];
             self.patterns.push([units("arn"), colon.repeat(5), vec![Token::Star]].concat());
         }
-        for value in &condition.values {
+        for value in condition.values.scalars() {
+            let value = value.as_ref();
             match condition.operator.test {
                 Test::Null => {}
                 Test::StringEquals | Test::StringEqualsIgnoreCase => match pattern::literal(value, variables, context) {
@@ -139,7 +140,7 @@ impl Asked {
     }
 
     /// The key fills a variable of something that is compared with a known text: only parts of that text can make it match.
-    fn of_variable(&mut self, text: &str, key: &str, context: &Context, matched: impl Fn(&Context) -> Tri) {
+    fn of_variable(&mut self, text: &str, key: &str, context: &Context<'_>, matched: impl Fn(&Context<'_>) -> Tri) {
         let ends: Vec<usize> = text.char_indices().map(|(at, _)| at).chain([text.len()]).collect();
         if ends.len() > 120 {
             self.incomplete = true;
@@ -148,7 +149,7 @@ impl Asked {
         let parts: BTreeSet<&str> =
             ends.iter().flat_map(|from| ends.iter().filter_map(|to| text.get(*from..*to)).collect::<Vec<_>>()).collect();
         for part in parts {
-            match matched(&context.suppose(key, Some(Held::One(part.to_owned())))) {
+            match matched(&context.suppose(key, Some(Held::One(part.into())))) {
                 Tri::Yes => self.patterns.push(units(part)),
                 Tri::Maybe => self.incomplete = true,
                 Tri::No => {}
@@ -273,7 +274,7 @@ fn witnesses(patterns: &[Vec<Token>]) -> Option<Vec<String>> {
 }
 
 /// Lists a value of each kind that a key may have, its absence included, and says whether that is all kinds.
-fn candidates(question: &Question<'_>, context: &Context, matches: &[Match<'_, '_>], key: &str) -> (Vec<Option<Held>>, bool) {
+fn candidates(question: &Question<'_>, context: &Context<'_>, matches: &[Match<'_, '_>], key: &str) -> (Vec<Option<Held<'static>>>, bool) {
     let mut asked = Asked::default();
     for found in matches.iter().filter(|found| found.holds == Tri::Maybe) {
         let variables = found.document.variables;
@@ -281,11 +282,12 @@ fn candidates(question: &Question<'_>, context: &Context, matches: &[Match<'_, '
             if condition.key.eq_ignore_ascii_case(key) {
                 asked.of_key(condition, variables, context);
             }
-            for value in condition.values.iter().filter(|value| variables && has_variable(value, key)) {
+            for value in condition.values.scalars().filter(|value| variables && has_variable(value, key)) {
+                let value = value.as_ref();
                 let known: Vec<&str> = match context.find(condition.key) {
                     Found::Absent => Vec::new(),
                     Found::One(text) => vec![text],
-                    Found::Many(texts) => texts.iter().map(String::as_str).collect(),
+                    Found::Many(texts) => texts.iter().map(AsRef::as_ref).collect(),
                     Found::Unknown => {
                         asked.incomplete = true;
                         continue;
@@ -303,20 +305,20 @@ fn candidates(question: &Question<'_>, context: &Context, matches: &[Match<'_, '
             }
         }
         for pattern in resources(found.statement).filter(|text| variables && has_variable(text, key)) {
-            let matched = |context: &Context| Tri::filled(pattern::resource(pattern, question.resource, true, context));
+            let matched = |context: &Context<'_>| Tri::filled(pattern::resource(pattern, question.resource, true, context));
             asked.of_variable(question.resource, key, context, matched);
         }
     }
     let scalars = asked.scalars();
-    let mut found: Vec<Option<Held>> = vec![None];
-    found.extend(scalars.iter().map(|text| Some(Held::One(text.clone()))));
+    let mut found: Vec<Option<Held<'static>>> = vec![None];
+    found.extend(scalars.iter().map(|text| Some(Held::One(text.clone().into()))));
     if asked.listed {
         // What a set operator can tell apart is which kinds of values are there.
         if scalars.len() > 8 {
             asked.incomplete = true;
         } else {
             for set in 0..1_usize << scalars.len() {
-                let members = scalars.iter().enumerate().filter(|(at, _)| set >> at & 1 == 1).map(|(_, text)| text.clone());
+                let members = scalars.iter().enumerate().filter(|(at, _)| set >> at & 1 == 1).map(|(_, text)| text.clone().into());
                 found.push(Some(Held::Many(members.collect())));
             }
         }
@@ -324,7 +326,7 @@ fn candidates(question: &Question<'_>, context: &Context, matches: &[Match<'_, '
     (found, !asked.incomplete)
 }
 
-fn equals(value: &str, text: &str, context: &Context) -> Tri {
+fn equals(value: &str, text: &str, context: &Context<'_>) -> Tri {
     match pattern::literal(value, true, context) {
         Filled::Known(own) => Tri::of(own == text),
         Filled::Nothing => Tri::No,
@@ -332,7 +334,7 @@ fn equals(value: &str, text: &str, context: &Context) -> Tri {
     }
 }
 
-fn likes(value: &str, text: &str, context: &Context) -> Tri {
+fn likes(value: &str, text: &str, context: &Context<'_>) -> Tri {
     match pattern::like(value, true, context) {
         Filled::Known(tokens) => Tri::of(pattern::matches(&tokens, text)),
         Filled::Nothing => Tri::No,
