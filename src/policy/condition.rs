@@ -154,7 +154,8 @@ fn compare(condition: &Condition<'_>, value: &str, place: Place<'_>) -> Compared
     }
 }
 
-fn one(condition: &Condition<'_>, value: &str, place: Place<'_>) -> Tri {
+/// Says whether one value of a request passes, as one of several or alone.
+pub(crate) fn one(condition: &Condition<'_>, value: &str, place: Place<'_>) -> Tri {
     match compare(condition, value, place) {
         Compared::Found(found) if condition.operator.negated => found.not(),
         Compared::Found(found) => found,
@@ -182,11 +183,25 @@ pub(crate) fn holds(condition: &Condition<'_>, place: Place<'_>) -> Tri {
     // A variable that nothing fills: the statement does not match, whatever the operator's sign (facts G.5).
     let takes_variables =
         matches!(operator.test, Test::StringEquals | Test::StringEqualsIgnoreCase | Test::StringLike | Test::Bool | Test::Arn);
-    let empty =
-        |value: Cow<'_, str>| pattern::has_variables(&value) && matches!(pattern::literal(&value, true, place.context), Filled::Nothing);
-    if place.variables && takes_variables && !condition.values.is_empty() && condition.values.scalars().all(empty) {
-        return Tri::No;
+    let filled = |value: Cow<'_, str>| match pattern::has_variables(&value) {
+        true => Tri::filled(pattern::literal(&value, true, place.context).map(|_| true)),
+        false => Tri::Yes,
+    };
+    if place.variables && takes_variables && !condition.values.is_empty() {
+        let mut any = Tri::No;
+        for value in condition.values.scalars() {
+            any = any.max(filled(value));
+            if any == Tri::Yes {
+                break;
+            }
+        }
+        return any.min(judged(condition, found, place));
     }
+    judged(condition, found, place)
+}
+
+fn judged(condition: &Condition<'_>, found: Found<'_>, place: Place<'_>) -> Tri {
+    let operator = condition.operator;
     match (found, operator.quantifier) {
         (Found::Unknown, _) => Tri::Maybe,
         (Found::Absent, Quantifier::Scalar) => Tri::of(operator.if_exists || operator.negated),

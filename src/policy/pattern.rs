@@ -165,6 +165,16 @@ pub(crate) enum Filled<T> {
     Unknown,
 }
 
+impl<T> Filled<T> {
+    pub(crate) fn map<U>(self, change: impl FnOnce(T) -> U) -> Filled<U> {
+        match self {
+            Filled::Known(value) => Filled::Known(change(value)),
+            Filled::Nothing => Filled::Nothing,
+            Filled::Unknown => Filled::Unknown,
+        }
+    }
+}
+
 /// Fills the variables in, giving each part to `add` with whether wildcards mean something in it.
 fn fill<'a>(text: &'a str, variables: bool, context: &'a Context<'_>, mut add: impl FnMut(&str, bool)) -> Filled<()> {
     let mut nothing = false;
@@ -190,11 +200,7 @@ fn fill<'a>(text: &'a str, variables: bool, context: &'a Context<'_>, mut add: i
 /// Gives a text without wildcards.
 pub(crate) fn literal(text: &str, variables: bool, context: &Context<'_>) -> Filled<String> {
     let mut whole = String::with_capacity(text.len());
-    match fill(text, variables, context, |part, _| whole.push_str(part)) {
-        Filled::Known(()) => Filled::Known(whole),
-        Filled::Nothing => Filled::Nothing,
-        Filled::Unknown => Filled::Unknown,
-    }
+    fill(text, variables, context, |part, _| whole.push_str(part)).map(|()| whole)
 }
 
 /// Adds a part to a pattern; what a variable brought is text, never a wildcard.
@@ -209,11 +215,7 @@ fn add(tokens: &mut Vec<Token>, part: &str, wild: bool) {
 /// Gives the pattern of a StringLike value.
 pub(crate) fn like(text: &str, variables: bool, context: &Context<'_>) -> Filled<Vec<Token>> {
     let mut tokens = Vec::with_capacity(text.len());
-    match fill(text, variables, context, |part, wild| add(&mut tokens, part, wild)) {
-        Filled::Known(()) => Filled::Known(tokens),
-        Filled::Nothing => Filled::Nothing,
-        Filled::Unknown => Filled::Unknown,
-    }
+    fill(text, variables, context, |part, wild| add(&mut tokens, part, wild)).map(|()| tokens)
 }
 
 /// Says whether a text is like a StringLike value.
@@ -221,31 +223,23 @@ pub(crate) fn is_like(pattern: &str, variables: bool, context: &Context<'_>, tex
     if !(variables && has_variables(pattern)) && bytes_will_do(pattern, text) {
         return Filled::Known(plain(pattern, text));
     }
-    match like(pattern, variables, context) {
-        Filled::Known(tokens) => Filled::Known(matches(&tokens, text)),
-        Filled::Nothing => Filled::Nothing,
-        Filled::Unknown => Filled::Unknown,
-    }
+    like(pattern, variables, context).map(|tokens| matches(&tokens, text))
 }
 
 /// Gives the pattern of a value of an ARN operator, whose six parts are matched one by one; `Known(None)`: it is no ARN.
 pub(crate) fn arn(text: &str, variables: bool, context: &Context<'_>) -> Filled<Option<Vec<Token>>> {
-    match like(text, variables, context) {
-        Filled::Known(mut tokens) => {
-            let mut colons = 0;
-            for token in &mut tokens {
-                match token {
-                    Token::Unit(COLON) => colons += 1,
-                    Token::Star if colons < 5 => *token = Token::StarInside,
-                    Token::One if colons < 5 => *token = Token::OneInside,
-                    _ => {}
-                }
+    like(text, variables, context).map(|mut tokens| {
+        let mut colons = 0;
+        for token in &mut tokens {
+            match token {
+                Token::Unit(COLON) => colons += 1,
+                Token::Star if colons < 5 => *token = Token::StarInside,
+                Token::One if colons < 5 => *token = Token::OneInside,
+                _ => {}
             }
-            Filled::Known((colons >= 5).then_some(tokens))
         }
-        Filled::Nothing => Filled::Nothing,
-        Filled::Unknown => Filled::Unknown,
-    }
+        (colons >= 5).then_some(tokens)
+    })
 }
 
 /// Says whether an ARN is like a value of an ARN operator; `Known(None)`: that value is no ARN.
@@ -266,11 +260,7 @@ pub(crate) fn is_like_arn(pattern: &str, variables: bool, context: &Context<'_>,
         }
         return Filled::Known(Some(same && plain(pattern, text)));
     }
-    match arn(pattern, variables, context) {
-        Filled::Known(tokens) => Filled::Known(tokens.map(|tokens| matches(&tokens, text))),
-        Filled::Nothing => Filled::Nothing,
-        Filled::Unknown => Filled::Unknown,
-    }
+    arn(pattern, variables, context).map(|tokens| tokens.map(|tokens| matches(&tokens, text)))
 }
 
 /// Says whether a request's value has the six parts of an ARN.
@@ -351,11 +341,7 @@ pub(crate) fn resource(pattern: &str, resource: &str, variables: bool, context: 
             other => add(&mut tokens, other.encode_utf8(&mut [0; 4]), false),
         }
     }
-    match fill(tail, variables, context, |part, wild| add(&mut tokens, part, wild)) {
-        Filled::Known(()) => Filled::Known(matches(&tokens, resource)),
-        Filled::Nothing => Filled::Nothing,
-        Filled::Unknown => Filled::Unknown,
-    }
+    fill(tail, variables, context, |part, wild| add(&mut tokens, part, wild)).map(|()| matches(&tokens, resource))
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! Where the kinds are complete, an answer that is the same for all of them is certain; where they can't be listed, it is
 //! left unknown.
 
-use super::condition::Tri;
+use super::condition::{Place, Tri, one};
 use super::context::{Context, Found, Held};
 use super::decision::{Match, Question, Verdict, View};
 use super::parsed::{Condition, Quantifier, Statement, Test};
@@ -14,6 +14,8 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// How many combinations of values are tried at most.
 const TRIES: usize = 4096;
+/// How many lists of values are tried for a key at most.
+const LISTS: usize = 512;
 /// How many states of all patterns of one key are followed at most.
 const STATES: usize = 2000;
 /// How many steps of a pattern are worth an answer.
@@ -77,7 +79,6 @@ struct Asked {
     date: bool,
     number: bool,
     address: bool,
-    listed: bool,
     incomplete: bool,
 }
 
@@ -87,7 +88,6 @@ fn units(text: &str) -> Vec<Token> {
 
 impl Asked {
     fn of_key(&mut self, condition: &Condition<'_>, variables: bool, context: &Context<'_>) {
-        self.listed |= condition.operator.quantifier != Quantifier::Scalar;
         if condition.operator.test == Test::Arn {
             // Whether a value is an ARN at all decides too.
             self.patterns.push([units("arn:"), vec![Token::Star]].concat());
@@ -276,6 +276,9 @@ fn witnesses(patterns: &[Vec<Token>]) -> Option<Vec<String>> {
 /// Lists a value of each kind that a key may have, its absence included, and says whether that is all kinds.
 fn candidates(question: &Question<'_>, context: &Context<'_>, matches: &[Match<'_, '_>], key: &str) -> (Vec<Option<Held<'static>>>, bool) {
     let mut asked = Asked::default();
+    // Also a statement that doesn't match says what kind of key it is.
+    let mut conditions = question.documents.iter().flat_map(|document| &document.statements).flat_map(|statement| &statement.conditions);
+    let listed = conditions.any(|own| own.key.eq_ignore_ascii_case(key) && own.operator.quantifier != Quantifier::Scalar);
     for found in matches.iter().filter(|found| found.holds == Tri::Maybe) {
         let variables = found.document.variables;
         for condition in &found.statement.conditions {
@@ -312,32 +315,68 @@ fn candidates(question: &Question<'_>, context: &Context<'_>, matches: &[Match<'
     let scalars = asked.scalars();
     let mut found: Vec<Option<Held<'static>>> = vec![None];
     found.extend(scalars.iter().map(|text| Some(Held::One(text.clone().into()))));
-    if asked.listed {
-        // What a set operator can tell apart is which kinds of values are there.
-        if scalars.len() > 8 {
-            asked.incomplete = true;
-        } else {
-            for set in 0..1_usize << scalars.len() {
-                let members = scalars.iter().enumerate().filter(|(at, _)| set >> at & 1 == 1).map(|(_, text)| text.clone().into());
-                found.push(Some(Held::Many(members.collect())));
-            }
+    if listed {
+        match lists(&scalars, context, matches, key) {
+            Some(lists) => found.extend(lists.into_iter().map(|list| Some(Held::Many(list)))),
+            None => asked.incomplete = true,
         }
     }
     (found, !asked.incomplete)
 }
 
-fn equals(value: &str, text: &str, context: &Context<'_>) -> Tri {
-    match pattern::literal(value, true, context) {
-        Filled::Known(own) => Tri::of(own == text),
-        Filled::Nothing => Tri::No,
-        Filled::Unknown => Tri::Maybe,
+/// Gives a list for each way in which the set operators can turn out, from the empty one on; `None`: too many.
+///
+/// A set operator is true of a list as it is of the members, all or any of them, so lists are grown member by member until
+/// nothing turns out in a new way.
+fn lists(
+    scalars: &[String],
+    context: &Context<'_>,
+    matches: &[Match<'_, '_>],
+    key: &str,
+) -> Option<Vec<Vec<std::borrow::Cow<'static, str>>>> {
+    let mut asked = Vec::new();
+    for found in matches.iter().filter(|found| found.holds == Tri::Maybe) {
+        let of_sets = |own: &&Condition<'_>| own.key.eq_ignore_ascii_case(key) && own.operator.quantifier != Quantifier::Scalar;
+        asked.extend(found.statement.conditions.iter().filter(of_sets).map(|own| (own, found.document.variables, found.statement.deny)));
     }
+    // A list fills no variable, whatever is in it.
+    let context = context.suppose(key, Some(Held::Many(Vec::new())));
+    let mut passed = Vec::new();
+    for text in scalars {
+        let mut row = Vec::new();
+        for (condition, variables, deny) in &asked {
+            match one(condition, text, Place { context: &context, variables: *variables, deny: *deny }) {
+                Tri::Maybe => return None,
+                found => row.push(found == Tri::Yes),
+            }
+        }
+        passed.push(row);
+    }
+    let start: Vec<bool> = asked.iter().map(|(condition, ..)| condition.operator.quantifier == Quantifier::ForAll).collect();
+    let mut seen: HashSet<Vec<bool>> = HashSet::new();
+    let mut found = vec![(Vec::new(), start.clone())];
+    let mut at = 0;
+    while let Some((members, outcome)) = found.get(at).cloned() {
+        at += 1;
+        for (text, row) in scalars.iter().zip(&passed) {
+            let grown =
+                outcome.iter().zip(row).zip(&start).map(|((so_far, own), all)| if *all { *so_far && *own } else { *so_far || *own });
+            let grown: Vec<bool> = grown.collect();
+            if seen.insert(grown.clone()) {
+                if found.len() >= LISTS {
+                    return None;
+                }
+                found.push(([members.as_slice(), &[text.clone().into()]].concat(), grown));
+            }
+        }
+    }
+    Some(found.into_iter().map(|(members, _)| members).collect())
+}
+
+fn equals(value: &str, text: &str, context: &Context<'_>) -> Tri {
+    Tri::filled(pattern::literal(value, true, context).map(|own| own == text))
 }
 
 fn likes(value: &str, text: &str, context: &Context<'_>) -> Tri {
-    match pattern::like(value, true, context) {
-        Filled::Known(tokens) => Tri::of(pattern::matches(&tokens, text)),
-        Filled::Nothing => Tri::No,
-        Filled::Unknown => Tri::Maybe,
-    }
+    Tri::filled(pattern::is_like(value, true, context, text))
 }

@@ -5,6 +5,7 @@ mod adoption;
 mod article;
 mod decisions;
 mod errors;
+mod fuzz;
 mod house;
 mod naive;
 mod output;

@@ -183,7 +183,20 @@ fn tries(request: &Value, key: &str) -> Tries {
         let upper: Vec<String> = single.iter().map(|value| value.to_uppercase()).collect();
         single.extend(upper);
     }
-    let values: Vec<String> = single.iter().take(if many { 7 } else { 3 }).cloned().collect();
+    let alone = texts(&request["unknownContext"]).len() == 1;
+    // What nothing names, and what is named, before what is made of it: lists of the first of them are tried.
+    let mut values = vec![FRESH.to_owned()];
+    values.extend(tests.iter().flat_map(|(_, values)| values.iter().cloned()));
+    values.extend(single.iter().cloned());
+    let mut seen = BTreeSet::new();
+    values.retain(|value| single.contains(value) && seen.insert(value.clone()));
+    values.truncate(if !many {
+        3
+    } else if alone {
+        16
+    } else {
+        7
+    });
     if texts(&request["unknownContext"]).len() == 1 && tests.iter().any(|(operator, _)| operator.contains("Like")) {
         // What matches one pattern and not another may be instances side by side.
         let some: Vec<String> = single.iter().take(8).cloned().collect();

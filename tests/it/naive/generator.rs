@@ -711,6 +711,14 @@ fn full_access(with_principal: bool) -> Value {
 // ---------------------------------------------------------------------------------------------------------------------
 // What is left open
 
+fn fills_with_default(text: &str, key: &str) -> bool {
+    text.to_ascii_lowercase().contains(&format!("${{{},", key.to_ascii_lowercase()))
+}
+
+fn is_tested_as_list(request: &Value, key: &str) -> bool {
+    evaluator::conditions(request, key).iter().any(|(operator, _)| operator.starts_with("For"))
+}
+
 /// The decision, or the open question (listed in `mod.rs`) that the request would raise.
 pub fn settled(request: &Value) -> Result<Decision, &'static str> {
     let caller = Caller::of(request).map_err(|_| "a caller of no known kind")?;
@@ -742,6 +750,10 @@ pub fn settled(request: &Value) -> Result<Decision, &'static str> {
     let mut malformed = false;
     for (of, document) in evaluator::documents(request) {
         for statement in evaluator::statements(document) {
+            let fills = |key: &String| evaluator::texts(&statement["Resource"]).iter().any(|text| fills_with_default(text, key));
+            if unknown.iter().any(|key| fills(key) && is_tested_as_list(request, key)) {
+                return Err("14: a variable's default and a key that may be a list");
+            }
             for (_, block) in statement["Condition"].as_object().into_iter().flatten() {
                 for (key, values) in block.as_object().into_iter().flatten() {
                     if unknown.iter().any(|unknown| unknown.eq_ignore_ascii_case(key)) && with_default(values) {
