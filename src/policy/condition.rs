@@ -188,14 +188,16 @@ pub(crate) fn holds(condition: &Condition<'_>, place: Place<'_>) -> Tri {
         false => Tri::Yes,
     };
     if place.variables && takes_variables && !condition.values.is_empty() {
-        let mut any = Tri::No;
+        // One value that can be filled is enough, unless what can't be would be what an Allow leaves out.
+        let every = operator.negated && !place.deny;
+        let mut enough = Tri::of(every);
         for value in condition.values.scalars() {
-            any = any.max(filled(value));
-            if any == Tri::Yes {
+            enough = if every { enough.min(filled(value)) } else { enough.max(filled(value)) };
+            if enough == Tri::of(!every) {
                 break;
             }
         }
-        return any.min(judged(condition, found, place));
+        return enough.min(judged(condition, found, place));
     }
     judged(condition, found, place)
 }

@@ -7,14 +7,15 @@
 //! - RCPs are taken to cover every service: a list of services that grows behind our back would let denies slip.
 //! - The management account isn't known here; whoever asks for it leaves the SCPs out.
 //! - Root calling `sts:AssumeRole`, KMS grants and S3 ACLs aren't judged.
-//! - A variable without a value in NotResource excludes nothing (IAM-Vars: it "will not match any resource").
+//! - A variable without a value in NotResource excludes nothing from a Deny (IAM-Vars: it "will not match any resource"), and
+//!   leaves nothing of an Allow (facts G.5: the statement does not match); so it is with a negated operator.
 
 use super::answer::Missing;
 use super::condition::{Place, Tri, holds};
 use super::context::Context;
 use super::node::Nodes;
-use super::parsed::{Condition, Document, Kind, Quantifier, Statement, Test};
-use super::pattern;
+use super::parsed::{Choice, Condition, Document, Kind, Quantifier, Statement, Test};
+use super::pattern::{self, Filled};
 use super::principal::{Caller, Grade, Who};
 use super::values::{Network, network};
 use serde_json::{Value, json};
@@ -97,6 +98,9 @@ const KMS_ACROSS: [&str; 22] = [
     "GenerateRandom",
 ];
 
+/// The calls that a trust policy decides (facts G.1).
+const ROLE_CALLS: [&str; 3] = ["AssumeRole", "AssumeRoleWithSAML", "AssumeRoleWithWebIdentity"];
+
 fn is_kms(action: &str) -> bool {
     action.get(..4).is_some_and(|service| service.eq_ignore_ascii_case("kms:"))
 }
@@ -112,6 +116,16 @@ pub(crate) fn resource_kind(action: &str, resource: &str) -> Kind {
         "kms" if is_kms(action) && name.starts_with("alias/") && !is_about_aliases(action) => Kind::Key,
         _ => Kind::Resource,
     }
+}
+
+/// Says what such a call is made on, if a call like this on the resource would bypass the policy that decides it.
+pub(crate) fn bypasses(action: &str, kind: Kind) -> Option<&'static str> {
+    let (service, name) = action.split_once(':')?;
+    if kind == Kind::Resource && service.eq_ignore_ascii_case("sts") && ROLE_CALLS.iter().any(|own| own.eq_ignore_ascii_case(name)) {
+        return Some("a role");
+    }
+    let of_a_key = KMS_ACROSS.iter().any(|own| own.eq_ignore_ascii_case(name)) && !name.eq_ignore_ascii_case("GenerateRandom");
+    (kind == Kind::Resource && service.eq_ignore_ascii_case("kms") && of_a_key).then_some("a key")
 }
 
 fn is_about_aliases(action: &str) -> bool {
@@ -134,23 +148,27 @@ impl<'a> Question<'a> {
         !self.caller.is_service_linked() && !self.action.eq_ignore_ascii_case("kms:RetireGrant")
     }
 
-    fn on_resource(&self, pattern: &str, document: &Document<'_>, context: &Context<'_>) -> Tri {
+    fn on_resource(&self, pattern: &str, document: &Document<'_>, context: &Context<'_>) -> Filled<bool> {
         // An alias in Resource is the alias itself, never the key behind it (facts G.2).
         if is_kms(self.action) && !is_about_aliases(self.action) && pattern.splitn(6, ':').nth(5).is_some_and(|r| r.starts_with("alias/")) {
-            return Tri::No;
+            return Filled::Known(false);
         }
-        Tri::filled(pattern::resource(pattern, self.resource, document.variables, context))
+        pattern::resource(pattern, self.resource, document.variables, context)
     }
 
-    fn on_any(&self, patterns: Nodes<'_>, document: &Document<'_>, context: &Context<'_>) -> Tri {
+    fn is_about(&self, element: &Choice<Nodes<'_>>, deny: bool, document: &Document<'_>, context: &Context<'_>) -> Tri {
         let mut found = Tri::No;
-        for pattern in patterns.texts() {
-            found = found.max(self.on_resource(pattern, document, context));
+        for pattern in element.values.texts() {
+            let on = self.on_resource(pattern, document, context);
+            if element.negated && !deny && on == Filled::Nothing {
+                return Tri::No;
+            }
+            found = found.max(Tri::filled(on));
             if found == Tri::Yes {
                 break;
             }
         }
-        found
+        if element.negated { found.not() } else { found }
     }
 
     fn judge<'q>(&'q self, document: &'q Document<'a>, statement: &'q Statement<'a>, context: &Context<'_>) -> Option<Match<'q, 'a>> {
@@ -163,10 +181,7 @@ impl<'a> Question<'a> {
         }
         let mut found = match &statement.resource {
             None => Tri::Yes,
-            Some(element) => {
-                let on = self.on_any(element.values, document, context);
-                if element.negated { on.not() } else { on }
-            }
+            Some(element) => self.is_about(element, statement.deny, document, context),
         };
         let place = Place { context, variables: document.variables, deny: statement.deny };
         for condition in &statement.conditions {

@@ -4,7 +4,7 @@
 //! statement still denies.
 
 use super::node::{Node, Nodes};
-use super::pattern::is_wild;
+use super::pattern::{is_action, is_resource, is_wild};
 
 /// Which kind of policy a document is; decides which elements it must and may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -266,6 +266,18 @@ fn conditions(value: Node<'_>) -> Result<Vec<Condition<'_>>, String> {
     Ok(found)
 }
 
+/// Refuses a negated element of which nothing or not all would count: what it doesn't exclude, it takes in.
+fn excludes(element: Option<&Choice<Nodes<'_>>>, name: &str, counts: fn(&str) -> bool) -> Result<(), String> {
+    let Some(element) = element.filter(|element| element.negated) else { return Ok(()) };
+    if element.values.is_empty() {
+        return Err(format!("{name} is empty"));
+    }
+    match element.values.texts().find(|text| !counts(text)) {
+        Some(text) => Err(format!("{name} has `{text}`, which AWS doesn't know how to read")),
+        None => Ok(()),
+    }
+}
+
 /// An element of a statement, which may be missing.
 #[derive(Clone, Copy)]
 struct Member<'a> {
@@ -325,6 +337,8 @@ fn statement(value: Node<'_>, index: usize, kind: Kind) -> Result<Statement<'_>,
     }
     let action = choice(action, not_action)?.ok_or("it has neither Action nor NotAction")?;
     let resource = choice(resource, not_resource)?;
+    excludes(Some(&action), "NotAction", is_action)?;
+    excludes(resource.as_ref(), "NotResource", is_resource)?;
     if resource.is_none() && kind != Kind::Trust {
         return Err("it has neither Resource nor NotResource".to_owned());
     }
@@ -361,11 +375,11 @@ fn warnings(statement: &Statement<'_>, found: &mut Vec<String>) {
         }
         principal.values.iter().filter_map(|name| dead(*name)).for_each(&mut say);
     }
-    for action in statement.action.values.texts().filter(|action| !super::pattern::is_action(action)) {
+    for action in statement.action.values.texts().filter(|action| !is_action(action)) {
         say(format!("`{action}` names no service"));
     }
     for resource in statement.resource.iter().flat_map(|resource| resource.values.texts()) {
-        if !super::pattern::is_resource(resource) {
+        if !is_resource(resource) {
             say(format!("`{resource}` is neither \"*\" nor an ARN with a service"));
         }
     }

@@ -3,7 +3,7 @@
 use super::answer::{Decided, Decision, Reason};
 use super::condition::Tri;
 use super::context::{Context, Held};
-use super::decision::{Answer, Match, Question, Verdict, View, resource_kind};
+use super::decision::{Answer, Match, Question, Verdict, View, bypasses, resource_kind};
 use super::node::{Node, Nodes};
 use super::parsed::{Document, Kind, read};
 use super::pattern::is_wild;
@@ -239,6 +239,9 @@ fn ask(request: Node<'_>) -> Result<(Question<'_>, Context<'_>), String> {
         _ => return Err("resourceAccount is missing, and the resource's ARN doesn't say it".to_owned()),
     };
     let resource_kind = resource_kind(action, resource);
+    if let Some(what) = bypasses(action, resource_kind) {
+        return Err(format!("`{action}` is called on {what}, and `{resource}` is none"));
+    }
     let (scps, rcps) = (levels(request.scps, "scps")?, levels(request.rcps, "rcps")?);
     let mut context = context(request.context, request.unknown_context)?;
     if flag(request.derive, "derive")? {

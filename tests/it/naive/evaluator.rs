@@ -171,6 +171,19 @@ fn tries(request: &Value, key: &str) -> Tries {
             single.extend(instances(test.base, value, world.as_ref()));
         }
     }
+    if texts(&request["unknownContext"]).len() == 1 {
+        let of_texts = |base: &str| base.starts_with("String") || base.starts_with("Arn");
+        let tested = tests.iter().filter(|(operator, _)| operator_of(operator).is_some_and(|test| of_texts(test.base)));
+        let patterns: Vec<Vec<Unit>> = tested
+            .flat_map(|(_, values)| values)
+            .map(|value| world.as_ref().and_then(|world| expand(world, value, true)).unwrap_or_else(|| plain(value)))
+            .collect();
+        for (at, one) in patterns.iter().enumerate() {
+            for other in &patterns[..at] {
+                single.extend(common(one, other, &mut BTreeSet::new()).map(|units| String::from_utf16_lossy(&units)));
+            }
+        }
+    }
     if in_a_variable(request, key) {
         single.insert("zz".to_owned());
         single.extend(pieces(&request["resource"]));
@@ -231,6 +244,38 @@ fn tries(request: &Value, key: &str) -> Tries {
         odd.push(empty);
     }
     Tries { expected, odd }
+}
+
+/// A short text that two patterns match, if there is one.
+fn common(one: &[Unit], other: &[Unit], failed: &mut BTreeSet<(usize, usize)>) -> Option<Vec<u16>> {
+    if failed.contains(&(one.len(), other.len())) {
+        return None;
+    }
+    let and = |unit: u16, rest: Option<Vec<u16>>| rest.map(|rest| [vec![unit], rest].concat());
+    const X: u16 = b'x' as u16;
+    let found = match (one.split_first(), other.split_first()) {
+        (None, None) => Some(Vec::new()),
+        (Some((Unit::Any, more)), Some((Unit::Any, _)) | None) => common(more, other, failed),
+        (None, Some((Unit::Any, more))) => common(one, more, failed),
+        (Some((Unit::Any, more)), Some((taken, rest))) => {
+            let unit = if let Unit::Exactly(unit) = taken { *unit } else { X };
+            common(more, other, failed).or_else(|| and(unit, common(one, rest, failed)))
+        }
+        (Some((taken, rest)), Some((Unit::Any, more))) => {
+            let unit = if let Unit::Exactly(unit) = taken { *unit } else { X };
+            common(one, more, failed).or_else(|| and(unit, common(rest, other, failed)))
+        }
+        (Some((Unit::One, rest)), Some((Unit::One, more))) => and(X, common(rest, more, failed)),
+        (Some((Unit::One, rest)), Some((Unit::Exactly(unit), more))) | (Some((Unit::Exactly(unit), rest)), Some((Unit::One, more))) => {
+            and(*unit, common(rest, more, failed))
+        }
+        (Some((Unit::Exactly(unit), rest)), Some((Unit::Exactly(own), more))) if unit == own => and(*unit, common(rest, more, failed)),
+        _ => None,
+    };
+    if found.is_none() {
+        failed.insert((one.len(), other.len()));
+    }
+    found
 }
 
 /// The parts of a text between slashes and colons.

@@ -745,8 +745,12 @@ pub fn settled(request: &Value) -> Result<Decision, &'static str> {
     {
         return Err("12: a star at the end of a part, and a resource with colons of its own");
     }
-    let with_default = |values: &Value| evaluator::texts(values).iter().any(|value| value.contains("${") && value.contains(", '"));
     let unknown = evaluator::texts(&request["unknownContext"]);
+    let asks_for_null = |key: &String| evaluator::conditions(request, key).iter().any(|(operator, _)| *operator == "Null");
+    if unknown.iter().any(|key| asks_for_null(key) && is_tested_as_list(request, key)) {
+        return Err("6: Null and an unknown key that may be an empty list");
+    }
+    let with_default = |values: &Value| evaluator::texts(values).iter().any(|value| value.contains("${") && value.contains(", '"));
     let mut malformed = false;
     for (of, document) in evaluator::documents(request) {
         for statement in evaluator::statements(document) {
