@@ -51,10 +51,13 @@ pub(crate) fn begin(tokens: &[Token]) -> Places {
     places
 }
 
-pub(crate) fn step(tokens: &[Token], places: &Places, unit: u16) -> Places {
-    let mut next = Places::new();
-    step_into(tokens, places, unit, &mut next);
-    next
+pub(crate) fn steps(tokens: &[Token], places: &Places, units: &[u16]) -> Places {
+    let (mut places, mut next) = (places.clone(), Places::new());
+    for unit in units {
+        step_into(tokens, &places, *unit, &mut next);
+        std::mem::swap(&mut places, &mut next);
+    }
+    places
 }
 
 fn step_into(tokens: &[Token], places: &Places, unit: u16, next: &mut Places) {

@@ -82,6 +82,13 @@ struct Asked {
     incomplete: bool,
 }
 
+/// Says whether no other letter than an ASCII one is equal to this one but for its case.
+fn is_plain(letter: char) -> bool {
+    // A dot above is left when a Turkish I is made small.
+    let caseless = || letter.to_lowercase().eq([letter]) && letter.to_uppercase().eq([letter]) && letter != '\u{307}';
+    letter.is_ascii() || caseless()
+}
+
 fn units(text: &str) -> Vec<Token> {
     text.encode_utf16().map(Token::Unit).collect()
 }
@@ -100,8 +107,9 @@ impl Asked {
                 Test::Null => {}
                 Test::StringEquals | Test::StringEqualsIgnoreCase => match pattern::literal(value, variables, context) {
                     Filled::Known(text) if condition.operator.test == Test::StringEquals => self.patterns.push(units(&text)),
-                    Filled::Known(text) if text.is_ascii() => {
-                        self.patterns.push(text.encode_utf16().map(Token::AnyCase).collect());
+                    Filled::Known(text) if text.chars().all(is_plain) => {
+                        let token = |unit| if unit < 128 { Token::AnyCase(unit) } else { Token::Unit(unit) };
+                        self.patterns.push(text.encode_utf16().map(token).collect());
                     }
                     Filled::Nothing => {}
                     _ => self.incomplete = true,
@@ -230,23 +238,26 @@ fn witnesses(patterns: &[Vec<Token>]) -> Option<Vec<String>> {
     if patterns.is_empty() {
         return Some(Vec::new());
     }
-    // A unit of private use stands for all that no pattern names.
-    let mut alphabet = BTreeSet::from([0xe000_u16, u16::from(b':')]);
-    for token in patterns.iter().flatten() {
-        match token {
-            Token::Unit(unit) => {
-                alphabet.insert(*unit);
+    // A unit of private use stands for all that no pattern names, alone for a letter of one unit and twice for one of two.
+    let mut alphabet = BTreeSet::from([vec![0xe000_u16], vec![u16::from(b':')]]);
+    for tokens in patterns {
+        for (at, token) in tokens.iter().enumerate() {
+            match (token, tokens.get(at + 1)) {
+                // Half of a pair can't be tried by itself.
+                (Token::Unit(first @ 0xd800..0xdc00), Some(Token::Unit(second @ 0xdc00..0xe000))) => {
+                    alphabet.insert(vec![*first, *second]);
+                }
+                (Token::Unit(0xdc00..0xe000), _) => {}
+                (Token::Unit(unit), _) => {
+                    alphabet.insert(vec![*unit]);
+                }
+                (Token::AnyCase(unit), _) => {
+                    let byte = u8::try_from(*unit).ok()?;
+                    alphabet.extend([byte.to_ascii_lowercase(), byte.to_ascii_uppercase()].map(|byte| vec![u16::from(byte)]));
+                }
+                _ => {}
             }
-            Token::AnyCase(unit) => {
-                let byte = u8::try_from(*unit).ok()?;
-                alphabet.extend([u16::from(byte.to_ascii_lowercase()), u16::from(byte.to_ascii_uppercase())]);
-            }
-            _ => {}
         }
-    }
-    // Half of a pair can't be tried by itself.
-    if alphabet.iter().any(|unit| (0xd800..0xe000).contains(unit)) {
-        return None;
     }
     let length: usize = patterns.iter().map(|tokens| tokens.len() + 1).sum();
     let states = STATES.min(STEPS / (alphabet.len() * length));
@@ -259,14 +270,14 @@ fn witnesses(patterns: &[Vec<Token>]) -> Option<Vec<String>> {
         if kinds.insert(state.iter().map(pattern::ends).collect()) {
             found.push(String::from_utf16_lossy(&text));
         }
-        for unit in &alphabet {
-            let next: Vec<_> = patterns.iter().zip(&state).map(|(tokens, places)| pattern::step(tokens, places, *unit)).collect();
+        for letter in &alphabet {
+            let next: Vec<_> = patterns.iter().zip(&state).map(|(tokens, places)| pattern::steps(tokens, places, letter)).collect();
             if !seen.contains(&next) {
                 if seen.len() >= states {
                     return None;
                 }
                 seen.insert(next.clone());
-                queue.push_back((next, [text.as_slice(), &[*unit]].concat()));
+                queue.push_back((next, [text.as_slice(), letter].concat()));
             }
         }
     }

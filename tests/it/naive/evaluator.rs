@@ -159,6 +159,7 @@ fn tries(request: &Value, key: &str) -> Tries {
     let mut many = false;
     let mut ignores_case = false;
     let mut tested_as_null = false;
+    let alone = texts(&request["unknownContext"]).iter().filter(|key| mentions(request, key)).count() == 1;
     for (operator, values) in &tests {
         let Some(test) = operator_of(operator) else { continue };
         many |= test.set.is_some();
@@ -171,7 +172,7 @@ fn tries(request: &Value, key: &str) -> Tries {
             single.extend(instances(test.base, value, world.as_ref()));
         }
     }
-    if texts(&request["unknownContext"]).len() == 1 {
+    if alone {
         let of_texts = |base: &str| base.starts_with("String") || base.starts_with("Arn");
         let tested = tests.iter().filter(|(operator, _)| operator_of(operator).is_some_and(|test| of_texts(test.base)));
         let patterns: Vec<Vec<Unit>> = tested
@@ -193,10 +194,9 @@ fn tries(request: &Value, key: &str) -> Tries {
         }
     }
     if ignores_case {
-        let upper: Vec<String> = single.iter().map(|value| value.to_uppercase()).collect();
-        single.extend(upper);
+        let cased: Vec<String> = single.iter().flat_map(|value| [value.to_uppercase(), value.to_lowercase()]).collect();
+        single.extend(cased);
     }
-    let alone = texts(&request["unknownContext"]).len() == 1;
     // What nothing names, and what is named, before what is made of it: lists of the first of them are tried.
     let mut values = vec![FRESH.to_owned()];
     values.extend(tests.iter().flat_map(|(_, values)| values.iter().cloned()));
@@ -210,7 +210,7 @@ fn tries(request: &Value, key: &str) -> Tries {
     } else {
         7
     });
-    if texts(&request["unknownContext"]).len() == 1 && tests.iter().any(|(operator, _)| operator.contains("Like")) {
+    if alone && tests.iter().any(|(operator, _)| operator.contains("Like")) {
         // What matches one pattern and not another may be instances side by side.
         let some: Vec<String> = single.iter().take(8).cloned().collect();
         let pairs: Vec<String> = some.iter().flat_map(|a| some.iter().map(move |b| format!("{a}{b}"))).collect();
@@ -293,7 +293,7 @@ fn instances(base: &str, value: &str, world: Option<&World>) -> Vec<String> {
         return number(value).into_iter().flat_map(|n| [n - 0.5, n, n + 0.5].map(|n| n.to_string())).collect();
     }
     if base.starts_with("Date") {
-        return date(value).into_iter().flat_map(|d| [d - 1.0, d, d + 1.0].map(|d| d.to_string())).collect();
+        return date(value).into_iter().flat_map(|d| [d - 1.0, d - 0.5, d, d + 0.5, d + 1.0].map(|d| d.to_string())).collect();
     }
     match base {
         "Bool" => return vec!["true".to_owned(), "false".to_owned()],
