@@ -1,7 +1,7 @@
 //! Decisions as AWS documents them, each with the page that says so (tags: the fact sheet's section H).
 
 use serde_json::{Value, json};
-use std::io::Write;
+use std::io::{BufRead, Write};
 use std::process::{Command, Stdio};
 use xdeploy::policy::simulate;
 
@@ -1212,6 +1212,35 @@ fn simulate_answers_line_by_line_in_order() {
         assert_eq!(answer["decision"], if id % 2 == 0 { YES } else { DENIED });
     }
     assert_eq!(told.lines().count(), 2000);
+}
+
+#[test]
+fn simulate_holds_no_verdict_back() {
+    let mut child =
+        Command::new(env!("CARGO_BIN_EXE_xdeploy")).arg("simulate").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let mut told = std::io::BufReader::new(child.stdout.take().unwrap());
+    let line = request(json!({"identityPolicies": all()})).to_string();
+    let (start, rest) = line.split_at(line.len() / 2);
+    // The second line has begun, and there is nothing to wait for before the first is answered.
+    write!(stdin, "{line}\n{start}").unwrap();
+    for more in [format!("{rest}\n"), String::new()] {
+        let mut answer = String::new();
+        told.read_line(&mut answer).unwrap();
+        assert_eq!(serde_json::from_str::<Value>(&answer).unwrap()["decision"], YES);
+        stdin.write_all(more.as_bytes()).unwrap();
+    }
+    drop(stdin);
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn a_line_longer_than_what_is_read_at_once_is_one_line() {
+    let asked = |id: usize, length: usize| request(json!({"id": id, "identityPolicies": all(), "more": "x".repeat(length)})).to_string();
+    let lines = [asked(0, 10), asked(1, 3 << 18), asked(2, 10), asked(3, 1 << 18)].join("\n");
+    let (told, code) = xdeploy(&[], lines.as_bytes());
+    let ids: Vec<Value> = told.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["id"].clone()).collect();
+    assert_eq!((ids, code), (vec![json!(0), json!(1), json!(2), json!(3)], Some(0)));
 }
 
 #[test]

@@ -194,7 +194,7 @@ fn tries(request: &Value, key: &str) -> Tries {
         }
     }
     if ignores_case {
-        let cased: Vec<String> = single.iter().flat_map(|value| [value.to_uppercase(), value.to_lowercase()]).collect();
+        let cased: Vec<String> = single.iter().flat_map(|value| [value.to_uppercase(), value.to_lowercase(), capital(value)]).collect();
         single.extend(cased);
     }
     // What nothing names, and what is named, before what is made of it: lists of the first of them are tried.
@@ -278,6 +278,12 @@ fn common(one: &[Unit], other: &[Unit], failed: &mut BTreeSet<(usize, usize)>) -
     found
 }
 
+/// Neither small nor large throughout.
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters.flat_map(char::to_lowercase)).collect())
+}
+
 /// The parts of a text between slashes and colons.
 fn pieces(value: &Value) -> Vec<String> {
     texts(value)
@@ -290,7 +296,7 @@ fn pieces(value: &Value) -> Vec<String> {
 /// Values on each side of what a condition's value tells apart.
 fn instances(base: &str, value: &str, world: Option<&World>) -> Vec<String> {
     if base.starts_with("Numeric") {
-        return number(value).into_iter().flat_map(|n| [n - 0.5, n, n + 0.5].map(|n| n.to_string())).collect();
+        return number(value).into_iter().flat_map(|n| [n - 0.5, n - 0.25, n, n + 0.25, n + 0.5].map(|n| n.to_string())).collect();
     }
     if base.starts_with("Date") {
         return date(value).into_iter().flat_map(|d| [d - 1.0, d - 0.5, d, d + 0.5, d + 1.0].map(|d| d.to_string())).collect();
@@ -307,7 +313,7 @@ fn instances(base: &str, value: &str, world: Option<&World>) -> Vec<String> {
     }
     let expanded = world.and_then(|world| expand(world, value, true)).unwrap_or_else(|| plain(value));
     let mut found = vec![value.to_owned()];
-    for fill in ["", "x"] {
+    for fill in ["", "x", "x:x"] {
         let units: Vec<u16> = expanded
             .iter()
             .flat_map(|unit| match unit {

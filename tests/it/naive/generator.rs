@@ -711,8 +711,8 @@ fn full_access(with_principal: bool) -> Value {
 // ---------------------------------------------------------------------------------------------------------------------
 // What is left open
 
-fn fills_with_default(text: &str, key: &str) -> bool {
-    text.to_ascii_lowercase().contains(&format!("${{{},", key.to_ascii_lowercase()))
+fn fills_with_default(statement: &Value, key: &str) -> bool {
+    statement.to_string().to_ascii_lowercase().contains(&format!("${{{},", key.to_ascii_lowercase()))
 }
 
 fn is_tested_as_list(request: &Value, key: &str) -> bool {
@@ -754,7 +754,7 @@ pub fn settled(request: &Value) -> Result<Decision, &'static str> {
     let mut malformed = false;
     for (of, document) in evaluator::documents(request) {
         for statement in evaluator::statements(document) {
-            let fills = |key: &String| evaluator::texts(&statement["Resource"]).iter().any(|text| fills_with_default(text, key));
+            let fills = |key: &String| fills_with_default(statement, key);
             if unknown.iter().any(|key| fills(key) && is_tested_as_list(request, key)) {
                 return Err("14: a variable's default and a key that may be a list");
             }
