@@ -1,9 +1,10 @@
 //! `xdeploy simulate`.
 
 use crate::error::{Error, Result, file_error};
-use crate::policy;
+use crate::policy::{self, Decided};
 use crate::ui;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -19,15 +20,17 @@ pub async fn run(args: &Args) -> Result<u8> {
     };
     // On a thread of its own, so that Ctrl-C is heard while it waits for a line.
     let answered = tokio::task::spawn_blocking(move || {
-        let mut failed = false;
+        let failed = AtomicBool::new(false);
         let (file, path) = file.unzip();
         let told = ui::answer_lines(file, |line| {
-            let answer = policy::simulate_line(line);
-            failed |= answer["decision"] == "error";
-            answer.to_string()
+            let (decided, answer) = policy::answer_line(line);
+            if decided == Decided::Error {
+                failed.store(true, Ordering::Relaxed);
+            }
+            answer
         });
         match told {
-            Ok(()) => Ok(failed),
+            Ok(()) => Ok(failed.into_inner()),
             Err(error) => Err(match path {
                 Some(path) => file_error("read", &path, &error),
                 None => Error::failed("could not go on with the requests").because(error.to_string()),

@@ -1,6 +1,7 @@
 //! A verdict with its reasons, as a type and as the JSON that `xdeploy simulate` prints.
 
-use serde_json::{Map, Value};
+use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde_json::Value;
 
 /// Says what became of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,53 +87,72 @@ impl Decision {
     }
 
     /// Gives the JSON of `xdeploy simulate`, under the request's own `id`.
-    pub(crate) fn into_json(self, id: Value) -> Value {
-        let mut answer = Map::new();
-        let texts = |list: Vec<String>| Value::Array(list.into_iter().map(Value::String).collect());
-        answer.insert("id".to_owned(), id);
-        answer.insert("decision".to_owned(), self.decided.word().into());
-        answer.insert("because".to_owned(), Value::Array(self.because.into_iter().map(Reason::into_json).collect()));
-        answer.insert("missing".to_owned(), Value::Array(self.missing.into_iter().map(Missing::into_json).collect()));
-        answer.insert("unknown".to_owned(), texts(self.unknown));
-        if !self.warnings.is_empty() {
-            answer.insert("warnings".to_owned(), texts(self.warnings));
-        }
-        if !self.errors.is_empty() {
-            answer.insert("errors".to_owned(), texts(self.errors));
-        }
-        Value::Object(answer)
+    pub(crate) fn to_json(&self, id: &Value) -> Value {
+        // Writing texts and numbers into memory doesn't fail.
+        serde_json::to_value(Answer { id, decision: self }).unwrap_or_default()
+    }
+
+    /// Gives the same as the text of a line.
+    pub(crate) fn to_line(&self, id: &Value) -> String {
+        serde_json::to_string(&Answer { id, decision: self }).unwrap_or_default()
     }
 }
 
-impl Reason {
-    fn into_json(self) -> Value {
-        let mut reason = Map::new();
-        reason.insert("policy".to_owned(), self.policy.into());
-        if let Some(level) = self.level {
-            reason.insert("level".to_owned(), level.into());
+struct Answer<'d> {
+    id: &'d Value,
+    decision: &'d Decision,
+}
+
+impl Serialize for Answer<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Decision { decided, because, missing, unknown, warnings, errors } = self.decision;
+        let mut answer = serializer.serialize_map(None)?;
+        answer.serialize_entry("id", self.id)?;
+        answer.serialize_entry("decision", decided.word())?;
+        answer.serialize_entry("because", because)?;
+        answer.serialize_entry("missing", missing)?;
+        answer.serialize_entry("unknown", unknown)?;
+        for (name, texts) in [("warnings", warnings), ("errors", errors)] {
+            if !texts.is_empty() {
+                answer.serialize_entry(name, texts)?;
+            }
         }
-        reason.insert("document".to_owned(), self.document.into());
-        reason.insert("statement".to_owned(), self.sid.map_or(Value::from(self.index), Value::String));
-        reason.insert("index".to_owned(), self.index.into());
-        reason.insert("effect".to_owned(), if self.deny { "Deny" } else { "Allow" }.into());
-        Value::Object(reason)
+        answer.end()
     }
 }
 
-impl Missing {
-    fn into_json(self) -> Value {
-        let mut lack = Map::new();
-        lack.insert("side".to_owned(), self.side.into());
-        lack.insert("text".to_owned(), self.text.into());
-        if let Some(account) = self.account {
-            lack.insert("account".to_owned(), account.into());
+impl Serialize for Reason {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut reason = serializer.serialize_map(None)?;
+        reason.serialize_entry("policy", self.policy)?;
+        if let Some(level) = self.level {
+            reason.serialize_entry("level", &level)?;
+        }
+        reason.serialize_entry("document", &self.document)?;
+        match &self.sid {
+            Some(sid) => reason.serialize_entry("statement", sid)?,
+            None => reason.serialize_entry("statement", &self.index)?,
+        }
+        reason.serialize_entry("index", &self.index)?;
+        reason.serialize_entry("effect", if self.deny { "Deny" } else { "Allow" })?;
+        reason.end()
+    }
+}
+
+impl Serialize for Missing {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut lack = serializer.serialize_map(None)?;
+        lack.serialize_entry("side", self.side)?;
+        lack.serialize_entry("text", &self.text)?;
+        if let Some(account) = &self.account {
+            lack.serialize_entry("account", account)?;
         }
         if let Some(level) = self.level {
-            lack.insert("level".to_owned(), level.into());
+            lack.serialize_entry("level", &level)?;
         }
-        if let Some(statement) = self.statement {
-            lack.insert("statement".to_owned(), statement);
+        if let Some(statement) = &self.statement {
+            lack.serialize_entry("statement", statement)?;
         }
-        Value::Object(lack)
+        lack.end()
     }
 }

@@ -1,6 +1,7 @@
 //! The condition operators (facts G.5).
 
 use super::context::{Context, Found};
+use super::node::Nodes;
 use super::parsed::{Condition, Order, Quantifier, Test};
 use super::pattern::{self, Filled};
 use super::values;
@@ -57,19 +58,19 @@ fn ordered(order: Order, ordering: Option<Ordering>) -> bool {
 /// A place in which a condition is judged.
 #[derive(Clone, Copy)]
 pub(crate) struct Place<'a> {
-    pub(crate) context: &'a Context,
+    pub(crate) context: &'a Context<'a>,
     /// Policy variables count.
     pub(crate) variables: bool,
     /// The statement denies.
     pub(crate) deny: bool,
 }
 
-fn text_test(values: &[Cow<'_, str>], place: Place<'_>, test: impl Fn(&str) -> bool) -> Tri {
+fn text_test(values: Nodes<'_>, place: Place<'_>, test: impl Fn(&str) -> bool) -> Tri {
     let mut found = Tri::No;
-    for value in values {
-        let whole = if place.variables && value.contains("${") {
-            pattern::literal(value, true, place.context)
-        } else if test(value) {
+    for value in values.scalars() {
+        let whole = if place.variables && pattern::has_variables(&value) {
+            pattern::literal(&value, true, place.context)
+        } else if test(&value) {
             return Tri::Yes;
         } else {
             continue;
@@ -88,23 +89,28 @@ fn truth(text: &str) -> bool {
 }
 
 fn compare(condition: &Condition<'_>, value: &str, place: Place<'_>) -> Compared {
-    let values = &condition.values;
-    let any = |test: &dyn Fn(&str) -> bool| Compared::Found(Tri::of(values.iter().any(|value| test(value))));
+    let values = condition.values;
+    let any = |test: &dyn Fn(&str) -> bool| Compared::Found(Tri::of(values.scalars().any(|value| test(&value))));
     match condition.operator.test {
         Test::StringEquals => Compared::Found(text_test(values, place, |text| text == value)),
         Test::StringEqualsIgnoreCase => {
-            let value = value.to_lowercase();
-            Compared::Found(text_test(values, place, |text| text.to_lowercase() == value))
+            let same = |text: &str| {
+                if text.is_ascii() && value.is_ascii() {
+                    text.eq_ignore_ascii_case(value)
+                } else {
+                    text.to_lowercase() == value.to_lowercase()
+                }
+            };
+            Compared::Found(text_test(values, place, same))
         }
         Test::Bool => Compared::Found(text_test(values, place, |text| truth(text) == truth(value))),
         Test::StringLike => {
             let mut found = Tri::No;
-            for text in values {
-                found = found.max(match pattern::like(text, place.variables, place.context) {
-                    Filled::Known(tokens) => Tri::of(pattern::matches(&tokens, value)),
-                    Filled::Nothing => Tri::No,
-                    Filled::Unknown => Tri::Maybe,
-                });
+            for text in values.scalars() {
+                found = found.max(Tri::filled(pattern::is_like(&text, place.variables, place.context, value)));
+                if found == Tri::Yes {
+                    break;
+                }
             }
             Compared::Found(found)
         }
@@ -113,9 +119,9 @@ fn compare(condition: &Condition<'_>, value: &str, place: Place<'_>) -> Compared
                 return Compared::Settled(false);
             }
             let mut found = Tri::No;
-            for text in values {
-                found = found.max(match pattern::arn(text, place.variables, place.context) {
-                    Filled::Known(Some(tokens)) => Tri::of(pattern::matches(&tokens, value)),
+            for text in values.scalars() {
+                found = found.max(match pattern::is_like_arn(&text, place.variables, place.context, value) {
+                    Filled::Known(Some(yes)) => Tri::of(yes),
                     // Observed: an operand that is no ARN can't grant, and counts for a Deny (STK-iam).
                     Filled::Known(None) if found == Tri::Yes => Tri::Yes,
                     Filled::Known(None) => return Compared::Settled(place.deny),
@@ -148,7 +154,8 @@ fn compare(condition: &Condition<'_>, value: &str, place: Place<'_>) -> Compared
     }
 }
 
-fn one(condition: &Condition<'_>, value: &str, place: Place<'_>) -> Tri {
+/// Says whether one value of a request passes, as one of several or alone.
+pub(crate) fn one(condition: &Condition<'_>, value: &str, place: Place<'_>) -> Tri {
     match compare(condition, value, place) {
         Compared::Found(found) if condition.operator.negated => found.not(),
         Compared::Found(found) => found,
@@ -168,18 +175,35 @@ pub(crate) fn holds(condition: &Condition<'_>, place: Place<'_>) -> Tri {
             // A key without a value is null: "the key exists and its value is not null" is what `false` asks (IAM-CondOps).
             Found::Many(values) => values.is_empty(),
         };
-        let asked = |value: &Cow<'_, str>| {
+        let asked = |value: Cow<'_, str>| {
             if absent { value.eq_ignore_ascii_case("true") } else { value.eq_ignore_ascii_case("false") }
         };
-        return Tri::of(condition.values.iter().any(asked));
+        return Tri::of(condition.values.scalars().any(asked));
     }
     // A variable that nothing fills: the statement does not match, whatever the operator's sign (facts G.5).
     let takes_variables =
         matches!(operator.test, Test::StringEquals | Test::StringEqualsIgnoreCase | Test::StringLike | Test::Bool | Test::Arn);
-    let empty = |value: &Cow<'_, str>| value.contains("${") && matches!(pattern::literal(value, true, place.context), Filled::Nothing);
-    if place.variables && takes_variables && !condition.values.is_empty() && condition.values.iter().all(empty) {
-        return Tri::No;
+    let filled = |value: Cow<'_, str>| match pattern::has_variables(&value) {
+        true => Tri::filled(pattern::literal(&value, true, place.context).map(|_| true)),
+        false => Tri::Yes,
+    };
+    if place.variables && takes_variables && !condition.values.is_empty() {
+        // One value that can be filled is enough, unless what can't be would be what an Allow leaves out.
+        let every = operator.negated && !place.deny;
+        let mut enough = Tri::of(every);
+        for value in condition.values.scalars() {
+            enough = if every { enough.min(filled(value)) } else { enough.max(filled(value)) };
+            if enough == Tri::of(!every) {
+                break;
+            }
+        }
+        return enough.min(judged(condition, found, place));
     }
+    judged(condition, found, place)
+}
+
+fn judged(condition: &Condition<'_>, found: Found<'_>, place: Place<'_>) -> Tri {
+    let operator = condition.operator;
     match (found, operator.quantifier) {
         (Found::Unknown, _) => Tri::Maybe,
         (Found::Absent, Quantifier::Scalar) => Tri::of(operator.if_exists || operator.negated),

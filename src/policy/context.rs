@@ -1,17 +1,19 @@
 //! What a request says about itself: complete, but for the keys that are named unknown.
 
+use std::borrow::Cow;
+
 /// The value of a key: a list is a multivalued key, whatever its length.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Held {
-    One(String),
-    Many(Vec<String>),
+pub(crate) enum Held<'a> {
+    One(Cow<'a, str>),
+    Many(Vec<Cow<'a, str>>),
 }
 
 /// The keys of a request; names don't care about case (facts G.5).
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Context {
-    known: Vec<(String, Held)>,
-    unknown: Vec<String>,
+pub(crate) struct Context<'a> {
+    known: Vec<(&'a str, Held<'a>)>,
+    unknown: Vec<&'a str>,
 }
 
 /// What looking for a key gave.
@@ -20,42 +22,47 @@ pub(crate) enum Found<'a> {
     Absent,
     Unknown,
     One(&'a str),
-    Many(&'a [String]),
+    Many(&'a [Cow<'a, str>]),
 }
 
-impl Context {
+impl<'a> Context<'a> {
+    /// Makes a context with room for so many keys.
+    pub(crate) fn with_room(keys: usize) -> Context<'a> {
+        Context { known: Vec::with_capacity(keys), unknown: Vec::new() }
+    }
+
     /// Sets a key; the last value counts.
-    pub(crate) fn set(&mut self, key: &str, value: Held) {
+    pub(crate) fn set(&mut self, key: &'a str, value: Held<'a>) {
         self.known.retain(|(name, _)| !name.eq_ignore_ascii_case(key));
-        self.known.push((key.to_owned(), value));
+        self.known.push((key, value));
     }
 
     /// Sets a key unless it is there.
-    pub(crate) fn set_default(&mut self, key: &str, value: &str) {
+    pub(crate) fn set_default(&mut self, key: &'a str, value: Cow<'a, str>) {
         if self.find(key) == Found::Absent {
-            self.known.push((key.to_owned(), Held::One(value.to_owned())));
+            self.known.push((key, Held::One(value)));
         }
     }
 
     /// Says that a key's value, and whether there is one, isn't known; a value that was given doesn't count then.
-    pub(crate) fn forget(&mut self, key: &str) {
+    pub(crate) fn forget(&mut self, key: &'a str) {
         if !self.unknown.iter().any(|name| name.eq_ignore_ascii_case(key)) {
-            self.unknown.push(key.to_owned());
+            self.unknown.push(key);
         }
     }
 
     /// Gives the context that would be if an unknown key had this value.
-    pub(crate) fn suppose(&self, key: &str, value: Option<Held>) -> Context {
+    pub(crate) fn suppose(&self, key: &'a str, value: Option<Held<'a>>) -> Context<'a> {
         let mut supposed = self.clone();
         supposed.unknown.retain(|name| !name.eq_ignore_ascii_case(key));
         supposed.known.retain(|(name, _)| !name.eq_ignore_ascii_case(key));
         if let Some(value) = value {
-            supposed.known.push((key.to_owned(), value));
+            supposed.known.push((key, value));
         }
         supposed
     }
 
-    pub(crate) fn unknown(&self) -> &[String] {
+    pub(crate) fn unknown(&self) -> &[&'a str] {
         &self.unknown
     }
 

@@ -7,13 +7,15 @@
 //! - RCPs are taken to cover every service: a list of services that grows behind our back would let denies slip.
 //! - The management account isn't known here; whoever asks for it leaves the SCPs out.
 //! - Root calling `sts:AssumeRole`, KMS grants and S3 ACLs aren't judged.
-//! - A variable without a value in NotResource excludes nothing (IAM-Vars: it "will not match any resource").
+//! - A variable without a value in NotResource excludes nothing from a Deny (IAM-Vars: it "will not match any resource"), and
+//!   leaves nothing of an Allow (facts G.5: the statement does not match); so it is with a negated operator.
 
 use super::answer::Missing;
 use super::condition::{Place, Tri, holds};
 use super::context::Context;
-use super::parsed::{Condition, Document, Kind, Quantifier, Statement, Test};
-use super::pattern;
+use super::node::Nodes;
+use super::parsed::{Choice, Condition, Document, Kind, Quantifier, Statement, Test};
+use super::pattern::{self, Filled};
 use super::principal::{Caller, Grade, Who};
 use super::values::{Network, network};
 use serde_json::{Value, json};
@@ -21,10 +23,10 @@ use serde_json::{Value, json};
 /// A request with everything that has a say about it.
 #[derive(Debug)]
 pub(crate) struct Question<'a> {
-    pub(crate) caller: Caller,
+    pub(crate) caller: Caller<'a>,
     pub(crate) action: &'a str,
     pub(crate) resource: &'a str,
-    pub(crate) resource_account: String,
+    pub(crate) resource_account: &'a str,
     /// Trust or key policies must allow by themselves.
     pub(crate) resource_kind: Kind,
     pub(crate) documents: Vec<Document<'a>>,
@@ -96,6 +98,9 @@ const KMS_ACROSS: [&str; 22] = [
     "GenerateRandom",
 ];
 
+/// The calls that a trust policy decides (facts G.1).
+const ROLE_CALLS: [&str; 3] = ["AssumeRole", "AssumeRoleWithSAML", "AssumeRoleWithWebIdentity"];
+
 fn is_kms(action: &str) -> bool {
     action.get(..4).is_some_and(|service| service.eq_ignore_ascii_case("kms:"))
 }
@@ -111,6 +116,16 @@ pub(crate) fn resource_kind(action: &str, resource: &str) -> Kind {
         "kms" if is_kms(action) && name.starts_with("alias/") && !is_about_aliases(action) => Kind::Key,
         _ => Kind::Resource,
     }
+}
+
+/// Says what such a call is made on, if a call like this on the resource would bypass the policy that decides it.
+pub(crate) fn bypasses(action: &str, kind: Kind) -> Option<&'static str> {
+    let (service, name) = action.split_once(':')?;
+    if kind == Kind::Resource && service.eq_ignore_ascii_case("sts") && ROLE_CALLS.iter().any(|own| own.eq_ignore_ascii_case(name)) {
+        return Some("a role");
+    }
+    let of_a_key = KMS_ACROSS.iter().any(|own| own.eq_ignore_ascii_case(name)) && !name.eq_ignore_ascii_case("GenerateRandom");
+    (kind == Kind::Resource && service.eq_ignore_ascii_case("kms") && of_a_key).then_some("a key")
 }
 
 fn is_about_aliases(action: &str) -> bool {
@@ -133,28 +148,40 @@ impl<'a> Question<'a> {
         !self.caller.is_service_linked() && !self.action.eq_ignore_ascii_case("kms:RetireGrant")
     }
 
-    fn on_resource(&self, pattern: &str, document: &Document<'_>, context: &Context) -> Tri {
+    fn on_resource(&self, pattern: &str, document: &Document<'_>, context: &Context<'_>) -> Filled<bool> {
         // An alias in Resource is the alias itself, never the key behind it (facts G.2).
         if is_kms(self.action) && !is_about_aliases(self.action) && pattern.splitn(6, ':').nth(5).is_some_and(|r| r.starts_with("alias/")) {
-            return Tri::No;
+            return Filled::Known(false);
         }
-        Tri::filled(pattern::resource(pattern, self.resource, document.variables, context))
+        pattern::resource(pattern, self.resource, document.variables, context)
     }
 
-    fn judge<'q>(&'q self, document: &'q Document<'a>, statement: &'q Statement<'a>, context: &Context) -> Option<Match<'q, 'a>> {
+    fn is_about(&self, element: &Choice<Nodes<'_>>, deny: bool, document: &Document<'_>, context: &Context<'_>) -> Tri {
+        let mut found = Tri::No;
+        for pattern in element.values.texts() {
+            let on = self.on_resource(pattern, document, context);
+            if element.negated && !deny && on == Filled::Nothing {
+                return Tri::No;
+            }
+            found = found.max(Tri::filled(on));
+            if found == Tri::Yes {
+                break;
+            }
+        }
+        if element.negated { found.not() } else { found }
+    }
+
+    fn judge<'q>(&'q self, document: &'q Document<'a>, statement: &'q Statement<'a>, context: &Context<'_>) -> Option<Match<'q, 'a>> {
         let grade = match &statement.principal {
             None => Grade::Direct,
             Some(element) => self.caller.matched(element, statement.deny, self.has_boundary)?,
         };
-        if statement.action.values.iter().any(|action| pattern::action(action, self.action)) == statement.action.negated {
+        if statement.action.values.texts().any(|action| pattern::action(action, self.action)) == statement.action.negated {
             return None;
         }
         let mut found = match &statement.resource {
             None => Tri::Yes,
-            Some(element) => {
-                let on = element.values.iter().map(|pattern| self.on_resource(pattern, document, context)).max().unwrap_or(Tri::No);
-                if element.negated { on.not() } else { on }
-            }
+            Some(element) => self.is_about(element, statement.deny, document, context),
         };
         let place = Place { context, variables: document.variables, deny: statement.deny };
         for condition in &statement.conditions {
@@ -167,7 +194,7 @@ impl<'a> Question<'a> {
     }
 
     /// Lists the statements that match or may match.
-    pub(crate) fn matches<'q>(&'q self, context: &Context) -> Vec<Match<'q, 'a>> {
+    pub(crate) fn matches<'q>(&'q self, context: &Context<'_>) -> Vec<Match<'q, 'a>> {
         let mut found = Vec::new();
         for document in self.documents.iter().filter(|document| self.applies(document)) {
             found.extend(document.statements.iter().filter_map(|statement| self.judge(document, statement, context)));
@@ -198,9 +225,9 @@ impl<'a> Question<'a> {
         statement
     }
 
-    fn lack(&self, side: &'static str, account: Option<&String>, level: Option<usize>, text: String, principal: Option<Value>) -> Missing {
+    fn lack(&self, side: &'static str, account: Option<&str>, level: Option<usize>, text: String, principal: Option<Value>) -> Missing {
         let statement = Some(self.grant(Some(self.resource), principal));
-        Missing { side, account: account.cloned(), level, text, statement }
+        Missing { side, account: account.map(str::to_owned), level, text, statement }
     }
 
     fn lacks_on_resource(&self) -> Missing {
@@ -209,7 +236,7 @@ impl<'a> Question<'a> {
             Who::Service => json!({"Service": self.caller.text}),
             Who::Provider => json!({"Federated": self.caller.text}),
             Who::Canonical => json!({"CanonicalUser": self.caller.text}),
-            _ => json!({"AWS": self.caller.role.as_ref().unwrap_or(&self.caller.text)}),
+            _ => json!({"AWS": self.caller.role.as_deref().unwrap_or(self.caller.text)}),
         };
         let (text, resource) = match self.resource_kind {
             Kind::Trust => ("the role's trust policy doesn't allow it", None),
@@ -218,7 +245,7 @@ impl<'a> Question<'a> {
         };
         Missing {
             side: self.resource_kind.word(),
-            account: Some(self.resource_account.clone()),
+            account: Some(self.resource_account.to_owned()),
             level: None,
             text: text.to_owned(),
             statement: Some(self.grant(resource, Some(principal))),
@@ -228,15 +255,19 @@ impl<'a> Question<'a> {
     /// Decides, given which statements match.
     pub(crate) fn decide<'q>(&'q self, matches: &[Match<'q, 'a>], view: View) -> Answer<'q, 'a> {
         let counts = |found: &Match<'_, '_>| found.holds == Tri::Yes || (view == View::Worst) == found.statement.deny;
-        let denies: Vec<_> = matches.iter().filter(|found| found.statement.deny && counts(found)).copied().collect();
-        if !denies.is_empty() {
-            return Answer { verdict: Verdict::ExplicitlyDenied, because: denies, missing: Vec::new() };
+        let counting = |deny: bool| matches.iter().filter(move |found| found.statement.deny == deny && counts(found)).copied();
+        let because = |deny: bool| {
+            let mut found = Vec::with_capacity(counting(deny).count());
+            found.extend(counting(deny));
+            found
+        };
+        if counting(true).next().is_some() {
+            return Answer { verdict: Verdict::ExplicitlyDenied, because: because(true), missing: Vec::new() };
         }
-        let allows: Vec<_> = matches.iter().filter(|found| !found.statement.deny && counts(found)).copied().collect();
-        let any = |kind: Kind, level: Option<usize>| allows.iter().any(|a| a.document.kind == kind && a.document.level == level);
-        let account = self.caller.account.as_ref();
+        let any = |kind: Kind, level: Option<usize>| counting(false).any(|a| a.document.kind == kind && a.document.level == level);
+        let account = self.caller.account;
         let mut missing = self.gates(&any);
-        let grade = allows.iter().filter(|a| a.document.kind.stands_on_a_resource()).map(|a| a.grade).max();
+        let grade = counting(false).filter(|a| a.document.kind.stands_on_a_resource()).map(|a| a.grade).max();
         // The root user has every permission of its account without a policy (IAM-Eval).
         let identity = self.caller.who == Who::Root || any(Kind::Identity, None);
         let boundary = !self.has_boundary || any(Kind::Boundary, None);
@@ -255,7 +286,7 @@ impl<'a> Question<'a> {
             if grade.is_none() {
                 missing.push(self.lacks_on_resource());
             }
-        } else if account == Some(&self.resource_account) {
+        } else if account == Some(self.resource_account) {
             // Naming the caller itself, or everyone, leaves nothing to the account's own policies; naming the role leaves
             // its limits; naming the account leaves all to them (facts G.1).
             match grade {
@@ -283,7 +314,7 @@ impl<'a> Question<'a> {
             if self.resource_kind == Kind::Key && !self.is_kms_across() {
                 missing.push(Missing {
                     side: "key",
-                    account: Some(self.resource_account.clone()),
+                    account: Some(self.resource_account.to_owned()),
                     level: None,
                     text: format!("{} can't be called on a key of another account", self.action),
                     statement: None,
@@ -291,7 +322,7 @@ impl<'a> Question<'a> {
             }
         }
         if missing.is_empty() {
-            Answer { verdict: Verdict::Allowed, because: allows, missing }
+            Answer { verdict: Verdict::Allowed, because: because(false), missing }
         } else {
             Answer { verdict: Verdict::ImplicitlyDenied, because: Vec::new(), missing }
         }
@@ -305,12 +336,12 @@ impl<'a> Question<'a> {
     /// What every call must pass whoever allows it.
     fn gates(&self, any: &dyn Fn(Kind, Option<usize>) -> bool) -> Vec<Missing> {
         let mut missing = Vec::new();
-        let account = self.caller.account.as_ref();
+        let account = self.caller.account;
         if self.has_rcps() {
             // RCPFullAWSAccess is attached everywhere and can't be detached (ORG-RCP); a level that is given empty lacks it.
             for (level, _) in self.rcp_levels.iter().enumerate().filter(|(_, held)| !**held) {
                 let text = "this level of resource control policies allows nothing".to_owned();
-                missing.push(self.lack("rcp", Some(&self.resource_account), Some(level), text, Some(json!("*"))));
+                missing.push(self.lack("rcp", Some(self.resource_account), Some(level), text, Some(json!("*"))));
             }
         }
         if account.is_some() && !self.caller.is_service_linked() {
@@ -324,13 +355,13 @@ impl<'a> Question<'a> {
         }
         if self.restricts_public_buckets
             && self.caller.who != Who::Service
-            && account != Some(&self.resource_account)
+            && account != Some(self.resource_account)
             && self.resource.split(':').nth(2) == Some("s3")
             && self.documents.iter().any(|document| document.kind == Kind::Resource && is_public(document))
         {
             missing.push(Missing {
                 side: "block-public-access",
-                account: Some(self.resource_account.clone()),
+                account: Some(self.resource_account.to_owned()),
                 level: None,
                 text: "the bucket's policy is public, and RestrictPublicBuckets keeps all other accounts out".to_owned(),
                 statement: None,
@@ -373,13 +404,13 @@ fn confines(condition: &Condition<'_>) -> bool {
     let key = condition.key.to_ascii_lowercase();
     match operator.test {
         // Wider than /8, or /32 of IPv6, is public.
-        Test::Ip if key == "aws:sourceip" => condition.values.iter().all(|value| match network(value) {
+        Test::Ip if key == "aws:sourceip" => condition.values.scalars().all(|value| match network(&value) {
             Some(Network::V4(first, last)) => last - first < 1 << 24,
             Some(Network::V6(first, last)) => last - first < 1 << 96,
             None => true,
         }),
         Test::StringEquals | Test::StringEqualsIgnoreCase | Test::StringLike | Test::Arn => {
-            FIXED.contains(&key.as_str()) && condition.values.iter().all(|value| !value.contains(['*', '?']) && !value.contains("${"))
+            FIXED.contains(&key.as_str()) && condition.values.scalars().all(|value| !pattern::is_wild(&value) && !value.contains("${"))
         }
         _ => false,
     }

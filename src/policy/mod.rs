@@ -10,6 +10,7 @@ mod decision;
 mod document;
 mod grant;
 mod keys;
+mod node;
 mod parsed;
 mod pattern;
 mod principal;
@@ -23,4 +24,4 @@ pub use document::{merge, remove, same_grants, sids, statements, without_stateme
 pub use grant::{Grant, covers, delegates_to_root, grants_of, matches_pattern, names_in};
 pub use keys::{condition_keys, dead_principals, statement_name};
 pub use simulate::{decide, simulate};
-pub use strict::simulate_line;
+pub use strict::{answer_line, simulate_line};

@@ -3,7 +3,8 @@
 //! Reading never fails: what is wrong is kept beside what is right, because a valid Deny next to a malformed
 //! statement still denies.
 
-use serde_json::{Map, Value};
+use super::node::{Node, Nodes};
+use super::pattern::{is_action, is_resource, is_wild};
 
 /// Which kind of policy a document is; decides which elements it must and may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,16 +62,6 @@ pub(crate) enum Named<'a> {
     Canonical(&'a str),
 }
 
-/// A value of a condition: booleans and numbers count as their text (facts G.4).
-pub(crate) fn scalar(value: &Value) -> Option<std::borrow::Cow<'_, str>> {
-    match value {
-        Value::String(text) => Some(text.as_str().into()),
-        Value::Bool(yes) => Some(if *yes { "true" } else { "false" }.into()),
-        Value::Number(number) => Some(number.to_string().into()),
-        _ => None,
-    }
-}
-
 /// How a condition's values meet a key's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Quantifier {
@@ -111,78 +102,89 @@ pub(crate) struct Operator {
     pub(crate) if_exists: bool,
 }
 
+/// The operators without quantifier and `IfExists`: what they compare, and whether they are negated.
+const OPERATORS: [(&str, Test, bool); 27] = [
+    ("StringEquals", Test::StringEquals, false),
+    ("StringNotEquals", Test::StringEquals, true),
+    ("StringEqualsIgnoreCase", Test::StringEqualsIgnoreCase, false),
+    ("StringNotEqualsIgnoreCase", Test::StringEqualsIgnoreCase, true),
+    ("StringLike", Test::StringLike, false),
+    ("StringNotLike", Test::StringLike, true),
+    ("NumericEquals", Test::Numeric(Order::Equal), false),
+    ("NumericNotEquals", Test::Numeric(Order::Equal), true),
+    ("NumericLessThan", Test::Numeric(Order::Less), false),
+    ("NumericLessThanEquals", Test::Numeric(Order::LessOrEqual), false),
+    ("NumericGreaterThan", Test::Numeric(Order::Greater), false),
+    ("NumericGreaterThanEquals", Test::Numeric(Order::GreaterOrEqual), false),
+    ("DateEquals", Test::Date(Order::Equal), false),
+    ("DateNotEquals", Test::Date(Order::Equal), true),
+    ("DateLessThan", Test::Date(Order::Less), false),
+    ("DateLessThanEquals", Test::Date(Order::LessOrEqual), false),
+    ("DateGreaterThan", Test::Date(Order::Greater), false),
+    ("DateGreaterThanEquals", Test::Date(Order::GreaterOrEqual), false),
+    ("Bool", Test::Bool, false),
+    ("BinaryEquals", Test::Binary, false),
+    ("IpAddress", Test::Ip, false),
+    ("NotIpAddress", Test::Ip, true),
+    ("ArnEquals", Test::Arn, false),
+    ("ArnLike", Test::Arn, false),
+    ("ArnNotEquals", Test::Arn, true),
+    ("ArnNotLike", Test::Arn, true),
+    ("Null", Test::Null, false),
+];
+
+/// Takes a start off, in whatever case it is written.
+fn after<'t>(text: &'t str, start: &str) -> Option<&'t str> {
+    let (head, rest) = text.split_at_checked(start.len())?;
+    head.eq_ignore_ascii_case(start).then_some(rest)
+}
+
 impl Operator {
     /// Reads an operator's name. AWS documents the names in one spelling; case is not significant to it.
     pub(crate) fn read(name: &str) -> Option<Operator> {
-        let lower = name.to_ascii_lowercase();
-        let (quantifier, rest) = if let Some(rest) = lower.strip_prefix("forallvalues:") {
-            (Quantifier::ForAll, rest)
-        } else if let Some(rest) = lower.strip_prefix("foranyvalue:") {
-            (Quantifier::ForAny, rest)
-        } else {
-            (Quantifier::Scalar, lower.as_str())
+        let (quantifier, rest) = match (after(name, "ForAllValues:"), after(name, "ForAnyValue:")) {
+            (Some(rest), _) => (Quantifier::ForAll, rest),
+            (None, Some(rest)) => (Quantifier::ForAny, rest),
+            (None, None) => (Quantifier::Scalar, name),
         };
-        let (rest, if_exists) = match rest.strip_suffix("ifexists") {
-            Some(rest) => (rest, true),
-            None => (rest, false),
+        let exists = "IfExists";
+        let (rest, if_exists) = match rest.len().checked_sub(exists.len()).and_then(|at| rest.split_at_checked(at)) {
+            Some((rest, end)) if end.eq_ignore_ascii_case(exists) => (rest, true),
+            _ => (rest, false),
         };
-        let (test, negated) = match rest {
-            "stringequals" => (Test::StringEquals, false),
-            "stringnotequals" => (Test::StringEquals, true),
-            "stringequalsignorecase" => (Test::StringEqualsIgnoreCase, false),
-            "stringnotequalsignorecase" => (Test::StringEqualsIgnoreCase, true),
-            "stringlike" => (Test::StringLike, false),
-            "stringnotlike" => (Test::StringLike, true),
-            "numericequals" => (Test::Numeric(Order::Equal), false),
-            "numericnotequals" => (Test::Numeric(Order::Equal), true),
-            "numericlessthan" => (Test::Numeric(Order::Less), false),
-            "numericlessthanequals" => (Test::Numeric(Order::LessOrEqual), false),
-            "numericgreaterthan" => (Test::Numeric(Order::Greater), false),
-            "numericgreaterthanequals" => (Test::Numeric(Order::GreaterOrEqual), false),
-            "dateequals" => (Test::Date(Order::Equal), false),
-            "datenotequals" => (Test::Date(Order::Equal), true),
-            "datelessthan" => (Test::Date(Order::Less), false),
-            "datelessthanequals" => (Test::Date(Order::LessOrEqual), false),
-            "dategreaterthan" => (Test::Date(Order::Greater), false),
-            "dategreaterthanequals" => (Test::Date(Order::GreaterOrEqual), false),
-            "bool" => (Test::Bool, false),
-            "binaryequals" => (Test::Binary, false),
-            "ipaddress" => (Test::Ip, false),
-            "notipaddress" => (Test::Ip, true),
-            "arnequals" | "arnlike" => (Test::Arn, false),
-            "arnnotequals" | "arnnotlike" => (Test::Arn, true),
-            // It has no IfExists form, and asks about the key itself, so a quantifier has nothing to count (G.5).
-            "null" if !if_exists && quantifier == Quantifier::Scalar => (Test::Null, false),
-            _ => return None,
-        };
-        Some(Operator { quantifier, test, negated, if_exists })
+        let (_, test, negated) = *OPERATORS.iter().find(|(own, ..)| own.eq_ignore_ascii_case(rest))?;
+        // It has no IfExists form, and asks about the key itself, so a quantifier has nothing to count (G.5).
+        let bare = quantifier == Quantifier::Scalar && !if_exists;
+        (test != Test::Null || bare).then_some(Operator { quantifier, test, negated, if_exists })
     }
 }
 
 /// One key under one operator.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub(crate) struct Condition<'a> {
     pub(crate) operator: Operator,
     pub(crate) key: &'a str,
-    pub(crate) values: Vec<std::borrow::Cow<'a, str>>,
+    /// Texts, booleans and numbers.
+    pub(crate) values: Nodes<'a>,
 }
 
 /// A statement that can be judged.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub(crate) struct Statement<'a> {
     pub(crate) index: usize,
     pub(crate) sid: Option<&'a str>,
     pub(crate) deny: bool,
     /// `None`: the kind of policy has no principals, or means everyone.
     pub(crate) principal: Option<Choice<Vec<Named<'a>>>>,
-    pub(crate) action: Choice<Vec<&'a str>>,
-    /// `None`: the resource that the policy stands on.
-    pub(crate) resource: Option<Choice<Vec<&'a str>>>,
+    /// Texts.
+    pub(crate) action: Choice<Nodes<'a>>,
+    /// Texts. `None`: the resource that the policy stands on.
+    pub(crate) resource: Option<Choice<Nodes<'a>>>,
     pub(crate) conditions: Vec<Condition<'a>>,
 }
 
 /// A document that was read.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub(crate) struct Document<'a> {
     pub(crate) kind: Kind,
     /// The level of an organisation policy, the root first.
@@ -207,83 +209,121 @@ impl Document<'_> {
     }
 }
 
-fn texts<'a>(value: &'a Value, name: &str) -> Result<Vec<&'a str>, String> {
-    match value {
-        Value::String(text) => Ok(vec![text.as_str()]),
-        Value::Array(list) => list
-            .iter()
-            .map(|item| item.as_str().ok_or_else(|| format!("{name} holds something that is not a text")))
-            .collect::<Result<Vec<_>, _>>(),
-        _ => Err(format!("{name} is neither a text nor a list")),
+fn texts<'a>(value: Node<'a>, name: &str) -> Result<Nodes<'a>, String> {
+    if value.text().is_none() && value.items().is_none() {
+        return Err(format!("{name} is neither a text nor a list"));
     }
+    let list = value.listed();
+    if list.iter().any(|item| item.text().is_none()) {
+        return Err(format!("{name} holds something that is not a text"));
+    }
+    Ok(list)
 }
 
-fn choice<'a>(members: &'a Map<String, Value>, name: &str, opposite: &str) -> Result<Option<Choice<Vec<&'a str>>>, String> {
-    match (members.get(name), members.get(opposite)) {
-        (Some(_), Some(_)) => Err(format!("{name} and {opposite} exclude each other")),
-        (Some(value), None) => Ok(Some(Choice { negated: false, values: texts(value, name)? })),
-        (None, Some(value)) => Ok(Some(Choice { negated: true, values: texts(value, opposite)? })),
+fn choice<'a>(own: Member<'a>, opposite: Member<'a>) -> Result<Option<Choice<Nodes<'a>>>, String> {
+    match (own.value, opposite.value) {
+        (Some(_), Some(_)) => Err(format!("{} and {} exclude each other", own.name, opposite.name)),
+        (Some(value), None) => Ok(Some(Choice { negated: false, values: texts(value, own.name)? })),
+        (None, Some(value)) => Ok(Some(Choice { negated: true, values: texts(value, opposite.name)? })),
         (None, None) => Ok(None),
     }
 }
 
-fn named<'a>(value: &'a Value, name: &str) -> Result<Vec<Named<'a>>, String> {
-    match value {
-        Value::String(text) if text == "*" => Ok(vec![Named::Aws(text)]),
-        Value::Object(kinds) if !kinds.is_empty() => {
-            let mut found = Vec::new();
-            for (kind, who) in kinds {
-                let make: fn(&'a str) -> Named<'a> = match kind.as_str() {
-                    "AWS" => Named::Aws,
-                    "Service" => Named::Service,
-                    "Federated" => Named::Federated,
-                    "CanonicalUser" => Named::Canonical,
-                    other => return Err(format!("{name} has the unknown kind `{other}`")),
-                };
-                found.extend(texts(who, name)?.into_iter().map(make));
-            }
-            Ok(found)
-        }
-        _ => Err(format!("{name} is neither \"*\" nor an object of kinds")),
+fn named<'a>(value: Node<'a>, name: &str) -> Result<Vec<Named<'a>>, String> {
+    if let Some("*") = value.text() {
+        return Ok(vec![Named::Aws("*")]);
     }
+    let mut found = Vec::new();
+    let mut empty = true;
+    for (kind, who) in value.members().into_iter().flatten() {
+        empty = false;
+        let make: fn(&'a str) -> Named<'a> = match kind {
+            "AWS" => Named::Aws,
+            "Service" => Named::Service,
+            "Federated" => Named::Federated,
+            "CanonicalUser" => Named::Canonical,
+            other => return Err(format!("{name} has the unknown kind `{other}`")),
+        };
+        found.extend(texts(who, name)?.texts().map(make));
+    }
+    if empty { Err(format!("{name} is neither \"*\" nor an object of kinds")) } else { Ok(found) }
 }
 
-fn conditions(value: &Value) -> Result<Vec<Condition<'_>>, String> {
-    let Value::Object(operators) = value else { return Err("Condition is not an object".to_owned()) };
+fn conditions(value: Node<'_>) -> Result<Vec<Condition<'_>>, String> {
+    let Some(operators) = value.members() else { return Err("Condition is not an object".to_owned()) };
     let mut found = Vec::new();
     for (name, keys) in operators {
         let operator = Operator::read(name).ok_or_else(|| format!("`{name}` is not a condition operator"))?;
-        let Value::Object(keys) = keys else { return Err(format!("the keys of {name} are not an object")) };
+        let Some(keys) = keys.members() else { return Err(format!("the keys of {name} are not an object")) };
         for (key, values) in keys {
-            let list = match values {
-                Value::Array(list) => list.iter().map(scalar).collect::<Option<Vec<_>>>(),
-                one => scalar(one).map(|value| vec![value]),
-            };
-            let values = list.ok_or_else(|| format!("{name} {key} has a value that is no text, number or boolean"))?;
+            let values = values.listed();
+            if !values.iter().all(Node::is_scalar) {
+                return Err(format!("{name} {key} has a value that is no text, number or boolean"));
+            }
             found.push(Condition { operator, key, values });
         }
     }
     Ok(found)
 }
 
-fn statement(value: &Value, index: usize, kind: Kind) -> Result<Statement<'_>, String> {
-    let Value::Object(members) = value else { return Err("it is not an object".to_owned()) };
-    const KNOWN: [&str; 9] = ["Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction", "Resource", "NotResource", "Condition"];
-    // A misspelt element would otherwise silently widen the statement; AWS refuses it too (IAM-Grammar).
-    if let Some(unknown) = members.keys().find(|name| !KNOWN.contains(&name.as_str())) {
-        return Err(format!("it has the unknown element `{unknown}`"));
+/// Refuses a negated element of which nothing or not all would count: what it doesn't exclude, it takes in.
+fn excludes(element: Option<&Choice<Nodes<'_>>>, name: &str, counts: fn(&str) -> bool) -> Result<(), String> {
+    let Some(element) = element.filter(|element| element.negated) else { return Ok(()) };
+    if element.values.is_empty() {
+        return Err(format!("{name} is empty"));
     }
-    let sid = match members.get("Sid") {
+    match element.values.texts().find(|text| !counts(text)) {
+        Some(text) => Err(format!("{name} has `{text}`, which AWS doesn't know how to read")),
+        None => Ok(()),
+    }
+}
+
+/// An element of a statement, which may be missing.
+#[derive(Clone, Copy)]
+struct Member<'a> {
+    name: &'static str,
+    value: Option<Node<'a>>,
+}
+
+impl Member<'_> {
+    const fn named(name: &'static str) -> Self {
+        Member { name, value: None }
+    }
+}
+
+fn statement(value: Node<'_>, index: usize, kind: Kind) -> Result<Statement<'_>, String> {
+    let Some(members) = value.members() else { return Err("it is not an object".to_owned()) };
+    let (mut sid, mut effect, mut condition) = (None, None, None);
+    let (mut principal, mut not_principal) = (None, None);
+    let (mut action, mut not_action) = (Member::named("Action"), Member::named("NotAction"));
+    let (mut resource, mut not_resource) = (Member::named("Resource"), Member::named("NotResource"));
+    for (name, value) in members {
+        let place = match name {
+            "Sid" => &mut sid,
+            "Effect" => &mut effect,
+            "Principal" => &mut principal,
+            "NotPrincipal" => &mut not_principal,
+            "Action" => &mut action.value,
+            "NotAction" => &mut not_action.value,
+            "Resource" => &mut resource.value,
+            "NotResource" => &mut not_resource.value,
+            "Condition" => &mut condition,
+            // A misspelt element would otherwise silently widen the statement; AWS refuses it too (IAM-Grammar).
+            unknown => return Err(format!("it has the unknown element `{unknown}`")),
+        };
+        *place = Some(value);
+    }
+    let sid = match sid.map(|sid: Node<'_>| sid.text()) {
         None => None,
-        Some(Value::String(sid)) => Some(sid.as_str()).filter(|sid| !sid.is_empty()),
-        Some(_) => return Err("Sid is not a text".to_owned()),
+        Some(Some(sid)) => Some(sid).filter(|sid| !sid.is_empty()),
+        Some(None) => return Err("Sid is not a text".to_owned()),
     };
-    let deny = match members.get("Effect").and_then(Value::as_str) {
+    let deny = match effect.and_then(|effect: Node<'_>| effect.text()) {
         Some("Allow") => false,
         Some("Deny") => true,
         _ => return Err("Effect is neither \"Allow\" nor \"Deny\"".to_owned()),
     };
-    let principal = match (members.get("Principal"), members.get("NotPrincipal")) {
+    let principal = match (principal, not_principal) {
         (Some(_), Some(_)) => return Err("Principal and NotPrincipal exclude each other".to_owned()),
         (Some(value), None) => Some(Choice { negated: false, values: named(value, "Principal")? }),
         (None, Some(value)) => Some(Choice { negated: true, values: named(value, "NotPrincipal")? }),
@@ -295,12 +335,14 @@ fn statement(value: &Value, index: usize, kind: Kind) -> Result<Statement<'_>, S
     if principal.is_none() && kind.stands_on_a_resource() {
         return Err("it has no Principal".to_owned());
     }
-    let action = choice(members, "Action", "NotAction")?.ok_or("it has neither Action nor NotAction")?;
-    let resource = choice(members, "Resource", "NotResource")?;
+    let action = choice(action, not_action)?.ok_or("it has neither Action nor NotAction")?;
+    let resource = choice(resource, not_resource)?;
+    excludes(Some(&action), "NotAction", is_action)?;
+    excludes(resource.as_ref(), "NotResource", is_resource)?;
     if resource.is_none() && kind != Kind::Trust {
         return Err("it has neither Resource nor NotResource".to_owned());
     }
-    let conditions = members.get("Condition").map(conditions).transpose()?.unwrap_or_default();
+    let conditions = condition.map(conditions).transpose()?.unwrap_or_default();
     Ok(Statement { index, sid, deny, principal, action, resource, conditions })
 }
 
@@ -308,13 +350,13 @@ fn statement(value: &Value, index: usize, kind: Kind) -> Result<Statement<'_>, S
 pub(crate) fn dead(name: Named<'_>) -> Option<String> {
     match name {
         Named::Aws("*") => None,
-        Named::Aws(text) if text.contains(['*', '?']) => Some(format!("`{text}`: a principal has no partial wildcard")),
+        Named::Aws(text) if is_wild(text) => Some(format!("`{text}`: a principal has no partial wildcard")),
         Named::Aws(text) if text.starts_with("arn:") || (text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit())) => None,
         Named::Aws(text) if text.starts_with("AROA") || text.starts_with("AIDA") => {
             Some(format!("`{text}` is what is left of a deleted role or user"))
         }
         Named::Aws(text) => Some(format!("`{text}` is not a principal")),
-        Named::Service(text) | Named::Federated(text) | Named::Canonical(text) if text.contains(['*', '?']) => {
+        Named::Service(text) | Named::Federated(text) | Named::Canonical(text) if is_wild(text) => {
             Some(format!("`{text}`: a principal has no wildcard"))
         }
         _ => None,
@@ -333,38 +375,45 @@ fn warnings(statement: &Statement<'_>, found: &mut Vec<String>) {
         }
         principal.values.iter().filter_map(|name| dead(*name)).for_each(&mut say);
     }
-    for action in statement.action.values.iter().filter(|action| !super::pattern::is_action(action)) {
+    for action in statement.action.values.texts().filter(|action| !is_action(action)) {
         say(format!("`{action}` names no service"));
     }
-    for resource in statement.resource.iter().flat_map(|resource| &resource.values) {
-        if !super::pattern::is_resource(resource) {
+    for resource in statement.resource.iter().flat_map(|resource| resource.values.texts()) {
+        if !is_resource(resource) {
             say(format!("`{resource}` is neither \"*\" nor an ARN with a service"));
         }
     }
 }
 
 /// Reads a document; whatever it is, the answer says what can and what can't be judged.
-pub(crate) fn read(value: &Value, kind: Kind, level: Option<usize>, number: usize) -> Document<'_> {
+pub(crate) fn read(value: Node<'_>, kind: Kind, level: Option<usize>, number: usize) -> Document<'_> {
     let mut document =
         Document { kind, level, number, variables: false, statements: Vec::new(), malformed: Vec::new(), warnings: Vec::new() };
-    let Value::Object(members) = value else {
+    let Some(members) = value.members() else {
         document.malformed.push("it is not an object".to_owned());
         return document;
     };
-    match members.get("Version") {
-        None => {}
-        Some(Value::String(version)) if version == "2008-10-17" => {}
-        Some(Value::String(version)) if version == "2012-10-17" => document.variables = true,
-        Some(other) => document.malformed.push(format!("its Version {other} does not exist")),
+    let (mut version, mut statements) = (None, None);
+    for (name, value) in members {
+        match name {
+            "Version" => version = Some(value),
+            "Statement" => statements = Some(value),
+            _ => {}
+        }
     }
-    let list: &[Value] = match members.get("Statement") {
-        Some(Value::Array(list)) => list,
-        Some(object @ Value::Object(_)) => std::slice::from_ref(object),
-        _ => {
+    match version.map(|version| (version, version.text())) {
+        None | Some((_, Some("2008-10-17"))) => {}
+        Some((_, Some("2012-10-17"))) => document.variables = true,
+        Some((other, _)) => document.malformed.push(format!("its Version {} does not exist", other.to_value())),
+    }
+    let list = match statements.filter(|value| value.items().is_some() || value.members().is_some()) {
+        Some(statements) => statements.listed(),
+        None => {
             document.malformed.push("it has no Statement".to_owned());
-            &[]
+            Nodes::NONE
         }
     };
+    document.statements.reserve_exact(list.len());
     for (index, value) in list.iter().enumerate() {
         match statement(value, index, kind) {
             Ok(statement) => {
@@ -372,7 +421,7 @@ pub(crate) fn read(value: &Value, kind: Kind, level: Option<usize>, number: usiz
                 document.statements.push(statement);
             }
             Err(why) => {
-                let sid = value.get("Sid").and_then(Value::as_str).filter(|sid| !sid.is_empty());
+                let sid = value.member("Sid").and_then(Node::text).filter(|sid| !sid.is_empty());
                 let sid = sid.map(|sid| format!(" ({sid})")).unwrap_or_default();
                 document.malformed.push(format!("statement {index}{sid}: {why}"));
             }
@@ -384,13 +433,13 @@ pub(crate) fn read(value: &Value, kind: Kind, level: Option<usize>, number: usiz
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     #[test]
     fn the_odd_forms_of_the_article_are_read() {
         let odd = json!({"Version": "2012-10-17", "Statement": {"Sid": "", "Effect": "Allow", "Action": "s3:Get*",
             "Resource": ["arn:aws:s3:::b/*"], "Condition": {}}});
-        let document = read(&odd, Kind::Identity, None, 0);
+        let document = read(Node::Value(&odd), Kind::Identity, None, 0);
         assert!(document.malformed.is_empty() && document.variables);
         assert_eq!(document.statements.len(), 1);
         assert_eq!(document.statements[0].sid, None);
@@ -400,7 +449,7 @@ mod tests {
     fn a_malformed_statement_is_named_and_its_neighbour_kept() {
         let value = json!({"Statement": [{"Sid": "A", "Effect": "allow", "Action": "s3:*", "Resource": "*"},
             {"Effect": "Deny", "Action": "s3:*", "Resource": "*"}]});
-        let document = read(&value, Kind::Identity, None, 0);
+        let document = read(Node::Value(&value), Kind::Identity, None, 0);
         assert_eq!(document.malformed, ["statement 0 (A): Effect is neither \"Allow\" nor \"Deny\""]);
         assert_eq!(document.statements.len(), 1);
         assert_eq!(document.statements[0].index, 1);
@@ -413,7 +462,7 @@ mod tests {
             let mut statement = base.clone();
             statement[name] = value;
             let document = json!({"Statement": statement});
-            read(&document, Kind::Identity, None, 0).malformed.len()
+            read(Node::Value(&document), Kind::Identity, None, 0).malformed.len()
         };
         assert_eq!(with("Sid", json!("x")), 0);
         for (name, value) in [

@@ -51,15 +51,24 @@ pub(crate) fn begin(tokens: &[Token]) -> Places {
     places
 }
 
-pub(crate) fn step(tokens: &[Token], places: &Places, unit: u16) -> Places {
-    let mut next = vec![false; tokens.len() + 1];
+pub(crate) fn steps(tokens: &[Token], places: &Places, units: &[u16]) -> Places {
+    let (mut places, mut next) = (places.clone(), Places::new());
+    for unit in units {
+        step_into(tokens, &places, *unit, &mut next);
+        std::mem::swap(&mut places, &mut next);
+    }
+    places
+}
+
+fn step_into(tokens: &[Token], places: &Places, unit: u16, next: &mut Places) {
+    next.clear();
+    next.resize(tokens.len() + 1, false);
     for (place, token) in tokens.iter().enumerate() {
         if places[place] && token.takes(unit) {
             next[if token.is_star() { place } else { place + 1 }] = true;
         }
     }
-    close(tokens, &mut next);
-    next
+    close(tokens, next);
 }
 
 pub(crate) fn ends(places: &Places) -> bool {
@@ -68,11 +77,38 @@ pub(crate) fn ends(places: &Places) -> bool {
 
 /// Says whether a pattern matches a whole text.
 pub(crate) fn matches(tokens: &[Token], text: &str) -> bool {
-    let mut places = begin(tokens);
+    let (mut places, mut next) = (begin(tokens), Places::new());
     for unit in text.encode_utf16() {
-        places = step(tokens, &places, unit);
+        step_into(tokens, &places, unit, &mut next);
+        std::mem::swap(&mut places, &mut next);
     }
     ends(&places)
+}
+
+/// Says whether a text holds wildcards.
+pub(crate) fn is_wild(text: &str) -> bool {
+    text.bytes().any(|byte| matches!(byte, b'*' | b'?'))
+}
+
+/// Says whether a text may hold policy variables.
+pub(crate) fn has_variables(text: &str) -> bool {
+    // Most texts hold no dollar at all, and looking for one byte is quick.
+    text.as_bytes().contains(&b'$') && text.contains("${")
+}
+
+/// Says whether bytes can be compared in place of UTF-16 units: only `?` tells the two apart (facts G.5).
+fn bytes_will_do(pattern: &str, text: &str) -> bool {
+    text.is_ascii() || !pattern.as_bytes().contains(&b'?')
+}
+
+/// Matches a whole text with a pattern in which `*` and `?` take everything; the texts must be such that bytes will do.
+fn plain(pattern: &str, text: &str) -> bool {
+    let (pattern, text) = (pattern.as_bytes(), text.as_bytes());
+    let Some(first) = pattern.iter().position(|byte| matches!(byte, b'*' | b'?')) else { return pattern == text };
+    match (pattern.split_at_checked(first), text.split_at_checked(first)) {
+        (Some((start, rest)), Some((own, left))) => start == own && (rest == b"*" || glob(rest, left, |own, byte| own == byte)),
+        _ => false,
+    }
 }
 
 /// A part of a text of a policy.
@@ -132,8 +168,18 @@ pub(crate) enum Filled<T> {
     Unknown,
 }
 
+impl<T> Filled<T> {
+    pub(crate) fn map<U>(self, change: impl FnOnce(T) -> U) -> Filled<U> {
+        match self {
+            Filled::Known(value) => Filled::Known(change(value)),
+            Filled::Nothing => Filled::Nothing,
+            Filled::Unknown => Filled::Unknown,
+        }
+    }
+}
+
 /// Fills the variables in, giving each part to `add` with whether wildcards mean something in it.
-fn fill<'a>(text: &'a str, variables: bool, context: &'a Context, mut add: impl FnMut(&str, bool)) -> Filled<()> {
+fn fill<'a>(text: &'a str, variables: bool, context: &'a Context<'_>, mut add: impl FnMut(&str, bool)) -> Filled<()> {
     let mut nothing = false;
     for piece in pieces(text, variables) {
         match piece {
@@ -155,13 +201,9 @@ fn fill<'a>(text: &'a str, variables: bool, context: &'a Context, mut add: impl 
 }
 
 /// Gives a text without wildcards.
-pub(crate) fn literal(text: &str, variables: bool, context: &Context) -> Filled<String> {
+pub(crate) fn literal(text: &str, variables: bool, context: &Context<'_>) -> Filled<String> {
     let mut whole = String::with_capacity(text.len());
-    match fill(text, variables, context, |part, _| whole.push_str(part)) {
-        Filled::Known(()) => Filled::Known(whole),
-        Filled::Nothing => Filled::Nothing,
-        Filled::Unknown => Filled::Unknown,
-    }
+    fill(text, variables, context, |part, _| whole.push_str(part)).map(|()| whole)
 }
 
 /// Adds a part to a pattern; what a variable brought is text, never a wildcard.
@@ -174,33 +216,54 @@ fn add(tokens: &mut Vec<Token>, part: &str, wild: bool) {
 }
 
 /// Gives the pattern of a StringLike value.
-pub(crate) fn like(text: &str, variables: bool, context: &Context) -> Filled<Vec<Token>> {
+pub(crate) fn like(text: &str, variables: bool, context: &Context<'_>) -> Filled<Vec<Token>> {
     let mut tokens = Vec::with_capacity(text.len());
-    match fill(text, variables, context, |part, wild| add(&mut tokens, part, wild)) {
-        Filled::Known(()) => Filled::Known(tokens),
-        Filled::Nothing => Filled::Nothing,
-        Filled::Unknown => Filled::Unknown,
+    fill(text, variables, context, |part, wild| add(&mut tokens, part, wild)).map(|()| tokens)
+}
+
+/// Says whether a text is like a StringLike value.
+pub(crate) fn is_like(pattern: &str, variables: bool, context: &Context<'_>, text: &str) -> Filled<bool> {
+    if !(variables && has_variables(pattern)) && bytes_will_do(pattern, text) {
+        return Filled::Known(plain(pattern, text));
     }
+    like(pattern, variables, context).map(|tokens| matches(&tokens, text))
 }
 
 /// Gives the pattern of a value of an ARN operator, whose six parts are matched one by one; `Known(None)`: it is no ARN.
-pub(crate) fn arn(text: &str, variables: bool, context: &Context) -> Filled<Option<Vec<Token>>> {
-    match like(text, variables, context) {
-        Filled::Known(mut tokens) => {
-            let mut colons = 0;
-            for token in &mut tokens {
-                match token {
-                    Token::Unit(COLON) => colons += 1,
-                    Token::Star if colons < 5 => *token = Token::StarInside,
-                    Token::One if colons < 5 => *token = Token::OneInside,
-                    _ => {}
-                }
+pub(crate) fn arn(text: &str, variables: bool, context: &Context<'_>) -> Filled<Option<Vec<Token>>> {
+    like(text, variables, context).map(|mut tokens| {
+        let mut colons = 0;
+        for token in &mut tokens {
+            match token {
+                Token::Unit(COLON) => colons += 1,
+                Token::Star if colons < 5 => *token = Token::StarInside,
+                Token::One if colons < 5 => *token = Token::OneInside,
+                _ => {}
             }
-            Filled::Known((colons >= 5).then_some(tokens))
         }
-        Filled::Nothing => Filled::Nothing,
-        Filled::Unknown => Filled::Unknown,
+        (colons >= 5).then_some(tokens)
+    })
+}
+
+/// Says whether an ARN is like a value of an ARN operator; `Known(None)`: that value is no ARN.
+pub(crate) fn is_like_arn(pattern: &str, variables: bool, context: &Context<'_>, text: &str) -> Filled<Option<bool>> {
+    if !(variables && has_variables(pattern)) && bytes_will_do(pattern, text) {
+        let (mut pattern, mut text) = (pattern, text);
+        let mut same = true;
+        for _ in 0..5 {
+            let Some((own, pattern_left)) = pattern.split_once(':') else { return Filled::Known(None) };
+            match text.split_once(':').filter(|_| same) {
+                Some((part, text_left)) => {
+                    same = plain(own, part);
+                    text = text_left;
+                }
+                None => same = false,
+            }
+            pattern = pattern_left;
+        }
+        return Filled::Known(Some(same && plain(pattern, text)));
     }
+    arn(pattern, variables, context).map(|tokens| tokens.map(|tokens| matches(&tokens, text)))
 }
 
 /// Says whether a request's value has the six parts of an ARN.
@@ -215,13 +278,10 @@ pub(crate) fn is_action(pattern: &str) -> bool {
 
 /// Matches an action; its case doesn't matter (facts G.4).
 pub(crate) fn action(pattern: &str, action: &str) -> bool {
-    if pattern == "*" {
-        return true;
-    }
-    is_action(pattern) && glob(pattern.as_bytes(), action.as_bytes())
+    pattern == "*" || (is_action(pattern) && glob(pattern.as_bytes(), action.as_bytes(), |own, byte| own.eq_ignore_ascii_case(byte)))
 }
 
-fn glob(pattern: &[u8], text: &[u8]) -> bool {
+fn glob(pattern: &[u8], text: &[u8], same: impl Fn(&u8, &u8) -> bool) -> bool {
     let (mut p, mut t) = (0, 0);
     let mut retry: Option<(usize, usize)> = None;
     while let Some(unit) = text.get(t) {
@@ -230,7 +290,7 @@ fn glob(pattern: &[u8], text: &[u8]) -> bool {
                 retry = Some((p, t));
                 p += 1;
             }
-            Some(own) if *own == b'?' || own.eq_ignore_ascii_case(unit) => {
+            Some(own) if *own == b'?' || same(own, unit) => {
                 p += 1;
                 t += 1;
             }
@@ -249,26 +309,30 @@ fn glob(pattern: &[u8], text: &[u8]) -> bool {
 
 /// Says whether AWS would save this as a resource: a star, or an ARN whose service has no wildcard (facts G.4).
 pub(crate) fn is_resource(pattern: &str) -> bool {
-    let mut parts = pattern.splitn(4, ':');
-    let start = (parts.next(), parts.next(), parts.next(), parts.next());
-    pattern == "*"
-        || matches!(start, (Some("arn"), Some(_), Some(service), Some(_)) if !service.is_empty() && !service.contains(['*', '?']))
+    let service = || pattern.strip_prefix("arn:")?.split_once(':')?.1.split_once(':');
+    pattern == "*" || service().is_some_and(|(service, _)| !service.is_empty() && !is_wild(service))
+}
+
+/// Says whether no wildcard before the fifth colon has to stay within its segment.
+fn roams(head: &str) -> bool {
+    let ends = |rest: Option<&u8>| matches!(rest, None | Some(b':'));
+    let bytes = head.as_bytes();
+    bytes.iter().enumerate().all(|(at, byte)| *byte != b'?' && (*byte != b'*' || ends(bytes.get(at + 1))))
 }
 
 /// Matches a resource. Wildcards stay within their segment, except that a star which ends its segment may go on beyond
 /// the colon, and after the fifth colon everything goes (IAM-Resource). Variables only count there (facts G.5).
-pub(crate) fn resource(pattern: &str, resource: &str, variables: bool, context: &Context) -> Filled<bool> {
+pub(crate) fn resource(pattern: &str, resource: &str, variables: bool, context: &Context<'_>) -> Filled<bool> {
     if pattern == "*" {
         return Filled::Known(true);
     }
     if !is_resource(pattern) {
         return Filled::Known(false);
     }
-    let fifth = pattern.match_indices(':').nth(4).map_or(pattern.len(), |(at, _)| at + 1);
+    let fifth = pattern.bytes().enumerate().filter(|(_, byte)| *byte == b':').nth(4).map_or(pattern.len(), |(at, _)| at + 1);
     let (head, tail) = pattern.split_at_checked(fifth).unwrap_or((pattern, ""));
-    let has_variables = variables && tail.contains("${");
-    if !has_variables && !pattern.contains(['*', '?']) {
-        return Filled::Known(pattern == resource);
+    if !(variables && has_variables(tail)) && bytes_will_do(pattern, resource) && roams(head) {
+        return Filled::Known(plain(pattern, resource));
     }
     let mut tokens = Vec::with_capacity(pattern.len());
     let mut units = head.chars().peekable();
@@ -280,11 +344,7 @@ pub(crate) fn resource(pattern: &str, resource: &str, variables: bool, context: 
             other => add(&mut tokens, other.encode_utf8(&mut [0; 4]), false),
         }
     }
-    match fill(tail, variables, context, |part, wild| add(&mut tokens, part, wild)) {
-        Filled::Known(()) => Filled::Known(matches(&tokens, resource)),
-        Filled::Nothing => Filled::Nothing,
-        Filled::Unknown => Filled::Unknown,
-    }
+    fill(tail, variables, context, |part, wild| add(&mut tokens, part, wild)).map(|()| matches(&tokens, resource))
 }
 
 #[cfg(test)]

@@ -3,17 +3,23 @@
 use super::answer::{Decided, Decision, Reason};
 use super::condition::Tri;
 use super::context::{Context, Held};
-use super::decision::{Answer, Match, Question, Verdict, View, resource_kind};
-use super::parsed::{Document, Kind, read, scalar};
+use super::decision::{Answer, Match, Question, Verdict, View, bypasses, resource_kind};
+use super::node::{Node, Nodes};
+use super::parsed::{Document, Kind, read};
+use super::pattern::is_wild;
 use super::principal::{Caller, Who};
 use super::unknown;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 /// Decides one request: an object as `xdeploy simulate` reads it.
 ///
 /// A call that is denied whatever an unknown key is, sometimes explicitly and sometimes not, is implicitly denied. Rules:
 /// facts/codepipeline.md G.
 pub fn decide(request: &Value) -> Decision {
+    decide_node(Node::Value(request))
+}
+
+pub(crate) fn decide_node(request: Node<'_>) -> Decision {
     let (question, context) = match ask(request) {
         Ok(asked) => asked,
         Err(why) => return Decision::error(vec![why], Vec::new()),
@@ -39,7 +45,7 @@ pub fn decide(request: &Value) -> Decision {
                 // Denied either way: only the kind of denial hangs on the key.
                 None if best.verdict != Verdict::Allowed => best,
                 None => {
-                    unknown = unknown::keys(&context, &matches);
+                    unknown = unknown::keys(&context, &matches).into_iter().map(str::to_owned).collect();
                     Answer { verdict: Verdict::ImplicitlyDenied, because: worst.because, missing: worst.missing }
                 }
             }
@@ -65,12 +71,12 @@ pub fn decide(request: &Value) -> Decision {
 /// (the deciding statements), `missing` (what a side lacks) and `unknown` (the keys that the answer hangs on), besides
 /// `warnings` and `errors` where there are any.
 pub fn simulate(request: &Value) -> Value {
-    decide(request).into_json(request.get("id").cloned().unwrap_or(Value::Null))
+    decide(request).to_json(&id(Node::Value(request)))
 }
 
-/// Gives the verdict for a line that is no request.
-pub(crate) fn broken(id: Value, why: String) -> Value {
-    Decision::error(vec![why], Vec::new()).into_json(id)
+/// Gives a request's own `id`.
+pub(crate) fn id(request: Node<'_>) -> Value {
+    request.member("id").map_or(Value::Null, Node::to_value)
 }
 
 fn reason(found: &Match<'_, '_>) -> Reason {
@@ -84,72 +90,111 @@ fn reason(found: &Match<'_, '_>) -> Reason {
     }
 }
 
-fn text<'a>(request: &'a Map<String, Value>, name: &str) -> Result<Option<&'a str>, String> {
-    match request.get(name) {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::String(text)) if !text.is_empty() => Ok(Some(text)),
+/// The members of a request that mean something; the others are passed over.
+#[derive(Default)]
+struct Members<'a> {
+    principal: Option<Node<'a>>,
+    principal_role: Option<Node<'a>>,
+    canonical_user: Option<Node<'a>>,
+    action: Option<Node<'a>>,
+    resource: Option<Node<'a>>,
+    resource_account: Option<Node<'a>>,
+    context: Option<Node<'a>>,
+    unknown_context: Option<Node<'a>>,
+    derive: Option<Node<'a>>,
+    block_public_access: Option<Node<'a>>,
+    identity_policies: Option<Node<'a>>,
+    permission_boundaries: Option<Node<'a>>,
+    session_policy: Option<Node<'a>>,
+    endpoint_policies: Option<Node<'a>>,
+    resource_policy: Option<Node<'a>>,
+    scps: Option<Node<'a>>,
+    rcps: Option<Node<'a>>,
+}
+
+impl<'a> Members<'a> {
+    fn of(request: Node<'a>) -> Option<Members<'a>> {
+        let mut found = Members::default();
+        for (name, value) in request.members()? {
+            let place = match name {
+                "principal" => &mut found.principal,
+                "principalRole" => &mut found.principal_role,
+                "canonicalUser" => &mut found.canonical_user,
+                "action" => &mut found.action,
+                "resource" => &mut found.resource,
+                "resourceAccount" => &mut found.resource_account,
+                "context" => &mut found.context,
+                "unknownContext" => &mut found.unknown_context,
+                "derive" => &mut found.derive,
+                "blockPublicAccess" => &mut found.block_public_access,
+                "identityPolicies" => &mut found.identity_policies,
+                "permissionBoundaries" => &mut found.permission_boundaries,
+                "sessionPolicy" => &mut found.session_policy,
+                "vpcEndpointPolicies" => &mut found.endpoint_policies,
+                "resourcePolicy" => &mut found.resource_policy,
+                "scps" => &mut found.scps,
+                "rcps" => &mut found.rcps,
+                _ => continue,
+            };
+            // A member that is null is as good as none.
+            *place = Some(value).filter(|value| !value.is_null());
+        }
+        Some(found)
+    }
+}
+
+fn text<'a>(value: Option<Node<'a>>, name: &str) -> Result<Option<&'a str>, String> {
+    match value.map(Node::text) {
+        None => Ok(None),
+        Some(Some(text)) if !text.is_empty() => Ok(Some(text)),
         Some(_) => Err(format!("{name} must be a text")),
     }
 }
 
-fn needed<'a>(request: &'a Map<String, Value>, name: &str) -> Result<&'a str, String> {
-    text(request, name)?.ok_or_else(|| format!("{name} is missing"))
+fn needed<'a>(value: Option<Node<'a>>, name: &str) -> Result<&'a str, String> {
+    text(value, name)?.ok_or_else(|| format!("{name} is missing"))
 }
 
-fn flag(request: &Map<String, Value>, name: &str) -> Result<bool, String> {
-    match request.get(name) {
-        None | Some(Value::Null) => Ok(false),
-        Some(Value::Bool(yes)) => Ok(*yes),
-        Some(_) => Err(format!("{name} must be true or false")),
-    }
+fn flag(value: Option<Node<'_>>, name: &str) -> Result<bool, String> {
+    value.map_or(Ok(false), |value| value.truth().ok_or_else(|| format!("{name} must be true or false")))
 }
 
 /// A list of documents, or one.
-fn list<'a>(request: &'a Map<String, Value>, name: &str) -> &'a [Value] {
-    match request.get(name) {
-        None | Some(Value::Null) => &[],
-        Some(Value::Array(list)) => list,
-        Some(one) => std::slice::from_ref(one),
-    }
+fn list(value: Option<Node<'_>>) -> Nodes<'_> {
+    value.map_or(Nodes::NONE, Node::listed)
 }
 
-fn levels<'a>(request: &'a Map<String, Value>, name: &str) -> Result<Vec<&'a [Value]>, String> {
-    match request.get(name) {
-        None | Some(Value::Null) => Ok(Vec::new()),
-        Some(Value::Array(levels)) => levels
-            .iter()
-            .map(|level| level.as_array().map(Vec::as_slice).ok_or_else(|| format!("each level of {name} must be a list of documents")))
-            .collect(),
-        Some(_) => Err(format!("{name} must be a list of levels")),
+fn levels<'a>(value: Option<Node<'a>>, name: &str) -> Result<Nodes<'a>, String> {
+    let Some(value) = value else { return Ok(Nodes::NONE) };
+    let levels = value.items().ok_or_else(|| format!("{name} must be a list of levels"))?;
+    if levels.iter().any(|level| level.items().is_none()) {
+        return Err(format!("each level of {name} must be a list of documents"));
     }
+    Ok(levels)
 }
 
-fn context(request: &Map<String, Value>) -> Result<Context, String> {
+fn context<'a>(given: Option<Node<'a>>, unknown: Option<Node<'a>>) -> Result<Context<'a>, String> {
     let mut context = Context::default();
-    match request.get("context") {
-        None | Some(Value::Null) => {}
-        Some(Value::Object(keys)) => {
-            for (key, value) in keys {
-                let wrong = || format!("the context's {key} must be a text, a boolean, a number or a list of them");
-                let held = match value {
-                    Value::Array(list) => {
-                        Held::Many(list.iter().map(|one| scalar(one).map(Into::into)).collect::<Option<_>>().ok_or_else(wrong)?)
-                    }
-                    one => Held::One(scalar(one).ok_or_else(wrong)?.into_owned()),
-                };
-                context.set(key, held);
-            }
+    if let Some(given) = given {
+        let members = given.members().ok_or("context must be an object")?;
+        // With room for what follows from the principal.
+        context = Context::with_room(members.size_hint().0 + 5);
+        for (key, value) in members {
+            let held = match value.items() {
+                Some(list) => list.iter().map(Node::scalar).collect::<Option<_>>().map(Held::Many),
+                None => value.scalar().map(Held::One),
+            };
+            context.set(key, held.ok_or_else(|| format!("the context's {key} must be a text, a boolean, a number or a list of them"))?);
         }
-        Some(_) => return Err("context must be an object".to_owned()),
     }
-    for key in list(request, "unknownContext") {
-        context.forget(key.as_str().ok_or("unknownContext must be a list of keys")?);
+    for key in list(unknown).iter() {
+        context.forget(key.text().ok_or("unknownContext must be a list of keys")?);
     }
     Ok(context)
 }
 
 /// Fills in what follows from the principal alone (IAM-Vars); unique ids don't.
-fn derive(context: &mut Context, caller: &Caller, resource_account: &str) {
+fn derive<'a>(context: &mut Context<'a>, caller: &Caller<'a>, resource_account: &'a str) {
     let kind = match caller.who {
         Who::Root => Some("Account"),
         Who::User => Some("User"),
@@ -158,58 +203,68 @@ fn derive(context: &mut Context, caller: &Caller, resource_account: &str) {
         Who::Anonymous => Some("Anonymous"),
         _ => None,
     };
-    if let Some(account) = &caller.account {
+    if let Some(account) = caller.account {
         // A session's is its role's ARN (facts G.3).
-        context.set_default("aws:PrincipalArn", caller.role.as_ref().unwrap_or(&caller.text));
-        context.set_default("aws:PrincipalAccount", account);
+        context.set_default("aws:PrincipalArn", caller.role.clone().unwrap_or(caller.text.into()));
+        context.set_default("aws:PrincipalAccount", account.into());
     }
     if let Some(kind) = kind {
-        context.set_default("aws:PrincipalType", kind);
+        context.set_default("aws:PrincipalType", kind.into());
     }
     if caller.who == Who::User
         && let Some(name) = caller.text.rsplit('/').next()
     {
-        context.set_default("aws:username", name);
+        context.set_default("aws:username", name.into());
     }
-    context.set_default("aws:ResourceAccount", resource_account);
+    context.set_default("aws:ResourceAccount", resource_account.into());
 }
 
-fn ask(request: &Value) -> Result<(Question<'_>, Context), String> {
-    let request = request.as_object().ok_or("a request is an object")?;
-    let caller = Caller::read(needed(request, "principal")?, text(request, "principalRole")?, text(request, "canonicalUser")?)?;
-    let action = needed(request, "action")?;
-    if !action.split_once(':').is_some_and(|(service, name)| !service.is_empty() && !name.is_empty()) || action.contains(['*', '?']) {
+fn ask(request: Node<'_>) -> Result<(Question<'_>, Context<'_>), String> {
+    let request = Members::of(request).ok_or("a request is an object")?;
+    let caller = Caller::read(
+        needed(request.principal, "principal")?,
+        text(request.principal_role, "principalRole")?,
+        text(request.canonical_user, "canonicalUser")?,
+    )?;
+    let action = needed(request.action, "action")?;
+    if !action.split_once(':').is_some_and(|(service, name)| !service.is_empty() && !name.is_empty()) || is_wild(action) {
         return Err(format!("`{action}` is not an action such as `s3:GetObject`"));
     }
-    let resource = needed(request, "resource")?;
-    let resource_account = match (text(request, "resourceAccount")?, resource.split(':').nth(4)) {
-        (Some(account), _) => account.to_owned(),
-        (None, Some(account)) if !account.is_empty() => account.to_owned(),
+    let resource = needed(request.resource, "resource")?;
+    let resource_account = match (text(request.resource_account, "resourceAccount")?, resource.split(':').nth(4)) {
+        (Some(account), _) => account,
+        (None, Some(account)) if !account.is_empty() => account,
         // What has no resource of its own is about the caller's account.
-        (None, None) if resource == "*" && caller.account.is_some() => caller.account.clone().unwrap_or_default(),
+        (None, None) if resource == "*" && caller.account.is_some() => caller.account.unwrap_or_default(),
         _ => return Err("resourceAccount is missing, and the resource's ARN doesn't say it".to_owned()),
     };
     let resource_kind = resource_kind(action, resource);
-    let mut documents: Vec<Document<'_>> = Vec::new();
+    if let Some(what) = bypasses(action, resource_kind) {
+        return Err(format!("`{action}` is called on {what}, and `{resource}` is none"));
+    }
+    let (scps, rcps) = (levels(request.scps, "scps")?, levels(request.rcps, "rcps")?);
+    let mut context = context(request.context, request.unknown_context)?;
+    if flag(request.derive, "derive")? {
+        derive(&mut context, &caller, resource_account);
+    }
+    let restricts_public_buckets = flag(request.block_public_access, "blockPublicAccess")?;
     let parts = [
-        ("identityPolicies", Kind::Identity),
-        ("permissionBoundaries", Kind::Boundary),
-        ("sessionPolicy", Kind::Session),
-        ("vpcEndpointPolicies", Kind::Endpoint),
-        ("resourcePolicy", resource_kind),
+        (list(request.identity_policies), Kind::Identity),
+        (list(request.permission_boundaries), Kind::Boundary),
+        (list(request.session_policy), Kind::Session),
+        (list(request.endpoint_policies), Kind::Endpoint),
+        (list(request.resource_policy), resource_kind),
     ];
-    for (name, kind) in parts {
-        documents.extend(list(request, name).iter().enumerate().map(|(number, value)| read(value, kind, None, number)));
+    let in_levels = |levels: Nodes<'_>| levels.iter().map(|level| level.listed().len()).sum::<usize>();
+    let count = parts.iter().map(|(list, _)| list.len()).sum::<usize>() + in_levels(scps) + in_levels(rcps);
+    let mut documents: Vec<Document<'_>> = Vec::with_capacity(count);
+    for (list, kind) in parts {
+        documents.extend(list.iter().enumerate().map(|(number, value)| read(value, kind, None, number)));
     }
-    let (scps, rcps) = (levels(request, "scps")?, levels(request, "rcps")?);
-    for (levels, kind) in [(&scps, Kind::Scp), (&rcps, Kind::Rcp)] {
+    for (levels, kind) in [(scps, Kind::Scp), (rcps, Kind::Rcp)] {
         for (level, values) in levels.iter().enumerate() {
-            documents.extend(values.iter().enumerate().map(|(number, value)| read(value, kind, Some(level), number)));
+            documents.extend(values.listed().iter().enumerate().map(|(number, value)| read(value, kind, Some(level), number)));
         }
-    }
-    let mut context = context(request)?;
-    if flag(request, "derive")? {
-        derive(&mut context, &caller, &resource_account);
     }
     let question = Question {
         caller,
@@ -218,12 +273,12 @@ fn ask(request: &Value) -> Result<(Question<'_>, Context), String> {
         resource_account,
         resource_kind,
         documents,
-        has_boundary: !list(request, "permissionBoundaries").is_empty(),
-        has_session: !list(request, "sessionPolicy").is_empty(),
-        has_endpoint: !list(request, "vpcEndpointPolicies").is_empty(),
+        has_boundary: !list(request.permission_boundaries).is_empty(),
+        has_session: !list(request.session_policy).is_empty(),
+        has_endpoint: !list(request.endpoint_policies).is_empty(),
         scp_levels: scps.len(),
-        rcp_levels: rcps.iter().map(|level| !level.is_empty()).collect(),
-        restricts_public_buckets: flag(request, "blockPublicAccess")?,
+        rcp_levels: rcps.iter().map(|level| !level.listed().is_empty()).collect(),
+        restricts_public_buckets,
     };
     Ok((question, context))
 }

@@ -3,7 +3,7 @@
 //! Where the kinds are complete, an answer that is the same for all of them is certain; where they can't be listed, it is
 //! left unknown.
 
-use super::condition::Tri;
+use super::condition::{Place, Tri, one};
 use super::context::{Context, Found, Held};
 use super::decision::{Match, Question, Verdict, View};
 use super::parsed::{Condition, Quantifier, Statement, Test};
@@ -14,6 +14,8 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// How many combinations of values are tried at most.
 const TRIES: usize = 4096;
+/// How many lists of values are tried for a key at most.
+const LISTS: usize = 512;
 /// How many states of all patterns of one key are followed at most.
 const STATES: usize = 2000;
 /// How many steps of a pattern are worth an answer.
@@ -24,25 +26,25 @@ fn has_variable(text: &str, key: &str) -> bool {
 }
 
 fn resources<'s>(statement: &'s Statement<'_>) -> impl Iterator<Item = &'s str> {
-    statement.resource.iter().flat_map(|resource| resource.values.iter().copied())
+    statement.resource.iter().flat_map(|resource| resource.values.texts())
 }
 
 fn mentions(found: &Match<'_, '_>, key: &str) -> bool {
     let variables = found.document.variables;
     let in_condition = |condition: &Condition<'_>| {
-        condition.key.eq_ignore_ascii_case(key) || (variables && condition.values.iter().any(|value| has_variable(value, key)))
+        condition.key.eq_ignore_ascii_case(key) || (variables && condition.values.scalars().any(|value| has_variable(&value, key)))
     };
     found.statement.conditions.iter().any(in_condition) || (variables && resources(found.statement).any(|text| has_variable(text, key)))
 }
 
 /// Lists the unknown keys that undecided statements hang on.
-pub(crate) fn keys(context: &Context, matches: &[Match<'_, '_>]) -> Vec<String> {
+pub(crate) fn keys<'a>(context: &Context<'a>, matches: &[Match<'_, '_>]) -> Vec<&'a str> {
     let unsure: Vec<_> = matches.iter().filter(|found| found.holds == Tri::Maybe).collect();
-    context.unknown().iter().filter(|key| unsure.iter().any(|found| mentions(found, key))).cloned().collect()
+    context.unknown().iter().filter(|key| unsure.iter().any(|found| mentions(found, key))).copied().collect()
 }
 
 /// Gives the verdict if it is the same whatever the unknown keys are; denials of both kinds are an implicit one.
-pub(crate) fn settle(question: &Question<'_>, context: &Context, matches: &[Match<'_, '_>]) -> Option<Verdict> {
+pub(crate) fn settle(question: &Question<'_>, context: &Context<'_>, matches: &[Match<'_, '_>]) -> Option<Verdict> {
     let keys = keys(context, matches);
     let mut tries = vec![context.clone()];
     for key in &keys {
@@ -77,8 +79,14 @@ struct Asked {
     date: bool,
     number: bool,
     address: bool,
-    listed: bool,
     incomplete: bool,
+}
+
+/// Says whether no other letter than an ASCII one is equal to this one but for its case.
+fn is_plain(letter: char) -> bool {
+    // A dot above is left when a Turkish I is made small.
+    let caseless = || letter.to_lowercase().eq([letter]) && letter.to_uppercase().eq([letter]) && letter != '\u{307}';
+    letter.is_ascii() || caseless()
 }
 
 fn units(text: &str) -> Vec<Token> {
@@ -86,21 +94,22 @@ fn units(text: &str) -> Vec<Token> {
 }
 
 impl Asked {
-    fn of_key(&mut self, condition: &Condition<'_>, variables: bool, context: &Context) {
-        self.listed |= condition.operator.quantifier != Quantifier::Scalar;
+    fn of_key(&mut self, condition: &Condition<'_>, variables: bool, context: &Context<'_>) {
         if condition.operator.test == Test::Arn {
             // Whether a value is an ARN at all decides too.
             self.patterns.push([units("arn:"), vec![Token::Star]].concat());
             let colon = [Token::Star, Token::Unit(u16::from(b':'))];
             self.patterns.push([units("arn"), colon.repeat(5), vec![Token::Star]].concat());
         }
-        for value in &condition.values {
+        for value in condition.values.scalars() {
+            let value = value.as_ref();
             match condition.operator.test {
                 Test::Null => {}
                 Test::StringEquals | Test::StringEqualsIgnoreCase => match pattern::literal(value, variables, context) {
                     Filled::Known(text) if condition.operator.test == Test::StringEquals => self.patterns.push(units(&text)),
-                    Filled::Known(text) if text.is_ascii() => {
-                        self.patterns.push(text.encode_utf16().map(Token::AnyCase).collect());
+                    Filled::Known(text) if text.chars().all(is_plain) => {
+                        let token = |unit| if unit < 128 { Token::AnyCase(unit) } else { Token::Unit(unit) };
+                        self.patterns.push(text.encode_utf16().map(token).collect());
                     }
                     Filled::Nothing => {}
                     _ => self.incomplete = true,
@@ -139,7 +148,7 @@ impl Asked {
     }
 
     /// The key fills a variable of something that is compared with a known text: only parts of that text can make it match.
-    fn of_variable(&mut self, text: &str, key: &str, context: &Context, matched: impl Fn(&Context) -> Tri) {
+    fn of_variable(&mut self, text: &str, key: &str, context: &Context<'_>, matched: impl Fn(&Context<'_>) -> Tri) {
         let ends: Vec<usize> = text.char_indices().map(|(at, _)| at).chain([text.len()]).collect();
         if ends.len() > 120 {
             self.incomplete = true;
@@ -148,7 +157,7 @@ impl Asked {
         let parts: BTreeSet<&str> =
             ends.iter().flat_map(|from| ends.iter().filter_map(|to| text.get(*from..*to)).collect::<Vec<_>>()).collect();
         for part in parts {
-            match matched(&context.suppose(key, Some(Held::One(part.to_owned())))) {
+            match matched(&context.suppose(key, Some(Held::One(part.into())))) {
                 Tri::Yes => self.patterns.push(units(part)),
                 Tri::Maybe => self.incomplete = true,
                 Tri::No => {}
@@ -229,23 +238,26 @@ fn witnesses(patterns: &[Vec<Token>]) -> Option<Vec<String>> {
     if patterns.is_empty() {
         return Some(Vec::new());
     }
-    // A unit of private use stands for all that no pattern names.
-    let mut alphabet = BTreeSet::from([0xe000_u16, u16::from(b':')]);
-    for token in patterns.iter().flatten() {
-        match token {
-            Token::Unit(unit) => {
-                alphabet.insert(*unit);
+    // A unit of private use stands for all that no pattern names, alone for a letter of one unit and twice for one of two.
+    let mut alphabet = BTreeSet::from([vec![0xe000_u16], vec![u16::from(b':')]]);
+    for tokens in patterns {
+        for (at, token) in tokens.iter().enumerate() {
+            match (token, tokens.get(at + 1)) {
+                // Half of a pair can't be tried by itself.
+                (Token::Unit(first @ 0xd800..0xdc00), Some(Token::Unit(second @ 0xdc00..0xe000))) => {
+                    alphabet.insert(vec![*first, *second]);
+                }
+                (Token::Unit(0xdc00..0xe000), _) => {}
+                (Token::Unit(unit), _) => {
+                    alphabet.insert(vec![*unit]);
+                }
+                (Token::AnyCase(unit), _) => {
+                    let byte = u8::try_from(*unit).ok()?;
+                    alphabet.extend([byte.to_ascii_lowercase(), byte.to_ascii_uppercase()].map(|byte| vec![u16::from(byte)]));
+                }
+                _ => {}
             }
-            Token::AnyCase(unit) => {
-                let byte = u8::try_from(*unit).ok()?;
-                alphabet.extend([u16::from(byte.to_ascii_lowercase()), u16::from(byte.to_ascii_uppercase())]);
-            }
-            _ => {}
         }
-    }
-    // Half of a pair can't be tried by itself.
-    if alphabet.iter().any(|unit| (0xd800..0xe000).contains(unit)) {
-        return None;
     }
     let length: usize = patterns.iter().map(|tokens| tokens.len() + 1).sum();
     let states = STATES.min(STEPS / (alphabet.len() * length));
@@ -258,14 +270,14 @@ fn witnesses(patterns: &[Vec<Token>]) -> Option<Vec<String>> {
         if kinds.insert(state.iter().map(pattern::ends).collect()) {
             found.push(String::from_utf16_lossy(&text));
         }
-        for unit in &alphabet {
-            let next: Vec<_> = patterns.iter().zip(&state).map(|(tokens, places)| pattern::step(tokens, places, *unit)).collect();
+        for letter in &alphabet {
+            let next: Vec<_> = patterns.iter().zip(&state).map(|(tokens, places)| pattern::steps(tokens, places, letter)).collect();
             if !seen.contains(&next) {
                 if seen.len() >= states {
                     return None;
                 }
                 seen.insert(next.clone());
-                queue.push_back((next, [text.as_slice(), &[*unit]].concat()));
+                queue.push_back((next, [text.as_slice(), letter].concat()));
             }
         }
     }
@@ -273,19 +285,23 @@ fn witnesses(patterns: &[Vec<Token>]) -> Option<Vec<String>> {
 }
 
 /// Lists a value of each kind that a key may have, its absence included, and says whether that is all kinds.
-fn candidates(question: &Question<'_>, context: &Context, matches: &[Match<'_, '_>], key: &str) -> (Vec<Option<Held>>, bool) {
+fn candidates(question: &Question<'_>, context: &Context<'_>, matches: &[Match<'_, '_>], key: &str) -> (Vec<Option<Held<'static>>>, bool) {
     let mut asked = Asked::default();
+    // Also a statement that doesn't match says what kind of key it is.
+    let mut conditions = question.documents.iter().flat_map(|document| &document.statements).flat_map(|statement| &statement.conditions);
+    let listed = conditions.any(|own| own.key.eq_ignore_ascii_case(key) && own.operator.quantifier != Quantifier::Scalar);
     for found in matches.iter().filter(|found| found.holds == Tri::Maybe) {
         let variables = found.document.variables;
         for condition in &found.statement.conditions {
             if condition.key.eq_ignore_ascii_case(key) {
                 asked.of_key(condition, variables, context);
             }
-            for value in condition.values.iter().filter(|value| variables && has_variable(value, key)) {
+            for value in condition.values.scalars().filter(|value| variables && has_variable(value, key)) {
+                let value = value.as_ref();
                 let known: Vec<&str> = match context.find(condition.key) {
                     Found::Absent => Vec::new(),
                     Found::One(text) => vec![text],
-                    Found::Many(texts) => texts.iter().map(String::as_str).collect(),
+                    Found::Many(texts) => texts.iter().map(AsRef::as_ref).collect(),
                     Found::Unknown => {
                         asked.incomplete = true;
                         continue;
@@ -303,39 +319,75 @@ fn candidates(question: &Question<'_>, context: &Context, matches: &[Match<'_, '
             }
         }
         for pattern in resources(found.statement).filter(|text| variables && has_variable(text, key)) {
-            let matched = |context: &Context| Tri::filled(pattern::resource(pattern, question.resource, true, context));
+            let matched = |context: &Context<'_>| Tri::filled(pattern::resource(pattern, question.resource, true, context));
             asked.of_variable(question.resource, key, context, matched);
         }
     }
     let scalars = asked.scalars();
-    let mut found: Vec<Option<Held>> = vec![None];
-    found.extend(scalars.iter().map(|text| Some(Held::One(text.clone()))));
-    if asked.listed {
-        // What a set operator can tell apart is which kinds of values are there.
-        if scalars.len() > 8 {
-            asked.incomplete = true;
-        } else {
-            for set in 0..1_usize << scalars.len() {
-                let members = scalars.iter().enumerate().filter(|(at, _)| set >> at & 1 == 1).map(|(_, text)| text.clone());
-                found.push(Some(Held::Many(members.collect())));
-            }
+    let mut found: Vec<Option<Held<'static>>> = vec![None];
+    found.extend(scalars.iter().map(|text| Some(Held::One(text.clone().into()))));
+    if listed {
+        match lists(&scalars, context, matches, key) {
+            Some(lists) => found.extend(lists.into_iter().map(|list| Some(Held::Many(list)))),
+            None => asked.incomplete = true,
         }
     }
     (found, !asked.incomplete)
 }
 
-fn equals(value: &str, text: &str, context: &Context) -> Tri {
-    match pattern::literal(value, true, context) {
-        Filled::Known(own) => Tri::of(own == text),
-        Filled::Nothing => Tri::No,
-        Filled::Unknown => Tri::Maybe,
+/// Gives a list for each way in which the set operators can turn out, from the empty one on; `None`: too many.
+///
+/// A set operator is true of a list as it is of the members, all or any of them, so lists are grown member by member until
+/// nothing turns out in a new way.
+fn lists(
+    scalars: &[String],
+    context: &Context<'_>,
+    matches: &[Match<'_, '_>],
+    key: &str,
+) -> Option<Vec<Vec<std::borrow::Cow<'static, str>>>> {
+    let mut asked = Vec::new();
+    for found in matches.iter().filter(|found| found.holds == Tri::Maybe) {
+        let of_sets = |own: &&Condition<'_>| own.key.eq_ignore_ascii_case(key) && own.operator.quantifier != Quantifier::Scalar;
+        asked.extend(found.statement.conditions.iter().filter(of_sets).map(|own| (own, found.document.variables, found.statement.deny)));
     }
+    // A list fills no variable, whatever is in it.
+    let context = context.suppose(key, Some(Held::Many(Vec::new())));
+    let mut passed = Vec::new();
+    for text in scalars {
+        let mut row = Vec::new();
+        for (condition, variables, deny) in &asked {
+            match one(condition, text, Place { context: &context, variables: *variables, deny: *deny }) {
+                Tri::Maybe => return None,
+                found => row.push(found == Tri::Yes),
+            }
+        }
+        passed.push(row);
+    }
+    let start: Vec<bool> = asked.iter().map(|(condition, ..)| condition.operator.quantifier == Quantifier::ForAll).collect();
+    let mut seen: HashSet<Vec<bool>> = HashSet::new();
+    let mut found = vec![(Vec::new(), start.clone())];
+    let mut at = 0;
+    while let Some((members, outcome)) = found.get(at).cloned() {
+        at += 1;
+        for (text, row) in scalars.iter().zip(&passed) {
+            let grown =
+                outcome.iter().zip(row).zip(&start).map(|((so_far, own), all)| if *all { *so_far && *own } else { *so_far || *own });
+            let grown: Vec<bool> = grown.collect();
+            if seen.insert(grown.clone()) {
+                if found.len() >= LISTS {
+                    return None;
+                }
+                found.push(([members.as_slice(), &[text.clone().into()]].concat(), grown));
+            }
+        }
+    }
+    Some(found.into_iter().map(|(members, _)| members).collect())
 }
 
-fn likes(value: &str, text: &str, context: &Context) -> Tri {
-    match pattern::like(value, true, context) {
-        Filled::Known(tokens) => Tri::of(pattern::matches(&tokens, text)),
-        Filled::Nothing => Tri::No,
-        Filled::Unknown => Tri::Maybe,
-    }
+fn equals(value: &str, text: &str, context: &Context<'_>) -> Tri {
+    Tri::filled(pattern::literal(value, true, context).map(|own| own == text))
+}
+
+fn likes(value: &str, text: &str, context: &Context<'_>) -> Tri {
+    Tri::filled(pattern::is_like(value, true, context, text))
 }

@@ -18,7 +18,7 @@ pub(crate) fn decimal(text: &str) -> Option<Decimal> {
         None => (false, text.strip_prefix('+').unwrap_or(text)),
     };
     let (digits, exponent) = match rest.split_once(['e', 'E']) {
-        Some((digits, exponent)) => (digits, exponent.parse::<i32>().ok().filter(|e| e.abs() <= 400)?),
+        Some((digits, exponent)) => (digits, exponent.parse::<i32>().ok().filter(|e| e.unsigned_abs() <= 400)?),
         None => (rest, 0),
     };
     let (whole, part) = digits.split_once('.').unwrap_or((digits, ""));

@@ -1,7 +1,7 @@
 //! Decisions as AWS documents them, each with the page that says so (tags: the fact sheet's section H).
 
 use serde_json::{Value, json};
-use std::io::Write;
+use std::io::{BufRead, Write};
 use std::process::{Command, Stdio};
 use xdeploy::policy::simulate;
 
@@ -1215,6 +1215,35 @@ fn simulate_answers_line_by_line_in_order() {
 }
 
 #[test]
+fn simulate_holds_no_verdict_back() {
+    let mut child =
+        Command::new(env!("CARGO_BIN_EXE_xdeploy")).arg("simulate").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let mut told = std::io::BufReader::new(child.stdout.take().unwrap());
+    let line = request(json!({"identityPolicies": all()})).to_string();
+    let (start, rest) = line.split_at(line.len() / 2);
+    // The second line has begun, and there is nothing to wait for before the first is answered.
+    write!(stdin, "{line}\n{start}").unwrap();
+    for more in [format!("{rest}\n"), String::new()] {
+        let mut answer = String::new();
+        told.read_line(&mut answer).unwrap();
+        assert_eq!(serde_json::from_str::<Value>(&answer).unwrap()["decision"], YES);
+        stdin.write_all(more.as_bytes()).unwrap();
+    }
+    drop(stdin);
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn a_line_longer_than_what_is_read_at_once_is_one_line() {
+    let asked = |id: usize, length: usize| request(json!({"id": id, "identityPolicies": all(), "more": "x".repeat(length)})).to_string();
+    let lines = [asked(0, 10), asked(1, 3 << 18), asked(2, 10), asked(3, 1 << 18)].join("\n");
+    let (told, code) = xdeploy(&[], lines.as_bytes());
+    let ids: Vec<Value> = told.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["id"].clone()).collect();
+    assert_eq!((ids, code), (vec![json!(0), json!(1), json!(2), json!(3)], Some(0)));
+}
+
+#[test]
 fn a_broken_line_is_an_error_in_its_place_and_exit_1() {
     let good = request(json!({"identityPolicies": all()})).to_string();
     let mut input = format!("{good}\n{{oops\n\n").into_bytes();
@@ -1394,4 +1423,120 @@ fn no_request_makes_it_panic() {
         }
     }
     assert!(judged > 1000, "{judged}");
+}
+
+#[test]
+fn what_is_left_out_is_never_let_in_by_mistake() {
+    let one = |statement: Value, more: Value| {
+        let mut members = more;
+        members["identityPolicies"] = doc(statement);
+        request(members)
+    };
+    let but = |element: &str, what: Value| {
+        let mut statement = json!({"Effect": "Allow", "Action": "*", "Resource": "*"});
+        statement.as_object_mut().unwrap().shift_remove(element.trim_start_matches("Not"));
+        statement[element] = what;
+        one(statement, json!({}))
+    };
+    let when = |effect: &str, condition: Value| {
+        let asked = json!({"Effect": effect, "Action": "*", "Resource": "*", "Condition": condition});
+        one(
+            json!([asked, {"Effect": if effect == "Deny" { "Allow" } else { "Deny" }, "Action": if effect == "Deny" { "*" } else { "ec2:*" }, "Resource": "*"}]),
+            json!({"context": {"a:k": "x"}}),
+        )
+    };
+    let path = "arn:aws:s3:::b/${aws:username}/*";
+    check(vec![
+        ("IAM-NotAction", "excludes nothing", but("NotAction", json!([])), "error"),
+        ("IAM-NotAction", "an action without a service", but("NotAction", json!(["iam:*", "GetObject"])), "error"),
+        ("IAM-Resource", "NotResource excludes nothing", but("NotResource", json!([])), "error"),
+        ("IAM-Resource", "NotResource that is no ARN", but("NotResource", json!("b/k")), "error"),
+        ("IAM-Resource", "NotResource with a wildcard for the service", but("NotResource", json!("arn:aws:*:::c")), "error"),
+        ("IAM-Vars", "NotResource, Allow, a variable without a value", but("NotResource", json!([path, "arn:aws:s3:::c"])), NO),
+        (
+            "IAM-Vars",
+            "NotResource, Deny, a variable without a value",
+            one(
+                json!([{"Effect": "Allow", "Action": "*", "Resource": "*"}, {"Effect": "Deny", "Action": "*", "NotResource": path}]),
+                json!({}),
+            ),
+            DENIED,
+        ),
+        (
+            "IAM-Vars",
+            "negated, Allow, one variable without a value",
+            when("Allow", json!({"StringNotEquals": {"a:k": ["y", "${a:none}"]}})),
+            NO,
+        ),
+        ("IAM-Vars", "negated, Allow, no key either", when("Allow", json!({"StringNotLike": {"a:l": ["y", "${a:none}"]}})), NO),
+        (
+            "IAM-Vars",
+            "negated, Deny, one variable without a value",
+            when("Deny", json!({"StringNotEquals": {"a:k": ["y", "${a:none}"]}})),
+            DENIED,
+        ),
+        ("IAM-Vars", "one of several", when("Allow", json!({"StringEquals": {"a:k": ["x", "${a:none}"]}})), YES),
+        (
+            "KMS-Default",
+            "a key's call on everything",
+            request(json!({"action": "kms:Decrypt", "resource": "*", "identityPolicies": all()})),
+            "error",
+        ),
+        (
+            "KMS-Default",
+            "a call without a key",
+            request(json!({"action": "kms:ListKeys", "resource": "*", "identityPolicies": all()})),
+            YES,
+        ),
+        (
+            "IAM-EvalX",
+            "a role assumed on everything",
+            request(json!({"action": "sts:assumerole", "resource": "*", "identityPolicies": all()})),
+            "error",
+        ),
+        (
+            "IAM-Eval",
+            "a call without a role",
+            request(json!({"action": "sts:GetCallerIdentity", "resource": "*", "identityPolicies": all()})),
+            YES,
+        ),
+    ]);
+}
+
+#[test]
+fn an_unknown_key_may_leave_a_variable_without_a_value() {
+    let ask = |condition: Value, context: Value| {
+        request(json!({"unknownContext": ["aws:username"], "context": context,
+            "identityPolicies": doc(json!({"Effect": "Allow", "Action": "*", "Resource": "*", "Condition": condition}))}))
+    };
+    let all_of = json!({"ForAllValues:StringLike": {"s3:prefix": "app/${aws:username}/"}});
+    let if_there = json!({"StringNotEqualsIfExists": {"aws:PrincipalTag/team": "${aws:username}"}});
+    check(vec![
+        ("IAM-Vars", "ForAllValues of a missing key", ask(all_of.clone(), json!({})), "unknown"),
+        ("IAM-Vars", "ForAllValues of an empty key", ask(all_of, json!({"s3:prefix": []})), "unknown"),
+        ("IAM-Vars", "IfExists of a missing key", ask(if_there, json!({})), "unknown"),
+        ("IAM-Vars", "a default", ask(json!({"StringNotEquals": {"a:k": "${aws:username, 'x'}"}}), json!({})), YES),
+    ]);
+}
+
+#[test]
+fn an_unknown_key_may_be_a_list_if_any_statement_takes_it_for_one() {
+    let only =
+        |operator: &str, value: &str| json!({"Effect": "Allow", "Action": "*", "Resource": "*", "Condition": {(operator): {"a:k": value}}});
+    let elsewhere = json!({"Effect": "Deny", "Action": "ec2:*", "Resource": "*", "Condition": {"ForAnyValue:StringEquals": {"a:k": "x"}}});
+    let ask = |list: Value| request(json!({"unknownContext": ["a:k"], "identityPolicies": doc(list)}));
+    let (x, y) = (only("StringNotEquals", "x"), only("StringNotEquals", "y"));
+    check(vec![
+        ("STK-iam", "one value is never both", ask(json!([x, y])), YES),
+        ("STK-iam", "a list is nothing to them", ask(json!([x, y, elsewhere])), "unknown"),
+    ]);
+    // More kinds of values than could be tried in every set.
+    let letters: Vec<String> = ('a'..='n').map(String::from).collect();
+    let of_many = |operator: &str| json!({"Effect": "Allow", "Action": "*", "Resource": "*", "Condition": {(operator): {"a:k": letters}}});
+    let (any, none, only_these) =
+        (of_many("ForAnyValue:StringEquals"), of_many("ForAllValues:StringNotEquals"), of_many("ForAllValues:StringEquals"));
+    check(vec![
+        ("IAM-Multi", "any of many or none of them", ask(json!([any, none])), YES),
+        ("IAM-Multi", "any of many or only these", ask(json!([any, only_these])), "unknown"),
+    ]);
 }

@@ -6,6 +6,7 @@ mod article;
 mod breaks;
 mod decisions;
 mod errors;
+mod fuzz;
 mod house;
 mod naive;
 mod output;

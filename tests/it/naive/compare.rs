@@ -26,17 +26,8 @@ fn disagreement(judge: Judge, request: &Value, expected: Decision) -> Option<Str
     let verdict = judge(request);
     let said = verdict["decision"].as_str().unwrap_or("no decision");
     let unknown_keys = evaluator::texts(&request["unknownContext"]).iter().filter(|key| evaluator::mentions(request, key)).count();
-    let careful = said == "unknown" && (unknown_keys > 1 || splits_a_character(request));
+    let careful = said == "unknown" && unknown_keys > 1;
     (said != expected.name() && !careful).then(|| format!("says {said}, expected {}: {verdict}", expected.name()))
-}
-
-/// Known and safe, not exact: where patterns of the unknown key hold a `?`, which counts UTF-16 units (G.5), and a character of
-/// two units, the product may say `unknown` although no value makes a difference.
-fn splits_a_character(request: &Value) -> bool {
-    evaluator::texts(&request["unknownContext"]).iter().any(|key| {
-        let patterns: String = evaluator::conditions(request, key).into_iter().flat_map(|(_, values)| values).collect();
-        patterns.contains('?') && patterns.chars().any(|character| u32::from(character) > 0xFFFF)
-    })
 }
 
 fn still_disagrees(judge: Judge, request: &Value) -> bool {

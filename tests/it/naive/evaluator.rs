@@ -159,6 +159,7 @@ fn tries(request: &Value, key: &str) -> Tries {
     let mut many = false;
     let mut ignores_case = false;
     let mut tested_as_null = false;
+    let alone = texts(&request["unknownContext"]).iter().filter(|key| mentions(request, key)).count() == 1;
     for (operator, values) in &tests {
         let Some(test) = operator_of(operator) else { continue };
         many |= test.set.is_some();
@@ -171,6 +172,19 @@ fn tries(request: &Value, key: &str) -> Tries {
             single.extend(instances(test.base, value, world.as_ref()));
         }
     }
+    if alone {
+        let of_texts = |base: &str| base.starts_with("String") || base.starts_with("Arn");
+        let tested = tests.iter().filter(|(operator, _)| operator_of(operator).is_some_and(|test| of_texts(test.base)));
+        let patterns: Vec<Vec<Unit>> = tested
+            .flat_map(|(_, values)| values)
+            .map(|value| world.as_ref().and_then(|world| expand(world, value, true)).unwrap_or_else(|| plain(value)))
+            .collect();
+        for (at, one) in patterns.iter().enumerate() {
+            for other in &patterns[..at] {
+                single.extend(common(one, other, &mut BTreeSet::new()).map(|units| String::from_utf16_lossy(&units)));
+            }
+        }
+    }
     if in_a_variable(request, key) {
         single.insert("zz".to_owned());
         single.extend(pieces(&request["resource"]));
@@ -180,11 +194,23 @@ fn tries(request: &Value, key: &str) -> Tries {
         }
     }
     if ignores_case {
-        let upper: Vec<String> = single.iter().map(|value| value.to_uppercase()).collect();
-        single.extend(upper);
+        let cased: Vec<String> = single.iter().flat_map(|value| [value.to_uppercase(), value.to_lowercase(), capital(value)]).collect();
+        single.extend(cased);
     }
-    let values: Vec<String> = single.iter().take(if many { 7 } else { 3 }).cloned().collect();
-    if texts(&request["unknownContext"]).len() == 1 && tests.iter().any(|(operator, _)| operator.contains("Like")) {
+    // What nothing names, and what is named, before what is made of it: lists of the first of them are tried.
+    let mut values = vec![FRESH.to_owned()];
+    values.extend(tests.iter().flat_map(|(_, values)| values.iter().cloned()));
+    values.extend(single.iter().cloned());
+    let mut seen = BTreeSet::new();
+    values.retain(|value| single.contains(value) && seen.insert(value.clone()));
+    values.truncate(if !many {
+        3
+    } else if alone {
+        16
+    } else {
+        7
+    });
+    if alone && tests.iter().any(|(operator, _)| operator.contains("Like")) {
         // What matches one pattern and not another may be instances side by side.
         let some: Vec<String> = single.iter().take(8).cloned().collect();
         let pairs: Vec<String> = some.iter().flat_map(|a| some.iter().map(move |b| format!("{a}{b}"))).collect();
@@ -220,6 +246,44 @@ fn tries(request: &Value, key: &str) -> Tries {
     Tries { expected, odd }
 }
 
+/// A short text that two patterns match, if there is one.
+fn common(one: &[Unit], other: &[Unit], failed: &mut BTreeSet<(usize, usize)>) -> Option<Vec<u16>> {
+    if failed.contains(&(one.len(), other.len())) {
+        return None;
+    }
+    let and = |unit: u16, rest: Option<Vec<u16>>| rest.map(|rest| [vec![unit], rest].concat());
+    const X: u16 = b'x' as u16;
+    let found = match (one.split_first(), other.split_first()) {
+        (None, None) => Some(Vec::new()),
+        (Some((Unit::Any, more)), Some((Unit::Any, _)) | None) => common(more, other, failed),
+        (None, Some((Unit::Any, more))) => common(one, more, failed),
+        (Some((Unit::Any, more)), Some((taken, rest))) => {
+            let unit = if let Unit::Exactly(unit) = taken { *unit } else { X };
+            common(more, other, failed).or_else(|| and(unit, common(one, rest, failed)))
+        }
+        (Some((taken, rest)), Some((Unit::Any, more))) => {
+            let unit = if let Unit::Exactly(unit) = taken { *unit } else { X };
+            common(one, more, failed).or_else(|| and(unit, common(rest, other, failed)))
+        }
+        (Some((Unit::One, rest)), Some((Unit::One, more))) => and(X, common(rest, more, failed)),
+        (Some((Unit::One, rest)), Some((Unit::Exactly(unit), more))) | (Some((Unit::Exactly(unit), rest)), Some((Unit::One, more))) => {
+            and(*unit, common(rest, more, failed))
+        }
+        (Some((Unit::Exactly(unit), rest)), Some((Unit::Exactly(own), more))) if unit == own => and(*unit, common(rest, more, failed)),
+        _ => None,
+    };
+    if found.is_none() {
+        failed.insert((one.len(), other.len()));
+    }
+    found
+}
+
+/// Neither small nor large throughout.
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters.flat_map(char::to_lowercase)).collect())
+}
+
 /// The parts of a text between slashes and colons.
 fn pieces(value: &Value) -> Vec<String> {
     texts(value)
@@ -232,10 +296,10 @@ fn pieces(value: &Value) -> Vec<String> {
 /// Values on each side of what a condition's value tells apart.
 fn instances(base: &str, value: &str, world: Option<&World>) -> Vec<String> {
     if base.starts_with("Numeric") {
-        return number(value).into_iter().flat_map(|n| [n - 0.5, n, n + 0.5].map(|n| n.to_string())).collect();
+        return number(value).into_iter().flat_map(|n| [n - 0.5, n - 0.25, n, n + 0.25, n + 0.5].map(|n| n.to_string())).collect();
     }
     if base.starts_with("Date") {
-        return date(value).into_iter().flat_map(|d| [d - 1.0, d, d + 1.0].map(|d| d.to_string())).collect();
+        return date(value).into_iter().flat_map(|d| [d - 1.0, d - 0.5, d, d + 0.5, d + 1.0].map(|d| d.to_string())).collect();
     }
     match base {
         "Bool" => return vec!["true".to_owned(), "false".to_owned()],
@@ -249,7 +313,7 @@ fn instances(base: &str, value: &str, world: Option<&World>) -> Vec<String> {
     }
     let expanded = world.and_then(|world| expand(world, value, true)).unwrap_or_else(|| plain(value));
     let mut found = vec![value.to_owned()];
-    for fill in ["", "x"] {
+    for fill in ["", "x", "x:x"] {
         let units: Vec<u16> = expanded
             .iter()
             .flat_map(|unit| match unit {

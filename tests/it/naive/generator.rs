@@ -711,6 +711,14 @@ fn full_access(with_principal: bool) -> Value {
 // ---------------------------------------------------------------------------------------------------------------------
 // What is left open
 
+fn fills_with_default(statement: &Value, key: &str) -> bool {
+    statement.to_string().to_ascii_lowercase().contains(&format!("${{{},", key.to_ascii_lowercase()))
+}
+
+fn is_tested_as_list(request: &Value, key: &str) -> bool {
+    evaluator::conditions(request, key).iter().any(|(operator, _)| operator.starts_with("For"))
+}
+
 /// The decision, or the open question (listed in `mod.rs`) that the request would raise.
 pub fn settled(request: &Value) -> Result<Decision, &'static str> {
     let caller = Caller::of(request).map_err(|_| "a caller of no known kind")?;
@@ -737,11 +745,19 @@ pub fn settled(request: &Value) -> Result<Decision, &'static str> {
     {
         return Err("12: a star at the end of a part, and a resource with colons of its own");
     }
-    let with_default = |values: &Value| evaluator::texts(values).iter().any(|value| value.contains("${") && value.contains(", '"));
     let unknown = evaluator::texts(&request["unknownContext"]);
+    let asks_for_null = |key: &String| evaluator::conditions(request, key).iter().any(|(operator, _)| *operator == "Null");
+    if unknown.iter().any(|key| asks_for_null(key) && is_tested_as_list(request, key)) {
+        return Err("6: Null and an unknown key that may be an empty list");
+    }
+    let with_default = |values: &Value| evaluator::texts(values).iter().any(|value| value.contains("${") && value.contains(", '"));
     let mut malformed = false;
     for (of, document) in evaluator::documents(request) {
         for statement in evaluator::statements(document) {
+            let fills = |key: &String| fills_with_default(statement, key);
+            if unknown.iter().any(|key| fills(key) && is_tested_as_list(request, key)) {
+                return Err("14: a variable's default and a key that may be a list");
+            }
             for (_, block) in statement["Condition"].as_object().into_iter().flatten() {
                 for (key, values) in block.as_object().into_iter().flatten() {
                     if unknown.iter().any(|unknown| unknown.eq_ignore_ascii_case(key)) && with_default(values) {
