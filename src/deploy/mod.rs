@@ -5,6 +5,7 @@ pub mod apply;
 pub mod blueprint;
 pub mod chain;
 pub mod declaration;
+pub mod excess;
 pub mod names;
 pub mod observe;
 pub mod plan;

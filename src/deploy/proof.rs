@@ -5,6 +5,7 @@
 use super::blueprint::Blueprint;
 use super::chain::{Course, Link, Paper};
 use super::declaration;
+use super::excess;
 use super::snapshot::{Organisation, RoleFound, Snapshot};
 use super::steps;
 use crate::error::Result;
@@ -169,7 +170,15 @@ pub fn links(settings: &Settings, snapshot: &Snapshot) -> Result<Vec<Link>> {
 
 /// Proves a course.
 pub fn of_course(course: &Course<'_>) -> Proof {
-    let links: Vec<Judged> = course.links().into_iter().map(judge).collect();
+    let links = course.links();
+    let excess = excess::note(&links).map(|text| {
+        let advice = match course.policies {
+            Policies::Article => "; `--policies least-privilege` narrows what setup wrote",
+            Policies::LeastPrivilege => "",
+        };
+        Finding { level: Level::Note, text: format!("{text}{advice}") }
+    });
+    let links: Vec<Judged> = links.into_iter().map(judge).collect();
     let (mut assumptions, trusts_organisation) = organisation_assumptions(course.snapshot);
     if course.policies == Policies::LeastPrivilege && !course.deploy_encrypts_with_dev_key {
         assumptions.push(
@@ -177,7 +186,8 @@ pub fn of_course(course: &Course<'_>) -> Proof {
                 .to_owned(),
         );
     }
-    Proof { links, findings: findings(course), assumptions, trusts_organisation }
+    let findings = findings(course).into_iter().chain(excess).collect();
+    Proof { links, findings, assumptions, trusts_organisation }
 }
 
 fn organisation_assumptions(snapshot: &Snapshot) -> (Vec<String>, bool) {

@@ -10,12 +10,16 @@ use std::collections::BTreeSet;
 pub fn condition_keys(document: &Value) -> BTreeSet<String> {
     let mut keys = BTreeSet::new();
     for statement in statements(document) {
-        for operator in statement.get("Condition").and_then(Value::as_object).into_iter().flat_map(|operators| operators.values()) {
-            keys.extend(operator.as_object().into_iter().flat_map(|keys| keys.keys()).map(|key| key.to_ascii_lowercase()));
-        }
+        keys.extend(condition_keys_of(statement));
         variables(statement, &mut keys);
     }
     keys
+}
+
+/// Lists the condition keys of one statement, in lower case.
+pub fn condition_keys_of(statement: &Value) -> BTreeSet<String> {
+    let operators = statement.get("Condition").and_then(Value::as_object).into_iter().flat_map(|operators| operators.values());
+    operators.filter_map(Value::as_object).flat_map(|keys| keys.keys()).map(|key| key.to_ascii_lowercase()).collect()
 }
 
 fn variables(value: &Value, keys: &mut BTreeSet<String>) {

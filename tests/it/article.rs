@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use xdeploy::deploy::snapshot::Snapshot;
 use xdeploy::deploy::steps;
 use xdeploy::settings::{CommonFlags, DeploymentFlags, Settings};
 
+use crate::snapshots::nothing_there;
 use crate::support::{Bed, Caller, REGION};
 use crate::world::{PIPELINE, TAG, World, document, same, same_grants, strings};
 
@@ -413,27 +413,6 @@ fn an_output_bucket_elsewhere_gets_a_replica_key_and_a_second_store() {
     let keys = strings(&dump["prod"]["policies"]["devkmss3access"]["document"]["Statement"][0]["Resource"]);
     assert_eq!(json!(keys), json!([home["arn"], away["arn"]]));
     world.settled(&[]);
-}
-
-/// What setup reads where nothing is there but both buckets.
-pub fn nothing_there(partition: &str, region: &str) -> Snapshot {
-    let identity = |account: &str| json!({"account": account, "partition": partition, "region": region});
-    let bucket = |name: &str| {
-        json!({"name": name, "found": {"region": region, "versioning": "Enabled", "policy": null, "tags": {},
-            "encryption": {"known": {"algorithm": "AES256", "key": null}}, "ownership": {"known": "BucketOwnerEnforced"},
-            "public_access_blocked": true, "notification": "", "empty": null}})
-    };
-    let artifacts = format!("codepipeline-{region}-111111111111");
-    let slot =
-        json!({"asked": "alias/s3deploykey", "from_pipeline": false, "replaces_managed_key": false, "alias_exists": false, "found": null});
-    let snapshot = json!({
-        "dev": identity("111111111111"), "prod": identity("222222222222"),
-        "administrator": {"known": format!("arn:{partition}:iam::111111111111:user/a/ann")},
-        "pipeline": null, "service_role": null, "deploy_role": null, "event_role": null, "policies": {}, "keys": {region: slot},
-        "artifact_buckets": {region: {"name": artifacts, "found": null}}, "input": bucket("in-bucket"), "output": bucket("out-bucket"),
-        "rule": null, "other_rules": [], "customer_keys": {},
-    });
-    serde_json::from_value(snapshot).unwrap()
 }
 
 #[test]

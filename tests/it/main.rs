@@ -16,6 +16,7 @@ mod readme;
 mod release;
 mod requests;
 mod settling;
+mod snapshots;
 mod stops;
 mod support;
 mod teardown;

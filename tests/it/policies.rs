@@ -512,7 +512,7 @@ fn the_style_may_stand_in_the_settings_file_or_a_variable() {
 fn first_documents(partition: &str, region: &str, flags: DeploymentFlags) -> Vec<(&'static str, Value)> {
     let common = CommonFlags { dev_profile: Some("d".into()), prod_profile: Some("p".into()), ..CommonFlags::default() };
     let settings = Settings::resolve(&common, &flags).unwrap();
-    let (writes, _) = steps::wants(&settings, &article::nothing_there(partition, region), None).unwrap();
+    let (writes, _) = steps::wants(&settings, &crate::snapshots::nothing_there(partition, region), None).unwrap();
     writes
         .into_iter()
         .filter_map(|write| match write.call {

@@ -215,6 +215,10 @@ arn:aws:iam::111111111111:role/service-role/AWSCodePipelineServiceRole-us-east-1
   allowed    artifact-location        s3:GetBucketLocation on arn:aws:s3:::codepipeline-us-east-1-111111111111
   allowed    artifact-write           s3:PutObject on arn:aws:s3:::codepipeline-us-east-1-111111111111/crossaccountdeploy/SourceArti/AbCdEfG
   allowed    artifact-write-tags      s3:PutObjectTagging on arn:aws:s3:::codepipeline-us-east-1-111111111111/crossaccountdeploy/SourceArti/AbCdEfG
+  allowed    artifact-read            s3:GetObject on arn:aws:s3:::codepipeline-us-east-1-111111111111/crossaccountdeploy/SourceArti/AbCdEfG
+  allowed    artifact-read-version    s3:GetObjectVersion on arn:aws:s3:::codepipeline-us-east-1-111111111111/crossaccountdeploy/SourceArti/AbCdEfG
+  allowed    artifact-read-tags       s3:GetObjectTagging on arn:aws:s3:::codepipeline-us-east-1-111111111111/crossaccountdeploy/SourceArti/AbCdEfG
+  allowed    artifact-read-version-tags s3:GetObjectVersionTagging on arn:aws:s3:::codepipeline-us-east-1-111111111111/crossaccountdeploy/SourceArti/AbCdEfG
   allowed    artifact-write-acl       s3:PutObjectAcl on arn:aws:s3:::codepipeline-us-east-1-111111111111/crossaccountdeploy/SourceArti/AbCdEfG
   allowed    artifact-encrypt         kms:GenerateDataKey on arn:aws:kms:us-east-1:111111111111:key/00000000-0000-0000-0000-000000000001
   allowed    artifact-encrypt-parts   kms:Decrypt on arn:aws:kms:us-east-1:111111111111:key/00000000-0000-0000-0000-000000000001

@@ -53,5 +53,5 @@
 
 mod checks;
 mod compare;
-mod evaluator;
+pub mod evaluator;
 pub mod generator;
