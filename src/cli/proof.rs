@@ -105,7 +105,7 @@ pub fn show(ui: &Ui, proof: &Proof, telling: &Telling<'_>) {
             say(&paint(Tone::Heading, who));
         }
         let (tone, word) = word(link);
-        say(&format!("  {} {:<24} {} on {}", paint(tone, &format!("{word:<10}")), link.name, link.action, link.resource));
+        say(&format!("  {} {:<28} {} on {}", paint(tone, &format!("{word:<10}")), link.name, link.action, link.resource));
         if link.verdict != Verdict::Allowed {
             for line in details(link, telling) {
                 say(&format!("             {line}"));
@@ -118,7 +118,11 @@ pub fn show(ui: &Ui, proof: &Proof, telling: &Telling<'_>) {
             Level::Warning => "warning",
             Level::Failure => "failure",
         };
-        say(&format!("{word}: {}", finding.text));
+        let text = match finding.level {
+            Level::Note if !telling.all => finding.text.lines().next().unwrap_or_default(),
+            _ => &finding.text,
+        };
+        say(&format!("{word}: {text}"));
     }
     for assumption in &proof.assumptions {
         ui.result(&format!("assumed: {assumption}"));

@@ -96,7 +96,7 @@ fn beyond(held: &Held<'_>, statement: &Value) -> Vec<String> {
     found
 }
 
-/// Tells in one text what documents grant beyond the chain; `None` if it is nothing.
+/// Tells what documents grant beyond the chain, a line each; `None` if it is nothing.
 pub fn note(links: &[Link]) -> Option<String> {
     let mut parts = Vec::new();
     for held in documents(links) {
@@ -107,8 +107,8 @@ pub fn note(links: &[Link]) -> Option<String> {
             }
         }
         if !more.is_empty() {
-            parts.push(format!("{} ({}): {}", held.paper.name, held.paper.account, more.join(", ")));
+            parts.push(format!("  {} ({}): {}", held.paper.name, held.paper.account, more.join(", ")));
         }
     }
-    (!parts.is_empty()).then(|| format!("more is granted than these calls need, by {}", parts.join("; ")))
+    (!parts.is_empty()).then(|| parts.join("\n"))
 }

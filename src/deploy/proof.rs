@@ -96,7 +96,7 @@ pub enum Level {
 pub struct Finding {
     /// How bad.
     pub level: Level,
-    /// One or two sentences.
+    /// One or two sentences, with what they are about in lines below.
     pub text: String,
 }
 
@@ -176,7 +176,7 @@ pub fn of_course(course: &Course<'_>) -> Proof {
             Policies::Article => "; `--policies least-privilege` narrows what setup wrote",
             Policies::LeastPrivilege => "",
         };
-        Finding { level: Level::Note, text: format!("{text}{advice}") }
+        Finding { level: Level::Note, text: format!("more is granted than these calls need{advice}\n{text}") }
     });
     let links: Vec<Judged> = links.into_iter().map(judge).collect();
     let (mut assumptions, trusts_organisation) = organisation_assumptions(course.snapshot);

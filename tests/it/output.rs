@@ -101,6 +101,8 @@ xdeploy.plan/1
 .proof.assumptions
 .proof.calls
 .proof.findings
+.proof.findings[].level
+.proof.findings[].text
 .proof.links
 .proof.links[].account
 .proof.links[].action
@@ -274,6 +276,8 @@ xdeploy.apply/1
 .proof.assumptions
 .proof.calls
 .proof.findings
+.proof.findings[].level
+.proof.findings[].text
 .proof.links
 .proof.links[].account
 .proof.links[].action
@@ -298,6 +302,8 @@ xdeploy.apply/1
 .proofAfter.assumptions
 .proofAfter.calls
 .proofAfter.findings
+.proofAfter.findings[].level
+.proofAfter.findings[].text
 .proofAfter.links
 .proofAfter.links[].account
 .proofAfter.links[].action
@@ -354,6 +360,8 @@ xdeploy.verify/1
 .proof.assumptions
 .proof.calls
 .proof.findings
+.proof.findings[].level
+.proof.findings[].text
 .proof.links
 .proof.links[].account
 .proof.links[].action
@@ -434,6 +442,8 @@ xdeploy.setup/1
 .proof.assumptions
 .proof.calls
 .proof.findings
+.proof.findings[].level
+.proof.findings[].text
 .proof.links
 .proof.links[].account
 .proof.links[].action
@@ -458,6 +468,8 @@ xdeploy.setup/1
 .proofAfter.assumptions
 .proofAfter.calls
 .proofAfter.findings
+.proofAfter.findings[].level
+.proofAfter.findings[].text
 .proofAfter.links
 .proofAfter.links[].account
 .proofAfter.links[].action

@@ -113,6 +113,7 @@ note: a new pipeline runs at once; that first run fails at Source until sample-w
 
 Plan: 16 to add, 7 to change, 0 to remove.
 
+note: more is granted than these calls need; `--policies least-privilege` narrows what setup wrote
 35 of 35 calls allowed after this plan.
 ────
 Plan for pipeline crossaccountdeploy in us-east-1:
@@ -183,6 +184,7 @@ note: a new pipeline runs at once; that first run fails at Source until sample-w
 
 Plan: 16 to add, 7 to change, 0 to remove.
 
+note: more is granted than these calls need; `--policies least-privilege` narrows what setup wrote
 assumed: the organisation's policies for dev (111111111111) and prod (222222222222) allow everything: not asked for before a first set-up without `--strict`
 35 of 35 calls allowed after this plan.
 
@@ -196,45 +198,50 @@ Recommended follow-up:
 The calls of pipeline crossaccountdeploy:
 
 events.amazonaws.com
-  allowed    start-role               sts:AssumeRole on arn:aws:iam::111111111111:role/service-role/cwe-role-us-east-1-crossaccountdeploy
+  allowed    start-role                   sts:AssumeRole on arn:aws:iam::111111111111:role/service-role/cwe-role-us-east-1-crossaccountdeploy
 arn:aws:iam::111111111111:role/service-role/cwe-role-us-east-1-crossaccountdeploy
-  allowed    start-run                codepipeline:StartPipelineExecution on arn:aws:codepipeline:us-east-1:111111111111:crossaccountdeploy
+  allowed    start-run                    codepipeline:StartPipelineExecution on arn:aws:codepipeline:us-east-1:111111111111:crossaccountdeploy
 codepipeline.amazonaws.com
-  allowed    service-role             sts:AssumeRole on arn:aws:iam::111111111111:role/service-role/AWSCodePipelineServiceRole-us-east-1-crossaccountdeploy
+  allowed    service-role                 sts:AssumeRole on arn:aws:iam::111111111111:role/service-role/AWSCodePipelineServiceRole-us-east-1-crossaccountdeploy
 arn:aws:iam::111111111111:role/service-role/AWSCodePipelineServiceRole-us-east-1-crossaccountdeploy
-  allowed    source-versioning        s3:GetBucketVersioning on arn:aws:s3:::codepipeline-input-bucket-0000000000
-  allowed    source-acl               s3:GetBucketAcl on arn:aws:s3:::codepipeline-input-bucket-0000000000
-  allowed    source-location          s3:GetBucketLocation on arn:aws:s3:::codepipeline-input-bucket-0000000000
-  allowed    source-read              s3:GetObject on arn:aws:s3:::codepipeline-input-bucket-0000000000/sample-website.zip
-  allowed    source-read-version      s3:GetObjectVersion on arn:aws:s3:::codepipeline-input-bucket-0000000000/sample-website.zip
-  allowed    source-tags              s3:GetObjectTagging on arn:aws:s3:::codepipeline-input-bucket-0000000000/sample-website.zip
-  allowed    source-version-tags      s3:GetObjectVersionTagging on arn:aws:s3:::codepipeline-input-bucket-0000000000/sample-website.zip
-  allowed    source-list              s3:ListBucket on arn:aws:s3:::codepipeline-input-bucket-0000000000
-  allowed    artifact-versioning      s3:GetBucketVersioning on arn:aws:s3:::codepipeline-us-east-1-111111111111
-  allowed    artifact-acl             s3:GetBucketAcl on arn:aws:s3:::codepipeline-us-east-1-111111111111
-  allowed    artifact-location        s3:GetBucketLocation on arn:aws:s3:::codepipeline-us-east-1-111111111111
-  allowed    artifact-write           s3:PutObject on arn:aws:s3:::codepipeline-us-east-1-111111111111/crossaccountdeploy/SourceArti/AbCdEfG
-  allowed    artifact-write-tags      s3:PutObjectTagging on arn:aws:s3:::codepipeline-us-east-1-111111111111/crossaccountdeploy/SourceArti/AbCdEfG
-  allowed    artifact-read            s3:GetObject on arn:aws:s3:::codepipeline-us-east-1-111111111111/crossaccountdeploy/SourceArti/AbCdEfG
-  allowed    artifact-read-version    s3:GetObjectVersion on arn:aws:s3:::codepipeline-us-east-1-111111111111/crossaccountdeploy/SourceArti/AbCdEfG
-  allowed    artifact-read-tags       s3:GetObjectTagging on arn:aws:s3:::codepipeline-us-east-1-111111111111/crossaccountdeploy/SourceArti/AbCdEfG
-  allowed    artifact-read-version-tags s3:GetObjectVersionTagging on arn:aws:s3:::codepipeline-us-east-1-111111111111/crossaccountdeploy/SourceArti/AbCdEfG
-  allowed    artifact-write-acl       s3:PutObjectAcl on arn:aws:s3:::codepipeline-us-east-1-111111111111/crossaccountdeploy/SourceArti/AbCdEfG
-  allowed    artifact-encrypt         kms:GenerateDataKey on arn:aws:kms:us-east-1:111111111111:key/00000000-0000-0000-0000-000000000001
-  allowed    artifact-encrypt-parts   kms:Decrypt on arn:aws:kms:us-east-1:111111111111:key/00000000-0000-0000-0000-000000000001
-  allowed    deploy-role              sts:AssumeRole on arn:aws:iam::222222222222:role/prods3role
+  allowed    source-versioning            s3:GetBucketVersioning on arn:aws:s3:::codepipeline-input-bucket-0000000000
+  allowed    source-acl                   s3:GetBucketAcl on arn:aws:s3:::codepipeline-input-bucket-0000000000
+  allowed    source-location              s3:GetBucketLocation on arn:aws:s3:::codepipeline-input-bucket-0000000000
+  allowed    source-read                  s3:GetObject on arn:aws:s3:::codepipeline-input-bucket-0000000000/sample-website.zip
+  allowed    source-read-version          s3:GetObjectVersion on arn:aws:s3:::codepipeline-input-bucket-0000000000/sample-website.zip
+  allowed    source-tags                  s3:GetObjectTagging on arn:aws:s3:::codepipeline-input-bucket-0000000000/sample-website.zip
+  allowed    source-version-tags          s3:GetObjectVersionTagging on arn:aws:s3:::codepipeline-input-bucket-0000000000/sample-website.zip
+  allowed    source-list                  s3:ListBucket on arn:aws:s3:::codepipeline-input-bucket-0000000000
+  allowed    artifact-versioning          s3:GetBucketVersioning on arn:aws:s3:::codepipeline-us-east-1-111111111111
+  allowed    artifact-acl                 s3:GetBucketAcl on arn:aws:s3:::codepipeline-us-east-1-111111111111
+  allowed    artifact-location            s3:GetBucketLocation on arn:aws:s3:::codepipeline-us-east-1-111111111111
+  allowed    artifact-write               s3:PutObject on arn:aws:s3:::codepipeline-us-east-1-111111111111/crossaccountdeploy/SourceArti/AbCdEfG
+  allowed    artifact-write-tags          s3:PutObjectTagging on arn:aws:s3:::codepipeline-us-east-1-111111111111/crossaccountdeploy/SourceArti/AbCdEfG
+  allowed    artifact-read                s3:GetObject on arn:aws:s3:::codepipeline-us-east-1-111111111111/crossaccountdeploy/SourceArti/AbCdEfG
+  allowed    artifact-read-version        s3:GetObjectVersion on arn:aws:s3:::codepipeline-us-east-1-111111111111/crossaccountdeploy/SourceArti/AbCdEfG
+  allowed    artifact-read-tags           s3:GetObjectTagging on arn:aws:s3:::codepipeline-us-east-1-111111111111/crossaccountdeploy/SourceArti/AbCdEfG
+  allowed    artifact-read-version-tags   s3:GetObjectVersionTagging on arn:aws:s3:::codepipeline-us-east-1-111111111111/crossaccountdeploy/SourceArti/AbCdEfG
+  allowed    artifact-write-acl           s3:PutObjectAcl on arn:aws:s3:::codepipeline-us-east-1-111111111111/crossaccountdeploy/SourceArti/AbCdEfG
+  allowed    artifact-encrypt             kms:GenerateDataKey on arn:aws:kms:us-east-1:111111111111:key/00000000-0000-0000-0000-000000000001
+  allowed    artifact-encrypt-parts       kms:Decrypt on arn:aws:kms:us-east-1:111111111111:key/00000000-0000-0000-0000-000000000001
+  allowed    deploy-role                  sts:AssumeRole on arn:aws:iam::222222222222:role/prods3role
 arn:aws:iam::222222222222:role/prods3role
-  allowed    deploy-read              s3:GetObject on arn:aws:s3:::codepipeline-us-east-1-111111111111/crossaccountdeploy/SourceArti/AbCdEfG
-  allowed    deploy-read-version      s3:GetObjectVersion on arn:aws:s3:::codepipeline-us-east-1-111111111111/crossaccountdeploy/SourceArti/AbCdEfG
-  allowed    deploy-decrypt           kms:Decrypt on arn:aws:kms:us-east-1:111111111111:key/00000000-0000-0000-0000-000000000001
-  allowed    deploy-describe-key      kms:DescribeKey on arn:aws:kms:us-east-1:111111111111:key/00000000-0000-0000-0000-000000000001
-  allowed    output-versioning        s3:GetBucketVersioning on arn:aws:s3:::codepipeline-output-bucket-0000000000
-  allowed    output-acl               s3:GetBucketAcl on arn:aws:s3:::codepipeline-output-bucket-0000000000
-  allowed    output-location          s3:GetBucketLocation on arn:aws:s3:::codepipeline-output-bucket-0000000000
-  allowed    output-write             s3:PutObject on arn:aws:s3:::codepipeline-output-bucket-0000000000/index.html
-  allowed    output-encrypt-dev-key   kms:GenerateDataKey on arn:aws:kms:us-east-1:111111111111:key/00000000-0000-0000-0000-000000000001
+  allowed    deploy-read                  s3:GetObject on arn:aws:s3:::codepipeline-us-east-1-111111111111/crossaccountdeploy/SourceArti/AbCdEfG
+  allowed    deploy-read-version          s3:GetObjectVersion on arn:aws:s3:::codepipeline-us-east-1-111111111111/crossaccountdeploy/SourceArti/AbCdEfG
+  allowed    deploy-decrypt               kms:Decrypt on arn:aws:kms:us-east-1:111111111111:key/00000000-0000-0000-0000-000000000001
+  allowed    deploy-describe-key          kms:DescribeKey on arn:aws:kms:us-east-1:111111111111:key/00000000-0000-0000-0000-000000000001
+  allowed    output-versioning            s3:GetBucketVersioning on arn:aws:s3:::codepipeline-output-bucket-0000000000
+  allowed    output-acl                   s3:GetBucketAcl on arn:aws:s3:::codepipeline-output-bucket-0000000000
+  allowed    output-location              s3:GetBucketLocation on arn:aws:s3:::codepipeline-output-bucket-0000000000
+  allowed    output-write                 s3:PutObject on arn:aws:s3:::codepipeline-output-bucket-0000000000/index.html
+  allowed    output-encrypt-dev-key       kms:GenerateDataKey on arn:aws:kms:us-east-1:111111111111:key/00000000-0000-0000-0000-000000000001
   allowed    output-encrypt-dev-key-parts kms:Decrypt on arn:aws:kms:us-east-1:111111111111:key/00000000-0000-0000-0000-000000000001
-  allowed    output-list              s3:ListBucket on arn:aws:s3:::codepipeline-output-bucket-0000000000
+  allowed    output-list                  s3:ListBucket on arn:aws:s3:::codepipeline-output-bucket-0000000000
+note: more is granted than these calls need; `--policies least-privilege` narrows what setup wrote
+  policy of bucket codepipeline-us-east-1-111111111111 (111111111111): account 222222222222 as a whole, s3:Get*, s3:Put*, s3:ListBucket
+  policy of key arn:aws:kms:us-east-1:111111111111:key/00000000-0000-0000-0000-000000000001 (111111111111): account 222222222222 as a whole, kms:Encrypt, kms:ReEncrypt*, kms:GenerateDataKey*, kms:CreateGrant, kms:ListGrants, kms:RevokeGrant
+  policy arn:aws:iam::222222222222:policy/outputbucketdeployaccess (222222222222): s3:Put*
+  policy arn:aws:iam::222222222222:policy/devkmss3access (222222222222): kms:GenerateDataKey*, kms:Encrypt, kms:ReEncrypt*, s3:Get*, s3:ListBucket
 35 of 35 calls allowed.
 
 No changes. Pipeline crossaccountdeploy is as it should be.
