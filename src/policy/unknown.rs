@@ -319,8 +319,8 @@ fn candidates(question: &Question<'_>, context: &Context<'_>, matches: &[Match<'
             }
         }
         for pattern in resources(found.statement).filter(|text| variables && has_variable(text, key)) {
-            let matched = |context: &Context<'_>| Tri::filled(pattern::resource(pattern, question.resource, true, context));
-            asked.of_variable(question.resource, key, context, matched);
+            let matched = |context: &Context<'_>| Tri::filled(pattern::resource(pattern, &question.target, true, context));
+            asked.of_variable(&question.target, key, context, matched);
         }
     }
     let scalars = asked.scalars();
