@@ -19,6 +19,7 @@ use super::pattern::{self, Filled};
 use super::principal::{Caller, Grade, Who};
 use super::values::{Network, network};
 use serde_json::{Value, json};
+use std::borrow::Cow;
 
 /// A request with everything that has a say about it.
 #[derive(Debug)]
@@ -26,6 +27,8 @@ pub(crate) struct Question<'a> {
     pub(crate) caller: Caller<'a>,
     pub(crate) action: &'a str,
     pub(crate) resource: &'a str,
+    /// What a statement's Resource is compared with.
+    pub(crate) target: Cow<'a, str>,
     pub(crate) resource_account: &'a str,
     /// Trust or key policies must allow by themselves.
     pub(crate) resource_kind: Kind,
@@ -118,6 +121,16 @@ pub(crate) fn resource_kind(action: &str, resource: &str) -> Kind {
     }
 }
 
+/// Gives what Resource is compared with: an alias stands for a key, and which isn't known, so only what takes every key of
+/// its account and region takes it (facts G.2).
+pub(crate) fn target<'a>(action: &str, resource: &'a str) -> Cow<'a, str> {
+    let of_a_key = is_kms(action) && !is_about_aliases(action);
+    match resource.match_indices(':').nth(4).and_then(|(at, _)| resource.split_at_checked(at)) {
+        Some((account, name)) if of_a_key && name.starts_with(":alias/") => format!("{account}:key/\u{e000}").into(),
+        _ => resource.into(),
+    }
+}
+
 /// Says what such a call is made on, if a call like this on the resource would bypass the policy that decides it.
 pub(crate) fn bypasses(action: &str, kind: Kind) -> Option<&'static str> {
     let (service, name) = action.split_once(':')?;
@@ -153,7 +166,7 @@ impl<'a> Question<'a> {
         if is_kms(self.action) && !is_about_aliases(self.action) && pattern.splitn(6, ':').nth(5).is_some_and(|r| r.starts_with("alias/")) {
             return Filled::Known(false);
         }
-        pattern::resource(pattern, self.resource, document.variables, context)
+        pattern::resource(pattern, &self.target, document.variables, context)
     }
 
     fn is_about(&self, element: &Choice<Nodes<'_>>, deny: bool, document: &Document<'_>, context: &Context<'_>) -> Tri {
@@ -226,7 +239,12 @@ impl<'a> Question<'a> {
     }
 
     fn lack(&self, side: &'static str, account: Option<&str>, level: Option<usize>, text: String, principal: Option<Value>) -> Missing {
-        let statement = Some(self.grant(Some(self.resource), principal));
+        // A statement for the alias would not help.
+        let resource = match &self.target {
+            Cow::Borrowed(resource) => (*resource).to_owned(),
+            Cow::Owned(key) => key.replace('\u{e000}', "*"),
+        };
+        let statement = Some(self.grant(Some(&resource), principal));
         Missing { side, account: account.map(str::to_owned), level, text, statement }
     }
 

@@ -3,7 +3,7 @@
 use super::answer::{Decided, Decision, Reason};
 use super::condition::Tri;
 use super::context::{Context, Held};
-use super::decision::{Answer, Match, Question, Verdict, View, bypasses, resource_kind};
+use super::decision::{Answer, Match, Question, Verdict, View, bypasses, resource_kind, target};
 use super::node::{Node, Nodes};
 use super::parsed::{Document, Kind, read};
 use super::pattern::is_wild;
@@ -270,6 +270,7 @@ fn ask(request: Node<'_>) -> Result<(Question<'_>, Context<'_>), String> {
         caller,
         action,
         resource,
+        target: target(action, resource),
         resource_account,
         resource_kind,
         documents,

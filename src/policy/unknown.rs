@@ -89,6 +89,10 @@ fn is_plain(letter: char) -> bool {
     letter.is_ascii() || caseless()
 }
 
+fn any_case(text: &str) -> Vec<Token> {
+    text.encode_utf16().map(|unit| if unit < 128 { Token::AnyCase(unit) } else { Token::Unit(unit) }).collect()
+}
+
 fn units(text: &str) -> Vec<Token> {
     text.encode_utf16().map(Token::Unit).collect()
 }
@@ -108,8 +112,7 @@ impl Asked {
                 Test::StringEquals | Test::StringEqualsIgnoreCase => match pattern::literal(value, variables, context) {
                     Filled::Known(text) if condition.operator.test == Test::StringEquals => self.patterns.push(units(&text)),
                     Filled::Known(text) if text.chars().all(is_plain) => {
-                        let token = |unit| if unit < 128 { Token::AnyCase(unit) } else { Token::Unit(unit) };
-                        self.patterns.push(text.encode_utf16().map(token).collect());
+                        self.patterns.push(any_case(&text));
                     }
                     Filled::Nothing => {}
                     _ => self.incomplete = true,
@@ -148,7 +151,14 @@ impl Asked {
     }
 
     /// The key fills a variable of something that is compared with a known text: only parts of that text can make it match.
-    fn of_variable(&mut self, text: &str, key: &str, context: &Context<'_>, matched: impl Fn(&Context<'_>) -> Tri) {
+    fn of_variable(
+        &mut self,
+        text: &str,
+        key: &str,
+        context: &Context<'_>,
+        tokens: fn(&str) -> Vec<Token>,
+        matched: impl Fn(&Context<'_>) -> Tri,
+    ) {
         let ends: Vec<usize> = text.char_indices().map(|(at, _)| at).chain([text.len()]).collect();
         if ends.len() > 120 {
             self.incomplete = true;
@@ -158,7 +168,7 @@ impl Asked {
             ends.iter().flat_map(|from| ends.iter().filter_map(|to| text.get(*from..*to)).collect::<Vec<_>>()).collect();
         for part in parts {
             match matched(&context.suppose(key, Some(Held::One(part.into())))) {
-                Tri::Yes => self.patterns.push(units(part)),
+                Tri::Yes => self.patterns.push(tokens(part)),
                 Tri::Maybe => self.incomplete = true,
                 Tri::No => {}
             }
@@ -309,8 +319,13 @@ fn candidates(question: &Question<'_>, context: &Context<'_>, matches: &[Match<'
                 };
                 for text in known {
                     match condition.operator.test {
-                        Test::StringEquals => asked.of_variable(text, key, context, |context| equals(value, text, context)),
-                        Test::StringLike => asked.of_variable(text, key, context, |context| likes(value, text, context)),
+                        Test::StringEquals => asked.of_variable(text, key, context, units, |context| equals(value, text, context)),
+                        Test::StringLike => asked.of_variable(text, key, context, units, |context| likes(value, text, context)),
+                        Test::StringEqualsIgnoreCase if value.is_ascii() && text.is_ascii() => {
+                            let same = |own: String| own.eq_ignore_ascii_case(text);
+                            let matched = |context: &Context<'_>| Tri::filled(pattern::literal(value, true, context).map(same));
+                            asked.of_variable(text, key, context, any_case, matched);
+                        }
                         Test::StringEqualsIgnoreCase | Test::Arn | Test::Bool => asked.incomplete = true,
                         // Variables are text there.
                         Test::Numeric(_) | Test::Date(_) | Test::Binary | Test::Ip | Test::Null => {}
@@ -319,8 +334,8 @@ fn candidates(question: &Question<'_>, context: &Context<'_>, matches: &[Match<'
             }
         }
         for pattern in resources(found.statement).filter(|text| variables && has_variable(text, key)) {
-            let matched = |context: &Context<'_>| Tri::filled(pattern::resource(pattern, question.resource, true, context));
-            asked.of_variable(question.resource, key, context, matched);
+            let matched = |context: &Context<'_>| Tri::filled(pattern::resource(pattern, &question.target, true, context));
+            asked.of_variable(&question.target, key, context, units, matched);
         }
     }
     let scalars = asked.scalars();

@@ -1504,6 +1504,28 @@ fn what_is_left_out_is_never_let_in_by_mistake() {
 }
 
 #[test]
+fn an_alias_stands_for_a_key_that_is_not_known() {
+    let asked = |pattern: &str| {
+        let mut asked = request(
+            json!({"action": "kms:Decrypt", "identityPolicies": allow("kms:*", pattern), "resourcePolicy": to(json!({"AWS": DEV}))}),
+        );
+        asked["resource"] = json!("arn:aws:kms:us-east-1:111111111111:alias/a");
+        asked
+    };
+    check(vec![
+        ("KMS-Default", "everything", asked("*"), YES),
+        ("KMS-Default", "every key", asked("arn:aws:kms:us-east-1:111111111111:key/*"), YES),
+        ("KMS-Default", "every key of another region", asked("arn:aws:kms:eu-west-1:111111111111:key/*"), NO),
+        ("KMS-Default", "one key", asked(KEY), NO),
+        ("KMS-Default", "the alias", asked("arn:aws:kms:us-east-1:111111111111:alias/a"), NO),
+        ("KMS-Default", "the alias as a pattern", asked("arn:aws:kms:us-east-1:111111111111:?lias/a"), NO),
+        ("KMS-Default", "what starts like an alias", asked("arn:aws:kms:us-east-1:111111111111:a*"), NO),
+    ]);
+    let mended = &simulate(&asked(KEY))["missing"][0]["statement"]["Resource"];
+    assert_eq!(mended, "arn:aws:kms:us-east-1:111111111111:key/*");
+}
+
+#[test]
 fn an_unknown_key_may_leave_a_variable_without_a_value() {
     let ask = |condition: Value, context: Value| {
         request(json!({"unknownContext": ["aws:username"], "context": context,
