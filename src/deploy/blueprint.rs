@@ -182,6 +182,8 @@ pub struct Blueprint {
     pub deployed: Vec<String>,
     /// One of them sets an ACL (facts A.2, row 14).
     pub sets_acl: bool,
+    /// The `KMSEncryptionKeyARN` of the chosen action, which goes before the bucket's own key.
+    pub declared_output_key: Option<String>,
     /// How much the policies grant.
     pub policies: Policies,
     /// Production's role may encrypt with the artifact key; always true with the article's policies.
@@ -311,6 +313,7 @@ impl Blueprint {
             deploy_path: settings.deploy_path.clone(),
             deployed: Vec::new(),
             sets_acl: false,
+            declared_output_key: None,
             policies,
             deploy_encrypts_with_dev_key: encrypts,
             names,
@@ -355,6 +358,9 @@ impl Blueprint {
             }
             let (mut extract, mut key) =
                 (declaration::configured(action, "Extract") != Some("false"), declaration::configured(action, "ObjectKey"));
+            if chosen {
+                self.declared_output_key = declaration::output_key(action).map(str::to_owned);
+            }
             // As the pipeline step patches it.
             if chosen && self.own_pipeline && (self.no_extract || self.deploy_path.is_some()) {
                 extract = extract && asked_extract;

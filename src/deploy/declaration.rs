@@ -38,6 +38,11 @@ pub fn configured<'a>(action: &'a Value, key: &str) -> Option<&'a str> {
     action.get("configuration").and_then(|configuration| configuration.get(key)).and_then(Value::as_str)
 }
 
+/// Gives the key that an S3 deploy action encrypts its files with, where it names one (facts A.4).
+pub fn output_key(action: &Value) -> Option<&str> {
+    configured(action, "KMSEncryptionKeyARN").filter(|key| !key.is_empty())
+}
+
 /// Gives an action's name.
 pub fn name_of(action: &Value) -> &str {
     text(action, "/name")

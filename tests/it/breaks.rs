@@ -560,3 +560,19 @@ fn both_evaluators_agree_on_every_call() {
     }
     assert!(compared > 800, "only {compared}");
 }
+
+#[test]
+fn a_bucket_whose_encryption_cannot_be_read_cannot_be_told() {
+    for set_up in set_ups() {
+        for (bucket, link) in [("input", "source-decrypt"), ("output", "output-encrypt")] {
+            let mut unread = set_up.value();
+            unread[bucket]["found"]["encryption"] = json!({"unknown": "AccessDenied"});
+            let proof = set_up.broken(unread);
+            let Some(found) = proof.links.iter().find(|found| found.name == link) else { panic!("{}: no {link}", set_up.name) };
+            // The action's own key goes before the bucket's.
+            let told = bucket == "output" && set_up.name.ends_with("the action's key");
+            let expected = if told { Verdict::Allowed } else { Verdict::CannotTell };
+            assert_eq!((found.verdict, proof.verdict()), (expected, expected), "{}: {found:#?}", set_up.name);
+        }
+    }
+}

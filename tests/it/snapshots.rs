@@ -66,15 +66,23 @@ pub fn set_ups() -> Vec<Built> {
         built("least privilege, two regions", DeploymentFlags { deploy_path: Some("site/v2".into()), ..least() }, two_regions),
         built("least privilege, customer keys", least(), customer_keys),
         built("least privilege, artifact key", DeploymentFlags { deploy_encrypts_with_dev_key: true, ..least() }, |_| ()),
-        with_canned_acl(built("least privilege, canned ACL", DeploymentFlags { no_extract: true, ..least() }, |_| ())),
+        declared(built("least privilege, canned ACL", DeploymentFlags { no_extract: true, ..least() }, |_| ()), |snapshot| {
+            snapshot["pipeline"]["declaration"]["stages"][1]["actions"][0]["configuration"]["CannedACL"] =
+                json!("bucket-owner-full-control");
+        }),
+        declared(built("least privilege, the action's key", least(), |_| ()), |snapshot| {
+            let arn = format!("arn:aws:kms:{HOME}:{PROD}:key/action");
+            snapshot["customer_keys"][&arn] = customer_key(PROD, "action");
+            snapshot["pipeline"]["declaration"]["stages"][1]["actions"][0]["configuration"]["KMSEncryptionKeyARN"] = json!(arn);
+        }),
     ]
 }
 
-/// A pipeline of others, as far as its tags go, whose deploy action sets a canned ACL.
-fn with_canned_acl(built: Built) -> Built {
+/// A pipeline of others, as far as its tags go, that declares something of its own.
+fn declared(built: Built, change: impl Fn(&mut Value)) -> Built {
     let mut snapshot = serde_json::to_value(&built.snapshot).unwrap();
     snapshot["pipeline"]["tags"] = json!({});
-    snapshot["pipeline"]["declaration"]["stages"][1]["actions"][0]["configuration"]["CannedACL"] = json!("bucket-owner-full-control");
+    change(&mut snapshot);
     let snapshot: Snapshot = serde_json::from_value(snapshot).unwrap();
     let (writes, _) = steps::wants(&built.settings, &snapshot, None).unwrap();
     assert!(!writes.is_empty());

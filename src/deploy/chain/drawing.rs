@@ -1,6 +1,6 @@
 //! One link drawn: who calls what on what, with every document that has a say and what is known of the request.
 
-use super::{Course, Gap, Link, On, Paper, Row, Stop, Store, StoreKey, Trigger, Who};
+use super::{Course, FileKey, Gap, Link, On, Paper, Row, Stop, Store, StoreKey, Trigger, Who};
 use crate::deploy::names;
 use crate::deploy::snapshot::{BucketSlot, Level, RoleFound};
 use crate::model::{Arn, Readable};
@@ -321,21 +321,22 @@ impl<'c, 'a> Drawing<'c, 'a> {
                 (key, store.region, declared)
             }
             None => {
-                let (asked, found) = match self.row.on {
+                let (asked, region) = match self.row.on {
                     On::SourceKey => (course.source_key(), course.home.region),
                     _ => (course.output_key(), course.action.region),
                 };
-                let Some((declared, key)) = asked else { return };
-                declared.clone_into(&mut self.link.resource);
-                account_of(declared).clone_into(&mut self.link.account);
-                match key {
-                    Some(Readable::Known(key)) => (key, found, declared),
-                    Some(Readable::Unknown(why)) => {
-                        let text = format!("key {declared} could not be read: {why}");
-                        return self.stop(false, account_of(declared), format!("key {declared}"), text);
-                    }
-                    None => {
-                        return self.stop(false, account_of(declared), format!("key {declared}"), format!("key {declared} was not read"));
+                match asked {
+                    FileKey::None => return,
+                    FileKey::Customer { named, found } => (found, region, named),
+                    FileKey::Unread { named, why } => {
+                        let account = match (account_of(named), self.row.on) {
+                            ("", On::SourceKey) => &course.snapshot.dev.account,
+                            ("", _) => &course.snapshot.prod.account,
+                            (account, _) => account,
+                        };
+                        named.clone_into(&mut self.link.resource);
+                        account.clone_into(&mut self.link.account);
+                        return self.stop(false, account, "key", why);
                     }
                 }
             }

@@ -39,6 +39,27 @@ pub enum StoreKey<'a> {
     Unread,
 }
 
+/// What is known of the key of files that are not artifacts.
+#[derive(Debug, Clone)]
+pub enum FileKey<'a> {
+    /// None of a customer's.
+    None,
+    /// A customer managed key, with the name that it was asked for by.
+    Customer {
+        /// ARN, id or alias.
+        named: &'a str,
+        /// The key.
+        found: &'a KeyFound,
+    },
+    /// Whether there is one, or what its policy says, could not be read.
+    Unread {
+        /// ARN, id or alias, as far as it is known.
+        named: &'a str,
+        /// Why.
+        why: String,
+    },
+}
+
 /// A rule that starts the pipeline.
 #[derive(Debug, Clone, Copy)]
 pub struct Trigger<'a> {
@@ -136,7 +157,7 @@ impl<'a> Course<'a> {
             extract: declaration::configured(deploy, "Extract") != Some("false"),
             path: declaration::configured(deploy, "ObjectKey").filter(|path| !path.is_empty()),
             canned_acl: declaration::configured(deploy, "CannedACL").filter(|acl| !acl.is_empty()),
-            declared_output_key: declaration::configured(deploy, "KMSEncryptionKeyARN").filter(|key| !key.is_empty()),
+            declared_output_key: declaration::output_key(deploy),
             triggers,
             names: blueprint.names.clone(),
             policies: blueprint.policies,
@@ -180,24 +201,39 @@ impl<'a> Course<'a> {
         }
     }
 
-    /// Gives the customer key of the input bucket.
-    pub fn source_key(&self) -> Option<(&'a str, Option<&'a Readable<KeyFound>>)> {
+    /// Gives what is known of the customer key of the input bucket.
+    pub fn source_key(&self) -> FileKey<'a> {
         self.bucket_key(&self.snapshot.input)
     }
 
-    /// Gives the customer key that the deployed files get, from the action or from the bucket.
-    pub fn output_key(&self) -> Option<(&'a str, Option<&'a Readable<KeyFound>>)> {
+    /// Gives what is known of the customer key that the deployed files get, from the action or from the bucket.
+    pub fn output_key(&self) -> FileKey<'a> {
         match self.declared_output_key {
-            Some(key) => Some((key, self.snapshot.customer_keys.get(key))),
+            Some(key) => self.customer_key(key),
             None => self.bucket_key(&self.snapshot.output),
         }
     }
 
-    fn bucket_key(&self, slot: &'a BucketSlot) -> Option<(&'a str, Option<&'a Readable<KeyFound>>)> {
-        let encryption = slot.found.as_ref()?.encryption.as_ref()?.known()?;
-        let key = encryption.key.as_deref().filter(|_| encryption.algorithm.starts_with("aws:kms"))?;
-        // What isn't listed is AWS's own key, whose policy lets whoever may use the bucket (S3-KMS).
-        self.snapshot.customer_keys.get(key).map(|found| (key, Some(found)))
+    fn bucket_key(&self, slot: &'a BucketSlot) -> FileKey<'a> {
+        match slot.found.as_ref().and_then(|found| found.encryption.as_ref()) {
+            None => FileKey::None,
+            Some(Readable::Unknown(why)) => {
+                FileKey::Unread { named: "", why: format!("how bucket {} is encrypted could not be read: {why}", slot.name) }
+            }
+            Some(Readable::Known(encryption)) => match encryption.key.as_deref().filter(|_| encryption.algorithm.starts_with("aws:kms")) {
+                None => FileKey::None,
+                Some(key) => self.customer_key(key),
+            },
+        }
+    }
+
+    fn customer_key(&self, named: &'a str) -> FileKey<'a> {
+        match self.snapshot.customer_keys.get(named) {
+            // What isn't listed is AWS's own key, whose policy lets whoever may use the bucket (S3-KMS).
+            None => FileKey::None,
+            Some(Readable::Known(found)) => FileKey::Customer { named, found },
+            Some(Readable::Unknown(why)) => FileKey::Unread { named, why: format!("key {named} could not be read: {why}") },
+        }
     }
 
     /// Gives the objects that stand for all that a call is on: names are partly random, and files are whatever the zip holds.

@@ -1,6 +1,6 @@
 //! The rows of facts A.2 as data.
 
-use super::Course;
+use super::{Course, FileKey};
 use crate::model::Policies;
 
 /// Who makes a call (facts A.1).
@@ -98,11 +98,11 @@ fn always(_: &Course<'_>) -> bool {
 }
 
 fn has_source_key(course: &Course<'_>) -> bool {
-    course.source_key().is_some()
+    !matches!(course.source_key(), FileKey::None)
 }
 
 fn has_output_key(course: &Course<'_>) -> bool {
-    course.output_key().is_some()
+    !matches!(course.output_key(), FileKey::None)
 }
 
 fn crosses_regions(course: &Course<'_>) -> bool {

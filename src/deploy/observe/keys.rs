@@ -205,13 +205,14 @@ async fn left_by_a_dead_run(
     Ok(found.into_iter().next())
 }
 
-/// Reads the customer managed keys that input and output bucket are encrypted with.
+/// Reads the customer managed keys that input and output bucket are encrypted with, and the one that the deploy action declares.
 pub(super) async fn customer_keys(
     dev: &Account,
     prod: &Account,
     home: &str,
     target: &str,
     buckets: [&BucketSlot; 2],
+    declared: Option<&str>,
 ) -> BTreeMap<String, Readable<KeyFound>> {
     let [input, output] = buckets;
     let wanted = [(dev, home, input), (prod, target, output)].into_iter().filter_map(|(account, region, slot)| {
@@ -219,7 +220,11 @@ pub(super) async fn customer_keys(
         let key = encryption.key.clone().filter(|_| encryption.algorithm.starts_with("aws:kms"))?;
         Some((account, region, key))
     });
-    let read = wanted.map(|(account, region, key)| async move {
+    let mut wanted: Vec<_> = wanted.collect();
+    if let Some(key) = declared.filter(|key| !wanted.iter().any(|(_, _, there)| there == key)) {
+        wanted.push((prod, target, key.to_owned()));
+    }
+    let read = wanted.into_iter().map(|(account, region, key)| async move {
         // The key may be the other side's: whoever owns it can read its policy.
         let owner = key.parse::<Arn>().map(|arn| arn.account).unwrap_or_else(|_| account.id.clone());
         let reader = [dev, prod].into_iter().find(|side| side.id == owner).unwrap_or(account);

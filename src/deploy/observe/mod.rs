@@ -177,8 +177,15 @@ async fn observe_accounts(
     let (assume, output_policy, artifact_policy) = policies;
     let (rule, other_rules) = events;
     let known: Vec<&str> = [&service_role, &deploy_role, &event_role].into_iter().flatten().map(|role| role.arn.as_str()).collect();
+    let declared_key = declared
+        .and_then(|declared| {
+            let place =
+                declaration::choose_deploy(declared, Some(&output_name), settings.stage.as_deref(), settings.action.as_deref()).ok()?;
+            declaration::action_at(declared, place)
+        })
+        .and_then(declaration::output_key);
     let (customer_keys, rule_roles) = tokio::join!(
-        customer_keys(dev, prod, &home, &target, [&input, &output]),
+        customer_keys(dev, prod, &home, &target, [&input, &output], declared_key),
         read_rule_roles(dev, rule.iter().chain(&other_rules), &pipeline_arn, &known, reading)
     );
     let (dev_organisation, prod_organisation) = organisations;

@@ -34,8 +34,21 @@ enum Given {
     Told { why: String },
 }
 
-fn bucket_key<'a>(context: &Context<'a>, slot: &BucketSlot) -> Option<(&'a str, &'a Readable<KeyFound>)> {
-    let key = slot.found.as_ref()?.encryption.as_ref()?.known()?.key.as_deref()?;
+fn source_key<'a>(context: &Context<'a>) -> Option<(&'a str, &'a Readable<KeyFound>)> {
+    read(context, bucket_key(&context.snapshot.input)?)
+}
+
+/// The key of the files: the action's own, else the bucket's.
+fn output_key<'a>(context: &Context<'a>) -> Option<(&'a str, &'a Readable<KeyFound>)> {
+    let declared = context.blueprint.declared_output_key.as_deref();
+    read(context, declared.or_else(|| bucket_key(&context.snapshot.output))?)
+}
+
+fn bucket_key(slot: &BucketSlot) -> Option<&str> {
+    slot.found.as_ref()?.encryption.as_ref()?.known()?.key.as_deref()
+}
+
+fn read<'a>(context: &Context<'a>, key: &str) -> Option<(&'a str, &'a Readable<KeyFound>)> {
     context.snapshot.customer_keys.get_key_value(key).map(|(asked, found)| (asked.as_str(), found))
 }
 
@@ -122,8 +135,8 @@ fn through_s3(context: &Context<'_>, need: &Need<'_>, mut statement: Value) -> V
     statement
 }
 
-fn identity(context: &Context<'_>, need: &Need<'_>, slot: &BucketSlot, sid: &str) -> Option<Value> {
-    let (asked, found) = bucket_key(context, slot)?;
+fn identity(context: &Context<'_>, need: &Need<'_>, key: (&str, &Readable<KeyFound>), sid: &str) -> Option<Value> {
+    let (asked, found) = key;
     let arn = match found {
         Readable::Known(found) => found.arn.clone(),
         // Only a key's ARN means anything in a policy; an alias or bare id can't be granted blindly.
@@ -139,19 +152,22 @@ fn identity(context: &Context<'_>, need: &Need<'_>, slot: &BucketSlot, sid: &str
 
 /// The statement that the service role's own policy needs.
 pub fn source_statement(context: &Context<'_>) -> Option<Value> {
-    identity(context, &source_need(context), &context.snapshot.input, "AllowSourceKey")
+    identity(context, &source_need(context), source_key(context)?, "AllowSourceKey")
 }
 
 /// The statement that production's role's own policy needs.
 pub fn output_statement(context: &Context<'_>) -> Option<Value> {
-    identity(context, &output_need(context), &context.snapshot.output, "AllowOutputKey")
+    identity(context, &output_need(context), output_key(context)?, "AllowOutputKey")
 }
 
 pub fn wants(context: &Context<'_>, draft: &mut Draft) {
     // Two writes of one policy would each be refused as soon as the other is done.
     let mut changed: BTreeMap<&str, (&KeyFound, Vec<Need<'_>>)> = BTreeMap::new();
-    for (need, slot) in [(source_need(context), &context.snapshot.input), (output_need(context), &context.snapshot.output)] {
-        if let Some(Readable::Unknown(why)) = slot.found.as_ref().and_then(|found| found.encryption.as_ref()) {
+    let (input, output) = (&context.snapshot.input, &context.snapshot.output);
+    for (need, slot, key) in [(source_need(context), input, source_key(context)), (output_need(context), output, output_key(context))] {
+        if key.is_none()
+            && let Some(Readable::Unknown(why)) = slot.found.as_ref().and_then(|found| found.encryption.as_ref())
+        {
             draft.notes.push(Note::warning(format!(
                 "how the {} bucket {} is encrypted could not be read ({why}); if it is with a customer key, {} needs {} on that key",
                 need.what,
@@ -160,7 +176,7 @@ pub fn wants(context: &Context<'_>, draft: &mut Draft) {
                 need.actions.join(" and ")
             )));
         }
-        let Some((asked, found)) = bucket_key(context, slot) else { continue };
+        let Some((asked, found)) = key else { continue };
         match (given(context, &need, found), found) {
             // Ours is brought up to date also where others have granted the same since.
             (given, Readable::Known(found))
