@@ -3,10 +3,12 @@
 //! `SNAPSHOTS=overwrite cargo test --test it readme` writes both anew.
 
 use crate::support::{Action, Bed};
+use crate::world::World;
 use clap::CommandFactory;
 use serde_json::json;
 use std::fmt::Write;
 use std::path::Path;
+use xdeploy::deploy::chain::{On, ROWS, Who};
 
 fn readme() -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap()
@@ -127,6 +129,66 @@ fn readme_reference() {
         }
     }
     compare("reference", &format!("{text}\n"));
+}
+
+/// The calls of the chain, from the table that is judged.
+#[test]
+fn readme_chain() {
+    let mut text = String::from("| call | article | who | action | on | made | for |\n| --- | --- | --- | --- | --- | --- | --- |\n");
+    for row in ROWS {
+        let who = match row.who {
+            Who::Events => "EventBridge",
+            Who::EventRole => "EventBridge's role",
+            Who::CodePipeline => "CodePipeline",
+            Who::ServiceRole => "service role",
+            Who::DeployRole => "cross-account role",
+        };
+        let on = match row.on {
+            On::EventRole => "EventBridge's role",
+            On::Pipeline => "the pipeline",
+            On::ServiceRole => "the service role",
+            On::SourceBucket => "input bucket",
+            On::SourceObject => "source object",
+            On::SourceKey => "the input bucket's customer key",
+            On::HomeBucket => "artifact bucket",
+            On::HomeArtifact => "artifact",
+            On::HomeKey => "artifact key",
+            On::ActionBucket => "artifact bucket of the output bucket's region",
+            On::ActionArtifact => "artifact in the output bucket's region",
+            On::ActionKey => "artifact key of the output bucket's region",
+            On::DeployRole => "the cross-account role",
+            On::OutputBucket => "output bucket",
+            On::OutputObject => "a file in the output bucket",
+            On::OutputKey => "the files' customer key",
+        };
+        let made = if row.may_be_called { "may be" } else { "yes" };
+        let _ = writeln!(text, "| `{}` | {} | {who} | `{}` | {on} | {made} | {} |", row.name, row.article, row.action, row.why);
+    }
+    compare("chain", &text);
+}
+
+/// What a broken chain looks like.
+#[test]
+fn readme_broken() {
+    let world = World::new();
+    world.setup(&[]).success();
+    let policy = json!({"RoleName": "prods3role", "PolicyArn": world.prod_arn("policy/devkmss3access")});
+    world.prod().call("iam", "detach_role_policy", policy);
+    let output = world.command("verify", &[]).code(1);
+    let text = world.bed.normalise(&output.stdout);
+    let mut shown: Vec<&str> = Vec::new();
+    for line in text.lines().filter(|line| !line.starts_with("  allowed ")) {
+        // A caller of whom nothing is left to say.
+        if shown.last().is_some_and(|last| !last.is_empty() && !last.starts_with(' ') && !line.starts_with(' ') && is_caller(last)) {
+            shown.pop();
+        }
+        shown.push(line);
+    }
+    compare("broken", &format!("```console\n$ xdeploy verify\n{}\n```\n", shown.join("\n").trim_end()));
+}
+
+fn is_caller(line: &str) -> bool {
+    line.starts_with("arn:") || line.ends_with(".amazonaws.com")
 }
 
 /// The test command that the gate runs is the one that the README names.
