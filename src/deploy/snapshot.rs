@@ -87,9 +87,9 @@ pub struct Snapshot {
     pub other_rules: Vec<RuleFound>,
     /// Customer managed keys that the input and output buckets are encrypted with, by ARN.
     pub customer_keys: BTreeMap<String, Readable<KeyFound>>,
-    /// Roles with which other rules start this pipeline, by ARN.
+    /// Roles with which other rules start this pipeline, and those that its source actions name, by ARN.
     #[serde(default)]
-    pub rule_roles: BTreeMap<String, Readable<Option<RoleFound>>>,
+    pub other_roles: BTreeMap<String, Readable<Option<RoleFound>>>,
     /// What the organisation says about the development account; `None` where it was not asked.
     #[serde(default)]
     pub dev_organisation: Option<Organisation>,

@@ -576,3 +576,26 @@ fn a_bucket_whose_encryption_cannot_be_read_cannot_be_told() {
         }
     }
 }
+
+/// As CDK makes it: each action has a role of its own.
+#[test]
+fn a_source_action_with_a_role_of_its_own_is_judged_by_it() {
+    let set_up = &set_ups()[0];
+    let arn = format!("arn:aws:iam::{DEV}:role/cdk/source");
+    let mut value = set_up.value();
+    value["pipeline"]["declaration"]["stages"][0]["actions"][0]["roleArn"] = json!(arn);
+    let service_role = value["service_role"]["arn"].clone();
+    let unread = set_up.broken(value.clone());
+    let link = |proof: &Proof, name: &str| proof.links.iter().find(|link| link.name == name).unwrap().clone();
+    assert_eq!(link(&unread, "source-read").verdict, Verdict::Denied);
+    value["other_roles"][&arn] = json!({"known": {"name": "source", "arn": arn, "tags": {}, "attached": [], "attached_documents": {},
+        "trust": {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {"AWS": service_role}, "Action": "sts:AssumeRole"}]},
+        "inline": {"all": {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": ["s3:*", "kms:*"], "Resource": "*"}]}}}});
+    let proof = set_up.broken(value.clone());
+    assert_eq!(proof.verdict(), Verdict::Allowed, "{:#?}", proof.broken().collect::<Vec<_>>());
+    assert!(link(&proof, "source-role").resource == arn && link(&proof, "artifact-encrypt").who == arn);
+    value["other_roles"][&arn]["known"]["inline"]["all"]["Statement"][0]["Action"] = json!("s3:*");
+    let proof = set_up.broken(value);
+    let denied = link(&proof, "artifact-encrypt");
+    assert!(denied.verdict == Verdict::Denied && names(&denied, "the policies of role source", DEV), "{denied:#?}");
+}

@@ -1471,7 +1471,6 @@ prod iam:ListAttachedRolePolicies: exit 1, iam:ListAttachedRolePolicies
 prod iam:ListPolicyVersions: exit 1, iam:ListPolicyVersions
 prod iam:ListRolePolicies: exit 1, iam:ListRolePolicies
 prod organizations:DescribeOrganization: goes on
-prod organizations:DescribePolicy: goes on
 prod organizations:ListParents: goes on
 prod organizations:ListPoliciesForTarget: goes on
 prod s3:GetBucketEncryption: goes on
@@ -1497,7 +1496,6 @@ dev  kms:GetKeyPolicy: exit 1, kms:GetKeyPolicy
 dev  kms:GetKeyRotationStatus: goes on
 dev  kms:ListResourceTags: exit 1, kms:ListResourceTags
 dev  organizations:DescribeOrganization: goes on
-dev  organizations:DescribePolicy: goes on
 dev  organizations:ListParents: goes on
 dev  organizations:ListPoliciesForTarget: goes on
 dev  s3:GetBucketEncryption: goes on

@@ -141,12 +141,14 @@ fn readme_chain() {
             Who::EventRole => "EventBridge's role",
             Who::CodePipeline => "CodePipeline",
             Who::ServiceRole => "service role",
+            Who::SourceRole => "source action's role, else the service role",
             Who::DeployRole => "cross-account role",
         };
         let on = match row.on {
             On::EventRole => "EventBridge's role",
             On::Pipeline => "the pipeline",
             On::ServiceRole => "the service role",
+            On::SourceRole => "the source action's role",
             On::SourceBucket => "input bucket",
             On::SourceObject => "source object",
             On::SourceKey => "the input bucket's customer key",

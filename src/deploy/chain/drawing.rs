@@ -62,7 +62,7 @@ impl<'c, 'a> Drawing<'c, 'a> {
         if let Some(found) = slots.into_iter().flatten().find(|role| role.arn == arn) {
             return Role::Read(found);
         }
-        match snapshot.rule_roles.get(arn) {
+        match snapshot.other_roles.get(arn) {
             Some(Readable::Known(Some(found))) => return Role::Read(found),
             Some(Readable::Known(None)) => return Role::Absent(format!("there is no role {arn}")),
             Some(Readable::Unknown(why)) => return Role::Unread(format!("role {arn} could not be read: {why}")),
@@ -114,8 +114,8 @@ impl<'c, 'a> Drawing<'c, 'a> {
         self.request.insert("principal".to_owned(), json!(format!("arn:{partition}:sts::{account}:assumed-role/{session}")));
         self.request.insert("principalRole".to_owned(), json!(role.arn));
         self.request.insert("identityPolicies".to_owned(), json!([]));
-        let home = self.home();
-        self.side("identity", None, format!("the policies of role {} (setup's is {home})", role.name), &account);
+        let home = self.home(role).map(|home| format!(" (setup's is {home})")).unwrap_or_default();
+        self.side("identity", None, format!("the policies of role {}{home}", role.name), &account);
         for (name, document) in &role.inline {
             self.paper("identityPolicies", "identity", format!("inline policy {name} of role {}", role.name), &account, document);
         }
@@ -140,17 +140,19 @@ impl<'c, 'a> Drawing<'c, 'a> {
         }
     }
 
-    /// The policy in which setup writes what this call needs.
-    fn home(&self) -> String {
+    /// The policy in which setup writes what this call needs; none for a role that setup leaves alone.
+    fn home(&self, role: &RoleFound) -> Option<String> {
         let course = self.course;
+        let names = &course.names;
         let pipeline = course.pipeline.declaration.get("name").and_then(Value::as_str).unwrap_or_default();
-        match (self.row.who, self.row.on) {
-            (Who::EventRole, _) => names::event_inline_name(&course.snapshot.dev.region, pipeline),
-            (Who::ServiceRole, On::DeployRole) => course.names.assume_policy.name.clone(),
-            (Who::DeployRole, On::ActionArtifact | On::ActionKey) => course.names.artifact_policy.name.clone(),
-            (Who::DeployRole, _) => course.names.output_policy.name.clone(),
-            _ => names::inline_name(pipeline),
-        }
+        let (named, policy) = match (self.row.who, self.row.on) {
+            (Who::EventRole, _) => (&names.event_role, names::event_inline_name(&course.snapshot.dev.region, pipeline)),
+            (Who::ServiceRole, On::DeployRole) => (&names.service_role, names.assume_policy.name.clone()),
+            (Who::DeployRole, On::ActionArtifact | On::ActionKey) => (&names.deploy_role, names.artifact_policy.name.clone()),
+            (Who::DeployRole, _) => (&names.deploy_role, names.output_policy.name.clone()),
+            _ => (&names.service_role, names::inline_name(pipeline)),
+        };
+        (named.name == role.name && account_of(&named.arn) == account_of(&role.arn)).then_some(policy)
     }
 
     fn caller_service(&mut self, service: &'static str) {
@@ -169,6 +171,7 @@ impl<'c, 'a> Drawing<'c, 'a> {
                 None => self.no_event_role(),
             },
             Who::ServiceRole => self.caller_role(self.course.service_role),
+            Who::SourceRole => self.caller_role(self.course.source_role),
             Who::DeployRole => self.caller_role(self.course.deploy_role),
         }
     }
@@ -467,6 +470,7 @@ impl<'c, 'a> Drawing<'c, 'a> {
                 None => self.no_event_role(),
             },
             On::ServiceRole => self.on_role(self.course.service_role),
+            On::SourceRole => self.on_role(self.course.source_role),
             On::DeployRole => self.on_role(self.course.deploy_role),
             On::Pipeline => self.on_pipeline(),
             On::SourceKey | On::HomeKey | On::ActionKey | On::OutputKey => self.on_key(),

@@ -78,6 +78,8 @@ pub struct Course<'a> {
     pub pipeline: &'a PipelineFound,
     /// Its service role, as it names it.
     pub service_role: &'a str,
+    /// The role that the source action runs with.
+    pub source_role: &'a str,
     /// The role that the deploy action runs with.
     pub deploy_role: &'a str,
     /// The deploy action names a role of its own.
@@ -146,6 +148,7 @@ impl<'a> Course<'a> {
             snapshot,
             pipeline,
             service_role,
+            source_role: source.get("roleArn").and_then(Value::as_str).unwrap_or(service_role),
             deploy_role: own_role.unwrap_or(service_role),
             assumes: own_role.is_some(),
             home: store(home),

@@ -14,6 +14,8 @@ pub enum Who {
     CodePipeline,
     /// The pipeline's service role.
     ServiceRole,
+    /// The role of the source action; the service role where the action names none.
+    SourceRole,
     /// The role of the deploy action; the service role where the action names none (facts E.9).
     DeployRole,
 }
@@ -27,6 +29,8 @@ pub enum On {
     Pipeline,
     /// The service role.
     ServiceRole,
+    /// The source action's own role.
+    SourceRole,
     /// The input bucket.
     SourceBucket,
     /// The source object.
@@ -113,6 +117,10 @@ fn assumes(course: &Course<'_>) -> bool {
     course.assumes
 }
 
+fn source_assumes(course: &Course<'_>) -> bool {
+    course.source_role != course.service_role
+}
+
 fn has_canned_acl(course: &Course<'_>) -> bool {
     course.canned_acl.is_some()
 }
@@ -134,7 +142,7 @@ use On::{
     ActionArtifact, ActionBucket, ActionKey, HomeArtifact, HomeBucket, HomeKey, OutputBucket, OutputKey, OutputObject, SourceBucket,
     SourceKey, SourceObject,
 };
-use Who::{CodePipeline, DeployRole, EventRole, Events, ServiceRole};
+use Who::{CodePipeline, DeployRole, EventRole, Events, ServiceRole, SourceRole};
 
 /// All links, in the order in which a run makes the calls. The two of EventBridge come once for each rule that starts the pipeline.
 pub const ROWS: &[Row] = &[
@@ -148,48 +156,42 @@ pub const ROWS: &[Row] = &[
         always,
     ),
     row("service-role", 2, "A2.1", (CodePipeline, "sts:AssumeRole", On::ServiceRole), "CodePipeline takes the service role", always),
-    row("source-versioning", 3, "A2.3", (ServiceRole, "s3:GetBucketVersioning", SourceBucket), "Source looks at the input bucket", always),
-    row("source-acl", 3, "A2.3", (ServiceRole, "s3:GetBucketAcl", SourceBucket), "Source looks at the input bucket", always),
-    row("source-location", 3, "A2.3", (ServiceRole, "s3:GetBucketLocation", SourceBucket), "Source looks at the input bucket", always),
-    row("source-read", 4, "A8.1", (ServiceRole, "s3:GetObject", SourceObject), "Source reads the source object", always),
-    row("source-read-version", 5, "A8.1", (ServiceRole, "s3:GetObjectVersion", SourceObject), "Source reads one version of it", always),
-    perhaps(row("source-tags", 5, "A8.1", (ServiceRole, "s3:GetObjectTagging", SourceObject), "if the object has tags", always)),
-    perhaps(row("source-version-tags", 5, "A8.1", (ServiceRole, "s3:GetObjectVersionTagging", SourceObject), "if it has tags", always)),
-    perhaps(row("source-list", 5, "A2.7", (ServiceRole, "s3:ListBucket", SourceBucket), "tells a missing object from a denial", always)),
-    row("source-decrypt", 5, "A8.1", (ServiceRole, "kms:Decrypt", SourceKey), "the input bucket has a customer key", has_source_key),
+    row("source-role", 9, "A2.3", (ServiceRole, "sts:AssumeRole", On::SourceRole), "Source takes its own role", source_assumes),
+    row("source-versioning", 3, "A2.3", (SourceRole, "s3:GetBucketVersioning", SourceBucket), "Source looks at the input bucket", always),
+    row("source-acl", 3, "A2.3", (SourceRole, "s3:GetBucketAcl", SourceBucket), "Source looks at the input bucket", always),
+    row("source-location", 3, "A2.3", (SourceRole, "s3:GetBucketLocation", SourceBucket), "Source looks at the input bucket", always),
+    row("source-read", 4, "A8.1", (SourceRole, "s3:GetObject", SourceObject), "Source reads the source object", always),
+    row("source-read-version", 5, "A8.1", (SourceRole, "s3:GetObjectVersion", SourceObject), "Source reads one version of it", always),
+    perhaps(row("source-tags", 5, "A8.1", (SourceRole, "s3:GetObjectTagging", SourceObject), "if the object has tags", always)),
+    perhaps(row("source-version-tags", 5, "A8.1", (SourceRole, "s3:GetObjectVersionTagging", SourceObject), "if it has tags", always)),
+    perhaps(row("source-list", 5, "A2.7", (SourceRole, "s3:ListBucket", SourceBucket), "tells a missing object from a denial", always)),
+    row("source-decrypt", 5, "A8.1", (SourceRole, "kms:Decrypt", SourceKey), "the input bucket has a customer key", has_source_key),
     row(
         "artifact-versioning",
         3,
         "A2.2",
-        (ServiceRole, "s3:GetBucketVersioning", HomeBucket),
+        (SourceRole, "s3:GetBucketVersioning", HomeBucket),
         "Source looks at the artifact bucket",
         always,
     ),
-    row("artifact-acl", 3, "A2.2", (ServiceRole, "s3:GetBucketAcl", HomeBucket), "Source looks at the artifact bucket", always),
-    row("artifact-location", 3, "A2.2", (ServiceRole, "s3:GetBucketLocation", HomeBucket), "Source looks at the artifact bucket", always),
-    row("artifact-write", 6, "A8.1", (ServiceRole, "s3:PutObject", HomeArtifact), "Source stores the artifact", always),
-    perhaps(row("artifact-write-tags", 6, "A8.1", (ServiceRole, "s3:PutObjectTagging", HomeArtifact), "if it has tags", always)),
-    perhaps(row("artifact-read", 6, "A2.1", (ServiceRole, "s3:GetObject", HomeArtifact), "AWS lists it (facts A.5)", always)),
-    perhaps(row(
-        "artifact-read-version",
-        6,
-        "A2.1",
-        (ServiceRole, "s3:GetObjectVersion", HomeArtifact),
-        "AWS lists it (facts A.5)",
-        always,
-    )),
-    perhaps(row("artifact-read-tags", 6, "A2.1", (ServiceRole, "s3:GetObjectTagging", HomeArtifact), "AWS lists it (facts A.5)", always)),
+    row("artifact-acl", 3, "A2.2", (SourceRole, "s3:GetBucketAcl", HomeBucket), "Source looks at the artifact bucket", always),
+    row("artifact-location", 3, "A2.2", (SourceRole, "s3:GetBucketLocation", HomeBucket), "Source looks at the artifact bucket", always),
+    row("artifact-write", 6, "A8.1", (SourceRole, "s3:PutObject", HomeArtifact), "Source stores the artifact", always),
+    perhaps(row("artifact-write-tags", 6, "A8.1", (SourceRole, "s3:PutObjectTagging", HomeArtifact), "if it has tags", always)),
+    perhaps(row("artifact-read", 6, "A2.1", (SourceRole, "s3:GetObject", HomeArtifact), "AWS lists it (facts A.5)", always)),
+    perhaps(row("artifact-read-version", 6, "A2.1", (SourceRole, "s3:GetObjectVersion", HomeArtifact), "AWS lists it (facts A.5)", always)),
+    perhaps(row("artifact-read-tags", 6, "A2.1", (SourceRole, "s3:GetObjectTagging", HomeArtifact), "AWS lists it (facts A.5)", always)),
     perhaps(row(
         "artifact-read-version-tags",
         6,
         "A2.1",
-        (ServiceRole, "s3:GetObjectVersionTagging", HomeArtifact),
+        (SourceRole, "s3:GetObjectVersionTagging", HomeArtifact),
         "AWS lists it (facts A.5)",
         always,
     )),
-    perhaps(row("artifact-write-acl", 6, "A8.1", (ServiceRole, "s3:PutObjectAcl", HomeArtifact), "AWS lists it", always)),
-    row("artifact-encrypt", 7, "A3", (ServiceRole, "kms:GenerateDataKey", HomeKey), "S3 encrypts the artifact", always),
-    perhaps(row("artifact-encrypt-parts", 7, "A3", (ServiceRole, "kms:Decrypt", HomeKey), "if it is uploaded in parts", always)),
+    perhaps(row("artifact-write-acl", 6, "A8.1", (SourceRole, "s3:PutObjectAcl", HomeArtifact), "AWS lists it", always)),
+    row("artifact-encrypt", 7, "A3", (SourceRole, "kms:GenerateDataKey", HomeKey), "S3 encrypts the artifact", always),
+    perhaps(row("artifact-encrypt-parts", 7, "A3", (SourceRole, "kms:Decrypt", HomeKey), "if it is uploaded in parts", always)),
     row("copy-read", 8, "A2.6", (ServiceRole, "s3:GetObject", HomeArtifact), "the artifact goes to the other region", crosses_regions),
     row("copy-decrypt", 8, "A2.6", (ServiceRole, "kms:Decrypt", HomeKey), "the artifact goes to the other region", crosses_regions),
     row("copy-write", 8, "A2.6", (ServiceRole, "s3:PutObject", ActionArtifact), "the artifact comes to the other region", crosses_regions),

@@ -6,10 +6,10 @@ use crate::deploy::names::TAG;
 use crate::deploy::snapshot::{Boundary, PolicyFound, RoleFound, Tags, is_own};
 use crate::model::{Arn, Readable};
 use crate::settings::Settings;
-use futures_util::future::try_join_all;
+use futures_util::future::{join_all, try_join_all};
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub(in crate::deploy) fn decoded(document: &str) -> Value {
     // IAM gives documents URL-encoded (facts D.1).
@@ -98,6 +98,26 @@ pub(super) async fn read_role(account: &Account, named: &Named, reading: Reading
         other_documents,
         boundary,
     }))
+}
+
+/// Reads roles by their ARNs: the proof needs them, nothing else does, so that one that can't be read stops nothing.
+pub(super) async fn read_other_roles(
+    account: &Account,
+    arns: BTreeSet<String>,
+    reading: Reading<'_>,
+) -> BTreeMap<String, Readable<Option<RoleFound>>> {
+    let read = arns.into_iter().map(|arn| async {
+        let parsed = arn.parse::<Arn>().ok().filter(|parsed| parsed.account == account.id);
+        let Some(parsed) = parsed else { return (arn, Readable::Unknown("it is a role of another account".to_owned())) };
+        let name = parsed.bare_name().to_owned();
+        let named = Named { name, path: String::new(), arn: arn.clone(), adopted: true, must_exist: false };
+        let found = match read_role(account, &named, reading).await {
+            Ok(found) => Readable::Known(found.filter(|found| found.arn == arn)),
+            Err(error) => Readable::Unknown(error.told()),
+        };
+        (arn, found)
+    });
+    join_all(read).await.into_iter().collect()
 }
 
 /// Reads a policy's document, and whether some pipeline's set-up made it: such a policy goes with its pipeline.

@@ -21,11 +21,11 @@ use crate::error::{Error, Kind, Result};
 use crate::settings::Settings;
 use buckets::{read_artifact_bucket, read_input, read_output};
 use futures_util::future::try_join_all;
-use iam::{Reading, administrator, read_policy, read_role};
+use iam::{Reading, administrator, read_other_roles, read_policy, read_role};
 use keys::{customer_keys, read_key_slot};
 use organisation::read_organisation;
 use pipeline::{complete_pipeline, read_pipeline};
-use rules::{other_rules, read_rule, read_rule_roles};
+use rules::{other_rules, read_rule, roles_of_rules};
 use serde_json::Value;
 
 /// What the reading is for; it decides which extra reads are worth their request.
@@ -184,10 +184,12 @@ async fn observe_accounts(
             declaration::action_at(declared, place)
         })
         .and_then(declaration::output_key);
-    let (customer_keys, rule_roles) = tokio::join!(
-        customer_keys(dev, prod, &home, &target, [&input, &output], declared_key),
-        read_rule_roles(dev, rule.iter().chain(&other_rules), &pipeline_arn, &known, reading)
-    );
+    let of_sources = declared.map(declaration::sources).unwrap_or_default();
+    let of_sources = of_sources.into_iter().filter_map(|(_, source)| source.get("roleArn")?.as_str()).map(str::to_owned);
+    let of_rules = roles_of_rules(rule.iter().chain(&other_rules), &pipeline_arn);
+    let others = of_rules.into_iter().chain(of_sources).filter(|arn| !known.contains(&arn.as_str())).collect();
+    let (customer_keys, other_roles) =
+        tokio::join!(customer_keys(dev, prod, &home, &target, [&input, &output], declared_key), read_other_roles(dev, others, reading));
     let (dev_organisation, prod_organisation) = organisations;
     Ok(Snapshot {
         dev: dev_identity,
@@ -205,7 +207,7 @@ async fn observe_accounts(
         rule,
         other_rules,
         customer_keys,
-        rule_roles,
+        other_roles,
         dev_organisation,
         prod_organisation,
     })

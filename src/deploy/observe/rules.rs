@@ -1,14 +1,10 @@
 //! Reads EventBridge rules.
 
-use super::iam::{Reading, read_role};
 use crate::aws::raw::KeepBody;
 use crate::aws::{Account, ApiResult, present};
-use crate::deploy::blueprint::Named;
-use crate::deploy::snapshot::{RoleFound, RuleFound, Tags};
-use crate::model::{Arn, Readable};
-use futures_util::future::{join_all, try_join_all};
+use crate::deploy::snapshot::{RuleFound, Tags};
+use futures_util::future::try_join_all;
 use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet};
 
 /// Reads a rule with its targets, and its tags where they matter.
 pub(super) async fn read_rule(dev: &Account, region: &str, name: &str, with_tags: bool) -> ApiResult<Option<RuleFound>> {
@@ -45,30 +41,9 @@ pub(super) async fn other_rules(dev: &Account, region: &str, pipeline_arn: &str,
     Ok(rules.into_iter().flatten().collect())
 }
 
-/// Reads the roles with which rules start the pipeline, but for those that are known: the proof needs them, nothing else does.
-pub(super) async fn read_rule_roles(
-    dev: &Account,
-    rules: impl Iterator<Item = &RuleFound>,
-    pipeline_arn: &str,
-    known: &[&str],
-    reading: Reading<'_>,
-) -> BTreeMap<String, Readable<Option<RoleFound>>> {
+/// Lists the roles with which rules start the pipeline.
+pub(super) fn roles_of_rules<'a>(rules: impl Iterator<Item = &'a RuleFound>, pipeline_arn: &str) -> Vec<String> {
     let of_pipeline = |target: &&Value| target.get("Arn").and_then(Value::as_str) == Some(pipeline_arn);
-    let arns: BTreeSet<String> = rules
-        .flat_map(|rule| rule.targets.iter().filter(of_pipeline))
-        .filter_map(|target| target.get("RoleArn")?.as_str())
-        .filter(|arn| !known.contains(arn))
-        .map(str::to_owned)
-        .collect();
-    let read = arns.into_iter().map(|arn| async {
-        let Ok(parsed) = arn.parse::<Arn>() else { return (arn, Readable::Known(None)) };
-        let name = parsed.bare_name().to_owned();
-        let named = Named { name, path: String::new(), arn: arn.clone(), adopted: true, must_exist: false };
-        let found = match read_role(dev, &named, reading).await {
-            Ok(found) => Readable::Known(found.filter(|found| found.arn == arn)),
-            Err(error) => Readable::Unknown(error.told()),
-        };
-        (arn, found)
-    });
-    join_all(read).await.into_iter().collect()
+    let targets = rules.flat_map(|rule| rule.targets.iter().filter(of_pipeline));
+    targets.filter_map(|target| target.get("RoleArn")?.as_str()).map(str::to_owned).collect()
 }
