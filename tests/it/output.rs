@@ -173,6 +173,7 @@ xdeploy.plan/1
 .snapshot.keys.*.found
 .snapshot.keys.*.from_pipeline
 .snapshot.keys.*.replaces_managed_key
+.snapshot.other_roles
 .snapshot.other_rules
 .snapshot.output
 .snapshot.output.found
@@ -209,7 +210,6 @@ xdeploy.plan/1
 .snapshot.prod_organisation.policies.known.rcps
 .snapshot.prod_organisation.policies.known.scps
 .snapshot.rule
-.snapshot.rule_roles
 .snapshot.service_role
 .version
 .writes
