@@ -111,6 +111,7 @@ impl Taking<'_> {
                 let role = RoleFound {
                     name: name.clone(),
                     arn: resource.clone(),
+                    id: None,
                     trust: trust.clone(),
                     tags: self.tags.clone(),
                     attached: Vec::new(),

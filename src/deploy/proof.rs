@@ -192,18 +192,24 @@ pub fn of_course(course: &Course<'_>) -> Proof {
 
 fn organisation_assumptions(snapshot: &Snapshot) -> (Vec<String>, bool) {
     let mut found: Vec<(String, &str)> = Vec::new();
+    let mut assume = |who: String, why| match found.iter_mut().find(|(_, same)| *same == why) {
+        Some((all, _)) => all.push_str(&format!(" and {who}")),
+        None => found.push((who, why)),
+    };
     for (side, identity, organisation) in
         [("dev", &snapshot.dev, &snapshot.dev_organisation), ("prod", &snapshot.prod, &snapshot.prod_organisation)]
     {
-        let why = match organisation {
-            None => "not asked for before a first set-up without `--strict`",
-            Some(Organisation { policies: Readable::Known(_), .. }) => continue,
-            Some(Organisation { policies: Readable::Unknown(why), .. }) => why.as_str(),
-        };
         let who = format!("{side} ({})", identity.account);
-        match found.iter_mut().find(|(_, same)| *same == why) {
-            Some((all, _)) => all.push_str(&format!(" and {who}")),
-            None => found.push((who, why)),
+        match organisation {
+            None => assume(who, "not asked for before a first set-up without `--strict`"),
+            Some(Organisation { scps: Readable::Unknown(scps), rcps: Readable::Unknown(rcps), .. }) if scps == rcps => assume(who, scps),
+            Some(Organisation { scps, rcps, .. }) => {
+                for (kind, read) in [("service", scps), ("resource", rcps)] {
+                    if let Readable::Unknown(why) = read {
+                        assume(format!("{who}, {kind} control policies"), why);
+                    }
+                }
+            }
         }
     }
     let texts = found.iter().map(|(who, why)| format!("the organisation's policies for {who} allow everything: {why}")).collect();

@@ -105,17 +105,10 @@ pub struct Organisation {
     pub id: Readable<Option<String>>,
     /// The account is the organisation's management account, which no policy limits.
     pub management: bool,
-    /// The policies that limit the account.
-    pub policies: Readable<OrganisationPolicies>,
-}
-
-/// The policies that limit an account, a level each from the root down to the account; no level: nothing limits it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct OrganisationPolicies {
-    /// Service control policies.
-    pub scps: Vec<Level>,
-    /// Resource control policies.
-    pub rcps: Vec<Level>,
+    /// Service control policies, a level each from the root down to the account; no level: nothing limits it.
+    pub scps: Readable<Vec<Level>>,
+    /// Resource control policies, likewise.
+    pub rcps: Readable<Vec<Level>>,
 }
 
 /// The policies of one level of an organisation.
@@ -150,6 +143,9 @@ pub struct RoleFound {
     pub name: String,
     /// Its ARN, with its path.
     pub arn: String,
+    /// Its unique id, `AROA…`.
+    #[serde(default)]
+    pub id: Option<String>,
     /// Its trust policy.
     pub trust: Value,
     /// Its tags.

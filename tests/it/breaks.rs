@@ -318,8 +318,8 @@ fn boundaries_and_organisation_policies_are_named() {
             let level = |target: &str, document: Value| json!({"target": target, "policies": {"Guard": document}});
             let everything = json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]});
             let mut guarded = whole.clone();
-            guarded[side] = json!({"id": {"known": "o-example"}, "management": false, "policies": {"known": {
-                "scps": [level("r-root", everything.clone()), level("ou-web", all_but(link.action))], "rcps": []}}});
+            guarded[side] = json!({"id": {"known": "o-example"}, "management": false, "rcps": {"known": []},
+                "scps": {"known": [level("r-root", everything.clone()), level("ou-web", all_but(link.action))]}});
             let proof = set_up.broken(guarded.clone());
             let hits = changed(&base, &proof);
             assert!(hits.iter().any(|hit| hit.name == link.name), "{}", link.name);
@@ -333,8 +333,8 @@ fn boundaries_and_organisation_policies_are_named() {
             let mut guarded = whole.clone();
             let mut denies = deny(link.action, true, true);
             denies["Sid"] = json!("Perimeter");
-            guarded[owner] = json!({"id": {"known": "o-example"}, "management": false, "policies": {"known": {
-                "scps": [], "rcps": [level("r-root", json!({"Version": "2012-10-17", "Statement": [denies]}))]}}});
+            guarded[owner] = json!({"id": {"known": "o-example"}, "management": false, "scps": {"known": []},
+                "rcps": {"known": [level("r-root", json!({"Version": "2012-10-17", "Statement": [denies]}))]}});
             let proof = set_up.broken(guarded);
             let hits = changed(&base, &proof);
             let covered = !link.action.starts_with("codepipeline:");

@@ -426,19 +426,14 @@ impl<'c, 'a> Drawing<'c, 'a> {
             }
         }
         let course = self.course;
-        let policies = |account: &str| {
-            course
-                .organisation(account)
-                .filter(|organisation| !organisation.management)
-                .and_then(|organisation| organisation.policies.known())
-        };
-        if let Some(policies) = policies(&caller) {
-            self.levels("scps", "scp", "service control policy", &caller, &policies.scps);
+        let limits = |account: &str| course.organisation(account).filter(|organisation| !organisation.management);
+        if let Some(scps) = limits(&caller).and_then(|organisation| organisation.scps.known()) {
+            self.levels("scps", "scp", "service control policy", &caller, scps);
         }
         // Resource control policies are for these services only (ORG-RCP).
         let covered = ["s3:", "sts:", "kms:"].iter().any(|service| self.row.action.starts_with(service));
-        if let Some(policies) = policies(&owner).filter(|_| covered) {
-            self.levels("rcps", "rcp", "resource control policy", &owner, &policies.rcps);
+        if let Some(rcps) = limits(&owner).filter(|_| covered).and_then(|organisation| organisation.rcps.known()) {
+            self.levels("rcps", "rcp", "resource control policy", &owner, rcps);
         }
     }
 

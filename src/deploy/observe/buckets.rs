@@ -84,6 +84,15 @@ pub(super) async fn read_artifact_bucket(
         public_access_blocked(dev, region, &name),
         bucket_tags(dev, region, &name),
     )?;
+    // Our statements would replace what can't be understood.
+    let policy = match policy {
+        (policy, None) => policy,
+        (_, Some(why)) => {
+            return Err(Error::failed(format!("the policy of artifact bucket {name} can't be understood"))
+                .because(why)
+                .hint("look at it in S3"));
+        }
+    };
     let empty = if purpose == Purpose::Teardown { Some(is_empty(dev, region, &name).await?) } else { None };
     Ok(BucketSlot {
         found: Some(BucketFound {
@@ -120,17 +129,22 @@ async fn like_the_console(dev: &Account, region: &str) -> Result<Option<String>>
     Ok(names.into_iter().next())
 }
 
-async fn bucket_policy(account: &Account, region: &str, bucket: &str) -> ApiResult<Option<Value>> {
+/// A bucket policy, or why it can't be understood.
+async fn bucket_policy(account: &Account, region: &str, bucket: &str) -> ApiResult<(Option<Value>, Option<String>)> {
     let arn = format!("arn:{}:s3:::{bucket}", account.partition);
     let request = account.s3(region).get_bucket_policy().bucket(bucket).expected_bucket_owner(&account.id).send();
     let got = present(account.call("s3:GetBucketPolicy", &arn, request).await, &["NoSuchBucketPolicy"])?;
-    Ok(got.and_then(|got| got.policy().and_then(|text| serde_json::from_str(text).ok())))
+    Ok(match got.as_ref().and_then(|got| got.policy()).map(serde_json::from_str) {
+        None => (None, None),
+        Some(Ok(policy)) => (Some(policy), None),
+        Some(Err(error)) => (None, Some(format!("it is no JSON: {error}"))),
+    })
 }
 
 /// Reads a policy that only the proof needs, so that not being allowed to is no reason to stop.
 async fn judged_policy(account: &Account, region: &str, bucket: &str) -> (Option<Value>, Option<String>) {
     match bucket_policy(account, region, bucket).await {
-        Ok(policy) => (policy, None),
+        Ok(read) => read,
         Err(error) => (None, Some(error.told())),
     }
 }

@@ -38,12 +38,7 @@ pub(super) async fn read_role(account: &Account, named: &Named, reading: Reading
     let absent = &["NoSuchEntity"];
     let iam = account.iam();
     let get = account.call("iam:GetRole", &named.arn, iam.get_role().role_name(&named.name).send());
-    let lists = async {
-        tokio::try_join!(
-            account.call("iam:ListAttachedRolePolicies", &named.arn, iam.list_attached_role_policies().role_name(&named.name).send()),
-            account.call("iam:ListRolePolicies", &named.arn, iam.list_role_policies().role_name(&named.name).send()),
-        )
-    };
+    let lists = async { tokio::try_join!(attached_policies(account, named), inline_policies(account, named)) };
     let (role, lists) = if likely {
         let (role, lists) = tokio::join!(get, lists);
         match (present(role, absent)?, present(lists, absent)?) {
@@ -57,12 +52,11 @@ pub(super) async fn read_role(account: &Account, named: &Named, reading: Reading
     let Some(role) = role.role() else { return Ok(None) };
     let tags = iam_tags(role.tags());
     let (attached, inline) = lists;
-    let attached: Vec<String> = attached.attached_policies().iter().filter_map(|policy| policy.policy_arn()).map(str::to_owned).collect();
-    let inline = try_join_all(inline.policy_names().iter().map(|name| {
-        let request = iam.get_role_policy().role_name(&named.name).policy_name(name).send();
+    let inline = try_join_all(inline.into_iter().map(|name| {
+        let request = iam.get_role_policy().role_name(&named.name).policy_name(&name).send();
         async move {
             let got = account.call("iam:GetRolePolicy", &named.arn, request).await?;
-            Ok::<_, Box<ApiError>>((name.clone(), decoded(got.policy_document())))
+            Ok::<_, Box<ApiError>>((name, decoded(got.policy_document())))
         }
     }));
     // Whose role it is decides whether what others attached can stand in for what we would write.
@@ -90,6 +84,7 @@ pub(super) async fn read_role(account: &Account, named: &Named, reading: Reading
     Ok(Some(RoleFound {
         name: role.role_name().to_owned(),
         arn: role.arn().to_owned(),
+        id: Some(role.role_id().to_owned()).filter(|id| !id.is_empty()),
         trust: role.assume_role_policy_document().map(decoded).unwrap_or_default(),
         tags,
         attached,
@@ -100,15 +95,44 @@ pub(super) async fn read_role(account: &Account, named: &Named, reading: Reading
     }))
 }
 
+/// IAM may give fewer than there are and say that there are more.
+async fn attached_policies(account: &Account, named: &Named) -> ApiResult<Vec<String>> {
+    let (mut found, mut marker) = (Vec::new(), None);
+    loop {
+        let request = account.iam().list_attached_role_policies().role_name(&named.name).set_marker(marker);
+        let page = account.call("iam:ListAttachedRolePolicies", &named.arn, request.send()).await?;
+        found.extend(page.attached_policies().iter().filter_map(|policy| policy.policy_arn()).map(str::to_owned));
+        marker = page.marker().filter(|_| page.is_truncated()).map(str::to_owned);
+        if marker.is_none() {
+            return Ok(found);
+        }
+    }
+}
+
+async fn inline_policies(account: &Account, named: &Named) -> ApiResult<Vec<String>> {
+    let (mut found, mut marker) = (Vec::new(), None);
+    loop {
+        let request = account.iam().list_role_policies().role_name(&named.name).set_marker(marker);
+        let page = account.call("iam:ListRolePolicies", &named.arn, request.send()).await?;
+        found.extend(page.policy_names().iter().cloned());
+        marker = page.marker().filter(|_| page.is_truncated()).map(str::to_owned);
+        if marker.is_none() {
+            return Ok(found);
+        }
+    }
+}
+
 /// Reads roles by their ARNs: the proof needs them, nothing else does, so that one that can't be read stops nothing.
 pub(super) async fn read_other_roles(
-    account: &Account,
+    accounts: [&Account; 2],
     arns: BTreeSet<String>,
     reading: Reading<'_>,
 ) -> BTreeMap<String, Readable<Option<RoleFound>>> {
-    let read = arns.into_iter().map(|arn| async {
-        let parsed = arn.parse::<Arn>().ok().filter(|parsed| parsed.account == account.id);
-        let Some(parsed) = parsed else { return (arn, Readable::Unknown("it is a role of another account".to_owned())) };
+    let read = arns.into_iter().map(|arn| async move {
+        let Ok(parsed) = arn.parse::<Arn>() else { return (arn, Readable::Known(None)) };
+        let Some(account) = accounts.into_iter().find(|account| account.id == parsed.account) else {
+            return (arn, Readable::Unknown(format!("it is of account {}, which is neither dev nor prod", parsed.account)));
+        };
         let name = parsed.bare_name().to_owned();
         let named = Named { name, path: String::new(), arn: arn.clone(), adopted: true, must_exist: false };
         let found = match read_role(account, &named, reading).await {

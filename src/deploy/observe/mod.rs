@@ -177,19 +177,20 @@ async fn observe_accounts(
     let (assume, output_policy, artifact_policy) = policies;
     let (rule, other_rules) = events;
     let known: Vec<&str> = [&service_role, &deploy_role, &event_role].into_iter().flatten().map(|role| role.arn.as_str()).collect();
-    let declared_key = declared
-        .and_then(|declared| {
-            let place =
-                declaration::choose_deploy(declared, Some(&output_name), settings.stage.as_deref(), settings.action.as_deref()).ok()?;
-            declaration::action_at(declared, place)
-        })
-        .and_then(declaration::output_key);
+    let deploy = declared.and_then(|declared| {
+        let place = declaration::choose_deploy(declared, Some(&output_name), settings.stage.as_deref(), settings.action.as_deref()).ok()?;
+        declaration::action_at(declared, place)
+    });
+    let declared_key = deploy.and_then(declaration::output_key);
+    let of_deploy = deploy.and_then(|action| action.get("roleArn")?.as_str()).map(str::to_owned);
     let of_sources = declared.map(declaration::sources).unwrap_or_default();
     let of_sources = of_sources.into_iter().filter_map(|(_, source)| source.get("roleArn")?.as_str()).map(str::to_owned);
     let of_rules = roles_of_rules(rule.iter().chain(&other_rules), &pipeline_arn);
-    let others = of_rules.into_iter().chain(of_sources).filter(|arn| !known.contains(&arn.as_str())).collect();
-    let (customer_keys, other_roles) =
-        tokio::join!(customer_keys(dev, prod, &home, &target, [&input, &output], declared_key), read_other_roles(dev, others, reading));
+    let others = of_rules.into_iter().chain(of_sources).chain(of_deploy).filter(|arn| !known.contains(&arn.as_str())).collect();
+    let (customer_keys, other_roles) = tokio::join!(
+        customer_keys(dev, prod, &home, &target, [&input, &output], declared_key),
+        read_other_roles([dev, prod], others, reading)
+    );
     let (dev_organisation, prod_organisation) = organisations;
     Ok(Snapshot {
         dev: dev_identity,

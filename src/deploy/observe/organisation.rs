@@ -1,64 +1,87 @@
 //! Reads what an account's organisation allows, as far as the callers may: mostly only the management account may.
 
 use crate::aws::{Account, ApiError, ApiResult};
-use crate::deploy::snapshot::{Level, Organisation, OrganisationPolicies};
+use crate::deploy::snapshot::{Level, Organisation};
 use crate::model::Readable;
 use aws_sdk_organizations::types::PolicyType;
 use futures_util::future::try_join_all;
 use serde_json::{Value, json};
 
-/// The organisation is five levels deep at most (ORG quotas), so a longer way up is no way up.
+/// An organisation has five levels of units at most (ORG quotas), so a longer way up is no way up.
 const LEVELS: usize = 10;
 
 /// Reads the organisation of `account`; where its own caller may not, the `other` side's may.
 pub(super) async fn read_organisation(account: &Account, other: &Account) -> Organisation {
     let request = account.organizations().describe_organization().send();
     let (described, own) = tokio::join!(account.call("organizations:DescribeOrganization", "*", request), policies(account, &account.id));
-    let none = || Readable::Known(OrganisationPolicies::default());
-    let (id, management) = match described {
+    let unlimited = |id, management| Organisation { id, management, scps: Readable::Known(Vec::new()), rcps: Readable::Known(Vec::new()) };
+    let id = match described {
         Ok(got) => {
             let found = got.organization();
-            let management = found.and_then(|found| found.master_account_id()) == Some(account.id.as_str());
-            (Readable::Known(found.and_then(|found| found.id()).map(str::to_owned)), management)
+            let id = Readable::Known(found.and_then(|found| found.id()).map(str::to_owned));
+            if found.and_then(|found| found.master_account_id()) == Some(account.id.as_str()) {
+                return unlimited(id, true);
+            }
+            id
         }
-        Err(error) if error.is(&["AWSOrganizationsNotInUseException"]) => {
-            return Organisation { id: Readable::Known(None), management: false, policies: none() };
-        }
-        Err(error) => (Readable::Unknown(error.told()), false),
+        Err(error) if error.is(&["AWSOrganizationsNotInUseException"]) => return unlimited(Readable::Known(None), false),
+        Err(error) => Readable::Unknown(error.told()),
     };
-    if management {
-        return Organisation { id, management, policies: none() };
+    let (mut scps, mut rcps) = own;
+    if scps.known().is_none() || rcps.known().is_none() {
+        let (their_scps, their_rcps) = policies(other, &account.id).await;
+        scps = or(scps, their_scps);
+        rcps = or(rcps, their_rcps);
     }
-    let policies = match own {
-        Ok(policies) => Readable::Known(policies),
-        Err(own) => match policies(other, &account.id).await {
-            Ok(policies) => Readable::Known(policies),
-            Err(_) => Readable::Unknown(own.told()),
-        },
-    };
-    Organisation { id, management, policies }
+    Organisation { id, management: false, scps, rcps }
 }
 
-async fn policies(reader: &Account, account: &str) -> ApiResult<OrganisationPolicies> {
+/// Takes the other side's reading where one's own failed; its reason counts if both did.
+fn or(own: Readable<Vec<Level>>, other: Readable<Vec<Level>>) -> Readable<Vec<Level>> {
+    if own.known().is_some() || other.known().is_none() { own } else { other }
+}
+
+/// Reads both kinds of policies, each by itself: a caller may be let see only one.
+async fn policies(reader: &Account, account: &str) -> (Readable<Vec<Level>>, Readable<Vec<Level>>) {
+    let targets = match targets(reader, account).await {
+        Ok(targets) => targets,
+        Err(why) => return (Readable::Unknown(why.clone()), Readable::Unknown(why)),
+    };
+    let (scps, rcps) = tokio::join!(
+        levels(reader, &targets, PolicyType::ServiceControlPolicy),
+        levels(reader, &targets, PolicyType::ResourceControlPolicy)
+    );
+    let told = |read: ApiResult<Vec<Level>>| match read {
+        Ok(levels) => Readable::Known(levels),
+        Err(error) => Readable::Unknown(error.told()),
+    };
+    (told(scps), told(rcps))
+}
+
+/// Lists the root, the units and the account, in this order.
+async fn targets(reader: &Account, account: &str) -> Result<Vec<String>, String> {
     let mut targets = vec![account.to_owned()];
     while targets.len() < LEVELS {
         let child = targets.last().cloned().unwrap_or_default();
-        let request = reader.organizations().list_parents().child_id(&child).send();
-        let parents = reader.call("organizations:ListParents", &child, request).await?;
-        match parents.parents().first().and_then(|parent| parent.id()) {
-            Some(parent) => targets.push(parent.to_owned()),
-            None => break,
+        if child.starts_with("r-") {
+            targets.reverse();
+            return Ok(targets);
         }
-        if targets.last().is_some_and(|target| target.starts_with("r-")) {
-            break;
-        }
+        let mut token = None;
+        let parent = loop {
+            let request = reader.organizations().list_parents().child_id(&child).set_next_token(token).send();
+            let page = reader.call("organizations:ListParents", &child, request).await.map_err(|error| error.told())?;
+            token = page.next_token().map(str::to_owned);
+            // A page may be empty although another follows.
+            match page.parents().first().and_then(|parent| parent.id()) {
+                Some(parent) => break parent.to_owned(),
+                None if token.is_none() => return Err(format!("{child} has no parent in the organisation")),
+                None => {}
+            }
+        };
+        targets.push(parent);
     }
-    targets.reverse();
-    let (scps, rcps) = tokio::try_join!(
-        levels(reader, &targets, PolicyType::ServiceControlPolicy),
-        levels(reader, &targets, PolicyType::ResourceControlPolicy)
-    )?;
-    Ok(OrganisationPolicies { scps, rcps })
+    Err(format!("the way from {account} to the organisation's root has no end"))
 }
 
 /// Reads the policies of each level; a kind of policy that is switched off limits nothing and has no level.

@@ -12,8 +12,6 @@ pub(super) async fn read_rule(dev: &Account, region: &str, name: &str, with_tags
     let arn = format!("arn:{}:events:{region}:{}:rule/{name}", dev.partition, dev.id);
     let got = dev.call("events:DescribeRule", &arn, events.describe_rule().name(name).send()).await;
     let Some(rule) = present(got, &["ResourceNotFoundException"])? else { return Ok(None) };
-    let body = KeepBody::default();
-    let list = events.list_targets_by_rule().rule(name).customize().interceptor(body.clone());
     let tags = async {
         if !with_tags {
             return Ok(Tags::new());
@@ -21,9 +19,7 @@ pub(super) async fn read_rule(dev: &Account, region: &str, name: &str, with_tags
         let got = dev.call("events:ListTagsForResource", &arn, events.list_tags_for_resource().resource_arn(&arn).send()).await?;
         Ok(got.tags().iter().map(|tag| (tag.key().to_owned(), tag.value().to_owned())).collect())
     };
-    let (tags, _) = tokio::try_join!(tags, dev.call("events:ListTargetsByRule", &arn, list.send()))?;
-    let body: Value = serde_json::from_slice(&body.take()).unwrap_or_default();
-    let targets = body.get("Targets").and_then(Value::as_array).cloned().unwrap_or_default();
+    let (tags, targets) = tokio::try_join!(tags, read_targets(dev, region, name, &arn))?;
     Ok(Some(RuleFound {
         name: name.to_owned(),
         pattern: rule.event_pattern().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default(),
@@ -33,11 +29,35 @@ pub(super) async fn read_rule(dev: &Account, region: &str, name: &str, with_tags
     }))
 }
 
+/// Reads a rule's targets as they came over the wire.
+async fn read_targets(dev: &Account, region: &str, name: &str, arn: &str) -> ApiResult<Vec<Value>> {
+    let (mut found, mut token) = (Vec::new(), None);
+    loop {
+        let body = KeepBody::default();
+        let request = dev.events(region).list_targets_by_rule().rule(name).set_next_token(token).customize().interceptor(body.clone());
+        let page = dev.call("events:ListTargetsByRule", arn, request.send()).await?;
+        let raw: Value = serde_json::from_slice(&body.take()).unwrap_or_default();
+        found.extend(raw.get("Targets").and_then(Value::as_array).cloned().unwrap_or_default());
+        token = page.next_token().map(str::to_owned);
+        if token.is_none() {
+            return Ok(found);
+        }
+    }
+}
+
 pub(super) async fn other_rules(dev: &Account, region: &str, pipeline_arn: &str, ours: &str) -> ApiResult<Vec<RuleFound>> {
     let events = dev.events(region);
-    let got = dev.call("events:ListRuleNamesByTarget", "*", events.list_rule_names_by_target().target_arn(pipeline_arn).send()).await?;
-    let names = got.rule_names().iter().filter(|name| *name != ours);
-    let rules = try_join_all(names.map(|name| read_rule(dev, region, name, false))).await?;
+    let (mut names, mut token) = (Vec::new(), None);
+    loop {
+        let request = events.list_rule_names_by_target().target_arn(pipeline_arn).set_next_token(token);
+        let page = dev.call("events:ListRuleNamesByTarget", "*", request.send()).await?;
+        names.extend(page.rule_names().iter().filter(|name| *name != ours).cloned());
+        token = page.next_token().map(str::to_owned);
+        if token.is_none() {
+            break;
+        }
+    }
+    let rules = try_join_all(names.iter().map(|name| read_rule(dev, region, name, false))).await?;
     Ok(rules.into_iter().flatten().collect())
 }
 
