@@ -88,7 +88,7 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop) -> Res
         ui.result(&format!("\nDone: {add} added, {change} changed, {remove} removed."));
         document["applied"] = json!(true);
         document["made"] = json!({"keys": made.keys()});
-        code = proof::check(&accounts, plan.settings(), &proof, ui, &mut document).await;
+        code = proof::check(&accounts, plan.settings(), &proof, false, ui, &mut document).await;
     }
     ui.json(&document);
     Ok(code)

@@ -45,7 +45,7 @@ enum Command {
     Plan(Box<plan::Args>),
     /// Do exactly what a saved plan says, or refuse and say what moved
     Apply(apply::Args),
-    /// Prove on what is there that every call of the pipeline is allowed, and say what differs
+    /// Prove on what is there that each call of the pipeline's source and deploy is allowed, and say what differs
     Verify(Box<verify::Args>),
     /// Upload an artifact, follow the pipeline, and list what arrived and who owns it
     Release(release::Args),

@@ -101,7 +101,7 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop) -> Res
     ui.result(&format!("\nDone: {add} added, {change} changed, {remove} removed."));
     document["applied"] = json!(true);
     document["made"] = json!({"keys": made.keys()});
-    let code = proof::check(&accounts, &settings, &proof, ui, &mut document).await;
+    let code = proof::check(&accounts, &settings, &proof, args.strict, ui, &mut document).await;
     follow_ups(ui, &plan);
     ui.json(&document);
     Ok(code)

@@ -178,15 +178,15 @@ pub fn of_course(course: &Course<'_>) -> Proof {
         };
         Finding { level: Level::Note, text: format!("more is granted than these calls need{advice}\n{text}") }
     });
-    let links: Vec<Judged> = links.into_iter().map(judge).collect();
+    let mut links: Vec<Judged> = links.into_iter().map(judge).collect();
     let (mut assumptions, trusts_organisation) = organisation_assumptions(course.snapshot);
     if course.policies == Policies::LeastPrivilege && !course.deploy_encrypts_with_dev_key {
         assumptions.push(
-            "deployed files are taken to be encrypted as the output bucket says, not with the artifact key; if a release shows otherwise, pass `--deploy-encrypts-with-dev-key` (facts A.2, not confirmed)"
+            "deployed files are taken to be encrypted as the output bucket says, not with the artifact key; if a release shows otherwise, pass `--deploy-encrypts-with-dev-key` (not confirmed)"
                 .to_owned(),
         );
     }
-    let findings = findings(course).into_iter().chain(excess).collect();
+    let findings = findings(course, &mut links).into_iter().chain(excess).collect();
     Proof { links, findings, assumptions, trusts_organisation }
 }
 
@@ -238,8 +238,18 @@ fn lack(link: &Link, missing: &Missing) -> Lack {
         document: side.map_or_else(|| missing.side.to_owned(), |side| side.name.clone()),
         account: side.map(|side| side.account.clone()).or_else(|| missing.account.clone()).unwrap_or_default(),
         text: missing.text.clone(),
-        statement: missing.statement.clone(),
+        statement: missing.statement.clone().map(|statement| for_all(link, statement)),
     }
+}
+
+/// A statement for one object, made one for all that the call may be on.
+fn for_all(link: &Link, mut statement: Value) -> Value {
+    if let (Some(all), Some(resource)) = (&link.all, statement.get_mut("Resource"))
+        && resource != "*"
+    {
+        *resource = json!(all);
+    }
+    statement
 }
 
 /// Within an account a key policy that names the role would do as well as the role's own policies (facts G.2).
@@ -310,13 +320,35 @@ fn with_public_access(link: &Link, request: &Value, said: Said) -> Said {
     Said { verdict: Verdict::CannotTell, reasons: vec![why.to_owned()], ..said }
 }
 
+/// What may be asked besides: if it isn't allowed, nobody can tell whether it is asked.
+fn said_perhaps(link: &Link, request: &Value) -> Said {
+    let said = said(link, request);
+    if said.verdict != Verdict::Denied {
+        return said;
+    }
+    let asked = request.get("resource").and_then(Value::as_str).unwrap_or_default();
+    let same = link.requests.iter().any(|request| request.get("resource").and_then(Value::as_str) == Some(asked));
+    let why = if same {
+        "it hangs on what AWS says of this call, which isn't documented for certain".to_owned()
+    } else {
+        format!("it is denied for some names, such as {asked}")
+    };
+    Said { verdict: Verdict::CannotTell, reasons: vec![why], ..said }
+}
+
 /// Judges one link.
 pub fn judge(link: Link) -> Judged {
-    let worst = link
-        .requests
-        .iter()
-        .map(|request| with_public_access(&link, request, said(&link, request)))
-        .reduce(|worst, next| if next.verdict > worst.verdict { next } else { worst });
+    let perhaps = link.perhaps.iter().map(|request| said_perhaps(&link, request));
+    let certain = link.requests.iter().map(|request| with_public_access(&link, request, said(&link, request)));
+    let mut all: Vec<Said> = certain.collect();
+    let certain = all.iter().map(|said| said.verdict).max();
+    all.extend(perhaps);
+    // What is denied as it is asked for certain may still be allowed the other way.
+    let mut other_way = None;
+    if certain == Some(Verdict::Denied) && hangs_on_variants(&link) {
+        other_way = Some("it hangs on what AWS says of this call, which isn't documented for certain".to_owned());
+    }
+    let worst = all.into_iter().reduce(|worst, next| if next.verdict > worst.verdict { next } else { worst });
     let mut judged = Judged {
         name: link.name.clone(),
         fact: link.row.fact,
@@ -343,73 +375,126 @@ pub fn judge(link: Link) -> Judged {
         }
         judged.unknown = said.decision.unknown;
     }
+    if let Some(why) = other_way {
+        judged.verdict = Verdict::CannotTell;
+        judged.reasons.insert(0, why);
+    }
     if let Some(stop) = &link.stop {
         let verdict = if stop.certain { Verdict::Denied } else { Verdict::CannotTell };
+        if verdict > judged.verdict {
+            // What allowed it isn't why it fails.
+            judged.because.clear();
+        }
         judged.verdict = judged.verdict.max(verdict);
         judged.reasons.insert(0, format!("{} ({}): {}", stop.thing, stop.account, stop.text));
     }
     judged
 }
 
-fn findings(course: &Course<'_>) -> Vec<Finding> {
+/// Says whether every request is allowed with the other values of what isn't known.
+fn hangs_on_variants(link: &Link) -> bool {
+    let asked = |request: &Value| request.get("resource").cloned();
+    let others = |request: &Value| link.perhaps.iter().find(|other| asked(other) == asked(request));
+    link.requests.iter().all(|request| others(request).is_some_and(|other| said(link, other).verdict == Verdict::Allowed))
+}
+
+fn findings(course: &Course<'_>, links: &mut [Judged]) -> Vec<Finding> {
     let mut found = Vec::new();
     let mut say = |level: Level, text: String| found.push(Finding { level, text });
     let snapshot = course.snapshot;
     let input = snapshot.input.found.as_ref();
     if let Some(versioning) = input.and_then(|found| found.versioning.as_deref()).filter(|status| *status != "Enabled") {
         let state = if versioning.is_empty() { "off" } else { "suspended" };
-        say(
-            Level::Failure,
-            format!("versioning of input bucket {} is {state}, and an S3 source needs it (facts E.4)", course.source_bucket),
-        );
+        say(Level::Failure, format!("versioning of input bucket {} is {state}, and an S3 source needs it", course.source_bucket));
     }
     let enforced = snapshot.output.found.as_ref().and_then(|found| found.ownership.as_ref()).and_then(Readable::known);
+    let ownership = snapshot.output.found.as_ref().and_then(|found| found.ownership.as_ref());
+    if let (Some(acl), Some(Readable::Unknown(why))) = (course.canned_acl, ownership) {
+        let text =
+            format!("the deploy action sets ACL {acl}, and whether bucket {} allows ACLs could not be read: {why}", course.output_bucket);
+        say(Level::Warning, text);
+    }
+    if let Some(extract) = course.declared_extract.filter(|extract| !matches!(*extract, "true" | "false")) {
+        say(Level::Failure, format!("the deploy action's Extract is `{extract}`; only `true` and `false` work"));
+    }
+    if !course.extract && course.path.is_none() {
+        say(Level::Failure, "the deploy action neither extracts nor names an object key".to_owned());
+    }
     if let Some(acl) = course.canned_acl.filter(|acl| *acl != "bucket-owner-full-control")
         && enforced.is_some_and(|ownership| ownership == "BucketOwnerEnforced")
     {
-        let text = format!("the deploy action sets ACL {acl}, but ACLs are off for bucket {} (facts E.20)", course.output_bucket);
+        let text = format!("the deploy action sets ACL {acl}, but ACLs are off for bucket {}", course.output_bucket);
         say(Level::Failure, text);
     }
     if !course.assumes {
-        let text = format!("the deploy action names no role, so it runs with the service role {} (A7, facts E.9)", course.service_role);
+        let text = format!("the deploy action names no role, so it runs with the service role {} (A7)", course.service_role);
         say(Level::Warning, text);
     }
-    triggers(course, &mut say);
+    triggers(course, links, &mut say);
     for (document, account, policy) in documents(snapshot) {
         for (statement, why) in policy::dead_principals(policy) {
-            say(Level::Warning, format!("{document} ({account}), {statement}: {why} (facts E.42)"));
+            say(Level::Warning, format!("{document} ({account}), {statement}: {why}"));
         }
     }
     found
 }
 
-fn triggers(course: &Course<'_>, say: &mut impl FnMut(Level, String)) {
+/// Says whether CodePipeline itself looks for new versions of the source.
+fn polls(course: &Course<'_>) -> bool {
     let source = declaration::sources(&course.pipeline.declaration)
         .into_iter()
         .find(|(_, source)| declaration::configured(source, "S3Bucket") == Some(course.source_bucket));
-    let polls = source.is_some_and(|(_, source)| declaration::polls(source));
+    source.is_some_and(|(_, source)| declaration::polls(source)) && !course.pipeline.polling_disabled
+}
+
+/// Says whether a rule hears of uploads: S3's own events need the bucket's notification, CloudTrail's don't (facts B.3).
+fn hears(course: &Course<'_>, name: &str) -> bool {
+    let rule = course.snapshot.rule.iter().chain(&course.snapshot.other_rules).find(|rule| rule.name == name);
+    let by_trail = rule.is_some_and(|rule| {
+        let kinds = rule.pattern.get("detail-type").and_then(Value::as_array);
+        kinds.is_some_and(|kinds| kinds.iter().any(|kind| kind.as_str().is_some_and(|kind| kind.contains("CloudTrail"))))
+    });
+    let notification = course.snapshot.input.found.as_ref().and_then(|found| found.notification.as_deref());
+    by_trail || notification.is_none_or(steps::has_eventbridge)
+}
+
+/// Judges what starts the pipeline: a trigger that doesn't work fails the deployment only if no other does.
+fn triggers(course: &Course<'_>, links: &mut [Judged], say: &mut impl FnMut(Level, String)) {
+    let polls = polls(course);
     let rules: Vec<&str> = course.triggers.iter().map(|trigger| trigger.rule).collect();
-    match (polls, rules.as_slice()) {
+    let of_rule = |index: usize, link: &Judged| {
+        let name = |row: &str| if index == 0 { row.to_owned() } else { format!("{row}:{}", rules[index]) };
+        link.name == name("start-role") || link.name == name("start-run")
+    };
+    let works: Vec<bool> = (0..rules.len())
+        .map(|index| hears(course, rules[index]) && links.iter().all(|link| !of_rule(index, link) || link.verdict != Verdict::Denied))
+        .collect();
+    let started = polls || works.contains(&true);
+    for (index, _) in works.iter().enumerate().filter(|(_, works)| !**works) {
+        for link in links.iter_mut().filter(|link| of_rule(index, link)) {
+            link.may_be_called |= started;
+        }
+        if !hears(course, rules[index]) {
+            let level = if started { Level::Warning } else { Level::Failure };
+            let text = format!("rule {} never hears of an upload: bucket {} doesn't tell EventBridge", rules[index], course.source_bucket);
+            say(level, text);
+        }
+    }
+    let working: Vec<&str> = rules.iter().zip(&works).filter(|(_, works)| **works).map(|(rule, _)| *rule).collect();
+    match (polls, working.as_slice()) {
         (true, [_, ..]) => {
-            say(Level::Warning, format!("CodePipeline polls beside rule {}: each upload starts two runs (facts E.37)", rules.join(", ")))
+            say(Level::Warning, format!("CodePipeline polls beside rule {}: each upload starts two runs", working.join(", ")));
         }
         (false, [_, _, ..]) => {
-            say(Level::Warning, format!("rules {} all start the pipeline: each upload starts several runs (facts E.37)", rules.join(", ")));
+            say(Level::Warning, format!("rules {} all start the pipeline: each upload starts several runs", working.join(", ")));
         }
-        (false, []) => say(Level::Note, "nothing starts the pipeline by itself; `xdeploy release` does".to_owned()),
+        (false, []) if rules.is_empty() && course.pipeline.polling_disabled => {
+            say(Level::Warning, "CodePipeline has switched polling off after 30 idle days: an upload starts nothing".to_owned());
+        }
+        (false, []) if rules.is_empty() => {
+            say(Level::Note, "no upload starts the pipeline by itself; `xdeploy release` does".to_owned());
+        }
         _ => {}
-    }
-    // CloudTrail's events need no notification of the bucket (facts B.3).
-    let needs_notification = |name: &&str| {
-        let mut all = course.snapshot.rule.iter().chain(&course.snapshot.other_rules);
-        all.any(|rule| rule.name == **name && rule.pattern.pointer("/detail/requestParameters").is_none())
-    };
-    let notification = course.snapshot.input.found.as_ref().and_then(|found| found.notification.as_deref());
-    if let (Some(rule), Some(notification)) = (rules.iter().copied().find(needs_notification), notification)
-        && !steps::has_eventbridge(notification)
-    {
-        let text = format!("rule {rule} never hears of an upload: bucket {} doesn't tell EventBridge (facts E.36)", course.source_bucket);
-        say(Level::Failure, text);
     }
 }
 

@@ -25,6 +25,8 @@ pub(super) struct Drawing<'c, 'a> {
     context: Map<String, Value>,
     /// Keys that are certain not to be in the request.
     absent: Vec<&'static str>,
+    /// Keys that may have one of two values, all the first or all the second; null is absence.
+    variants: Vec<(&'static str, Value, Value)>,
 }
 
 fn account_of(arn: &str) -> &str {
@@ -42,11 +44,13 @@ impl<'c, 'a> Drawing<'c, 'a> {
             requests: Vec::new(),
             papers: Vec::new(),
             sides: Vec::new(),
+            all: None,
+            perhaps: Vec::new(),
             gaps: Vec::new(),
             stop: None,
             public_access_unread: false,
         };
-        Drawing { course, row, trigger, link, request: Map::new(), context: Map::new(), absent: Vec::new() }
+        Drawing { course, row, trigger, link, request: Map::new(), context: Map::new(), absent: Vec::new(), variants: Vec::new() }
     }
 
     fn stop(&mut self, certain: bool, account: &str, thing: impl Into<String>, text: impl Into<String>) {
@@ -62,16 +66,16 @@ impl<'c, 'a> Drawing<'c, 'a> {
         if let Some(found) = slots.into_iter().flatten().find(|role| role.arn == arn) {
             return Role::Read(found);
         }
+        let Ok(parsed) = arn.parse::<Arn>() else { return Role::Absent(format!("`{arn}` is not the ARN of a role")) };
+        let namesake = |role: &&RoleFound| account_of(&role.arn) == parsed.account && role.name == parsed.bare_name();
+        if let Some(found) = slots.into_iter().flatten().find(namesake) {
+            return Role::Absent(format!("there is no role {arn}; its real ARN is {}", found.arn));
+        }
         match snapshot.other_roles.get(arn) {
             Some(Readable::Known(Some(found))) => return Role::Read(found),
             Some(Readable::Known(None)) => return Role::Absent(format!("there is no role {arn}")),
             Some(Readable::Unknown(why)) => return Role::Unread(format!("role {arn} could not be read: {why}")),
             None => {}
-        }
-        let Ok(parsed) = arn.parse::<Arn>() else { return Role::Absent(format!("`{arn}` is not the ARN of a role")) };
-        let namesake = |role: &&RoleFound| account_of(&role.arn) == parsed.account && role.name == parsed.bare_name();
-        if let Some(found) = slots.into_iter().flatten().find(namesake) {
-            return Role::Absent(format!("there is no role {arn}; its real ARN is {}", found.arn));
         }
         if parsed.account == snapshot.dev.account || parsed.account == snapshot.prod.account {
             Role::Absent(format!("there is no role {arn}"))
@@ -113,6 +117,9 @@ impl<'c, 'a> Drawing<'c, 'a> {
         let partition = arn.split(':').nth(1).unwrap_or("aws");
         self.request.insert("principal".to_owned(), json!(format!("arn:{partition}:sts::{account}:assumed-role/{session}")));
         self.request.insert("principalRole".to_owned(), json!(role.arn));
+        if let Some(id) = &role.id {
+            self.context.insert("aws:userid".to_owned(), json!(format!("{id}:1700000000000")));
+        }
         self.request.insert("identityPolicies".to_owned(), json!([]));
         let home = self.home(role).map(|home| format!(" (setup's is {home})")).unwrap_or_default();
         self.side("identity", None, format!("the policies of role {}{home}", role.name), &account);
@@ -160,6 +167,19 @@ impl<'c, 'a> Drawing<'c, 'a> {
         self.request.insert("principal".to_owned(), json!(service));
         self.context.insert("aws:PrincipalIsAWSService".to_owned(), json!("true"));
         self.context.insert("aws:PrincipalServiceName".to_owned(), json!(service));
+        self.absent.extend(["aws:principalaccount", "aws:principalorgid"]);
+        // Whether the service says for whom it calls isn't confirmed (facts F.3): it does all of it, or nothing.
+        let dev = &self.course.snapshot.dev;
+        self.variants.push(("aws:SourceAccount", Value::Null, json!(dev.account)));
+        let source = match (self.row.who, self.trigger) {
+            (Who::Events, Some(trigger)) => dev.regional("events", &dev.region, &format!("rule/{}", trigger.rule)),
+            _ => self.course.pipeline.arn.clone(),
+        };
+        self.variants.push(("aws:SourceArn", Value::Null, json!(source)));
+        let organisation = self.course.snapshot.dev_organisation.as_ref().and_then(|organisation| organisation.id.known());
+        if let Some(Some(id)) = organisation {
+            self.variants.push(("aws:SourceOrgID", Value::Null, json!(id)));
+        }
     }
 
     fn caller(&mut self) {
@@ -186,6 +206,7 @@ impl<'c, 'a> Drawing<'c, 'a> {
         let account = account_of(arn).to_owned();
         arn.clone_into(&mut self.link.resource);
         self.link.account.clone_from(&account);
+        self.context.insert("aws:ResourceAccount".to_owned(), json!(account));
         // CodePipeline can't send an external id (facts F.2).
         self.absent.push("sts:externalid");
         if self.row.who == Who::ServiceRole {
@@ -245,6 +266,8 @@ impl<'c, 'a> Drawing<'c, 'a> {
         self.context.insert("aws:SecureTransport".to_owned(), json!("true"));
         self.context.insert("aws:RequestedRegion".to_owned(), json!(region));
         self.headers();
+        // Everything newer than 1.1 is spoken by what calls from within AWS; which of the two isn't in the facts.
+        self.variants.push(("s3:TlsVersion", json!("1.3"), json!("1.2")));
         if account_of(&self.link.who) != account {
             self.side("block-public-access", None, format!("Block Public Access of bucket {}", slot.name), account);
             match found.restricts_public {
@@ -254,17 +277,50 @@ impl<'c, 'a> Drawing<'c, 'a> {
                 _ => self.link.public_access_unread = true,
             }
         }
+        self.link.all = self.course.folder(self.row.on).map(|folder| format!("{}*", self.course.snapshot.dev.bucket(&folder)));
         for arn in arns {
             self.ask(&arn);
         }
+        self.denied_instances();
     }
 
-    /// What the headers of an S3 request put into its context (facts A.2, rows 6 and 13).
+    /// Objects that some Deny is about and that may be among those of the call: then it can't be told whether one is hit.
+    fn denied_instances(&mut self) {
+        let Some(all) = self.link.all.clone() else { return };
+        let folder = all.trim_end_matches('*');
+        let mut found = BTreeSet::new();
+        for document in self.request.values().filter_map(Value::as_array).flatten() {
+            for statement in policy::statements(document).into_iter().filter(|statement| statement["Effect"] == "Deny") {
+                for pattern in policy::names_in(statement.get("Resource")).into_iter().filter(|pattern| pattern.contains(['*', '?'])) {
+                    let instance = pattern.replace(['*', '?'], "x");
+                    if instance.starts_with(folder) && instance.len() > folder.len() && !policy::matches_pattern(pattern, &all) {
+                        found.insert(instance);
+                    }
+                }
+            }
+        }
+        for instance in found {
+            self.link.perhaps.push(json!({"id": self.link.name, "action": self.row.action, "resource": instance}));
+        }
+    }
+
+    /// What the headers of an S3 request put into its context (facts A.2, rows 6, 13 and 14).
     fn headers(&mut self) {
         const ENCRYPTION: &str = "s3:x-amz-server-side-encryption";
         const KEY: &str = "s3:x-amz-server-side-encryption-aws-kms-key-id";
+        const ACL: &str = "s3:x-amz-acl";
+        let writes = self.row.action.starts_with("s3:PutObject");
+        match (self.row.on, self.course.canned_acl) {
+            _ if !writes => self.absent.push(ACL),
+            (On::OutputObject, Some(acl)) => {
+                self.context.insert(ACL.to_owned(), json!(acl));
+            }
+            (On::OutputObject, None) => self.absent.push(ACL),
+            // Whether artifacts are written with an ACL is not in the facts: row 6 lists the permission.
+            _ => {}
+        }
         if self.row.action != "s3:PutObject" {
-            self.absent.extend([ENCRYPTION, KEY, "s3:x-amz-acl"]);
+            self.absent.extend([ENCRYPTION, KEY]);
             return;
         }
         let key = match self.row.on {
@@ -272,22 +328,11 @@ impl<'c, 'a> Drawing<'c, 'a> {
             On::ActionArtifact => self.course.action.declared_key,
             _ => self.course.declared_output_key,
         };
-        if self.row.on == On::OutputObject {
-            match self.course.canned_acl {
-                Some(acl) => {
-                    self.context.insert("s3:x-amz-acl".to_owned(), json!(acl));
-                }
-                None => self.absent.push("s3:x-amz-acl"),
-            }
-        } else {
-            self.absent.push("s3:x-amz-acl");
+        if key.is_some() || self.row.on != On::OutputObject {
             self.context.insert(ENCRYPTION.to_owned(), json!("aws:kms"));
         }
-        if let Some(key) = key {
-            self.context.insert(ENCRYPTION.to_owned(), json!("aws:kms"));
-            if key.starts_with("arn:") {
-                self.context.insert(KEY.to_owned(), json!(key));
-            }
+        if let Some(key) = key.filter(|key| key.starts_with("arn:")) {
+            self.context.insert(KEY.to_owned(), json!(key));
         }
     }
 
@@ -309,7 +354,7 @@ impl<'c, 'a> Drawing<'c, 'a> {
                 let key = match course.store_key(store) {
                     StoreKey::Customer(key) => key,
                     StoreKey::Managed if across => {
-                        let text = "artifacts are encrypted with an AWS managed key, which no other account can use (facts E.7)";
+                        let text = "artifacts are encrypted with an AWS managed key, which no other account can use";
                         return self.stop(true, account, thing, text);
                     }
                     StoreKey::Managed => {
@@ -318,7 +363,7 @@ impl<'c, 'a> Drawing<'c, 'a> {
                     StoreKey::Unread => return self.stop(false, account, thing, format!("key {declared} was not read")),
                 };
                 if across && !declared.starts_with("arn:") {
-                    let text = format!("the store names its key as `{declared}`, which the other account looks up in itself (facts E.26)");
+                    let text = format!("the store names its key as `{declared}`, which the other account looks up in itself");
                     self.stop(true, account, thing, text);
                 }
                 (key, store.region, declared)
@@ -349,16 +394,11 @@ impl<'c, 'a> Drawing<'c, 'a> {
         self.link.account.clone_from(&account);
         let thing = format!("key {}", key.arn);
         if key.state != "Enabled" {
-            self.stop(true, &account, &thing, format!("key {} is {} (facts E.46)", key.arn, key.state));
+            self.stop(true, &account, &thing, format!("key {} is {}", key.arn, key.state));
         }
         let in_region = key.arn.split(':').nth(3).unwrap_or_default();
         if in_region != region {
-            self.stop(
-                true,
-                &account,
-                &thing,
-                format!("key {declared} is in {in_region}, but what it encrypts is in {region} (facts E.28)"),
-            );
+            self.stop(true, &account, &thing, format!("key {declared} is in {in_region}, but what it encrypts is in {region}"));
         }
         let name = format!("policy of key {}", key.arn);
         self.side("key", None, &name, &account);
@@ -472,29 +512,57 @@ impl<'c, 'a> Drawing<'c, 'a> {
             _ => self.on_s3(),
         }
         self.organisation();
-        let unknown = self.unknown_keys();
-        let (shared, context, account) = (self.request, self.context, self.link.account.clone());
+        let asked = self.asked_keys();
+        let unknown = self.unknown_keys(&asked);
+        let decides = self.variants.iter().any(|(key, _, _)| asked.contains(&key.to_ascii_lowercase()));
+        let (mut first, mut second) = (self.context.clone(), self.context);
+        for (key, one, other) in &self.variants {
+            for (context, value) in [(&mut first, one), (&mut second, other)] {
+                if !value.is_null() {
+                    context.insert((*key).to_owned(), value.clone());
+                }
+            }
+        }
+        let (shared, account, mut link) = (self.request, self.link.account.clone(), self.link);
         if !shared.contains_key("principal") {
             // A caller that isn't there can't be asked about; the link is stopped anyway.
-            self.link.requests.clear();
+            link.requests.clear();
+            link.perhaps.clear();
         }
-        for request in &mut self.link.requests {
+        let whole = |request: &mut Value, context: &Map<String, Value>| {
             if let Some(members) = request.as_object_mut() {
                 members.extend(shared.clone());
                 members.insert("resourceAccount".to_owned(), json!(account));
                 members.insert("context".to_owned(), Value::Object(context.clone()));
                 members.insert("unknownContext".to_owned(), json!(unknown));
             }
+        };
+        if decides {
+            link.perhaps.extend(link.requests.clone());
         }
-        self.link
+        link.perhaps.iter_mut().for_each(|request| whole(request, &second));
+        link.requests.iter_mut().for_each(|request| whole(request, &first));
+        link
     }
 
-    /// Lists the keys that some document asks for and that nobody knows here.
-    fn unknown_keys(&self) -> Vec<String> {
-        let known: BTreeSet<String> =
-            self.context.keys().map(|key| key.to_ascii_lowercase()).chain(self.absent.iter().map(|key| (*key).to_owned())).collect();
+    /// Lists the keys that some document asks for, in lower case.
+    fn asked_keys(&self) -> BTreeSet<String> {
         let mut asked = BTreeSet::new();
         collect(self.request.values(), &mut asked);
+        asked
+    }
+
+    /// Lists those that nobody knows here.
+    fn unknown_keys(&self, asked: &BTreeSet<String>) -> Vec<String> {
+        let variants = self.variants.iter().map(|(key, _, _)| *key);
+        let known: BTreeSet<String> = self
+            .context
+            .keys()
+            .map(String::as_str)
+            .chain(self.absent.iter().copied())
+            .chain(variants)
+            .map(str::to_ascii_lowercase)
+            .collect();
         asked.difference(&known).cloned().collect()
     }
 }

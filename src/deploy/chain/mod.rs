@@ -98,6 +98,8 @@ pub struct Course<'a> {
     pub output_bucket: &'a str,
     /// The zip is extracted.
     pub extract: bool,
+    /// What the action says about that.
+    pub declared_extract: Option<&'a str>,
     /// The folder, or the object's key.
     pub path: Option<&'a str>,
     /// The action's `CannedACL`.
@@ -158,6 +160,7 @@ impl<'a> Course<'a> {
             source_object,
             output_bucket: declaration::configured(deploy, "BucketName").unwrap_or_default(),
             extract: declaration::configured(deploy, "Extract") != Some("false"),
+            declared_extract: declaration::configured(deploy, "Extract"),
             path: declaration::configured(deploy, "ObjectKey").filter(|path| !path.is_empty()),
             canned_acl: declaration::configured(deploy, "CannedACL").filter(|acl| !acl.is_empty()),
             declared_output_key: declaration::output_key(deploy),
@@ -245,7 +248,7 @@ impl<'a> Course<'a> {
             let short = |text: &str, length: usize| text.chars().take(length).collect::<String>();
             let name = self.pipeline.declaration.get("name").and_then(Value::as_str).unwrap_or_default();
             let folder = format!("{}/{}/{}", store.bucket, short(name, 20), short(self.artifact, 10));
-            vec![format!("{folder}/AbCdEfG"), format!("{folder}/AbCdEfG.zip")]
+            vec![format!("{folder}/AbCdEfG"), format!("{folder}/AbCdEfG.zip"), format!("{folder}/\u{e000}")]
         };
         match on {
             On::SourceBucket => vec![self.source_bucket.to_owned()],
@@ -256,16 +259,33 @@ impl<'a> Course<'a> {
             On::ActionArtifact => artifact(self.action),
             On::OutputBucket => vec![self.output_bucket.to_owned()],
             On::OutputObject => {
-                let path = self.path.map(|path| path.replace("{datetime}", "2026-01-01-00-00-00").replace("{uuid}", "0a1b2c3d"));
+                let path = self.path.map(filled_in);
                 match (self.extract, path) {
                     (false, path) => vec![format!("{}/{}", self.output_bucket, path.unwrap_or_default())],
                     (true, path) => {
                         let folder = path.map(|path| format!("{path}/")).unwrap_or_default();
-                        ["index.html", "assets/logo.png"].map(|file| format!("{}/{folder}{file}", self.output_bucket)).to_vec()
+                        ["index.html", "assets/logo.png", "\u{e000}"].map(|file| format!("{}/{folder}{file}", self.output_bucket)).to_vec()
                     }
                 }
             }
             _ => Vec::new(),
+        }
+    }
+
+    /// Gives the beginning of the names of all objects that a call may be on, where there are several.
+    fn folder(&self, on: On) -> Option<String> {
+        match on {
+            On::HomeArtifact | On::ActionArtifact => {
+                let object = self.objects(on).into_iter().next()?;
+                // The artifact's folder is the pipeline's; its own name is cut and random (facts A.2, row 6).
+                let mut parts = object.splitn(3, '/');
+                Some(format!("{}/{}/", parts.next()?, parts.next()?))
+            }
+            On::OutputObject if self.extract => {
+                let folder = self.path.map(|path| format!("{}/", filled_in(path))).unwrap_or_default();
+                Some(format!("{}/{folder}", self.output_bucket))
+            }
+            _ => None,
         }
     }
 
@@ -278,6 +298,17 @@ impl<'a> Course<'a> {
             None
         }
     }
+}
+
+/// Puts something in the place of what CodePipeline fills in (facts A.4, A.5).
+fn filled_in(path: &str) -> String {
+    let mut text = path.replace("{datetime}", "2026-01-01-00-00-00").replace("{uuid}", "0a1b2c3d");
+    while let Some(start) = text.find("#{")
+        && let Some(length) = text.get(start..).and_then(|rest| rest.find('}'))
+    {
+        text.replace_range(start..=start + length, "0a1b2c3d");
+    }
+    text
 }
 
 /// A document that has a say about a link.
@@ -330,6 +361,11 @@ pub struct Link {
     pub account: String,
     /// What the evaluator is asked; several requests where several names stand for all. None where it makes no sense to ask.
     pub requests: Vec<Value>,
+    /// The pattern of all objects that the call may be on, where that is more than one.
+    pub all: Option<String>,
+    /// What may be asked as well: another value of a key that isn't known, or an object that may be among those of the call. A denial
+    /// here can't be told.
+    pub perhaps: Vec<Value>,
     /// The documents in the requests, in their order within a kind and level.
     pub papers: Vec<Paper>,
     /// What to call the side that lacks something, and whose it is.
