@@ -360,6 +360,16 @@ fn what_setup_cannot_mend_is_named_too() {
     dev.call("kms", "enable_key", json!({"KeyId": key}));
     verify(&world, 0, &["35 of 35 calls allowed."]);
 
+    // The store names a key of another region, where the pipeline's has none of that id.
+    let whole = dev.get_pipeline(REGION, PIPELINE).unwrap()["pipeline"].clone();
+    let mut pipeline = whole.clone();
+    let elsewhere = key.replace(REGION, "eu-west-1");
+    pipeline["artifactStore"]["encryptionKey"]["id"] = json!(elsewhere);
+    dev.put_pipeline(REGION, &pipeline);
+    let absent = format!("key of the artifact store in {REGION} ({}): there is no key {elsewhere} in {REGION}", dev.id);
+    verify(&world, 1, &["denied     deploy-decrypt ", &absent, "`xdeploy setup` would refuse to change anything"]);
+    dev.put_pipeline(REGION, &whole);
+
     // The role of the deploy action is not what it was.
     let mut pipeline = dev.get_pipeline(REGION, PIPELINE).unwrap()["pipeline"].clone();
     pipeline["stages"][1]["actions"][0]["roleArn"] = json!(world.prod_arn("role/service-role/prods3role"));

@@ -360,6 +360,9 @@ impl<'c, 'a> Drawing<'c, 'a> {
                     StoreKey::Managed => {
                         return self.stop(false, account, thing, "the policy of an AWS managed key is not read");
                     }
+                    StoreKey::Absent => {
+                        return self.stop(true, account, thing, format!("there is no key {declared} in {}", store.region));
+                    }
                     StoreKey::Unread => return self.stop(false, account, thing, format!("key {declared} was not read")),
                 };
                 if across && !declared.starts_with("arn:") {

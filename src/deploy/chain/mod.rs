@@ -35,6 +35,8 @@ pub enum StoreKey<'a> {
     Customer(&'a KeyFound),
     /// None is named, or an AWS managed one, which is the same (facts E.7).
     Managed,
+    /// There is none of that name in the store's region.
+    Absent,
     /// It was not read.
     Unread,
 }
@@ -203,6 +205,7 @@ impl<'a> Course<'a> {
             Some(found) if named(found) && found.manager == "AWS" => StoreKey::Managed,
             Some(found) if named(found) => StoreKey::Customer(found),
             _ if slot.is_some_and(|slot| slot.replaces_managed_key) => StoreKey::Managed,
+            None if slot.is_some_and(|slot| slot.from_pipeline) => StoreKey::Absent,
             _ => StoreKey::Unread,
         }
     }

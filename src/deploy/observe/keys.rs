@@ -27,13 +27,6 @@ pub(super) async fn read_key_slot(
     let mut replaces_managed_key = false;
     if let Some(named) = named {
         let found = read_key(dev, region, &named).await?;
-        if found.is_none() {
-            return Err(Error::failed(format!(
-                "the artifact store of pipeline {} names key {named}, which does not exist in {region}",
-                settings.pipeline
-            ))
-            .hint("put the ARN of an existing customer managed key of that region into the pipeline's artifact store"));
-        }
         // An AWS managed key means the same as none (facts E.7).
         replaces_managed_key = found.as_ref().is_some_and(|key| key.manager == "AWS");
         if !replaces_managed_key {

@@ -12,6 +12,13 @@ pub fn wants(context: &Context<'_>, draft: &mut Draft) -> Result<()> {
     let multi_region = context.blueprint.stores.len() > 1;
     for (index, store) in context.blueprint.stores.iter().enumerate() {
         let slot = context.snapshot.keys.get(&store.region).ok_or_else(|| Error::internal("no key was looked for"))?;
+        if slot.from_pipeline && slot.found.is_none() {
+            return Err(Error::failed(format!(
+                "the artifact store of pipeline {} names key {}, which does not exist in {}",
+                context.blueprint.pipeline, slot.asked, store.region
+            ))
+            .hint("put the ARN of an existing customer managed key of that region into the pipeline's artifact store"));
+        }
         match slot.found.as_ref().filter(|_| store.key_exists) {
             Some(found) => adopt(context, draft, store, slot, found)?,
             None if index > 0 && primary(context).is_none_or(|primary| primary.multi_region) => replicate(context, draft, store)?,
