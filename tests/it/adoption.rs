@@ -346,7 +346,7 @@ fn the_artifact_bucket_is_the_one_the_console_would_take() {
     );
     let tags = json!([{"Key": "cost-center", "Value": "7"}, {"Key": "aws-like", "Value": ""}]);
     world.dev().call("s3", "put_bucket_tagging", json!({"Bucket": first, "Tagging": {"TagSet": tags}}));
-    let expected = if world.bed.unique.as_str() < "99" { first.clone() } else { format!("codepipeline-{REGION}-99{}", world.bed.unique) };
+    let expected = first.clone().min(format!("codepipeline-{REGION}-99{}", world.bed.unique));
     adopted(&world, &[]);
     assert_eq!(pipeline(&world)["artifactStore"]["location"], json!(expected));
     assert_eq!(world.bed.dump()["dev"]["buckets"][&expected]["tags"].get(TAG), None);

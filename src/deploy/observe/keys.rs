@@ -3,7 +3,7 @@
 use crate::aws::{Account, ApiError, ApiResult, present};
 use crate::deploy::declaration;
 use crate::deploy::snapshot::{BucketSlot, KeyFound, KeySlot, is_own};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::model::{Arn, Readable};
 use crate::settings::Settings;
 use aws_sdk_kms::types::{KeyState, MultiRegionKeyType};
