@@ -103,37 +103,14 @@ impl Connector {
             loader = loader.region(Region::new(region.to_owned()));
         }
         let config = loader.load().await;
-        let Some(region) = config.region().map(ToString::to_string) else {
+        if config.region().is_none() {
             return Err(Error::usage(format!("profile `{profile}` ({side}) has no region"))
                 .hint("pass `--region us-east-1`, or set `region` in the profile or AWS_REGION"));
-        };
-        let unknown = |what: &str| Error::failed(format!("STS did not give {what} for profile `{profile}`"));
-        let placeholder = Arn {
-            partition: "aws".to_owned(),
-            service: "sts".to_owned(),
-            region: String::new(),
-            account: "unknown".to_owned(),
-            resource: format!("profile {profile}"),
-        };
-        let mut account = Account {
-            side,
-            id: "unknown".to_owned(),
-            partition: Partition("aws".to_owned()),
-            caller: placeholder,
-            profile: profile.to_owned(),
-            region,
-            config,
-        };
-        let sts = aws_sdk_sts::Client::new(&account.config);
-        let identity = account
-            .call("sts:GetCallerIdentity", "*", sts.get_caller_identity().send())
-            .await
-            .map_err(|error| self.profiles.explain(side, profile, error))?;
-        let arn = identity.arn().ok_or_else(|| unknown("an ARN"))?;
-        account.caller = arn.parse::<Arn>().map_err(Error::failed)?;
-        account.id = identity.account().ok_or_else(|| unknown("an account id"))?.to_owned();
-        account.partition = Partition(account.caller.partition.clone());
-        Ok(account)
+        }
+        Account::verified(side, profile, config).await.map_err(|error| match error {
+            Unverified::Asking(error) => self.profiles.explain(side, profile, error),
+            Unverified::Answer(error) => error,
+        })
     }
 
     /// Asks both accounts at once, and refuses a pair that can't be meant.
@@ -234,7 +211,47 @@ macro_rules! clients {
     };
 }
 
+/// Why nobody knows whose credentials these are.
+#[derive(Debug)]
+pub enum Unverified {
+    /// STS could not be asked.
+    Asking(Box<ApiError>),
+    /// What it said is no identity.
+    Answer(Error),
+}
+
 impl Account {
+    /// Asks STS whose credentials a configuration has; the configuration must have a region.
+    ///
+    /// # Errors
+    /// The call failed, or its answer is no identity.
+    pub async fn verified(side: Side, profile: &str, config: SdkConfig) -> std::result::Result<Account, Unverified> {
+        let unknown = |what: &str| Unverified::Answer(Error::failed(format!("STS did not give {what} for profile `{profile}`")));
+        let placeholder = Arn {
+            partition: "aws".to_owned(),
+            service: "sts".to_owned(),
+            region: String::new(),
+            account: "unknown".to_owned(),
+            resource: format!("profile {profile}"),
+        };
+        let mut account = Account {
+            side,
+            id: "unknown".to_owned(),
+            partition: Partition("aws".to_owned()),
+            caller: placeholder,
+            profile: profile.to_owned(),
+            region: config.region().map(ToString::to_string).unwrap_or_default(),
+            config,
+        };
+        let sts = aws_sdk_sts::Client::new(&account.config);
+        let identity = account.call("sts:GetCallerIdentity", "*", sts.get_caller_identity().send()).await.map_err(Unverified::Asking)?;
+        let arn = identity.arn().ok_or_else(|| unknown("an ARN"))?;
+        account.caller = arn.parse::<Arn>().map_err(|why| Unverified::Answer(Error::failed(why)))?;
+        account.id = identity.account().ok_or_else(|| unknown("an account id"))?.to_owned();
+        account.partition = Partition(account.caller.partition.clone());
+        Ok(account)
+    }
+
     clients! {
         /// Gives a KMS client.
         kms: aws_sdk_kms;
