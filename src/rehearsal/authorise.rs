@@ -184,6 +184,19 @@ fn why(decision: &Decision, action: &str) -> String {
     format!(" because no {side} allows the {action} action")
 }
 
+/// Gives the part of a request that says who a principal is and what its own policies allow.
+pub(crate) fn judged_alone(state: &State, account: &str, arn: &str) -> Option<Value> {
+    state.principal_id(arn)?;
+    let role = arn.contains(":role/").then(|| arn.to_owned());
+    let caller = Caller { account: account.to_owned(), arn: arn.to_owned(), role, ..Caller::default() };
+    let identity = identity(state, &caller);
+    let mut request = json!({"principal": arn, "identityPolicies": identity.policies});
+    if let Some(boundary) = identity.boundary {
+        request["permissionBoundaries"] = json!([boundary]);
+    }
+    Some(request)
+}
+
 /// Lets a call pass, or gives the denial that AWS gives.
 ///
 /// A decision that hangs on an unknown key, or on a document that can't be read, is a denial.
