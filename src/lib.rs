@@ -9,5 +9,6 @@ pub mod deploy;
 pub mod error;
 pub mod model;
 pub mod policy;
+pub mod rehearsal;
 pub mod settings;
 pub mod ui;

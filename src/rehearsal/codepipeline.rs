@@ -1,0 +1,16 @@
+//! Stub.
+
+use super::state::State;
+use super::wire::{Answer, Call, Fault, fault_answer};
+
+/// Stub.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Pipeline {}
+
+/// Stub.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Execution {}
+
+pub(crate) fn answer(_state: &mut State, call: &Call) -> Answer {
+    fault_answer(call, Fault::new(501, "NotImplemented", "not yet"))
+}
