@@ -160,8 +160,8 @@ fn context(state: &State, caller: &Caller, asked: &Asked<'_>, identity: &Identit
     context
 }
 
-/// Says why, in the words of IAM-AccessDenied.
-fn why(decision: &Decision, action: &str) -> String {
+/// Says why, in the words of IAM-AccessDenied; begins with a space.
+pub(crate) fn why(decision: &Decision, action: &str) -> String {
     if decision.decided == Decided::ExplicitlyDenied {
         return match decision.because.first().map(|reason| reason.policy) {
             Some("identity") => " with an explicit deny in an identity-based policy",
@@ -184,34 +184,23 @@ fn why(decision: &Decision, action: &str) -> String {
     format!(" because no {side} allows the {action} action")
 }
 
-/// Lets a call pass, or gives the denial that AWS gives.
-///
-/// A decision that hangs on an unknown key, or on a document that can't be read, is a denial.
-pub(crate) fn authorise(state: &mut State, caller: &Caller, asked: Asked<'_>) -> Outcome<()> {
-    let identity = identity(state, caller);
-    let mut request = Map::new();
-    request.insert("principal".to_owned(), json!(caller.service.as_ref().unwrap_or(&caller.arn)));
-    if let Some(role) = &caller.role {
-        request.insert("principalRole".to_owned(), json!(role));
-    }
-    request.insert("action".to_owned(), json!(asked.action));
-    request.insert("resource".to_owned(), json!(asked.resource));
-    request.insert("resourceAccount".to_owned(), json!(asked.account));
-    request.insert("context".to_owned(), Value::Object(context(state, caller, &asked, &identity)));
-    request.insert("identityPolicies".to_owned(), Value::Array(identity.policies));
+/// Gives the part of a request that says who a principal is and what its own policies allow.
+pub(crate) fn judged_alone(state: &State, account: &str, arn: &str) -> Option<Value> {
+    state.principal_id(arn)?;
+    let role = arn.contains(":role/").then(|| arn.to_owned());
+    let caller = Caller { account: account.to_owned(), arn: arn.to_owned(), role, ..Caller::default() };
+    let identity = identity(state, &caller);
+    let mut request = json!({"principal": arn, "identityPolicies": identity.policies});
     if let Some(boundary) = identity.boundary {
-        request.insert("permissionBoundaries".to_owned(), json!([boundary]));
+        request["permissionBoundaries"] = json!([boundary]);
     }
-    if let Some(session) = identity.session {
-        request.insert("sessionPolicy".to_owned(), session);
-    }
-    if let Some(policy) = asked.resource_policy {
-        request.insert("resourcePolicy".to_owned(), policy);
-    }
-    if asked.restricts_public {
-        request.insert("blockPublicAccess".to_owned(), json!(true));
-    }
-    let request = Value::Object(request);
+    Some(request)
+}
+
+/// Judges a call and puts it into the log.
+pub(crate) fn judge(state: &mut State, caller: &Caller, asked: &Asked<'_>) -> Decision {
+    let identity = identity(state, caller);
+    let request = request(state, caller, asked, identity);
     let decision = policy::decide(&request);
     state.log.push(Logged {
         call: state.calls,
@@ -221,6 +210,47 @@ pub(crate) fn authorise(state: &mut State, caller: &Caller, asked: Asked<'_>) ->
         verdict: decision.decided,
         request,
     });
+    decision
+}
+
+/// Says whether the resource's own policy leaves a call to a caller that may everything of itself; nobody makes that call.
+pub(crate) fn resource_side_allows(state: &State, caller: &Caller, asked: &Asked<'_>) -> bool {
+    let everything = json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]});
+    let identity = Identity { policies: vec![everything], ..Identity::default() };
+    policy::decide(&request(state, caller, asked, identity)).decided == Decided::Allowed
+}
+
+fn request(state: &State, caller: &Caller, asked: &Asked<'_>, identity: Identity) -> Value {
+    let mut request = Map::new();
+    request.insert("principal".to_owned(), json!(caller.service.as_ref().unwrap_or(&caller.arn)));
+    if let Some(role) = &caller.role {
+        request.insert("principalRole".to_owned(), json!(role));
+    }
+    request.insert("action".to_owned(), json!(asked.action));
+    request.insert("resource".to_owned(), json!(asked.resource));
+    request.insert("resourceAccount".to_owned(), json!(asked.account));
+    request.insert("context".to_owned(), Value::Object(context(state, caller, asked, &identity)));
+    request.insert("identityPolicies".to_owned(), Value::Array(identity.policies));
+    if let Some(boundary) = identity.boundary {
+        request.insert("permissionBoundaries".to_owned(), json!([boundary]));
+    }
+    if let Some(session) = identity.session {
+        request.insert("sessionPolicy".to_owned(), session);
+    }
+    if let Some(policy) = &asked.resource_policy {
+        request.insert("resourcePolicy".to_owned(), policy.clone());
+    }
+    if asked.restricts_public {
+        request.insert("blockPublicAccess".to_owned(), json!(true));
+    }
+    Value::Object(request)
+}
+
+/// Lets a call pass, or gives the denial that AWS gives.
+///
+/// A decision that hangs on an unknown key, or on a document that can't be read, is a denial.
+pub(crate) fn authorise(state: &mut State, caller: &Caller, asked: Asked<'_>) -> Outcome<()> {
+    let decision = judge(state, caller, &asked);
     if decision.decided == Decided::Allowed {
         return Ok(());
     }

@@ -10,6 +10,7 @@ mod authorise;
 mod codepipeline;
 mod document;
 mod events;
+mod grammar;
 mod iam;
 mod kms;
 mod organizations;
@@ -18,6 +19,9 @@ mod state;
 mod sts;
 mod wire;
 
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_runtime_api::client::http::{HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector};
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
@@ -85,6 +89,17 @@ impl Rehearsal {
     /// Gives access key id and secret of an account's root user.
     pub fn root_keys(&self, account: &str) -> (String, String) {
         self.keys_of(account, |holder| matches!(holder, Holder::Root))
+    }
+
+    /// Gives what SDK clients are made of: these accounts instead of a network, and an access key of [`Rehearsal::keys`].
+    pub fn config(&self, (id, secret): (String, String), region: &str) -> SdkConfig {
+        let keys = Credentials::new(id, secret, None, None, "rehearsal");
+        SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new(region.to_owned()))
+            .credentials_provider(SharedCredentialsProvider::new(keys))
+            .http_client(self.clone())
+            .build()
     }
 
     fn keys_of(&self, account: &str, held: impl Fn(&Holder) -> bool) -> (String, String) {

@@ -220,7 +220,7 @@ pub(crate) fn query_answer(call: &Call, operation: &str, namespace: &str, outcom
     let id = &call.request_id;
     let (status, body) = match outcome {
         Ok(result) => {
-            let result = if result.is_empty() { String::new() } else { format!("<{operation}Result>{result}</{operation}Result>") };
+            let result = format!("<{operation}Result>{result}</{operation}Result>");
             let metadata = format!("<ResponseMetadata><RequestId>{id}</RequestId></ResponseMetadata>");
             (200, format!("<{operation}Response xmlns=\"{namespace}\">{result}{metadata}</{operation}Response>"))
         }
