@@ -84,7 +84,11 @@ pub(super) fn check_form(declaration: &Value) -> Outcome<()> {
     }
     for (path, store) in stores {
         if text(store, "type") != Some("S3") {
-            return Err(constraint(text(store, "type").unwrap_or("null"), &format!("{path}.type"), "Member must satisfy enum value set: [S3]"));
+            return Err(constraint(
+                text(store, "type").unwrap_or("null"),
+                &format!("{path}.type"),
+                "Member must satisfy enum value set: [S3]",
+            ));
         }
         let bucket = text(store, "location").unwrap_or_default();
         if !(3..=63).contains(&bucket.len()) {
@@ -116,7 +120,9 @@ fn check_role(role: &str, path: &str) -> Outcome<()> {
     let parts: Vec<&str> = role.splitn(6, ':').collect();
     match parts[..] {
         ["arn", partition, "iam", "", account, resource]
-            if partition.starts_with("aws") && account.len() == 12 && resource.strip_prefix("role/").is_some_and(|name| !name.is_empty()) =>
+            if partition.starts_with("aws")
+                && account.len() == 12
+                && resource.strip_prefix("role/").is_some_and(|name| !name.is_empty()) =>
         {
             Ok(())
         }
@@ -149,7 +155,11 @@ fn check_action_form(action: &Value, path: &str) -> Outcome<()> {
     if let Some(namespace) = text(action, "namespace")
         && !is_name(namespace, "@-_")
     {
-        return Err(constraint(namespace, &format!("{path}.namespace"), "Member must satisfy regular expression pattern: [A-Za-z0-9@\\-_]+"));
+        return Err(constraint(
+            namespace,
+            &format!("{path}.namespace"),
+            "Member must satisfy regular expression pattern: [A-Za-z0-9@\\-_]+",
+        ));
     }
     Ok(())
 }
@@ -172,10 +182,7 @@ fn wrong_action(message: impl Into<String>) -> Fault {
 pub(super) fn check_structure(declaration: &Value, home: &str) -> Outcome<()> {
     let stages = items(member(declaration, "stages"));
     if stages.len() < 2 {
-        return Err(structure(format!(
-            "Pipeline has only {} stage(s). There should be a minimum of 2 stages in a pipeline",
-            stages.len()
-        )));
+        return Err(structure(format!("Pipeline has only {} stage(s). There should be a minimum of 2 stages in a pipeline", stages.len())));
     }
     if stages.len() > 50 || actions(declaration).count() > 500 {
         return Err(Fault::new(400, "LimitExceededException", "The pipeline has more than 50 stages or 500 actions."));
@@ -238,12 +245,16 @@ fn check_action<'v>(action: &'v Value, declaration: &'v Value, home: &str, made:
         }
         let (inputs, outputs) = (items(member(action, "inputArtifacts")).len(), items(member(action, "outputArtifacts")).len());
         if (inputs, outputs) != if category == "Source" { (0, 1) } else { (1, 0) } {
-            return Err(wrong_action(format!("Action '{name}' has {inputs} input and {outputs} output artifacts, which {category} by S3 doesn't take")));
+            return Err(wrong_action(format!(
+                "Action '{name}' has {inputs} input and {outputs} output artifacts, which {category} by S3 doesn't take"
+            )));
         }
     }
     let region = text(action, "region").unwrap_or(home);
     if category == "Source" && region != home {
-        return Err(structure(format!("Source action {name} is in {region}: source actions can't be in another region than their pipeline")));
+        return Err(structure(format!(
+            "Source action {name} is in {region}: source actions can't be in another region than their pipeline"
+        )));
     }
     let stores = member(declaration, "artifactStores");
     let stored = if stores.is_object() {
@@ -252,7 +263,9 @@ fn check_action<'v>(action: &'v Value, declaration: &'v Value, home: &str, made:
         region == home && member(declaration, "artifactStore").is_object()
     };
     if !stored {
-        return Err(structure(format!("The pipeline has no artifact store in {region}, the region of action {name}, or none in its own, {home}")));
+        return Err(structure(format!(
+            "The pipeline has no artifact store in {region}, the region of action {name}, or none in its own, {home}"
+        )));
     }
     if let Some(artifact) =
         items(member(action, "inputArtifacts")).filter_map(|artifact| text(artifact, "name")).find(|artifact| !made.contains(artifact))

@@ -13,6 +13,7 @@ use super::authorise::{Asked, authorise};
 use super::document::texts;
 use super::run;
 use super::state::{State, account_of, epoch};
+use super::sts;
 use super::wire::{Answer, Call, Caller, Fault, Outcome, json_answer};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -89,8 +90,7 @@ fn serve(state: &mut State, call: &Call) -> Outcome<Value> {
         "ListTagsForResource" => {
             let name = named_by(&input)?;
             permit(state, call, "codepipeline:ListTagsForResource", name, &BTreeMap::new())?;
-            let tags: Vec<Value> =
-                tagged(state, call, name)?.tags.iter().map(|(key, value)| json!({"key": key, "value": value})).collect();
+            let tags: Vec<Value> = tagged(state, call, name)?.tags.iter().map(|(key, value)| json!({"key": key, "value": value})).collect();
             Ok(json!({"tags": tags}))
         }
         "TagResource" => {
@@ -105,7 +105,9 @@ fn serve(state: &mut State, call: &Call) -> Outcome<Value> {
             tagged(state, call, name)?.tags.retain(|key, _| !keys.contains(key));
             Ok(json!({}))
         }
-        "ListPipelineExecutions" | "GetPipelineExecution" | "GetPipelineState" | "ListActionExecutions" => reading::answer(state, call, &input),
+        "ListPipelineExecutions" | "GetPipelineExecution" | "GetPipelineState" | "ListActionExecutions" => {
+            reading::answer(state, call, &input)
+        }
         "StopPipelineExecution" => reading::stop(state, call, &input),
         other => Err(Fault::new(400, "UnknownOperationException", format!("The rehearsal's CodePipeline has no {other}."))),
     }
@@ -140,9 +142,7 @@ fn tags_of(input: &Value) -> BTreeMap<String, String> {
 /// Gives a page of a list; the token is the number of what came before.
 fn page(input: &Value, name: &str, most: usize, all: Vec<Value>) -> Outcome<Value> {
     let start = match text(input, "nextToken") {
-        Some(token) => {
-            token.parse::<usize>().map_err(|_| Fault::new(400, "InvalidNextTokenException", "The next token is not valid."))?
-        }
+        Some(token) => token.parse::<usize>().map_err(|_| Fault::new(400, "InvalidNextTokenException", "The next token is not valid."))?,
         None => 0,
     };
     let asked = input.get("maxResults").and_then(Value::as_u64).and_then(|most| usize::try_from(most).ok());
@@ -198,7 +198,8 @@ fn check(state: &mut State, call: &Call, declaration: &Value) -> Outcome<()> {
     let structure = |message: String| Err(Fault::new(400, "InvalidStructureException", message));
     let service = Caller::service(SERVICE);
     let session = run::session(state);
-    let assumed = if account_of(&role) == call.caller.account { run::assume(state, &service, &role, &call.region, &session).ok() } else { None };
+    let assumed =
+        if account_of(&role) == call.caller.account { sts::assume(state, &service, &call.region, &role, &session).ok() } else { None };
     let Some(service_role) = assumed else {
         return structure(format!("CodePipeline is not authorized to perform AssumeRole on role {role}"));
     };
@@ -315,7 +316,11 @@ pub(crate) fn start(state: &mut State, call: &Call, input: &Value, trigger: (&st
         }
     }
     if pipeline.running {
-        return Err(Fault::new(400, "ConflictException", "Your request cannot be handled because the pipeline is busy handling ongoing activities. Try again later."));
+        return Err(Fault::new(
+            400,
+            "ConflictException",
+            "Your request cannot be handled because the pipeline is busy handling ongoing activities. Try again later.",
+        ));
     }
     let key = (call.region.clone(), name.to_owned());
     let id = run::run(state, &call.caller.account.clone(), &key, trigger, &revisions);

@@ -77,9 +77,7 @@ impl Execution {
     }
 
     fn summary(&self) -> Value {
-        let revision = |revision: &Revision| {
-            json!({"actionName": revision.action, "revisionId": revision.id, "revisionSummary": revision.summary, "revisionUrl": revision.url})
-        };
+        let revision = |revision: &Revision| json!({"actionName": revision.action, "revisionId": revision.id, "revisionSummary": revision.summary, "revisionUrl": revision.url});
         json!({
             "pipelineExecutionId": self.id,
             "status": self.status,
@@ -193,7 +191,12 @@ pub(super) fn answer(state: &mut State, call: &Call, input: &Value) -> Outcome<V
                 return Err(absent(id));
             }
             let runs = newest_first().filter(|run| wanted.is_none_or(|id| run.id == id));
-            page(input, "actionExecutionDetails", 100, runs.flat_map(|run| run.actions.iter().rev().map(|action| action.detail(run))).collect())
+            page(
+                input,
+                "actionExecutionDetails",
+                100,
+                runs.flat_map(|run| run.actions.iter().rev().map(|action| action.detail(run))).collect(),
+            )
         }
         _ => Ok(pipeline_state(&pipeline, &newest_first().collect::<Vec<_>>())),
     }

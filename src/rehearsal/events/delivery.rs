@@ -1,11 +1,11 @@
 //! How an upload starts a pipeline.
 
 use super::super::codepipeline;
-use super::super::run::assume;
 use super::super::s3::xml;
 use super::super::state::{State, date_time_seconds};
+use super::super::sts;
 use super::super::wire::{Call, Caller};
-use super::{SERVICE, Rule, pattern, text};
+use super::{Rule, SERVICE, pattern, text};
 use serde_json::{Value, json};
 
 /// An object that S3 tells of.
@@ -26,9 +26,10 @@ pub(crate) struct Created {
 pub(crate) fn object_created(state: &mut State, call: &Call, created: &Created) {
     let Some(bucket) = state.buckets.get(&created.bucket) else { return };
     let (owner, region) = (bucket.owner.clone(), bucket.region.clone());
-    let told = bucket.notification.as_ref().is_some_and(|body| {
-        xml::read(body, |root| xml::child(root, "EventBridgeConfiguration").map(|_| ())).is_ok()
-    });
+    let told = bucket
+        .notification
+        .as_ref()
+        .is_some_and(|body| xml::read(body, |root| xml::child(root, "EventBridgeConfiguration").map(|_| ())).is_ok());
     if told {
         let mut object = json!({"key": created.key, "size": created.size, "etag": created.etag});
         if let Some(version) = &created.version {
@@ -73,7 +74,7 @@ fn deliver(state: &mut State, account: &str, region: &str, event: &Value) {
         let Some((_, name)) = aim.rsplit_once(':').filter(|_| aim.split(':').nth(2) == Some("codepipeline")) else { continue };
         let session = state.random.hex(32);
         // A role that can't be assumed, or may not start the pipeline, is a failed invocation: nobody is told (facts E.38).
-        let Ok(caller) = assume(state, &Caller::service(SERVICE), role, region, &session) else { continue };
+        let Ok(caller) = sts::assume(state, &Caller::service(SERVICE), region, role, &session) else { continue };
         let mut input = pattern::transformed(&target, event);
         if input.get("sourceRevisions").is_none() {
             input = json!({});

@@ -42,8 +42,12 @@ impl Rule {
     fn shown(&self) -> Value {
         let mut shown = json!({"Name": self.name, "Arn": self.arn, "EventBusName": "default"});
         shown["State"] = json!(if self.disabled { "DISABLED" } else { "ENABLED" });
-        let optional =
-            [("EventPattern", &self.pattern), ("ScheduleExpression", &self.schedule), ("Description", &self.description), ("RoleArn", &self.role)];
+        let optional = [
+            ("EventPattern", &self.pattern),
+            ("ScheduleExpression", &self.schedule),
+            ("Description", &self.description),
+            ("RoleArn", &self.role),
+        ];
         for (name, value) in optional {
             if let Some(value) = value {
                 shown[name] = json!(value);
@@ -89,9 +93,9 @@ fn serve(state: &mut State, call: &Call) -> Outcome<Value> {
             page(&input, "RuleNames", rules(state, call).filter(aims).map(|rule| json!(rule.name)).collect())
         }
         "PutTargets" => put_targets(state, call, &input),
-        "ListTargetsByRule" => with_rule(state, call, "events:ListTargetsByRule", needed(&input, "Rule")?, |rule| {
-            Ok(json!({"Targets": rule.targets}))
-        }),
+        "ListTargetsByRule" => {
+            with_rule(state, call, "events:ListTargetsByRule", needed(&input, "Rule")?, |rule| Ok(json!({"Targets": rule.targets})))
+        }
         "RemoveTargets" => {
             let ids = texts(input.get("Ids"));
             with_rule(state, call, "events:RemoveTargets", needed(&input, "Rule")?, |rule| {
@@ -238,9 +242,8 @@ fn put_rule(state: &mut State, call: &Call, input: &Value) -> Outcome<Value> {
         return Err(invalid("Parameter(s) EventPattern or ScheduleExpression must be specified."));
     }
     if let Some(pattern) = &pattern {
-        pattern::check(pattern).map_err(|why| {
-            Fault::new(400, "InvalidEventPatternException", format!("Event pattern is not valid. Reason: {why}"))
-        })?;
+        pattern::check(pattern)
+            .map_err(|why| Fault::new(400, "InvalidEventPatternException", format!("Event pattern is not valid. Reason: {why}")))?;
     }
     let arn = arn(state, call, name);
     let Some(account) = state.accounts.get_mut(&call.caller.account) else { return Err(Fault::new(500, "InternalException", "")) };
@@ -269,7 +272,9 @@ fn put_targets(state: &mut State, call: &Call, input: &Value) -> Outcome<Value> 
     rule_mut(state, call, name)?;
     let targets = input.get("Targets").and_then(Value::as_array).cloned().unwrap_or_default();
     if targets.is_empty() || targets.len() > TARGETS_A_REQUEST {
-        return Err(invalid("1 validation error detected: Value at 'targets' failed to satisfy constraint: Member must have length between 1 and 10"));
+        return Err(invalid(
+            "1 validation error detected: Value at 'targets' failed to satisfy constraint: Member must have length between 1 and 10",
+        ));
     }
     for target in &targets {
         let (_, aim) = (needed(target, "Id")?, needed(target, "Arn")?);

@@ -1,17 +1,10 @@
 use super::super::{DEV, Rehearsal};
 use aws_sdk_eventbridge::Client;
-use aws_sdk_eventbridge::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_eventbridge::error::ProvideErrorMetadata;
 use aws_sdk_eventbridge::types::{Tag, Target};
 
 fn client(rehearsal: &Rehearsal) -> Client {
-    let (id, secret) = rehearsal.keys(DEV);
-    let config = aws_sdk_eventbridge::Config::builder()
-        .behavior_version(BehaviorVersion::latest())
-        .region(Region::new("us-east-1"))
-        .credentials_provider(Credentials::new(id, secret, None, None, "test"))
-        .http_client(rehearsal.clone());
-    Client::from_conf(config.build())
+    Client::new(&rehearsal.config(rehearsal.keys(DEV), "us-east-1"))
 }
 
 #[tokio::test]

@@ -103,7 +103,7 @@ fn extracted(state: &mut State, caller: &Caller, wanted: &Wanted<'_>, prefix: Op
         if file.is_dir() {
             continue;
         }
-        let name = file.name().replace('\\', "/");
+        let name = file.name().map_err(|_| malformed())?.replace('\\', "/");
         if name.split('/').any(|step| step == "..") {
             return Err(wrong(format!("The file name {name} contains invalid sequence: dot-dot-slash.")));
         }

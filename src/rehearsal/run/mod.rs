@@ -7,36 +7,19 @@ mod source;
 #[cfg(test)]
 mod tests;
 
-use super::authorise::{Asked, authorise};
 use super::codepipeline::{ActionRun, Execution, Revision, SERVICE, items, kind, member, order, text};
-use super::state::{State, account_of};
-use super::wire::{Caller, Fault, Outcome};
+use super::state::State;
+use super::sts;
+use super::wire::Caller;
 use serde_json::{Value, json};
 
 /// How long an action takes, in milliseconds.
 const ACTION: u64 = 2_000;
 
-/// Takes on a role: the role's trust policy must let the caller, and in another account the caller's own policies too.
-pub(crate) fn assume(state: &mut State, caller: &Caller, role: &str, region: &str, session: &str) -> Outcome<Caller> {
-    let found = state.role(role).map(|found| (found.name.clone(), found.id.clone(), found.trust.shown(state)));
-    let absent = || Fault::denied(caller, "sts:AssumeRole", role, "");
-    let (name, id, trust) = found.ok_or_else(absent)?;
-    let account = account_of(role).to_owned();
-    let asked = Asked::new("sts:AssumeRole", role, &account, region).under(Some(trust)).with("sts:RoleSessionName", session);
-    authorise(state, caller, asked)?;
-    Ok(Caller {
-        arn: format!("arn:{}:sts::{account}:assumed-role/{name}/{session}", state.partition),
-        account,
-        role: Some(role.to_owned()),
-        id: format!("{id}:{session}"),
-        ..Caller::default()
-    })
-}
-
 /// Says whether a role could be taken on.
 pub(crate) fn may_assume(state: &mut State, caller: &Caller, role: &str, region: &str) -> bool {
     let session = session(state);
-    assume(state, caller, role, region, &session).is_ok()
+    sts::assume(state, caller, region, role, &session).is_ok()
 }
 
 /// Gives the name of a session as CodePipeline names its own: the time in milliseconds (facts A.1).
@@ -221,10 +204,13 @@ fn begun(state: &mut State, run: &Run<'_>, stage: &Value, action: &Value) -> Act
 fn act(state: &mut State, run: &Run<'_>, action: &Value) -> Result<Done, Failure> {
     let role = text(run.declaration, "roleArn").unwrap_or_default();
     let name = session(state);
-    let service_role = assume(state, &Caller::service(SERVICE), role, run.home, &name)
+    let service_role = sts::assume(state, &Caller::service(SERVICE), run.home, role, &name)
         .map_err(|_| Failure::new("PermissionError", format!("CodePipeline is not authorized to perform AssumeRole on role {role}")))?;
     match (kind(action, "category"), kind(action, "provider")) {
-        ("Source", "S3") => source::take(state, run, action, &as_role(state, run, action, service_role)?),
+        ("Source", "S3") => {
+            let caller = as_role(state, run, action, service_role)?;
+            source::take(state, run, action, &caller)
+        }
         ("Deploy", "S3") => deploy::deploy(state, run, action, &service_role),
         (_, provider) => Err(Failure::new("JobFailed", format!("The rehearsal runs no actions of {provider}"))),
     }
@@ -234,7 +220,7 @@ fn act(state: &mut State, run: &Run<'_>, action: &Value) -> Result<Done, Failure
 fn as_role(state: &mut State, run: &Run<'_>, action: &Value, service_role: Caller) -> Result<Caller, Failure> {
     let Some(role) = text(action, "roleArn") else { return Ok(service_role) };
     let name = session(state);
-    assume(state, &service_role, role, run.home, &name).map_err(|_| {
+    sts::assume(state, &service_role, run.home, role, &name).map_err(|_| {
         let own = service_role.role.clone().unwrap_or_default();
         Failure::new("PermissionError", format!("{own} is not authorized to perform AssumeRole on role {role}"))
     })

@@ -35,7 +35,8 @@ pub(super) fn take(state: &mut State, run: &Run<'_>, action: &Value, caller: &Ca
     let configuration = member(action, "configuration");
     let name = text(action, "name").unwrap_or_default();
     let asked = |kind: &str| {
-        let ours = run.asked.iter().find(|revision| text(revision, "actionName") == Some(name) && text(revision, "revisionType") == Some(kind));
+        let ours =
+            run.asked.iter().find(|revision| text(revision, "actionName") == Some(name) && text(revision, "revisionType") == Some(kind));
         ours.and_then(|revision| text(revision, "revisionValue"))
     };
     let bucket = text(configuration, "S3Bucket").unwrap_or_default();
@@ -45,7 +46,8 @@ pub(super) fn take(state: &mut State, run: &Run<'_>, action: &Value, caller: &Ca
         for setting in ["versioning", "acl", "location"] {
             let answer = Request::new(caller, run.home, "GET", bucket, "").asking(setting, "").send(state);
             let answer = answer.map_err(|refused| failed(&refused))?;
-            let enabled = || xml::read(&answer.body, |root| xml::text(root, "Status").filter(|status| *status == "Enabled").map(|_| ())).is_ok();
+            let enabled =
+                || xml::read(&answer.body, |root| xml::text(root, "Status").filter(|status| *status == "Enabled").map(|_| ())).is_ok();
             // The artifact bucket need not be versioned (facts E.4).
             if setting == "versioning" && bucket != store.bucket && !enabled() {
                 return Err(Failure::new("ConfigurationError", format!("Versioning is not enabled on the source bucket {bucket}.")));
@@ -64,7 +66,9 @@ pub(super) fn take(state: &mut State, run: &Run<'_>, action: &Value, caller: &Ca
     let source = format!("/{bucket}/{}?versionId={version}", percent_encode(key).replace("%2F", "/"));
     let copy = Request::new(caller, run.home, "PUT", &store.bucket, &target).with("x-amz-copy-source", &source);
     copy.sealed(store.key.as_deref()).send(state).map_err(|refused| match refused.code.as_str() {
-        "NoSuchVersion" => Failure::new("ConfigurationError", format!("The object with key '{key}' and version '{version}' does not exist.")),
+        "NoSuchVersion" => {
+            Failure::new("ConfigurationError", format!("The object with key '{key}' and version '{version}' does not exist."))
+        }
         _ => failed(&refused),
     })?;
     let made = Artifact { name: artifact.to_owned(), region: run.home.to_owned(), bucket: store.bucket.clone(), key: target };

@@ -1,6 +1,5 @@
 use super::super::{DEV, PROD, Rehearsal};
 use aws_sdk_s3::Client;
-use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::RequestId;
 use aws_sdk_s3::primitives::ByteStream;
@@ -11,13 +10,7 @@ use aws_sdk_s3::types::{
 use serde_json::json;
 
 fn client(rehearsal: &Rehearsal, account: &str, region: &str) -> Client {
-    let (id, secret) = rehearsal.keys(account);
-    let config = aws_sdk_s3::Config::builder()
-        .behavior_version(BehaviorVersion::latest())
-        .region(Region::new(region.to_owned()))
-        .credentials_provider(Credentials::new(id, secret, None, None, "test"))
-        .http_client(rehearsal.clone());
-    Client::from_conf(config.build())
+    Client::new(&rehearsal.config(rehearsal.keys(account), region))
 }
 
 fn code<T, E: ProvideErrorMetadata>(result: Result<T, SdkError<E>>) -> String {
