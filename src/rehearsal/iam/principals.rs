@@ -92,7 +92,6 @@ fn boundary_xml(boundary: Option<&String>) -> String {
 
 impl Iam<'_> {
     /// Does what is about users and roles; `None` for anything else.
-    #[expect(clippy::too_many_lines, reason = "a table: one arm an operation")]
     pub(super) fn principal(&mut self, operation: &str) -> Option<Outcome<String>> {
         use What::{Role, User};
         Some(match operation {
@@ -174,6 +173,22 @@ impl Iam<'_> {
         let name = self.name(&format!("{}Name", what.title()), 64)?;
         let asked = self.ask_of(what, action, &name);
         self.may(asked)?;
+        Ok(name)
+    }
+
+    /// Asks whether a role or user may be changed like this. What AWS made for itself only AWS changes.
+    fn may_change(&mut self, what: What, asked: Asked<'_>, name: &str) -> Outcome<()> {
+        self.may(asked)?;
+        let protected = self.held(what, name).is_ok_and(|held| held.path.starts_with("/aws-service-role/"));
+        let message = format!("Cannot perform the operation on the protected role '{name}' - this role is only modifiable by AWS");
+        if protected { Err(Fault::new(400, "UnmodifiableEntity", message)) } else { Ok(()) }
+    }
+
+    /// Asks whether this may be changed of a role or user, and gives its name.
+    fn changeable(&mut self, what: What, action: &'static str) -> Outcome<String> {
+        let name = self.name(&format!("{}Name", what.title()), 64)?;
+        let asked = self.ask_of(what, action, &name);
+        self.may_change(what, asked, &name)?;
         Ok(name)
     }
 
@@ -260,7 +275,7 @@ impl Iam<'_> {
 
     fn update_role(&mut self) -> Outcome<String> {
         let (description, length) = (self.description()?, self.session_length()?);
-        let name = self.permitted(What::Role, "iam:UpdateRole")?;
+        let name = self.changeable(What::Role, "iam:UpdateRole")?;
         self.role(&name)?;
         if let Some(role) = self.own()?.roles.get_mut(&name) {
             role.description = description.or(role.description.take());
@@ -271,7 +286,7 @@ impl Iam<'_> {
 
     fn update_trust(&mut self) -> Outcome<String> {
         let text = self.form.needed("PolicyDocument")?.to_owned();
-        let name = self.permitted(What::Role, "iam:UpdateAssumeRolePolicy")?;
+        let name = self.changeable(What::Role, "iam:UpdateAssumeRolePolicy")?;
         self.role(&name)?;
         let trust = self.trust(&text)?;
         if let Some(role) = self.own()?.roles.get_mut(&name) {
@@ -281,7 +296,7 @@ impl Iam<'_> {
     }
 
     fn delete(&mut self, what: What, action: &'static str) -> Outcome<String> {
-        let name = self.permitted(what, action)?;
+        let name = self.changeable(what, action)?;
         let held = self.held(what, &name)?;
         if !held.attached.is_empty() {
             return Err(conflict("Cannot delete entity, must detach all policies first."));
@@ -329,7 +344,7 @@ impl Iam<'_> {
 
     fn put_inline(&mut self, what: What, action: &'static str) -> Outcome<String> {
         let (policy, text) = (self.name("PolicyName", 128)?, self.form.needed("PolicyDocument")?.to_owned());
-        let name = self.permitted(what, action)?;
+        let name = self.changeable(what, action)?;
         let held = self.held(what, &name)?;
         grammar::read(&text, Kind::Identity).map_err(malformed)?;
         let others = held.inline.iter().filter(|(own, _)| **own != policy).map(|(_, text)| characters(text)).sum::<usize>();
@@ -359,7 +374,7 @@ impl Iam<'_> {
 
     fn delete_inline(&mut self, what: What, action: &'static str) -> Outcome<String> {
         let policy = self.name("PolicyName", 128)?;
-        let name = self.permitted(what, action)?;
+        let name = self.changeable(what, action)?;
         let gone = self.held(what, &name)?.inline.remove(&policy);
         let missing = || no_such(format!("The {} policy with name {policy} cannot be found.", what.word()));
         gone.map(|_| String::new()).ok_or_else(missing)
@@ -374,7 +389,7 @@ impl Iam<'_> {
     fn attach(&mut self, what: What, action: &'static str) -> Outcome<String> {
         let (name, arn) = (self.name(&format!("{}Name", what.title()), 64)?, self.policy_arn()?);
         let asked = self.ask_of(what, action, &name).with("iam:PolicyARN", arn.as_str());
-        self.may(asked)?;
+        self.may_change(what, asked, &name)?;
         self.held(what, &name)?;
         if self.state.managed_document(&arn).is_none() {
             return Err(no_such(format!("Policy {arn} does not exist or is not attachable.")));
@@ -393,7 +408,7 @@ impl Iam<'_> {
     fn detach(&mut self, what: What, action: &'static str) -> Outcome<String> {
         let (name, arn) = (self.name(&format!("{}Name", what.title()), 64)?, self.policy_arn()?);
         let asked = self.ask_of(what, action, &name).with("iam:PolicyARN", arn.as_str());
-        self.may(asked)?;
+        self.may_change(what, asked, &name)?;
         let held = self.held(what, &name)?;
         if !held.attached.contains(&arn) {
             return Err(no_such(format!("Policy {arn} was not found.")));
@@ -413,7 +428,7 @@ impl Iam<'_> {
         let name = self.name(&format!("{}Name", what.title()), 64)?;
         let arn = self.form.needed("PermissionsBoundary")?.to_owned();
         let asked = self.ask_of(what, action, &name).with("iam:PermissionsBoundary", arn.as_str());
-        self.may(asked)?;
+        self.may_change(what, asked, &name)?;
         self.held(what, &name)?;
         let boundary = self.boundary()?;
         *self.held(what, &name)?.boundary = boundary;
@@ -421,7 +436,7 @@ impl Iam<'_> {
     }
 
     fn delete_boundary(&mut self, what: What, action: &'static str) -> Outcome<String> {
-        let name = self.permitted(what, action)?;
+        let name = self.changeable(what, action)?;
         let held = self.held(what, &name)?;
         let gone = held.boundary.take();
         gone.map(|_| String::new()).ok_or_else(|| no_such(format!("{} has no permissions boundary", what.title())))
