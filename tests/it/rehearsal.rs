@@ -1,0 +1,139 @@
+//! Setup on the rehearsal: the real plan and apply through the real SDK clients, and a pipeline that then runs.
+
+use std::sync::atomic::AtomicBool;
+
+use aws_sdk_s3::types::{BucketVersioningStatus, VersioningConfiguration};
+use serde_json::json;
+use xdeploy::aws::{Account, Accounts};
+use xdeploy::deploy::after::after;
+use xdeploy::deploy::apply::{self, Manner};
+use xdeploy::deploy::observe::{Organisations, Purpose, observe};
+use xdeploy::deploy::plan::{Callers, Plan};
+use xdeploy::deploy::proof::prove;
+use xdeploy::deploy::snapshot::Snapshot;
+use xdeploy::model::{Policies, Side, Verdict};
+use xdeploy::rehearsal::{DEV, PROD, Rehearsal};
+use xdeploy::settings::{CommonFlags, DeploymentFlags, Settings};
+
+const HOME: &str = "us-east-1";
+
+/// Two accounts in memory with an input and an output bucket.
+struct Stage {
+    rehearsal: Rehearsal,
+    accounts: Accounts,
+    target: &'static str,
+}
+
+impl Stage {
+    async fn new(target: &'static str) -> Stage {
+        let rehearsal = Rehearsal::new("aws", HOME, target);
+        let account = |side, id: &str, region: &str| {
+            let config = rehearsal.config(rehearsal.keys(id), region);
+            async move { Account::verified(side, "rehearsal", config).await.unwrap() }
+        };
+        let accounts = Accounts { dev: account(Side::Dev, DEV, HOME).await, prod: account(Side::Prod, PROD, target).await };
+        let stage = Stage { rehearsal, accounts, target };
+        let input = stage.accounts.dev.s3(HOME);
+        input.create_bucket().bucket("in-bucket").send().await.unwrap();
+        let on = VersioningConfiguration::builder().status(BucketVersioningStatus::Enabled).build();
+        input.put_bucket_versioning().bucket("in-bucket").versioning_configuration(on).send().await.unwrap();
+        let place = aws_sdk_s3::types::CreateBucketConfiguration::builder().location_constraint(target.into()).build();
+        let output = stage.accounts.prod.s3(target).create_bucket().bucket("out-bucket");
+        if target == HOME {
+            output.send().await.unwrap()
+        } else {
+            output.create_bucket_configuration(place).send().await.unwrap()
+        };
+        stage
+    }
+
+    fn settings(&self, flags: DeploymentFlags) -> Settings {
+        let common = CommonFlags { dev_profile: Some("d".into()), prod_profile: Some("p".into()), ..CommonFlags::default() };
+        let flags = DeploymentFlags { input_bucket: "in-bucket".parse().ok(), output_bucket: "out-bucket".parse().ok(), ..flags };
+        Settings::resolve(&common, &flags).unwrap()
+    }
+
+    async fn look(&self, settings: &Settings) -> Snapshot {
+        observe(&self.accounts.dev, &self.accounts.prod, settings, Purpose::Setup, Organisations::Always).await.unwrap()
+    }
+
+    fn plan(&self, settings: &Settings, snapshot: Snapshot) -> Plan {
+        let callers = Callers { dev: self.accounts.dev.caller.to_string(), prod: self.accounts.prod.caller.to_string() };
+        Plan::make(settings, callers, snapshot, None).unwrap()
+    }
+
+    /// Plans, proves, applies, reads again, and finds nothing more to do.
+    async fn set_up(&self, settings: &Settings) -> Snapshot {
+        let plan = self.plan(settings, self.look(settings).await);
+        let arn = plan.pipeline_arn();
+        let before = prove(settings, &after(plan.snapshot(), plan.writes(), &arn)).unwrap().unwrap();
+        assert_eq!(before.verdict(), Verdict::Allowed);
+        let stop = AtomicBool::new(false);
+        let manner = Manner { pipeline_arn: &arn, wait_for_runs: false, listen: &|_| (), stop: &stop };
+        apply::apply(&self.accounts, plan.writes(), &manner).await.unwrap();
+        let there = self.look(settings).await;
+        let proof = prove(settings, &there).unwrap().unwrap();
+        assert!(proof.same_verdicts(&before), "{:#?}", proof.broken().collect::<Vec<_>>());
+        let again = self.plan(settings, there.clone());
+        assert!(again.is_empty(), "{:#?}", again.writes());
+        there
+    }
+
+    /// Uploads a website and gives the status of the run that it starts.
+    async fn release(&self) -> String {
+        let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+        for (name, text) in [("index.html", "<p>hello"), ("css/site.css", "p {}")] {
+            zip.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
+            std::io::Write::write_all(&mut zip, text.as_bytes()).unwrap();
+        }
+        let body = zip.finish().unwrap().into_inner();
+        self.accounts.dev.s3(HOME).put_object().bucket("in-bucket").key("sample-website.zip").body(body.into()).send().await.unwrap();
+        let runs =
+            self.accounts.dev.codepipeline(HOME).list_pipeline_executions().pipeline_name("crossaccountdeploy").send().await.unwrap();
+        runs.pipeline_execution_summaries()[0].status().unwrap().as_str().to_owned()
+    }
+
+    async fn arrived(&self) -> Vec<(String, String)> {
+        let listed = self.accounts.prod.s3(self.target).list_objects_v2().bucket("out-bucket").fetch_owner(true).send().await.unwrap();
+        let name = |object: &aws_sdk_s3::types::Object| {
+            (object.key().unwrap().to_owned(), object.owner().and_then(|owner| owner.id()).unwrap_or_default().to_owned())
+        };
+        listed.contents().iter().map(name).collect()
+    }
+}
+
+#[tokio::test]
+async fn setup_runs_on_the_rehearsal_and_the_pipeline_after_it() {
+    for (target, policies) in [
+        (HOME, Policies::Article),
+        (HOME, Policies::LeastPrivilege),
+        ("eu-west-1", Policies::Article),
+        ("eu-west-1", Policies::LeastPrivilege),
+    ] {
+        let stage = Stage::new(target).await;
+        let settings = stage.settings(DeploymentFlags { policies: Some(policies), ..DeploymentFlags::default() });
+        stage.set_up(&settings).await;
+        assert_eq!(stage.release().await, "Succeeded", "{target} {policies}");
+        let arrived = stage.arrived().await;
+        let owner = &stage.accounts.prod.s3(target).list_buckets().send().await.unwrap().owner().unwrap().id().unwrap().to_owned();
+        let expected = [("css/site.css", owner), ("index.html", owner)].map(|(key, owner)| (key.to_owned(), owner.clone()));
+        assert_eq!(arrived, expected, "{target} {policies}");
+    }
+}
+
+/// What the proof says is broken fails the run, and what it says is allowed doesn't.
+#[tokio::test]
+async fn a_broken_chain_fails_the_run_as_the_proof_says() {
+    let stage = Stage::new(HOME).await;
+    let settings = stage.settings(DeploymentFlags::default());
+    stage.set_up(&settings).await;
+    let iam = stage.accounts.prod.iam();
+    let policy = format!("arn:aws:iam::{PROD}:policy/devkmss3access");
+    iam.detach_role_policy().role_name("prods3role").policy_arn(&policy).send().await.unwrap();
+    let proof = prove(&settings, &stage.look(&settings).await).unwrap().unwrap();
+    let denied: Vec<&str> = proof.broken().filter(|link| !link.may_be_called).map(|link| link.name.as_str()).collect();
+    assert_eq!(json!(denied), json!(["deploy-read", "deploy-read-version", "deploy-decrypt"]));
+    assert_eq!(stage.release().await, "Failed");
+    stage.set_up(&settings).await;
+    assert_eq!(stage.release().await, "Succeeded");
+}
