@@ -13,7 +13,7 @@ mod output;
 mod policies;
 mod proof;
 mod readme;
-mod rehearsal;
+mod rehearsed_setup;
 mod release;
 mod requests;
 mod settling;
