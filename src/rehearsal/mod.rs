@@ -14,6 +14,7 @@ mod grammar;
 mod iam;
 mod kms;
 mod organizations;
+mod run;
 mod s3;
 mod state;
 mod sts;

@@ -273,8 +273,11 @@ fn scope(credential: &str) -> Option<Scope> {
     Some(Scope { key: key.to_owned(), region: region.to_owned(), service: service.to_owned() })
 }
 
+/// A body, and what stood behind it.
+type Unchunked = (Vec<u8>, Vec<(String, String)>);
+
 /// Undoes `aws-chunked`: `SIZE[;chunk-signature=…]`, the bytes, and trailers at the end.
-fn unchunked(body: &[u8]) -> Option<Vec<u8>> {
+fn unchunked(body: &[u8]) -> Option<Unchunked> {
     let mut whole = Vec::with_capacity(body.len());
     let mut rest = body;
     loop {
@@ -283,7 +286,10 @@ fn unchunked(body: &[u8]) -> Option<Vec<u8>> {
         let size = String::from_utf8_lossy(line);
         let size = usize::from_str_radix(size.split(';').next()?.trim(), 16).ok()?;
         if size == 0 {
-            return Some(whole);
+            let trailers = String::from_utf8_lossy(after);
+            let trailers = trailers.lines().filter_map(|line| line.split_once(':'));
+            let trailers = trailers.map(|(name, value)| (name.trim().to_ascii_lowercase(), value.trim().to_owned())).collect();
+            return Some((whole, trailers));
         }
         let after = after.get(2..)?;
         whole.extend_from_slice(after.get(..size)?);
@@ -322,7 +328,11 @@ fn unread(state: &mut State, request: Request) -> Call {
 fn identify(state: &State, call: &mut Call) -> Outcome<()> {
     if call.header("x-amz-content-sha256").is_some_and(|hash| hash.starts_with("STREAMING-")) {
         call.service = "s3".to_owned();
-        call.body = unchunked(&call.body).ok_or_else(|| Fault::new(400, "IncompleteBody", "The request body terminated unexpectedly"))?;
+        let incomplete = || Fault::new(400, "IncompleteBody", "The request body terminated unexpectedly");
+        let (body, trailers) = unchunked(&call.body).ok_or_else(incomplete)?;
+        call.body = body;
+        // A checksum is as good behind the body as before it.
+        call.headers.extend(trailers);
     }
     let signed = call.header("authorization").and_then(|header| header.split_once("Credential=")).map(|(_, rest)| rest);
     let signed = signed.and_then(|rest| rest.split([',', ' ']).next()).or_else(|| call.parameter("X-Amz-Credential"));
