@@ -146,3 +146,128 @@ fn a_thousand_rehearsals_take_no_time() {
     assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
     println!("20 scenarios in {:?}", started.elapsed());
 }
+
+/// The program itself, over a real port.
+mod served {
+    use super::disagreements;
+    use http_body_util::{BodyExt, Full};
+    use hyper::body::{Bytes, Incoming};
+    use hyper::service::service_fn;
+    use hyper_util::rt::TokioIo;
+    use std::convert::Infallible;
+    use std::net::{Ipv4Addr, SocketAddr};
+    use std::process::Command;
+    use std::time::{SystemTime, UNIX_EPOCH};
+    use tempfile::TempDir;
+    use xdeploy::policy::Decided;
+    use xdeploy::rehearsal::{DEV, PROD, Rehearsal, Request};
+
+    async fn handle(rehearsal: Rehearsal, request: hyper::Request<Incoming>) -> Result<hyper::Response<Full<Bytes>>, Infallible> {
+        let (head, body) = request.into_parts();
+        let headers = head.headers.iter().map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()));
+        let answer = rehearsal.answer(Request {
+            method: head.method.to_string(),
+            target: head.uri.path_and_query().unwrap().to_string(),
+            host: String::new(),
+            headers: headers.collect(),
+            body: body.collect().await.unwrap().to_bytes().to_vec(),
+        });
+        let mut response = hyper::Response::builder().status(answer.status);
+        for (name, value) in answer.headers {
+            response = response.header(name, value);
+        }
+        Ok(response.body(Full::new(Bytes::from(answer.body))).unwrap())
+    }
+
+    struct Served {
+        rehearsal: Rehearsal,
+        port: u16,
+        dir: TempDir,
+        _runtime: tokio::runtime::Runtime,
+    }
+
+    impl Served {
+        fn new() -> Served {
+            let runtime = tokio::runtime::Runtime::new().unwrap();
+            // The program compares what it reads with its own clock.
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
+            let rehearsal = Rehearsal::new("aws", "us-east-1", "us-east-1").at(u64::try_from(now).unwrap());
+            let listener = runtime.block_on(tokio::net::TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))).unwrap();
+            let port = listener.local_addr().unwrap().port();
+            let served = rehearsal.clone();
+            runtime.spawn(async move {
+                loop {
+                    let Ok((stream, _)) = listener.accept().await else { continue };
+                    let served = served.clone();
+                    tokio::spawn(async move {
+                        let service = service_fn(move |request| handle(served.clone(), request));
+                        let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+                    });
+                }
+            });
+            let dir = tempfile::tempdir().unwrap();
+            let (mut credentials, mut config) = (String::new(), String::new());
+            for (name, account) in [("dev", DEV), ("prod", PROD)] {
+                let (id, secret) = rehearsal.keys(account);
+                credentials.push_str(&format!("[{name}]\naws_access_key_id = {id}\naws_secret_access_key = {secret}\n"));
+                config.push_str(&format!("[profile {name}]\nregion = us-east-1\n"));
+            }
+            std::fs::write(dir.path().join("credentials"), credentials).unwrap();
+            std::fs::write(dir.path().join("config"), config).unwrap();
+            Served { rehearsal, port, dir, _runtime: runtime }
+        }
+
+        /// Runs the program, which must succeed, and gives both its streams.
+        #[track_caller]
+        fn run(&self, args: &[&str]) -> String {
+            let dir = self.dir.path();
+            let output = Command::new(env!("CARGO_BIN_EXE_xdeploy"))
+                .args(args)
+                .args(["--dev-profile", "dev", "--prod-profile", "prod"])
+                .current_dir(dir)
+                .env_clear()
+                .env("HOME", dir)
+                .env("AWS_CONFIG_FILE", dir.join("config"))
+                .env("AWS_SHARED_CREDENTIALS_FILE", dir.join("credentials"))
+                .env("AWS_EC2_METADATA_DISABLED", "true")
+                .env("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{}", self.port))
+                .output()
+                .unwrap();
+            let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+            assert!(output.status.success(), "{args:?}: {:?}\n{said}", output.status);
+            said
+        }
+    }
+
+    fn a_pipeline_from_setup_to_teardown(options: &[&str]) {
+        let served = Served::new();
+        let buckets = ["--input-bucket", "codepipeline-input-bucket", "--output-bucket", "codepipeline-output-bucket"];
+        let setup = [&["setup", "--yes", "--create-buckets", "--enable-versioning"], &buckets[..], options].concat();
+        assert!(served.run(&setup).contains("Done: "));
+        assert!(served.run(&setup).contains("No changes."));
+        let released = served.run(&["release", "--sample"]);
+        assert!(released.contains("index.html") && released.contains("owned by prod (222222222222)"), "{released}");
+        assert!(!released.contains("warning"), "{released}");
+        served.run(&[&["verify", "--strict"], &buckets[..]].concat());
+        served.run(&["teardown", "--confirm", "crossaccountdeploy"]);
+        let log = served.rehearsal.log();
+        let refused: Vec<_> = log.iter().filter(|logged| logged.verdict != Decided::Allowed).collect();
+        assert!(refused.is_empty(), "{refused:#?}");
+        assert_eq!(disagreements(&log), Vec::<String>::new());
+    }
+
+    #[test]
+    fn the_articles_pipeline() {
+        a_pipeline_from_setup_to_teardown(&[]);
+    }
+
+    #[test]
+    fn a_least_privilege_pipeline_to_another_region() {
+        a_pipeline_from_setup_to_teardown(&["--policies", "least-privilege", "--prod-region", "eu-west-1"]);
+    }
+
+    #[test]
+    fn a_pipeline_that_polls() {
+        a_pipeline_from_setup_to_teardown(&["--change-detection", "polling"]);
+    }
+}
