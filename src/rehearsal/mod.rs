@@ -16,6 +16,7 @@ mod kms;
 mod organizations;
 mod run;
 mod s3;
+mod signature;
 mod state;
 mod sts;
 mod wire;
@@ -80,6 +81,12 @@ impl Rehearsal {
     /// Sets the time, in milliseconds since 1970: sessions that others keep must not be over before they begin.
     pub fn at(self, milliseconds: u64) -> Rehearsal {
         self.lock().clock = milliseconds;
+        self
+    }
+
+    /// Looks at signatures from now on, for callers that come over a wire.
+    pub fn signed(self) -> Rehearsal {
+        self.lock().checks_signatures = true;
         self
     }
 
