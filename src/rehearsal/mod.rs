@@ -30,6 +30,7 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_runtime_api::http::StatusCode;
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::byte_stream::ByteStream;
+pub use state::Logged;
 use state::{Holder, State};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -101,6 +102,11 @@ impl Rehearsal {
             .credentials_provider(SharedCredentialsProvider::new(keys))
             .http_client(self.clone())
             .build()
+    }
+
+    /// Lists every decision so far, in order: one HTTP call may need several rights, and a run of the pipeline makes calls of its own.
+    pub fn log(&self) -> Vec<Logged> {
+        self.lock().log.clone()
     }
 
     fn keys_of(&self, account: &str, held: impl Fn(&Holder) -> bool) -> (String, String) {

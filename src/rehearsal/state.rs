@@ -178,16 +178,19 @@ pub(crate) enum Holder {
 }
 
 /// A call that was authorised, or refused.
-#[derive(Debug, Clone)]
-pub(crate) struct Logged {
+#[derive(Debug, Clone, PartialEq)]
+pub struct Logged {
     /// The number of the HTTP call during which it was asked.
     pub call: u64,
     /// The ARN of a user or session, or a service's name.
     pub caller: String,
+    /// IAM's name of the call, such as `kms:Decrypt`.
     pub action: String,
+    /// The resource's ARN, or `*`.
     pub resource: String,
+    /// What the policies say.
     pub verdict: Decided,
-    /// What `policy::decide` was asked.
+    /// What [`crate::policy::decide`] was asked.
     pub request: Value,
 }
 

@@ -13,6 +13,7 @@ mod output;
 mod policies;
 mod proof;
 mod readme;
+mod rehearsal;
 mod release;
 mod requests;
 mod settling;

@@ -1,0 +1,148 @@
+//! The rehearsal from outside: the same every time, quick, and in agreement with the second evaluator.
+
+use crate::naive::evaluator;
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+use xdeploy::rehearsal::{DEV, Logged, PROD, Rehearsal, Request};
+
+fn document(statement: Value) -> String {
+    json!({"Version": "2012-10-17", "Statement": [statement]}).to_string()
+}
+
+fn trust(principal: &str) -> String {
+    document(json!({"Effect": "Allow", "Principal": {"AWS": principal}, "Action": "sts:AssumeRole"}))
+}
+
+/// Two roles, a key and what they may: allowed, left out, forbidden, limited by a boundary, and across the accounts.
+async fn scenario(rehearsal: &Rehearsal) {
+    let config = |account: &str| rehearsal.config(rehearsal.keys(account), "us-east-1");
+    let (dev, prod) = (aws_sdk_iam::Client::new(&config(DEV)), aws_sdk_iam::Client::new(&config(PROD)));
+    let kms = aws_sdk_kms::Client::new(&config(DEV));
+    let foreign = aws_sdk_kms::Client::new(&config(PROD));
+    let sts = aws_sdk_sts::Client::new(&config(DEV));
+    dev.create_role().role_name("service").path("/service-role/").assume_role_policy_document(trust(DEV)).send().await.unwrap();
+    let service = format!("arn:aws:iam::{DEV}:role/service-role/service");
+    prod.create_role().role_name("deploy").assume_role_policy_document(trust(&service)).send().await.unwrap();
+    let key = kms.create_key().multi_region(true).send().await.unwrap().key_metadata().unwrap().arn().unwrap().to_owned();
+    let sealed = kms.encrypt().key_id(&key).plaintext(aws_sdk_kms::primitives::Blob::new("x")).send().await.unwrap();
+    let open = || foreign.decrypt().ciphertext_blob(sealed.ciphertext_blob().unwrap().clone()).send();
+    open().await.unwrap_err();
+    let both = json!({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Principal": {"AWS": format!("arn:aws:iam::{DEV}:root")}, "Action": "kms:*", "Resource": "*"},
+        {"Effect": "Allow", "Principal": {"AWS": PROD}, "Action": "kms:Decrypt", "Resource": "*"},
+        {"Effect": "Deny", "Principal": "*", "Action": "kms:Decrypt", "Resource": "*", "Condition": {"StringEquals": {"kms:EncryptionContext:a": "b"}}}]});
+    kms.put_key_policy().key_id(&key).policy(both.to_string()).send().await.unwrap();
+    open().await.unwrap();
+    let bound =
+        kms.encrypt().key_id(&key).plaintext(aws_sdk_kms::primitives::Blob::new("x")).encryption_context("a", "b").send().await.unwrap();
+    kms.decrypt().ciphertext_blob(bound.ciphertext_blob().unwrap().clone()).encryption_context("a", "b").send().await.unwrap_err();
+    foreign.describe_key().key_id(&key).send().await.unwrap_err();
+
+    let session = sts.assume_role().role_arn(&service).role_session_name("me").send().await.unwrap();
+    let credentials = session.credentials().unwrap();
+    let keys = aws_credential_types::Credentials::new(
+        credentials.access_key_id(),
+        credentials.secret_access_key(),
+        Some(credentials.session_token().to_owned()),
+        None,
+        "test",
+    );
+    let keys = aws_credential_types::provider::SharedCredentialsProvider::new(keys);
+    let as_service = config(DEV).into_builder().credentials_provider(keys).build();
+    let (own, iam) = (aws_sdk_sts::Client::new(&as_service), aws_sdk_iam::Client::new(&as_service));
+    let deploy = format!("arn:aws:iam::{PROD}:role/deploy");
+    let assume = || own.assume_role().role_arn(&deploy).role_session_name("me").send();
+    assume().await.unwrap_err();
+    let may = document(json!({"Effect": "Allow", "Action": ["sts:AssumeRole", "iam:GetRole"], "Resource": "*"}));
+    dev.put_role_policy().role_name("service").policy_name("may").policy_document(may).send().await.unwrap();
+    assume().await.unwrap();
+    iam.get_role().role_name("service").send().await.unwrap();
+    iam.list_roles().send().await.unwrap_err();
+    let limit = document(json!({"Effect": "Allow", "Action": "sts:*", "Resource": "*"}));
+    let limit = dev.create_policy().policy_name("limit").policy_document(limit).send().await.unwrap();
+    let limit = limit.policy().unwrap().arn().unwrap();
+    dev.put_role_permissions_boundary().role_name("service").permissions_boundary(limit).send().await.unwrap();
+    iam.get_role().role_name("service").send().await.unwrap_err();
+    let root = aws_sdk_iam::Client::new(&rehearsal.config(rehearsal.root_keys(DEV), "us-east-1"));
+    root.list_roles().send().await.unwrap();
+}
+
+/// A request's answer with both evaluators, which share no code.
+fn disagreements(log: &[Logged]) -> Vec<String> {
+    // The second one takes every call to KMS for one on a key.
+    let on_no_key = |logged: &&Logged| logged.action.starts_with("kms:") && !logged.resource.contains(":key/");
+    let wrong = |logged: &&Logged| evaluator::decide(&logged.request).name() != logged.verdict.word();
+    log.iter()
+        .filter(|logged| !on_no_key(logged))
+        .filter(wrong)
+        .map(|logged| format!("{}: {}", logged.verdict.word(), logged.request))
+        .collect()
+}
+
+#[tokio::test]
+async fn the_second_evaluator_says_the_same_of_every_call() {
+    let rehearsal = Rehearsal::new("aws", "us-east-1", "us-east-1");
+    scenario(&rehearsal).await;
+    let log = rehearsal.log();
+    assert_eq!(disagreements(&log), Vec::<String>::new());
+    let count = |word: &str| log.iter().filter(|logged| logged.verdict.word() == word).count();
+    assert!(count("allowed") == 15 && count("implicitly-denied") == 5 && count("explicitly-denied") == 1, "{log:#?}");
+}
+
+#[tokio::test]
+async fn two_rehearsals_of_the_same_calls_are_the_same() {
+    let runs = [Rehearsal::new("aws", "us-east-1", "us-east-1"), Rehearsal::new("aws", "us-east-1", "us-east-1")];
+    for run in &runs {
+        scenario(run).await;
+    }
+    assert_eq!(runs[0].log(), runs[1].log());
+}
+
+/// A request that no SDK would send.
+fn bare(headers: &[(&str, &str)], body: &str) -> Request {
+    let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    Request {
+        method: "POST".to_owned(),
+        target: "/".to_owned(),
+        host: "iam.amazonaws.com".to_owned(),
+        headers,
+        body: body.as_bytes().to_vec(),
+    }
+}
+
+#[test]
+fn odd_requests_get_an_error_of_aws() {
+    let rehearsal = Rehearsal::new("aws", "us-east-1", "us-east-1");
+    let (key, _) = rehearsal.keys(DEV);
+    let signed = |service: &str| {
+        format!("AWS4-HMAC-SHA256 Credential={key}/20260101/us-east-1/{service}/aws4_request, SignedHeaders=host, Signature=0")
+    };
+    let text = |request: Request| {
+        let answer = rehearsal.answer(request);
+        (answer.status, String::from_utf8(answer.body).unwrap())
+    };
+    let (status, body) = text(bare(&[], "Action=ListRoles&Version=2010-05-08"));
+    assert!(status == 403 && body.contains("<Code>MissingAuthenticationToken</Code>"), "{body}");
+    let (status, body) = text(bare(&[("Authorization", &signed("iam"))], "Action=Nothing"));
+    assert!(status == 400 && body.contains("<Code>InvalidAction</Code>"), "{body}");
+    let (status, body) = text(bare(&[("Authorization", &signed("iam"))], "Action=GetRole"));
+    assert!(status == 400 && body.contains("Value null at 'roleName'"), "{body}");
+    let (status, body) = text(bare(&[("Authorization", &signed("kms")), ("X-Amz-Target", "TrentService.CreateKey")], "not JSON"));
+    assert!(status == 400 && body.contains("SerializationException"), "{body}");
+    let (status, _) = text(bare(&[("Authorization", &signed("polly"))], ""));
+    assert_eq!(status, 400);
+    let (status, body) = text(bare(&[("Authorization", "AWS4-HMAC-SHA256 Credential=x")], ""));
+    assert_eq!(status, 403, "{body}");
+}
+
+#[test]
+fn a_thousand_rehearsals_take_no_time() {
+    let started = Instant::now();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    for _ in 0..20 {
+        runtime.block_on(scenario(&Rehearsal::new("aws", "us-east-1", "us-east-1")));
+    }
+    // Twenty here, without optimisation and beside other tests.
+    assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
+    println!("20 scenarios in {:?}", started.elapsed());
+}
