@@ -191,7 +191,7 @@ mod served {
             let runtime = tokio::runtime::Runtime::new().unwrap();
             // The program compares what it reads with its own clock.
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
-            let rehearsal = Rehearsal::new("aws", "us-east-1", "us-east-1").at(u64::try_from(now).unwrap());
+            let rehearsal = Rehearsal::new("aws", "us-east-1", "us-east-1").at(u64::try_from(now).unwrap()).signed();
             let listener = runtime.block_on(tokio::net::TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))).unwrap();
             let port = listener.local_addr().unwrap().port();
             let served = rehearsal.clone();
