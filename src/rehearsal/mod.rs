@@ -90,6 +90,12 @@ impl Rehearsal {
         self
     }
 
+    /// Gives the region that an account works in.
+    pub fn region(&self, account: &str) -> String {
+        let state = self.lock();
+        if account == PROD { state.prod_region.clone() } else { state.dev_region.clone() }
+    }
+
     /// Gives access key id and secret of an account's administrator; empty for an account that there isn't.
     pub fn keys(&self, account: &str) -> (String, String) {
         self.keys_of(account, |holder| matches!(holder, Holder::User(name) if name == "caller"))
