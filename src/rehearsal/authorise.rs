@@ -114,6 +114,11 @@ fn identity(state: &State, caller: &Caller) -> Identity {
             _ => found,
         };
     }
+    if caller.arn.ends_with(":root") {
+        // Root may everything in its account (IAM-Eval).
+        let everything = json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]});
+        return Identity { policies: vec![everything], ..Identity::default() };
+    }
     let user = account.users.values().find(|user| user.arn == caller.arn);
     user.map(|user| collect(&user.inline, &user.attached, user.boundary.as_ref(), &user.tags)).unwrap_or_default()
 }

@@ -16,6 +16,7 @@ mod kms;
 mod organizations;
 mod run;
 mod s3;
+mod signature;
 mod state;
 mod sts;
 mod wire;
@@ -30,6 +31,7 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_runtime_api::http::StatusCode;
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::byte_stream::ByteStream;
+pub use state::Logged;
 use state::{Holder, State};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -82,6 +84,18 @@ impl Rehearsal {
         self
     }
 
+    /// Looks at signatures from now on, for callers that come over a wire.
+    pub fn signed(self) -> Rehearsal {
+        self.lock().checks_signatures = true;
+        self
+    }
+
+    /// Gives the region that an account works in.
+    pub fn region(&self, account: &str) -> String {
+        let state = self.lock();
+        if account == PROD { state.prod_region.clone() } else { state.dev_region.clone() }
+    }
+
     /// Gives access key id and secret of an account's administrator; empty for an account that there isn't.
     pub fn keys(&self, account: &str) -> (String, String) {
         self.keys_of(account, |holder| matches!(holder, Holder::User(name) if name == "caller"))
@@ -101,6 +115,11 @@ impl Rehearsal {
             .credentials_provider(SharedCredentialsProvider::new(keys))
             .http_client(self.clone())
             .build()
+    }
+
+    /// Lists every decision so far, in order: one HTTP call may need several rights, and a run of the pipeline makes calls of its own.
+    pub fn log(&self) -> Vec<Logged> {
+        self.lock().log.clone()
     }
 
     fn keys_of(&self, account: &str, held: impl Fn(&Holder) -> bool) -> (String, String) {

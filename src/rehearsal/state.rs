@@ -29,6 +29,8 @@ pub(crate) struct State {
     /// By name: the names of buckets are global.
     pub buckets: BTreeMap<String, Bucket>,
     pub access_keys: BTreeMap<String, AccessKey>,
+    /// Otherwise an access key id is enough: nobody else can reach the memory that this runs in.
+    pub checks_signatures: bool,
     pub random: Random,
     /// Every call that was authorised, in order.
     pub log: Vec<Logged>,
@@ -178,16 +180,19 @@ pub(crate) enum Holder {
 }
 
 /// A call that was authorised, or refused.
-#[derive(Debug, Clone)]
-pub(crate) struct Logged {
+#[derive(Debug, Clone, PartialEq)]
+pub struct Logged {
     /// The number of the HTTP call during which it was asked.
     pub call: u64,
     /// The ARN of a user or session, or a service's name.
     pub caller: String,
+    /// IAM's name of the call, such as `kms:Decrypt`.
     pub action: String,
+    /// The resource's ARN, or `*`.
     pub resource: String,
+    /// What the policies say.
     pub verdict: Decided,
-    /// What `policy::decide` was asked.
+    /// What [`crate::policy::decide`] was asked.
     pub request: Value,
 }
 
@@ -241,6 +246,7 @@ impl State {
             accounts: BTreeMap::new(),
             buckets: BTreeMap::new(),
             access_keys: BTreeMap::new(),
+            checks_signatures: false,
             random: Random(0x7265_6865_6172_7361),
             log: Vec::new(),
         };

@@ -14,6 +14,7 @@ mod policies;
 mod proof;
 mod readme;
 mod rehearsed_setup;
+mod rehearsal;
 mod release;
 mod requests;
 mod settling;

@@ -108,6 +108,7 @@ fn serve(state: &mut State, call: &Call) -> Outcome<Value> {
         "ListPipelineExecutions" | "GetPipelineExecution" | "GetPipelineState" | "ListActionExecutions" => {
             reading::answer(state, call, &input)
         }
+        "RetryStageExecution" => reading::retry(state, call, &input),
         "StopPipelineExecution" => reading::stop(state, call, &input),
         other => Err(Fault::new(400, "UnknownOperationException", format!("The rehearsal's CodePipeline has no {other}."))),
     }

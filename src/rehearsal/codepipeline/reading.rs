@@ -15,6 +15,8 @@ pub(crate) struct Execution {
     pub version: u64,
     /// `InProgress`, `Succeeded`, `Failed`, `Stopped`.
     pub status: String,
+    /// `SUPERSEDED`, `QUEUED`, `PARALLEL`.
+    pub mode: String,
     pub trigger: (String, String),
     /// Milliseconds since 1970.
     pub started: u64,
@@ -85,7 +87,7 @@ impl Execution {
             "lastUpdateTime": epoch(self.updated),
             "sourceRevisions": self.revisions.iter().map(revision).collect::<Vec<_>>(),
             "trigger": self.trigger(),
-            "executionMode": "SUPERSEDED",
+            "executionMode": self.mode,
             "executionType": "STANDARD",
         })
     }
@@ -102,7 +104,7 @@ impl Execution {
             "status": self.status,
             "artifactRevisions": self.revisions.iter().map(revision).collect::<Vec<_>>(),
             "trigger": self.trigger(),
-            "executionMode": "SUPERSEDED",
+            "executionMode": self.mode,
             "executionType": "STANDARD",
         })
     }
@@ -246,6 +248,32 @@ fn pipeline_state(pipeline: &Pipeline, newest_first: &[&Execution]) -> Value {
         "created": epoch(pipeline.created),
         "updated": epoch(pipeline.updated),
     })
+}
+
+/// Runs the failed stage of an execution again, with the artifacts that it had.
+pub(super) fn retry(state: &mut State, call: &Call, input: &Value) -> Outcome<Value> {
+    let (name, stage, id) = (needed(input, "pipelineName")?, needed(input, "stageName")?, needed(input, "pipelineExecutionId")?);
+    permit(state, call, "codepipeline:RetryStageExecution", name, &BTreeMap::new())?;
+    let pipeline = pipeline_mut(state, call, name)?.clone();
+    let Some(declared) = items(member(pipeline.declaration(), "stages")).find(|declared| text(declared, "name") == Some(stage)) else {
+        return Err(Fault::new(400, "StageNotFoundException", format!("The pipeline has no stage with name '{stage}'")));
+    };
+    let count = items(member(declared, "actions")).len();
+    let Some(account) = state.accounts.get(&call.caller.account) else { return Err(missing(call, name)) };
+    let mut newest_first = account.executions.iter().rev().filter(|run| run.pipeline == name && run.region == call.region);
+    let latest = newest_first.find_map(|run| Some((run, run.stage_status(stage, count)?)));
+    let (latest, status) = latest.filter(|(run, _)| run.id == id).ok_or_else(|| {
+        let message = format!("Pipeline execution '{id}' is not the latest one of stage '{stage}'.");
+        Fault::new(400, "NotLatestPipelineExecutionException", message)
+    })?;
+    // An update since then made another structure of it.
+    if !["Failed", "Stopped"].contains(&status) || Some(latest.version) != pipeline.declaration()["version"].as_u64() {
+        return Err(Fault::new(400, "StageNotRetryableException", format!("Stage '{stage}' can't be retried.")));
+    }
+    let whole = text(input, "retryMode") == Some("ALL_ACTIONS");
+    let key = (call.region.clone(), name.to_owned());
+    crate::rehearsal::run::resume(state, &call.caller.account, &key, id, stage, whole);
+    Ok(json!({"pipelineExecutionId": id}))
 }
 
 /// Stops an execution; here only one that waits for somebody can be met under way.

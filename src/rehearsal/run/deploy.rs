@@ -72,6 +72,11 @@ pub(super) fn deploy(state: &mut State, run: &Run<'_>, action: &Value, service_r
         let uuid = state.random.uuid();
         path.replace("{datetime}", &date_time_seconds(state.clock)).replace("{uuid}", &uuid)
     });
+    // The name of a key is looked up in the action role's account, which has no such key (facts D.1, E.26).
+    let named = run.store(region).key.is_some_and(|key| !key.starts_with("arn:") || key.contains(":alias/"));
+    if named && caller.account != service_role.account {
+        return Err(unreadable(&artifact));
+    }
     let answer = Request::new(&caller, region, "GET", &artifact.bucket, &artifact.key).send(state);
     let bytes = answer.map_err(|_| unreadable(&artifact))?.body;
     let wanted = Wanted {

@@ -114,59 +114,75 @@ pub(crate) fn run(state: &mut State, account: &str, pipeline: &(String, String),
         region: home.clone(),
         version: declaration["version"].as_u64().unwrap_or_default(),
         status: "InProgress".to_owned(),
+        mode: text(&declaration, "executionMode").unwrap_or_default().to_owned(),
         trigger: (trigger.0.to_owned(), trigger.1.to_owned()),
         started: now,
         updated: now,
         asked: asked.to_vec(),
         ..Execution::default()
     });
-    let mut run = Run { declaration: &declaration, pipeline: name, home, asked, artifacts: Vec::new() };
-    let status = stages(state, account, &id, &mut run);
-    let now = state.clock;
-    if let Some(held) = state.accounts.get_mut(account) {
-        if let Some(found) = held.pipelines.get_mut(pipeline) {
-            found.running = false;
-        }
-        if let Some(execution) = held.executions.iter_mut().find(|execution| execution.id == id) {
-            status.clone_into(&mut execution.status);
-            execution.updated = now;
-        }
-    }
+    let run = Run { declaration: &declaration, pipeline: name, home, asked, artifacts: Vec::new() };
+    go(state, account, &id, run, Start { stage: None, done: Vec::new() });
     id
 }
 
-fn stages(state: &mut State, account: &str, id: &str, run: &mut Run<'_>) -> &'static str {
-    for stage in items(member(run.declaration, "stages")) {
+/// Runs a stage of an execution again, and what comes after it; what had succeeded stays, unless all of it is wanted (facts D.1).
+pub(crate) fn resume(state: &mut State, account: &str, pipeline: &(String, String), id: &str, stage: &str, whole: bool) {
+    let Some(held) = state.accounts.get_mut(account) else { return };
+    let Some(found) = held.pipelines.get_mut(pipeline) else { return };
+    found.running = true;
+    let declaration = found.declaration().clone();
+    let (home, name) = pipeline;
+    let Some(execution) = held.executions.iter_mut().find(|execution| execution.id == id) else { return };
+    "InProgress".clone_into(&mut execution.status);
+    let asked = execution.asked.clone();
+    let kept = |run: &ActionRun| run.status == "Succeeded" && (run.stage != stage || !whole);
+    let artifact = |shown: &Value| {
+        let place = member(shown, "s3location");
+        let part = |value: &Value, name: &str| text(value, name).unwrap_or_default().to_owned();
+        Artifact { name: part(shown, "name"), region: home.clone(), bucket: part(place, "bucket"), key: part(place, "key") }
+    };
+    let artifacts = execution.actions.iter().filter(|run| kept(run)).flat_map(|run| run.outputs.iter().map(artifact)).collect();
+    let done = execution.actions.iter().filter(|run| kept(run) && run.stage == stage).map(|run| run.action.clone()).collect();
+    // Only the newest run of an action counts for its stage.
+    execution.actions.retain(|run| kept(run) || run.stage != stage);
+    let run = Run { declaration: &declaration, pipeline: name, home, asked: &asked, artifacts };
+    go(state, account, id, run, Start { stage: Some(stage), done });
+}
+
+/// Where a run begins.
+struct Start<'s> {
+    /// The first stage, unless one is named.
+    stage: Option<&'s str>,
+    /// Actions of that stage that need not run again.
+    done: Vec<String>,
+}
+
+fn go(state: &mut State, account: &str, id: &str, mut run: Run<'_>, start: Start<'_>) {
+    let status = stages(state, account, id, &mut run, &start);
+    let now = state.clock;
+    let key = (run.home.to_owned(), run.pipeline.to_owned());
+    let Some(held) = state.accounts.get_mut(account) else { return };
+    if let Some(found) = held.pipelines.get_mut(&key) {
+        found.running = false;
+    }
+    if let Some(execution) = held.executions.iter_mut().find(|execution| execution.id == id) {
+        status.clone_into(&mut execution.status);
+        execution.updated = now;
+    }
+}
+
+fn stages(state: &mut State, account: &str, id: &str, run: &mut Run<'_>, start: &Start<'_>) -> &'static str {
+    let declared = items(member(run.declaration, "stages"));
+    let from = declared.clone().position(|stage| text(stage, "name") == start.stage).unwrap_or_default();
+    for (number, stage) in declared.enumerate().skip(from) {
         let mut actions: Vec<&Value> = items(member(stage, "actions")).collect();
         actions.sort_by_key(|action| order(action));
+        if number == from {
+            actions.retain(|action| !start.done.iter().any(|done| text(action, "name") == Some(done)));
+        }
         for action in actions {
-            let waits = kind(action, "category") == "Approval";
-            let mut record = begun(state, run, stage, action);
-            let ended = if waits { None } else { Some(act(state, run, action)) };
-            state.clock += ACTION;
-            record.updated = state.clock;
-            let mut revision = None;
-            match ended {
-                None => "InProgress".clone_into(&mut record.status),
-                Some(Ok(done)) => {
-                    "Succeeded".clone_into(&mut record.status);
-                    record.outputs = done.outputs.iter().map(Artifact::shown).collect();
-                    (record.external, record.summary, record.variables) = (done.external, done.summary, done.variables);
-                    run.artifacts.extend(done.outputs);
-                    revision = done.revision;
-                }
-                Some(Err(failure)) => {
-                    "Failed".clone_into(&mut record.status);
-                    record.error = Some((failure.code.to_owned(), failure.message));
-                }
-            }
-            let (status, summary) = (record.status.clone(), record.summary.clone());
-            let held = state.accounts.get_mut(account).into_iter().flat_map(|held| held.executions.iter_mut());
-            if let Some(execution) = held.into_iter().find(|execution| execution.id == id) {
-                execution.actions.push(record);
-                execution.revisions.extend(revision.map(|revision| Revision { summary: summary.unwrap_or_default(), ..revision }));
-            }
-            match status.as_str() {
+            match one(state, account, id, run, stage, action).as_str() {
                 "Succeeded" => {}
                 "Failed" => return "Failed",
                 _ => return "InProgress",
@@ -174,6 +190,37 @@ fn stages(state: &mut State, account: &str, id: &str, run: &mut Run<'_>) -> &'st
         }
     }
     "Succeeded"
+}
+
+/// Runs one action, keeps what is to be told of it, and gives its status.
+fn one(state: &mut State, account: &str, id: &str, run: &mut Run<'_>, stage: &Value, action: &Value) -> String {
+    let waits = kind(action, "category") == "Approval";
+    let mut record = begun(state, run, stage, action);
+    let ended = if waits { None } else { Some(act(state, run, action)) };
+    state.clock += ACTION;
+    record.updated = state.clock;
+    let mut revision = None;
+    match ended {
+        None => "InProgress".clone_into(&mut record.status),
+        Some(Ok(done)) => {
+            "Succeeded".clone_into(&mut record.status);
+            record.outputs = done.outputs.iter().map(Artifact::shown).collect();
+            (record.external, record.summary, record.variables) = (done.external, done.summary, done.variables);
+            run.artifacts.extend(done.outputs);
+            revision = done.revision;
+        }
+        Some(Err(failure)) => {
+            "Failed".clone_into(&mut record.status);
+            record.error = Some((failure.code.to_owned(), failure.message));
+        }
+    }
+    let (status, summary) = (record.status.clone(), record.summary.clone());
+    let mut held = state.accounts.get_mut(account).into_iter().flat_map(|held| held.executions.iter_mut());
+    if let Some(execution) = held.find(|execution| execution.id == id) {
+        execution.actions.push(record);
+        execution.revisions.extend(revision.map(|revision| Revision { summary: summary.unwrap_or_default(), ..revision }));
+    }
+    status
 }
 
 fn begun(state: &mut State, run: &Run<'_>, stage: &Value, action: &Value) -> ActionRun {

@@ -228,6 +228,17 @@ async fn who_may_not_use_the_key_gets_nothing() {
     let (status, text) = world.start().await;
     assert!(status == "Failed" && text.starts_with("PermissionError: Unable to access the artifact with Amazon S3 object key"), "{text}");
     put(&[SERVICE_ROLE, DEPLOY_ROLE]).await;
+    // A retry takes the artifact that is there.
+    let runs = world.pipelines.list_pipeline_executions().pipeline_name("web").send().await.unwrap();
+    let id = runs.pipeline_execution_summaries()[0].pipeline_execution_id().unwrap().to_owned();
+    let retry = || {
+        let request = world.pipelines.retry_stage_execution().pipeline_name("web").stage_name("Deploy").pipeline_execution_id(&id);
+        request.retry_mode(aws_sdk_codepipeline::types::StageRetryMode::FailedActions).send()
+    };
+    retry().await.unwrap();
+    assert_eq!(world.outcome(&id).await, succeeded());
+    let again = retry().await.unwrap_err();
+    assert_eq!(aws_sdk_codepipeline::error::ProvideErrorMetadata::code(&again), Some("StageNotRetryableException"));
     assert_eq!(world.start().await, succeeded());
     // The artifact stays sealed for whoever may read the bucket but not use the key.
     let policy =
@@ -242,6 +253,16 @@ async fn who_may_not_use_the_key_gets_nothing() {
 async fn with_the_key_of_aws_the_other_account_reads_nothing() {
     let world = World::new().await;
     world.pipelines.create_pipeline().pipeline(world.pipeline(None, &SITE, "false")).send().await.unwrap();
+    world.upload(website()).await;
+    let (status, text) = world.start().await;
+    assert!(status == "Failed" && text.contains("Unable to access the artifact"), "{text}");
+}
+
+#[tokio::test]
+async fn a_key_by_its_bare_id_means_nothing_in_the_other_account() {
+    let world = World::new().await;
+    let id = world.key.rsplit('/').next().unwrap();
+    world.pipelines.create_pipeline().pipeline(world.pipeline(Some(id), &SITE, "false")).send().await.unwrap();
     world.upload(website()).await;
     let (status, text) = world.start().await;
     assert!(status == "Failed" && text.contains("Unable to access the artifact"), "{text}");

@@ -10,14 +10,13 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 
-/// Headers that policies can ask for (facts A.2, G.5).
-const HEADERS: [&str; 14] = [
+/// Headers of calls that write, which policies can ask for (facts A.2, G.5).
+const WRITING: [&str; 13] = [
     "x-amz-acl",
     "x-amz-server-side-encryption",
     "x-amz-copy-source",
     "x-amz-metadata-directive",
     "x-amz-storage-class",
-    "x-amz-content-sha256",
     "x-amz-object-ownership",
     "x-amz-grant-full-control",
     "x-amz-grant-read",
@@ -44,12 +43,17 @@ fn said<'a>(state: &State, call: &Call, asked: Asked<'a>, key: Option<&str>) -> 
     let mut asked = asked.with("s3:authType", "REST-HEADER").with("s3:signatureversion", "AWS4-HMAC-SHA256").with("s3:TlsVersion", "1.3");
     let account = asked.account.clone();
     asked = asked.with("s3:ResourceAccount", account);
-    for name in HEADERS {
+    if let Some(hash) = call.header("x-amz-content-sha256") {
+        asked = asked.with("s3:x-amz-content-sha256", hash);
+    }
+    // A copy reads as well, and what it asks for of the new object is no key of that.
+    let writes = ["s3:Put", "s3:Create"].iter().any(|prefix| asked.action.starts_with(prefix));
+    for name in WRITING.iter().filter(|_| writes) {
         if let Some(value) = call.header(name) {
             asked = asked.with(&format!("s3:{name}"), value);
         }
     }
-    if let Some(id) = call.header("x-amz-server-side-encryption-aws-kms-key-id") {
+    if let Some(id) = call.header("x-amz-server-side-encryption-aws-kms-key-id").filter(|_| writes) {
         // Policies compare the ARN; a bare id is one of the caller's account.
         let id = if id.starts_with("arn:") || id.starts_with("alias/") {
             id.to_owned()
@@ -58,10 +62,16 @@ fn said<'a>(state: &State, call: &Call, asked: Asked<'a>, key: Option<&str>) -> 
         };
         asked = asked.with("s3:x-amz-server-side-encryption-aws-kms-key-id", id);
     }
-    let parameters: &[&str] = if key.is_some() { &["versionId"] } else { &["prefix", "delimiter", "max-keys"] };
-    for name in parameters {
+    let parameters: &[(&str, &str)] = match key {
+        Some(_) => &[("versionId", "s3:VersionId")],
+        None if asked.action.starts_with("s3:ListBucket") => {
+            &[("prefix", "s3:prefix"), ("delimiter", "s3:delimiter"), ("max-keys", "s3:max-keys")]
+        }
+        None => &[],
+    };
+    for (name, key) in parameters {
         if let Some(value) = call.parameter(name) {
-            asked = asked.with(&format!("s3:{name}"), value);
+            asked = asked.with(key, value);
         }
     }
     asked

@@ -191,7 +191,7 @@ struct Deleted {
 
 fn delete_one(state: &mut State, call: &Call, name: &str, key: &str, id: Option<&str>) -> Outcome<Deleted> {
     let (action, extra) = match id {
-        Some(id) => ("s3:DeleteObjectVersion", vec![("s3:versionid", id.to_owned())]),
+        Some(id) => ("s3:DeleteObjectVersion", vec![("s3:VersionId", id.to_owned())]),
         None => ("s3:DeleteObject", Vec::new()),
     };
     permit(state, call, name, Some(key), action, &extra)?;

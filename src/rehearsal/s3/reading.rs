@@ -34,7 +34,7 @@ pub(super) fn find(state: &mut State, call: &Call, place: &Place, id: Option<&st
 pub(super) fn locate(state: &mut State, call: &Call, place: &Place, id: Option<&str>) -> Outcome<Located> {
     let Place { bucket: name, key } = place;
     let action = if id.is_some() { "s3:GetObjectVersion" } else { "s3:GetObject" };
-    let extra: Vec<(&str, String)> = id.map(|id| ("s3:versionid", id.to_owned())).into_iter().collect();
+    let extra: Vec<(&str, String)> = id.map(|id| ("s3:VersionId", id.to_owned())).into_iter().collect();
     let found = bucket(state, name)?.version(key, id).cloned();
     match &found {
         Some(version) => permit_object(state, call, name, key, version, action, &extra)?,
