@@ -16,6 +16,7 @@ mod kms;
 mod organizations;
 mod run;
 mod s3;
+mod signature;
 mod state;
 mod sts;
 mod wire;
@@ -81,6 +82,18 @@ impl Rehearsal {
     pub fn at(self, milliseconds: u64) -> Rehearsal {
         self.lock().clock = milliseconds;
         self
+    }
+
+    /// Looks at signatures from now on, for callers that come over a wire.
+    pub fn signed(self) -> Rehearsal {
+        self.lock().checks_signatures = true;
+        self
+    }
+
+    /// Gives the region that an account works in.
+    pub fn region(&self, account: &str) -> String {
+        let state = self.lock();
+        if account == PROD { state.prod_region.clone() } else { state.dev_region.clone() }
     }
 
     /// Gives access key id and secret of an account's administrator; empty for an account that there isn't.

@@ -29,6 +29,8 @@ pub(crate) struct State {
     /// By name: the names of buckets are global.
     pub buckets: BTreeMap<String, Bucket>,
     pub access_keys: BTreeMap<String, AccessKey>,
+    /// Otherwise an access key id is enough: nobody else can reach the memory that this runs in.
+    pub checks_signatures: bool,
     pub random: Random,
     /// Every call that was authorised, in order.
     pub log: Vec<Logged>,
@@ -244,6 +246,7 @@ impl State {
             accounts: BTreeMap::new(),
             buckets: BTreeMap::new(),
             access_keys: BTreeMap::new(),
+            checks_signatures: false,
             random: Random(0x7265_6865_6172_7361),
             log: Vec::new(),
         };

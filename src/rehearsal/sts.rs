@@ -17,12 +17,11 @@ struct Wanted<'a> {
     duration: u64,
     policy: Option<Value>,
     external_id: Option<&'a str>,
-    region: &'a str,
 }
 
 /// Lets a caller assume a role, and gives who it is then; the session's access key is [`Caller::key`].
 pub(crate) fn assume(state: &mut State, caller: &Caller, region: &str, role: &str, session: &str) -> Outcome<Caller> {
-    let wanted = Wanted { role, session, duration: 3600, region, ..Wanted::default() };
+    let wanted = Wanted { role, session, duration: 3600, ..Wanted::default() };
     let asked = Asked::new("sts:AssumeRole", role, account_of(role), region);
     become_role(state, caller, asked, wanted)
 }
@@ -103,7 +102,6 @@ fn assume_role(state: &mut State, call: &Call, form: &Form) -> Outcome<String> {
         duration: seconds,
         policy: (!policies.is_empty()).then(|| json!(policies)),
         external_id: form.get("ExternalId"),
-        region: &call.region,
     };
     let became = become_role(state, &call.caller, Asked::by(call, "sts:AssumeRole", role, account_of(role)), wanted)?;
     let id = became.key.clone().unwrap_or_default();

@@ -360,10 +360,13 @@ fn identify(state: &State, call: &mut Call) -> Outcome<()> {
     call.region = scope.region;
     let token = call.header("x-amz-security-token").or_else(|| call.parameter("X-Amz-Security-Token")).map(str::to_owned);
     call.caller = authenticate(state, &call.service, &scope.key, token.as_deref())?;
-    Ok(())
+    match state.access_keys.get(&scope.key).filter(|_| state.checks_signatures) {
+        Some(key) => super::signature::check(call, &key.secret),
+        None => Ok(()),
+    }
 }
 
-/// Finds out whose an access key is. The signature isn't looked at: nobody else can reach the memory that this runs in.
+/// Finds out whose an access key is.
 fn authenticate(state: &State, service: &str, key: &str, token: Option<&str>) -> Outcome<Caller> {
     let invalid = || match service {
         "s3" => Fault::new(403, "InvalidAccessKeyId", "The AWS Access Key Id you provided does not exist in our records.")
