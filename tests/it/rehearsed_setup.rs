@@ -9,9 +9,10 @@ use xdeploy::deploy::after::after;
 use xdeploy::deploy::apply::{self, Manner};
 use xdeploy::deploy::observe::{Organisations, Purpose, observe};
 use xdeploy::deploy::plan::{Callers, Plan};
-use xdeploy::deploy::proof::prove;
+use xdeploy::deploy::proof::{links, prove};
 use xdeploy::deploy::snapshot::Snapshot;
 use xdeploy::model::{Policies, Side, Verdict};
+use xdeploy::policy::Decided;
 use xdeploy::rehearsal::{DEV, PROD, Rehearsal};
 use xdeploy::settings::{CommonFlags, DeploymentFlags, Settings};
 
@@ -93,6 +94,20 @@ impl Stage {
         runs.pipeline_execution_summaries()[0].status().unwrap().as_str().to_owned()
     }
 
+    /// Each call that the pipeline made was allowed, and the proof had it as a link.
+    fn every_call_is_a_link(&self, settings: &Settings, there: &Snapshot, since: usize) {
+        let links = links(settings, there).unwrap();
+        let log = self.rehearsal.log();
+        let own: Vec<_> = log[since..].iter().filter(|call| !call.caller.ends_with(":user/caller")).collect();
+        assert!(own.len() > 15, "{own:#?}");
+        for call in own {
+            let name = call.caller.split("assumed-role/").nth(1).and_then(|session| session.split('/').next());
+            let caller = |who: &str| name.map_or(who == call.caller, |name| who.ends_with(&format!("/{name}")));
+            let link = links.iter().any(|link| caller(&link.who) && link.row.action == call.action);
+            assert!(link && call.verdict == Decided::Allowed, "{call:#?}");
+        }
+    }
+
     async fn arrived(&self) -> Vec<(String, String)> {
         let listed = self.accounts.prod.s3(self.target).list_objects_v2().bucket("out-bucket").fetch_owner(true).send().await.unwrap();
         let name = |object: &aws_sdk_s3::types::Object| {
@@ -112,8 +127,10 @@ async fn setup_runs_on_the_rehearsal_and_the_pipeline_after_it() {
     ] {
         let stage = Stage::new(target).await;
         let settings = stage.settings(DeploymentFlags { policies: Some(policies), ..DeploymentFlags::default() });
-        stage.set_up(&settings).await;
+        let there = stage.set_up(&settings).await;
+        let before = stage.rehearsal.log().len();
         assert_eq!(stage.release().await, "Succeeded", "{target} {policies}");
+        stage.every_call_is_a_link(&settings, &there, before);
         let arrived = stage.arrived().await;
         let owner = &stage.accounts.prod.s3(target).list_buckets().send().await.unwrap().owner().unwrap().id().unwrap().to_owned();
         let expected = [("css/site.css", owner), ("index.html", owner)].map(|(key, owner)| (key.to_owned(), owner.clone()));
