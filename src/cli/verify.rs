@@ -1,9 +1,9 @@
 //! `xdeploy verify`.
 
 use super::{proof, session, setup, show};
-use crate::deploy::observe::{Opinion, Organisations, second_opinion};
+use crate::deploy::observe::{Organisations, second_opinion};
 use crate::deploy::plan::{Callers, Plan};
-use crate::deploy::proof::{links, prove};
+use crate::deploy::proof::{Opinion, links, prove};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Readable, Verdict};
 use crate::settings::{CommonFlags, DeploymentFlags, Settings};
@@ -55,8 +55,12 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui) -> Result<u8> {
     };
     ui.result(&format!("The calls of pipeline {}:", settings.pipeline));
     proof::show(ui, &live, &proof::Telling { snapshot: &snapshot, all: true, when: "", mended: &mended });
-    let opinions = match args.second_opinion {
-        true => Some(second_opinion(&accounts, &links(&settings, &snapshot)?).await),
+    let opinions: Option<Vec<Opinion>> = match args.second_opinion {
+        true => {
+            let links = links(&settings, &snapshot)?;
+            let answers = second_opinion(&accounts, &links).await;
+            Some(answers.into_iter().map(|(link, theirs)| Opinion::of(link, theirs)).collect())
+        }
         false => None,
     };
     if let Some(opinions) = &opinions {

@@ -1,6 +1,7 @@
 //! What live documents grant beyond the calls of the chain, for one note.
 
 use super::chain::{Link, Paper};
+use crate::model::account_of;
 use crate::policy;
 use serde_json::Value;
 
@@ -28,10 +29,6 @@ fn documents(links: &[Link]) -> Vec<Held<'_>> {
         }
     }
     found
-}
-
-fn account_of(arn: &str) -> &str {
-    arn.split(':').nth(4).unwrap_or_default()
 }
 
 /// Says whether a name is an account as a whole.

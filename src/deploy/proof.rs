@@ -3,13 +3,12 @@
 //! Pure: the same snapshot gives the same proof, be it what is there or what will be there after a plan.
 
 use super::blueprint::Blueprint;
-use super::chain::{Course, Link, Paper};
-use super::declaration;
+use super::chain::{Course, Link, Paper, Trigger};
 use super::excess;
-use super::snapshot::{Organisation, RoleFound, Snapshot};
+use super::snapshot::{Organisation, Snapshot};
 use super::steps;
 use crate::error::Result;
-use crate::model::{Policies, Readable, Verdict};
+use crate::model::{Policies, Readable, Verdict, account_of};
 use crate::policy::{self, Decided, Decision, Missing, Reason};
 use crate::settings::Settings;
 use serde::Serialize;
@@ -407,7 +406,6 @@ fn findings(course: &Course<'_>, links: &mut [Judged]) -> Vec<Finding> {
         let state = if versioning.is_empty() { "off" } else { "suspended" };
         say(Level::Failure, format!("versioning of input bucket {} is {state}, and an S3 source needs it", course.source_bucket));
     }
-    let enforced = snapshot.output.found.as_ref().and_then(|found| found.ownership.as_ref()).and_then(Readable::known);
     let ownership = snapshot.output.found.as_ref().and_then(|found| found.ownership.as_ref());
     if let (Some(acl), Some(Readable::Unknown(why))) = (course.canned_acl, ownership) {
         let text =
@@ -421,7 +419,7 @@ fn findings(course: &Course<'_>, links: &mut [Judged]) -> Vec<Finding> {
         say(Level::Failure, "the deploy action neither extracts nor names an object key".to_owned());
     }
     if let Some(acl) = course.canned_acl.filter(|acl| *acl != "bucket-owner-full-control")
-        && enforced.is_some_and(|ownership| ownership == "BucketOwnerEnforced")
+        && ownership.and_then(Readable::known).is_some_and(|ownership| ownership == "BucketOwnerEnforced")
     {
         let text = format!("the deploy action sets ACL {acl}, but ACLs are off for bucket {}", course.output_bucket);
         say(Level::Failure, text);
@@ -439,42 +437,32 @@ fn findings(course: &Course<'_>, links: &mut [Judged]) -> Vec<Finding> {
     found
 }
 
-/// Says whether CodePipeline itself looks for new versions of the source.
-fn polls(course: &Course<'_>) -> bool {
-    let source = declaration::sources(&course.pipeline.declaration)
-        .into_iter()
-        .find(|(_, source)| declaration::configured(source, "S3Bucket") == Some(course.source_bucket));
-    source.is_some_and(|(_, source)| declaration::polls(source)) && !course.pipeline.polling_disabled
-}
-
 /// Says whether a rule hears of uploads: S3's own events need the bucket's notification, CloudTrail's don't (facts B.3).
-fn hears(course: &Course<'_>, name: &str) -> bool {
-    let rule = course.snapshot.rule.iter().chain(&course.snapshot.other_rules).find(|rule| rule.name == name);
-    let by_trail = rule.is_some_and(|rule| {
-        let kinds = rule.pattern.get("detail-type").and_then(Value::as_array);
-        kinds.is_some_and(|kinds| kinds.iter().any(|kind| kind.as_str().is_some_and(|kind| kind.contains("CloudTrail"))))
-    });
+fn hears(course: &Course<'_>, trigger: &Trigger<'_>) -> bool {
+    let kinds = policy::names_in(trigger.pattern.get("detail-type"));
     let notification = course.snapshot.input.found.as_ref().and_then(|found| found.notification.as_deref());
-    by_trail || notification.is_none_or(steps::has_eventbridge)
+    kinds.iter().any(|kind| kind.contains("CloudTrail")) || notification.is_none_or(steps::has_eventbridge)
 }
 
 /// Judges what starts the pipeline: a trigger that doesn't work fails the deployment only if no other does.
 fn triggers(course: &Course<'_>, links: &mut [Judged], say: &mut impl FnMut(Level, String)) {
-    let polls = polls(course);
+    let polls = course.polls;
     let rules: Vec<&str> = course.triggers.iter().map(|trigger| trigger.rule).collect();
     let of_rule = |index: usize, link: &Judged| {
         let name = |row: &str| if index == 0 { row.to_owned() } else { format!("{row}:{}", rules[index]) };
         link.name == name("start-role") || link.name == name("start-run")
     };
     let works: Vec<bool> = (0..rules.len())
-        .map(|index| hears(course, rules[index]) && links.iter().all(|link| !of_rule(index, link) || link.verdict != Verdict::Denied))
+        .map(|index| {
+            hears(course, &course.triggers[index]) && links.iter().all(|link| !of_rule(index, link) || link.verdict != Verdict::Denied)
+        })
         .collect();
     let started = polls || works.contains(&true);
     for (index, _) in works.iter().enumerate().filter(|(_, works)| !**works) {
         for link in links.iter_mut().filter(|link| of_rule(index, link)) {
             link.may_be_called |= started;
         }
-        if !hears(course, rules[index]) {
+        if !hears(course, &course.triggers[index]) {
             let level = if started { Level::Warning } else { Level::Failure };
             let text = format!("rule {} never hears of an upload: bucket {} doesn't tell EventBridge", rules[index], course.source_bucket);
             say(level, text);
@@ -501,12 +489,9 @@ fn triggers(course: &Course<'_>, links: &mut [Judged], say: &mut impl FnMut(Leve
 /// Lists the documents in which a principal can be named.
 fn documents(snapshot: &Snapshot) -> Vec<(String, &str, &Value)> {
     let mut found = Vec::new();
-    let account = |role: &RoleFound| match role.arn.split(':').nth(4) {
-        Some(account) if account == snapshot.prod.account => snapshot.prod.account.as_str(),
-        _ => snapshot.dev.account.as_str(),
-    };
-    for role in [&snapshot.service_role, &snapshot.deploy_role, &snapshot.event_role].into_iter().flatten() {
-        found.push((format!("trust policy of role {}", role.name), account(role), &role.trust));
+    let others = snapshot.other_roles.values().filter_map(Readable::known).flatten();
+    for role in [&snapshot.service_role, &snapshot.deploy_role, &snapshot.event_role].into_iter().flatten().chain(others) {
+        found.push((format!("trust policy of role {}", role.name), account_of(&role.arn), &role.trust));
     }
     let keys = snapshot.keys.values().filter_map(|slot| slot.found.as_ref());
     let customer = snapshot.customer_keys.values().filter_map(Readable::known);
@@ -519,4 +504,51 @@ fn documents(snapshot: &Snapshot) -> Vec<(String, &str, &Value)> {
         found.extend(policy.map(|policy| (format!("policy of bucket {}", slot.name), account, policy)));
     }
     found
+}
+
+/// What both say about the identity side of a link.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Opinion {
+    /// The link.
+    pub link: String,
+    /// The role that was asked about.
+    pub role: String,
+    /// What xdeploy says of the role's own policies, boundary and organisation policies.
+    pub ours: &'static str,
+    /// What IAM says, or why it said nothing.
+    pub theirs: Readable<String>,
+}
+
+impl Opinion {
+    /// Says whether both agree; `None` where one of them can't tell.
+    pub fn agrees(&self) -> Option<bool> {
+        match (&self.theirs, self.ours) {
+            (Readable::Unknown(_), _) | (_, "unknown" | "error") => None,
+            (Readable::Known(theirs), ours) => Some((theirs == "allowed") == (ours == "allowed")),
+        }
+    }
+}
+
+/// Gives the evaluator's word for what a role's own side says, as if the resource left everything to the role's account.
+fn own_side(link: &Link) -> &'static str {
+    let Some(request) = link.requests.first() else { return Decided::Error.word() };
+    let account = account_of(&link.who);
+    let mut alone = request.clone();
+    for member in ["blockPublicAccess", "rcps"] {
+        alone[member] = Value::Null;
+    }
+    let mut leaves_it = json!({"Effect": "Allow", "Principal": {"AWS": account}, "Action": "*"});
+    if alone["action"] != "sts:AssumeRole" {
+        leaves_it["Resource"] = json!("*");
+    }
+    alone["resourcePolicy"] = json!({"Version": "2012-10-17", "Statement": [leaves_it]});
+    alone["resourceAccount"] = json!(account);
+    policy::decide(&alone).decided.word()
+}
+
+impl Opinion {
+    /// Puts IAM's answer beside ours.
+    pub fn of(link: &Link, theirs: Readable<String>) -> Opinion {
+        Opinion { link: link.name.clone(), role: link.who.clone(), ours: own_side(link), theirs }
+    }
 }

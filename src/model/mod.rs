@@ -2,7 +2,7 @@
 
 mod names;
 
-pub use names::{AccountId, Arn, BucketName, KeyAlias, ObjectKey, Partition, PipelineName, RegionName, RoleName};
+pub use names::{AccountId, Arn, BucketName, KeyAlias, ObjectKey, Partition, PipelineName, RegionName, RoleName, account_of};
 
 use serde::{Deserialize, Serialize};
 use std::fmt;

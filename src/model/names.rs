@@ -266,6 +266,11 @@ impl fmt::Display for Arn {
     }
 }
 
+/// Gives the account of an ARN; empty for what has none.
+pub fn account_of(arn: &str) -> &str {
+    arn.split(':').nth(4).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -56,6 +56,28 @@ pub fn dead_principals(document: &Value) -> Vec<(String, String)> {
     found
 }
 
+/// Gives names that begin with `prefix`, go on, and match a resource pattern: one for each way in which the pattern can begin so.
+pub fn names_below(pattern: &str, prefix: &str) -> BTreeSet<String> {
+    let pattern: Vec<char> = pattern.chars().collect();
+    let mut places = BTreeSet::from([0]);
+    for unit in prefix.chars() {
+        let mut next = BTreeSet::new();
+        for mut place in places {
+            while pattern.get(place) == Some(&'*') {
+                // The star takes the unit, or nothing more.
+                next.insert(place);
+                place += 1;
+            }
+            if pattern.get(place).is_some_and(|own| *own == '?' || *own == unit) {
+                next.insert(place + 1);
+            }
+        }
+        places = next;
+    }
+    let rest = |place: usize| pattern[place..].iter().map(|unit| if matches!(unit, '*' | '?') { 'x' } else { *unit });
+    places.into_iter().filter(|place| *place < pattern.len()).map(|place| prefix.chars().chain(rest(place)).collect()).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -74,5 +96,15 @@ mod tests {
     fn what_is_left_of_a_deleted_role_is_found() {
         let document = json!({"Statement": [{"Principal": "*"}, {"Sid": "A", "Principal": {"AWS": ["AROAEXAMPLE", "111111111111"]}}]});
         assert_eq!(dead_principals(&document), [("A".to_owned(), "`AROAEXAMPLE` is what is left of a deleted role or user".to_owned())]);
+    }
+
+    #[test]
+    fn names_are_found_below_a_prefix() {
+        let names = |pattern: &str| names_below(pattern, "b/f/").into_iter().collect::<Vec<_>>();
+        assert_eq!(names("b/f/*.js"), ["b/f/x.js"]);
+        assert_eq!(names("b/f/a"), ["b/f/a"]);
+        assert_eq!(names("*.js"), ["b/f/x.js"]);
+        assert_eq!(names("b*/css/?.css"), ["b/f/css/x.css", "b/f/x/css/x.css"]);
+        assert!(names("b/g/*").is_empty() && names("b/f/").is_empty() && names("c").is_empty());
     }
 }

@@ -22,6 +22,6 @@ mod values;
 pub use answer::{Decided, Decision, Missing, Reason};
 pub use document::{merge, remove, same_grants, sids, statements, without_statements};
 pub use grant::{Grant, covers, delegates_to_root, grants_of, matches_pattern, names_in};
-pub use keys::{condition_keys, condition_keys_of, dead_principals, statement_name};
+pub use keys::{condition_keys, condition_keys_of, dead_principals, names_below, statement_name};
 pub use simulate::{decide, simulate};
 pub use strict::{answer_line, simulate_line};

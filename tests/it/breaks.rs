@@ -641,6 +641,16 @@ fn what_hangs_on_what_nobody_knows_cannot_be_told() {
     let proof = with_output_policy(deny("arn:aws:s3:::out-bucket/*.js", json!({})));
     let link = found(&proof, "output-write");
     assert!(link.verdict == Verdict::CannotTell && link.reasons[0].contains("out-bucket/x.js"), "{link:#?}");
+    for resource in ["arn:aws:s3:::out-bucket/secret.txt", "arn:aws:s3:::*.js", "arn:aws:s3:::out*/css/?.css"] {
+        let proof = with_output_policy(deny(resource, json!({})));
+        assert_eq!(found(&proof, "output-write").verdict, Verdict::CannotTell, "{resource}");
+    }
+    let mut value = set_up.value();
+    let scp = json!({"target": "r-root", "policies": {"NoScripts": {"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Action": "*", "Resource": "*"}, {"Effect": "Deny", "Action": "s3:PutObject", "Resource": "arn:aws:s3:::*.js"}]}}});
+    value["prod_organisation"] =
+        json!({"id": {"known": "o-example"}, "management": false, "scps": {"known": [scp]}, "rcps": {"known": []}});
+    assert_eq!(found(&set_up.broken(value), "output-write").verdict, Verdict::CannotTell);
     let all = "arn:aws:s3:::out-bucket/*";
     for (condition, verdict) in [
         (json!({"NumericLessThan": {"s3:TlsVersion": "1.2"}}), Verdict::Allowed),

@@ -3,7 +3,7 @@
 use super::{Course, FileKey, Gap, Link, On, Paper, Row, Stop, Store, StoreKey, Trigger, Who};
 use crate::deploy::names;
 use crate::deploy::snapshot::{BucketSlot, Level, RoleFound};
-use crate::model::{Arn, Readable};
+use crate::model::{Arn, Readable, account_of};
 use crate::policy;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
@@ -27,10 +27,6 @@ pub(super) struct Drawing<'c, 'a> {
     absent: Vec<&'static str>,
     /// Keys that may have one of two values, all the first or all the second; null is absence.
     variants: Vec<(&'static str, Value, Value)>,
-}
-
-fn account_of(arn: &str) -> &str {
-    arn.split(':').nth(4).unwrap_or_default()
 }
 
 impl<'c, 'a> Drawing<'c, 'a> {
@@ -281,7 +277,6 @@ impl<'c, 'a> Drawing<'c, 'a> {
         for arn in arns {
             self.ask(&arn);
         }
-        self.denied_instances();
     }
 
     /// Objects that some Deny is about and that may be among those of the call: then it can't be told whether one is hit.
@@ -289,16 +284,15 @@ impl<'c, 'a> Drawing<'c, 'a> {
         let Some(all) = self.link.all.clone() else { return };
         let folder = all.trim_end_matches('*');
         let mut found = BTreeSet::new();
-        for document in self.request.values().filter_map(Value::as_array).flatten() {
+        each_document(self.request.values(), &mut |document| {
             for statement in policy::statements(document).into_iter().filter(|statement| statement["Effect"] == "Deny") {
-                for pattern in policy::names_in(statement.get("Resource")).into_iter().filter(|pattern| pattern.contains(['*', '?'])) {
-                    let instance = pattern.replace(['*', '?'], "x");
-                    if instance.starts_with(folder) && instance.len() > folder.len() && !policy::matches_pattern(pattern, &all) {
-                        found.insert(instance);
+                for pattern in policy::names_in(statement.get("Resource")) {
+                    if !policy::matches_pattern(pattern, &all) {
+                        found.extend(policy::names_below(pattern, folder));
                     }
                 }
             }
-        }
+        });
         for instance in found {
             self.link.perhaps.push(json!({"id": self.link.name, "action": self.row.action, "resource": instance}));
         }
@@ -515,6 +509,7 @@ impl<'c, 'a> Drawing<'c, 'a> {
             _ => self.on_s3(),
         }
         self.organisation();
+        self.denied_instances();
         let asked = self.asked_keys();
         let unknown = self.unknown_keys(&asked);
         let decides = self.variants.iter().any(|(key, _, _)| asked.contains(&key.to_ascii_lowercase()));
@@ -551,7 +546,7 @@ impl<'c, 'a> Drawing<'c, 'a> {
     /// Lists the keys that some document asks for, in lower case.
     fn asked_keys(&self) -> BTreeSet<String> {
         let mut asked = BTreeSet::new();
-        collect(self.request.values(), &mut asked);
+        each_document(self.request.values(), &mut |document| asked.extend(policy::condition_keys(document)));
         asked
     }
 
@@ -570,12 +565,12 @@ impl<'c, 'a> Drawing<'c, 'a> {
     }
 }
 
-/// Collects the condition keys of documents, however deep in lists they are.
-fn collect<'v>(values: impl Iterator<Item = &'v Value>, keys: &mut BTreeSet<String>) {
+/// Visits every document, however deep in lists it is.
+fn each_document<'v>(values: impl Iterator<Item = &'v Value>, visit: &mut dyn FnMut(&'v Value)) {
     for value in values {
         match value {
-            Value::Array(list) => collect(list.iter(), keys),
-            Value::Object(_) => keys.extend(policy::condition_keys(value)),
+            Value::Array(list) => each_document(list.iter(), visit),
+            Value::Object(_) => visit(value),
             _ => {}
         }
     }

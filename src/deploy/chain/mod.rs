@@ -69,6 +69,8 @@ pub struct Trigger<'a> {
     pub rule: &'a str,
     /// The role that its target names.
     pub role: Option<&'a str>,
+    /// What it listens to.
+    pub pattern: &'a Value,
 }
 
 /// What the pipeline is about to do.
@@ -108,6 +110,8 @@ pub struct Course<'a> {
     pub canned_acl: Option<&'a str>,
     /// The action's `KMSEncryptionKeyARN`.
     pub declared_output_key: Option<&'a str>,
+    /// CodePipeline itself looks for new versions of the source.
+    pub polls: bool,
     /// The rules that start it.
     pub triggers: Vec<Trigger<'a>>,
     /// Where setup puts what a role needs.
@@ -146,7 +150,7 @@ impl<'a> Course<'a> {
             .chain(&snapshot.other_rules)
             .filter(|rule| rule.enabled && watches(&rule.pattern, source_bucket, source_object))
             .flat_map(|rule| rule.targets.iter().filter(of_pipeline).map(move |target| (rule, target)))
-            .map(|(rule, target)| Trigger { rule: &rule.name, role: target.get("RoleArn").and_then(Value::as_str) })
+            .map(|(rule, target)| Trigger { rule: &rule.name, role: target.get("RoleArn").and_then(Value::as_str), pattern: &rule.pattern })
             .collect();
         Some(Course {
             snapshot,
@@ -166,6 +170,7 @@ impl<'a> Course<'a> {
             path: declaration::configured(deploy, "ObjectKey").filter(|path| !path.is_empty()),
             canned_acl: declaration::configured(deploy, "CannedACL").filter(|acl| !acl.is_empty()),
             declared_output_key: declaration::output_key(deploy),
+            polls: declaration::polls(source) && !pipeline.polling_disabled,
             triggers,
             names: blueprint.names.clone(),
             policies: blueprint.policies,

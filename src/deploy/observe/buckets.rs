@@ -90,7 +90,7 @@ pub(super) async fn read_artifact_bucket(
         (_, Some(why)) => {
             return Err(Error::failed(format!("the policy of artifact bucket {name} can't be understood"))
                 .because(why)
-                .hint("look at it in S3"));
+                .hint("correct it by hand in the bucket's permissions, then run the same command again"));
         }
     };
     let empty = if purpose == Purpose::Teardown { Some(is_empty(dev, region, &name).await?) } else { None };

@@ -11,7 +11,7 @@ mod second_opinion;
 pub use buckets::{SOURCE_SHA256, head_bucket, read_notification};
 pub(super) use iam::decoded;
 pub use pipeline::{read_pipeline_version, running_executions};
-pub use second_opinion::{Opinion, second_opinion};
+pub use second_opinion::second_opinion;
 
 use super::blueprint::Names;
 use super::declaration;

@@ -3,54 +3,13 @@
 
 use crate::aws::{Account, Accounts};
 use crate::deploy::chain::Link;
-use crate::model::Readable;
-use crate::policy::{self, Decided};
+use crate::model::{Readable, account_of};
 use aws_sdk_iam::types::{ContextEntry, ContextKeyTypeEnum, PolicyEvaluationDecisionType};
 use futures_util::stream::{self, StreamExt};
-use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 /// How many questions are asked at once: IAM throttles its simulator early.
 const AT_ONCE: usize = 4;
-
-/// What both say about the identity side of a link.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Opinion {
-    /// The link.
-    pub link: String,
-    /// The role that was asked about.
-    pub role: String,
-    /// What xdeploy says of the role's own policies, boundary and organisation policies.
-    pub ours: &'static str,
-    /// What IAM says, or why it said nothing.
-    pub theirs: Readable<String>,
-}
-
-impl Opinion {
-    /// Says whether both agree; `None` where one of them can't tell.
-    pub fn agrees(&self) -> Option<bool> {
-        match (&self.theirs, self.ours) {
-            (Readable::Unknown(_), _) | (_, "unknown" | "error") => None,
-            (Readable::Known(theirs), ours) => Some((theirs == "allowed") == (ours == "allowed")),
-        }
-    }
-}
-
-/// Gives the evaluator's word for what a role's own side says, as if the resource left everything to the role's account.
-fn own_side(request: &Value, account: &str) -> &'static str {
-    let mut alone = request.clone();
-    for member in ["blockPublicAccess", "rcps"] {
-        alone[member] = Value::Null;
-    }
-    let mut leaves_it = json!({"Effect": "Allow", "Principal": {"AWS": account}, "Action": "*"});
-    if alone["action"] != "sts:AssumeRole" {
-        leaves_it["Resource"] = json!("*");
-    }
-    alone["resourcePolicy"] = json!({"Version": "2012-10-17", "Statement": [leaves_it]});
-    alone["resourceAccount"] = json!(account);
-    let decided = policy::decide(&alone).decided;
-    if decided == Decided::Error { "error" } else { decided.word() }
-}
 
 /// The context of a request as IAM's simulator takes it.
 fn entries(request: &Value) -> Vec<ContextEntry> {
@@ -84,23 +43,15 @@ async fn ask(account: &Account, link: &Link, request: &Value) -> Readable<String
     }
 }
 
-/// Asks about every link whose caller is a role of one of the two accounts.
-pub async fn second_opinion(accounts: &Accounts, links: &[Link]) -> Vec<Opinion> {
+/// Asks about every link whose caller is a role of one of the two accounts; the answer is IAM's word, or why it gave none.
+pub async fn second_opinion<'l>(accounts: &Accounts, links: &'l [Link]) -> Vec<(&'l Link, Readable<String>)> {
     let asked = links.iter().filter_map(|link| {
-        let account = [&accounts.dev, &accounts.prod]
-            .into_iter()
-            .find(|account| link.who.split(':').nth(2) == Some("iam") && link.who.split(':').nth(4) == Some(account.id.as_str()))?;
+        let of_iam = link.who.split(':').nth(2) == Some("iam");
+        let account = [&accounts.dev, &accounts.prod].into_iter().find(|account| of_iam && account_of(&link.who) == account.id)?;
         Some((account, link, link.requests.first()?))
     });
-    stream::iter(asked.map(|(account, link, request)| async move {
-        Opinion {
-            link: link.name.clone(),
-            role: link.who.clone(),
-            ours: own_side(request, &account.id),
-            theirs: ask(account, link, request).await,
-        }
-    }))
-    .buffered(AT_ONCE)
-    .collect()
-    .await
+    stream::iter(asked.map(|(account, link, request)| async move { (link, ask(account, link, request).await) }))
+        .buffered(AT_ONCE)
+        .collect()
+        .await
 }

@@ -3,7 +3,7 @@
 use super::service_role::{self, ServiceRole};
 use super::{Context, Draft};
 use crate::deploy::blueprint::Detection;
-use crate::deploy::names::{self, ARN_TAG, NOTIFICATION_TAG, TAG};
+use crate::deploy::names::{self, NOTIFICATION_TAG};
 use crate::deploy::snapshot::is_own;
 use crate::deploy::write::{Call, Note, Step, Write};
 use crate::error::{Error, Result};
@@ -179,8 +179,7 @@ fn rule(context: &Context<'_>, draft: &mut Draft) -> Result<()> {
     if !right {
         let mut tags = BTreeMap::new();
         if found.is_none() {
-            tags.insert(TAG.to_owned(), blueprint.pipeline.clone());
-            tags.insert(ARN_TAG.to_owned(), blueprint.pipeline_arn.clone());
+            tags = names::own_tags(&blueprint.pipeline_arn);
             let before = context.snapshot.input.found.as_ref().and_then(|found| found.notification.as_deref()).unwrap_or_default();
             if !has_eventbridge(before) {
                 tags.insert(NOTIFICATION_TAG.to_owned(), blueprint.input_bucket.clone());

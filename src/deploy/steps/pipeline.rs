@@ -3,12 +3,11 @@
 use super::{Context, Draft, declare};
 use crate::deploy::blueprint::Detection;
 use crate::deploy::declaration::{self, Place};
-use crate::deploy::names::{ARN_TAG, DETECTION_TAG, TAG};
+use crate::deploy::names::{DETECTION_TAG, own_tags};
 use crate::deploy::write::{Call, EVERYTHING, Note, Step, Write};
 use crate::error::{Error, Result};
 use crate::model::{ChangeDetection, Side};
 use serde_json::Value;
-use std::collections::BTreeMap;
 
 pub fn wants(context: &Context<'_>, draft: &mut Draft) -> Result<()> {
     let blueprint = context.blueprint;
@@ -20,11 +19,8 @@ pub fn wants(context: &Context<'_>, draft: &mut Draft) -> Result<()> {
         Detection::None | Detection::Kept(_) => ChangeDetection::None,
     };
     let Some(found) = &context.snapshot.pipeline else {
-        let tags = BTreeMap::from([
-            (TAG.to_owned(), blueprint.pipeline.clone()),
-            (ARN_TAG.to_owned(), arn.clone()),
-            (DETECTION_TAG.to_owned(), detection.to_string()),
-        ]);
+        let mut tags = own_tags(arn);
+        tags.insert(DETECTION_TAG.to_owned(), detection.to_string());
         let call = Call::CreatePipeline { region, declaration: declare::new(blueprint), tags };
         draft
             .writes
