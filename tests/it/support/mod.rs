@@ -30,6 +30,8 @@ mod emulators;
 mod fidelity;
 mod pipelines;
 mod proxy;
+pub mod served;
+pub mod stage;
 mod tests;
 mod xml;
 
