@@ -5,6 +5,7 @@ mod ask;
 mod lock;
 mod plan;
 mod proof;
+mod rehearse;
 mod release;
 mod session;
 mod setup;
@@ -20,6 +21,7 @@ use crate::settings::{CommonFlags, variable};
 use crate::ui::{self, Ui};
 use clap::{Parser, Subcommand};
 use std::ffi::OsString;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 const EXIT_CODES: &str = "Exit codes: 0 done, nothing to do, or all good; 1 failed; 2 differences, only with --detailed-exitcode; \
@@ -51,6 +53,8 @@ enum Command {
     Release(release::Args),
     /// Remove what xdeploy made, and take its statements out of what others own
     Teardown(Box<teardown::Args>),
+    /// Try it without AWS: the real setup and a run of the pipeline, on two accounts in memory that enforce every policy
+    Rehearse(Box<rehearse::Args>),
     /// Decide requests offline from the policies that they bring, without asking AWS
     Simulate(simulate::Args),
     /// Say who both profiles are
@@ -64,6 +68,8 @@ pub struct Stop {
     pub asked: AtomicBool,
     /// Apply is writing, so that calls under way must be finished.
     pub applying: AtomicBool,
+    /// Everything is told and only a server goes on, which is meant to be ended so: the exit code.
+    pub serving: OnceLock<u8>,
 }
 
 /// Parses, runs, and gives the exit code.
@@ -87,7 +93,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
     let outcome = runtime.block_on(async {
         tokio::select! {
             outcome = run(&cli, &ui, &stop) => outcome,
-            interrupted = interruption(&ui, &stop) => Err(interrupted),
+            interrupted = interruption(&ui, &stop) => stop.serving.get().copied().ok_or(interrupted),
         }
     });
     runtime.shutdown_background();
@@ -140,6 +146,7 @@ async fn run(cli: &Cli, ui: &Ui, stop: &Stop) -> Result<u8> {
         Command::Verify(args) => Box::pin(verify::run(common, args, ui)).await,
         Command::Release(args) => Box::pin(release::run(common, args, ui)).await,
         Command::Teardown(args) => Box::pin(teardown::run(common, args, ui, stop)).await,
+        Command::Rehearse(args) => Box::pin(rehearse::run(common, args, ui, stop)).await,
         Command::Simulate(args) => simulate::run(args).await,
         Command::WhoAmI => Box::pin(who_am_i::run(common, ui)).await,
     }

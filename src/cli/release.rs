@@ -1,14 +1,15 @@
 //! `xdeploy release`.
 
 use super::session;
-use crate::deploy::release::{self, ActionState, Source};
+use crate::aws::Accounts;
+use crate::deploy::release::{self, ActionState, Outcome, Route, Source};
 use crate::deploy::zipfile;
 use crate::error::{Error, Result};
 use crate::model::{BucketName, ObjectKey, PipelineName};
 use crate::settings::{CommonFlags, DeploymentFlags, Settings};
 use crate::ui::Ui;
 use clap::builder::FalseyValueParser;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
@@ -71,8 +72,46 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui) -> Result<u8> {
     };
     let accounts = session::connect(&settings).await?;
     session::introduce(ui, &accounts);
-    let route = release::route(&accounts, &settings).await?;
-    let contents = match &source {
+    let uploaded = upload(&accounts, &settings, &source, ui).await?;
+    let patience = args.start_after.unwrap_or_else(|| uploaded.route.patience());
+    let (id, started_by) = release::find_or_start(&accounts, &uploaded.route, &uploaded.version, patience).await?;
+    let how = match started_by {
+        release::StartedBy::Trigger => "started by its own change detection",
+        release::StartedBy::Xdeploy => "started by xdeploy, since nothing else did",
+    };
+    ui.status(&format!("execution {id}: {how}"));
+    let mut document = document(&accounts, &uploaded, &id);
+    document["startedBy"] = json!(started_by);
+    if args.no_wait {
+        let Uploaded { route, version, .. } = &uploaded;
+        ui.result(&format!("Released version {version} of {} to pipeline {} (execution {id}).", route.object_key, route.pipeline));
+    } else {
+        let outcome = follow(&accounts, &uploaded.route, &id, args.timeout, ui, &mut document).await?;
+        succeeded(&uploaded.route, &id, &outcome)?;
+        arrival(&accounts, &uploaded, ui, &mut document).await?;
+    }
+    ui.json(&document);
+    Ok(0)
+}
+
+/// A source object, and what is to come of it.
+#[derive(Debug)]
+pub struct Uploaded {
+    pub route: Route,
+    pub version: String,
+    /// The keys that are to arrive.
+    pub wanted: Vec<String>,
+    /// Nothing that arrives is older.
+    pub since: SystemTime,
+}
+
+/// Uploads, after a look at what the deploy action would stumble over.
+///
+/// # Errors
+/// The pipeline has no such way, the zip is none, or the upload fails.
+pub async fn upload(accounts: &Accounts, settings: &Settings, source: &Source, ui: &Ui) -> Result<Uploaded> {
+    let route = release::route(accounts, settings).await?;
+    let contents = match source {
         Source::File(path) if route.extract => Some(zipfile::check(path)?),
         Source::File(_) => None,
         Source::Sample(bytes) => Some(zipfile::check_bytes(bytes)?),
@@ -82,49 +121,65 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui) -> Result<u8> {
     }
     let wanted = route.keys(contents.as_ref());
     let since = SystemTime::now();
-    let version = release::upload(&accounts, &route, &source).await?;
+    let version = release::upload(accounts, &route, source).await?;
     ui.status(&format!("uploaded s3://{}/{} as version {version}", route.input_bucket, route.object_key));
-    let patience = args.start_after.unwrap_or_else(|| route.patience());
-    let (id, started_by) = release::find_or_start(&accounts, &route, &version, patience).await?;
-    let how = match started_by {
-        release::StartedBy::Trigger => "started by its own change detection",
-        release::StartedBy::Xdeploy => "started by xdeploy, since nothing else did",
-    };
-    ui.status(&format!("execution {id}: {how}"));
-    let mut document = json!({
+    Ok(Uploaded { route, version, wanted, since })
+}
+
+/// The JSON document of a release that has begun.
+pub fn document(accounts: &Accounts, uploaded: &Uploaded, id: &str) -> Value {
+    json!({
         "schema": "xdeploy.release/1",
-        "accounts": session::accounts_json(&accounts),
-        "pipeline": route.pipeline,
-        "versionId": version,
+        "accounts": session::accounts_json(accounts),
+        "pipeline": uploaded.route.pipeline,
+        "versionId": uploaded.version,
         "executionId": id,
-        "startedBy": started_by,
+        "startedBy": null,
         "status": null,
         "actions": [],
         "arrival": null,
-    });
-    if args.no_wait {
-        ui.result(&format!("Released version {version} of {} to pipeline {} (execution {id}).", route.object_key, route.pipeline));
-        ui.json(&document);
-        return Ok(0);
-    }
+    })
+}
+
+/// Follows an execution to its end, whatever it is.
+///
+/// # Errors
+/// It can't be followed, or takes too long.
+pub async fn follow(accounts: &Accounts, route: &Route, id: &str, timeout: Duration, ui: &Ui, document: &mut Value) -> Result<Outcome> {
     let tell = |state: &ActionState| ui.status(&format!("{}/{}: {}", state.stage, state.action, state.status));
-    let outcome = release::follow(&accounts, &route, &id, args.timeout, &tell).await?;
+    let outcome = release::follow(accounts, route, id, timeout, &tell).await?;
     document["status"] = json!(outcome.status);
     document["actions"] = json!(outcome.actions);
-    if outcome.status != "Succeeded" {
-        let mut error = Error::failed(format!("execution {id} of pipeline {} ended as {}", route.pipeline, outcome.status));
-        for action in outcome.actions.iter().filter(|action| action.status == "Failed") {
-            let message = action.message.as_deref().unwrap_or("no message");
-            let code = action.code.as_deref().map(|code| format!("{code}: ")).unwrap_or_default();
-            error = error.because(format!("{}/{}: {code}{message}", action.stage, action.action));
-        }
-        error = match outcome.status.as_str() {
-            "Superseded" => error.hint("a newer execution took its place; what it deploys is newer than this upload"),
-            _ => error.hint(format!("`xdeploy verify --pipeline {}` says what differs from what setup would make", route.pipeline)),
-        };
-        return Err(error);
+    Ok(outcome)
+}
+
+/// Makes sure that an execution succeeded.
+///
+/// # Errors
+/// It did not: with what each failed action says.
+pub fn succeeded(route: &Route, id: &str, outcome: &Outcome) -> Result<()> {
+    if outcome.status == "Succeeded" {
+        return Ok(());
     }
-    let arrival = release::arrival(&accounts, &route, &wanted, since).await?;
+    let mut error = Error::failed(format!("execution {id} of pipeline {} ended as {}", route.pipeline, outcome.status));
+    for action in outcome.actions.iter().filter(|action| action.status == "Failed") {
+        let message = action.message.as_deref().unwrap_or("no message");
+        let code = action.code.as_deref().map(|code| format!("{code}: ")).unwrap_or_default();
+        error = error.because(format!("{}/{}: {code}{message}", action.stage, action.action));
+    }
+    Err(match outcome.status.as_str() {
+        "Superseded" => error.hint("a newer execution took its place; what it deploys is newer than this upload"),
+        _ => error.hint(format!("`xdeploy verify --pipeline {}` says what differs from what setup would make", route.pipeline)),
+    })
+}
+
+/// Tells what arrived, and who owns it.
+///
+/// # Errors
+/// The output bucket can't be read, files are missing, or production doesn't own what arrived.
+pub async fn arrival(accounts: &Accounts, uploaded: &Uploaded, ui: &Ui, document: &mut Value) -> Result<()> {
+    let Uploaded { route, wanted, since, .. } = uploaded;
+    let arrival = release::arrival(accounts, route, wanted, *since).await?;
     document["arrival"] = json!(arrival);
     if !route.keys_vary() {
         ui.result(&format!("\n{} objects in s3://{}:", arrival.objects.len(), route.output_bucket));
@@ -164,6 +219,5 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui) -> Result<u8> {
         }
         return Err(error.hint(format!("`xdeploy verify --pipeline {}` says what differs from what setup would make", route.pipeline)));
     }
-    ui.json(&document);
-    Ok(0)
+    Ok(())
 }

@@ -1,19 +1,20 @@
 //! `xdeploy setup`.
 
 use super::{Stop, ask, lock, proof, session, show};
+use crate::aws::Accounts;
 use crate::deploy::observe::Organisations;
 use crate::deploy::plan::Plan;
 use crate::deploy::snapshot::Snapshot;
-use crate::deploy::write::{Call, Write};
+use crate::deploy::write::{Artifact, Call, Write};
 use crate::error::{Error, Result};
 use crate::model::Verdict;
 use crate::settings::{CommonFlags, DeploymentFlags, Settings};
 use crate::ui::Ui;
 use clap::builder::FalseyValueParser;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::path::PathBuf;
 
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 #[command(
     after_long_help = "Examples:\n  xdeploy setup --dev-profile dev --prod-profile prod \\\n    --input-bucket codepipeline-input-bucket --output-bucket codepipeline-output-bucket\n  xdeploy setup --artifact sample-website.zip --yes    # the rest from xdeploy.toml"
 )]
@@ -53,14 +54,31 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop) -> Res
     let accounts = session::connect(&settings).await?;
     session::introduce(ui, &accounts);
     let _lock = if args.dry_run { None } else { Some(lock::take(&accounts.dev.id, &accounts.dev.region, settings.pipeline.as_str())?) };
+    let (code, document) = on(&accounts, &settings, args, artifact, ui, stop).await?;
+    ui.json(&document);
+    Ok(code)
+}
+
+/// Sets up on two accounts, and gives the exit code and the JSON document.
+///
+/// # Errors
+/// As the command.
+pub async fn on(
+    accounts: &Accounts,
+    settings: &Settings,
+    args: &Args,
+    artifact: Option<Artifact>,
+    ui: &Ui,
+    stop: &Stop,
+) -> Result<(u8, Value)> {
     let asked = if args.strict { Organisations::Always } else { Organisations::OfExisting };
-    let plan = session::make_plan(&accounts, &settings, artifact, asked).await?;
+    let plan = session::make_plan(accounts, settings, artifact, asked).await?;
     show::plan(ui, &plan);
     let proof = proof::of_plan(&plan)?;
     proof::show(ui, &proof, &proof::Telling { snapshot: plan.snapshot(), all: false, when: proof::when(&plan), mended: &[] });
     let mut document = json!({
         "schema": "xdeploy.setup/1",
-        "accounts": session::accounts_json(&accounts),
+        "accounts": session::accounts_json(accounts),
         "plan": summary(&plan),
         "proof": proof::to_json(&proof, plan.snapshot(), &[]),
         "applied": false,
@@ -69,12 +87,12 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop) -> Res
         if !plan.is_empty() {
             ui.status("nothing was changed: this was a dry run");
         }
-        ui.json(&document);
         let verdict = if args.strict { proof.strict_verdict() } else { proof.verdict() };
-        return Ok(match verdict {
+        let code = match verdict {
             Verdict::CannotTell if !args.strict => 0,
             verdict => proof::exit_code(verdict),
-        });
+        };
+        return Ok((code, document));
     }
     proof::refuse_broken(&proof, args.strict, args.accept_broken)?;
     let mut wait = args.wait_for_runs;
@@ -96,19 +114,18 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop) -> Res
     {
         return Err(Error::refused("cancelled: nothing was changed").hint("run the same command again when you are ready"));
     }
-    let made = session::apply_writes(&accounts, plan.writes(), &plan.pipeline_arn(), wait, ui, stop).await?;
+    let made = session::apply_writes(accounts, plan.writes(), &plan.pipeline_arn(), wait, ui, stop).await?;
     let (add, change, remove) = plan.counts();
     ui.result(&format!("\nDone: {add} added, {change} changed, {remove} removed."));
     document["applied"] = json!(true);
     document["made"] = json!({"keys": made.keys()});
-    let code = proof::check(&accounts, &settings, &proof, args.strict, ui, &mut document).await;
+    let code = proof::check(accounts, settings, &proof, args.strict, ui, &mut document).await;
     follow_ups(ui, &plan);
-    ui.json(&document);
-    Ok(code)
+    Ok((code, document))
 }
 
 /// The plan without what it saw, for people's scripts.
-pub fn summary(plan: &Plan) -> serde_json::Value {
+pub fn summary(plan: &Plan) -> Value {
     let (add, change, remove) = plan.counts();
     let writes: Vec<_> = plan
         .writes()

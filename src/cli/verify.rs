@@ -1,6 +1,7 @@
 //! `xdeploy verify`.
 
 use super::{proof, session, setup, show};
+use crate::aws::Accounts;
 use crate::deploy::observe::{Organisations, second_opinion};
 use crate::deploy::plan::{Callers, Plan};
 use crate::deploy::proof::{Opinion, links, prove};
@@ -9,7 +10,7 @@ use crate::model::{Readable, Verdict};
 use crate::settings::{CommonFlags, DeploymentFlags, Settings};
 use crate::ui::Ui;
 use clap::builder::FalseyValueParser;
-use serde_json::json;
+use serde_json::{Value, json};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -30,12 +31,22 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui) -> Result<u8> {
     let settings = Settings::resolve(common, &args.deployment)?;
     let accounts = session::connect(&settings).await?;
     session::introduce(ui, &accounts);
-    let snapshot = session::read(&accounts, &settings, None, Organisations::Always).await.map_err(|error| match error.kind {
+    let (code, document) = on(&accounts, &settings, args, ui).await?;
+    ui.json(&document);
+    Ok(code)
+}
+
+/// Verifies two accounts, and gives the exit code and the JSON document.
+///
+/// # Errors
+/// As the command.
+pub async fn on(accounts: &Accounts, settings: &Settings, args: &Args, ui: &Ui) -> Result<(u8, Value)> {
+    let snapshot = session::read(accounts, settings, None, Organisations::Always).await.map_err(|error| match error.kind {
         // What couldn't be read can't be judged.
         Kind::Denied => Error { kind: Kind::CannotTell, ..error },
         _ => error,
     })?;
-    let Some(live) = prove(&settings, &snapshot)? else {
+    let Some(live) = prove(settings, &snapshot)? else {
         return Err(Error::failed(format!(
             "there is no pipeline {} in {} of account {}",
             settings.pipeline, accounts.dev.region, accounts.dev.id
@@ -44,7 +55,7 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui) -> Result<u8> {
     };
     let callers = Callers { dev: accounts.dev.caller.to_string(), prod: accounts.prod.caller.to_string() };
     // The chain is judged also where setup would refuse to touch what is there.
-    let plan = Plan::make(&settings, callers, snapshot.clone(), None);
+    let plan = Plan::make(settings, callers, snapshot.clone(), None);
     let mended: Vec<String> = match &plan {
         Ok(plan) => {
             let next = proof::of_plan(plan)?;
@@ -57,8 +68,8 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui) -> Result<u8> {
     proof::show(ui, &live, &proof::Telling { snapshot: &snapshot, all: true, when: "", mended: &mended });
     let opinions: Option<Vec<Opinion>> = match args.second_opinion {
         true => {
-            let links = links(&settings, &snapshot)?;
-            let answers = second_opinion(&accounts, &links).await;
+            let links = links(settings, &snapshot)?;
+            let answers = second_opinion(accounts, &links).await;
             Some(answers.into_iter().map(|(link, theirs)| Opinion::of(link, theirs)).collect())
         }
         false => None,
@@ -66,14 +77,14 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui) -> Result<u8> {
     if let Some(opinions) = &opinions {
         compare(ui, opinions);
     }
-    let differs = drift(ui, &settings, &plan);
+    let differs = drift(ui, settings, &plan);
     let difference = match &plan {
         Ok(plan) => setup::summary(plan),
         Err(error) => json!({"refused": error.message, "causes": error.causes, "hints": error.hints}),
     };
     let mut document = json!({
         "schema": "xdeploy.verify/1",
-        "accounts": session::accounts_json(&accounts),
+        "accounts": session::accounts_json(accounts),
         "proof": proof::to_json(&live, &snapshot, &mended),
         "differs": differs,
         "plan": difference,
@@ -86,12 +97,12 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui) -> Result<u8> {
         };
         document["secondOpinion"] = opinions.iter().map(with_verdict).collect();
     }
-    ui.json(&document);
     let verdict = if args.strict { live.strict_verdict() } else { live.verdict() };
-    Ok(match verdict {
+    let code = match verdict {
         Verdict::Allowed if args.detailed_exitcode && differs => 2,
         verdict => proof::exit_code(verdict),
-    })
+    };
+    Ok((code, document))
 }
 
 /// Tells where IAM's simulator and the proof agree on the roles' side, and where they don't.

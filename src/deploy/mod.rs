@@ -3,6 +3,7 @@
 pub mod after;
 pub mod apply;
 pub mod blueprint;
+pub mod breaking;
 pub mod chain;
 pub mod declaration;
 pub mod excess;

@@ -258,6 +258,43 @@ pub enum StartedBy {
     Xdeploy,
 }
 
+/// Where the execution of a version stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Execution {
+    /// This one took it.
+    Took(String),
+    /// One is under way that has not said yet what it took; it may turn out to be it.
+    Undecided,
+    /// No execution did.
+    None,
+}
+
+fn arn_of(dev: &Account, route: &Route) -> String {
+    format!("arn:{}:codepipeline:{}:{}:{}", dev.partition, route.home, dev.id, route.pipeline)
+}
+
+/// Looks for the execution whose source revision is this version.
+///
+/// # Errors
+/// The executions can't be read.
+pub async fn find(accounts: &Accounts, route: &Route, version: &str) -> Result<Execution> {
+    let dev = &accounts.dev;
+    let request = dev.codepipeline(&route.home).list_pipeline_executions().pipeline_name(&route.pipeline).max_results(50).send();
+    let list = dev.call("codepipeline:ListPipelineExecutions", &arn_of(dev, route), request).await?;
+    let runs = list.pipeline_execution_summaries();
+    let took = |run: &PipelineExecutionSummary| {
+        let mut revisions = run.source_revisions().iter();
+        revisions.find(|revision| revision.action_name() == route.source_action).map(|revision| revision.revision_id() == Some(version))
+    };
+    let ours = runs.iter().find(|run| took(run) == Some(true));
+    if let Some(id) = ours.and_then(|run| run.pipeline_execution_id()) {
+        return Ok(Execution::Took(id.to_owned()));
+    }
+    // Whatever started it and when: its source action takes the newest version, which is ours.
+    let undecided = runs.iter().any(|run| run.status() == Some(&Status::InProgress) && took(run).is_none());
+    Ok(if undecided { Execution::Undecided } else { Execution::None })
+}
+
 /// Finds the execution whose source revision is this version; starts one where none comes within `patience`, and none that is
 /// under way may yet turn out to be it.
 ///
@@ -265,24 +302,14 @@ pub enum StartedBy {
 /// The executions can't be read, or the pipeline can't be started.
 pub async fn find_or_start(accounts: &Accounts, route: &Route, version: &str, patience: Duration) -> Result<(String, StartedBy)> {
     let dev = &accounts.dev;
-    let client = dev.codepipeline(&route.home);
-    let arn = format!("arn:{}:codepipeline:{}:{}:{}", dev.partition, route.home, dev.id, route.pipeline);
+    let arn = arn_of(dev, route);
     let started = Instant::now();
     loop {
-        let request = client.list_pipeline_executions().pipeline_name(&route.pipeline).max_results(50).send();
-        let list = dev.call("codepipeline:ListPipelineExecutions", &arn, request).await?;
-        let runs = list.pipeline_execution_summaries();
-        let took = |run: &PipelineExecutionSummary| {
-            let mut revisions = run.source_revisions().iter();
-            revisions.find(|revision| revision.action_name() == route.source_action).map(|revision| revision.revision_id() == Some(version))
+        let limit = match find(accounts, route, version).await? {
+            Execution::Took(id) => return Ok((id, StartedBy::Trigger)),
+            Execution::Undecided => patience + REVISION_LIMIT,
+            Execution::None => patience,
         };
-        let ours = runs.iter().find(|run| took(run) == Some(true));
-        if let Some(id) = ours.and_then(|run| run.pipeline_execution_id()) {
-            return Ok((id.to_owned(), StartedBy::Trigger));
-        }
-        // Whatever started it and when: its source action takes the newest version, which is ours.
-        let undecided = runs.iter().any(|run| run.status() == Some(&Status::InProgress) && took(run).is_none());
-        let limit = if undecided { patience + REVISION_LIMIT } else { patience };
         let left = limit.saturating_sub(started.elapsed());
         if left.is_zero() {
             break;
@@ -291,6 +318,7 @@ pub async fn find_or_start(accounts: &Accounts, route: &Route, version: &str, pa
     }
     // A replayed token gives the same execution, so a run that was cut off and repeated starts nothing twice (facts D.1).
     let token = format!("xdeploy-{}", short_hash(&format!("{arn} {version}"), 40));
+    let client = dev.codepipeline(&route.home);
     let mut request = client.start_pipeline_execution().name(&route.pipeline).client_request_token(token);
     if route.v2 {
         let revision = SourceRevisionOverride::builder()

@@ -16,6 +16,7 @@ mod kms;
 mod organizations;
 mod run;
 mod s3;
+mod serve;
 mod signature;
 mod state;
 mod sts;
@@ -84,7 +85,14 @@ impl Rehearsal {
         self
     }
 
+    /// Moves the time forward to this one, never back.
+    pub fn keep_up(&self, milliseconds: u64) {
+        let mut state = self.lock();
+        state.clock = state.clock.max(milliseconds);
+    }
+
     /// Looks at signatures from now on, for callers that come over a wire.
+    #[must_use]
     pub fn signed(self) -> Rehearsal {
         self.lock().checks_signatures = true;
         self

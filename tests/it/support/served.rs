@@ -1,31 +1,14 @@
 //! The rehearsal over HTTP, for programs of their own.
 
-use http_body_util::{BodyExt, Full};
-use hyper::body::{Bytes, Incoming};
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
-use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 use tempfile::TempDir;
-use xdeploy::rehearsal::{DEV, PROD, Rehearsal, Request};
+use xdeploy::rehearsal::{DEV, PROD, Rehearsal};
 
-async fn handle(rehearsal: Rehearsal, request: hyper::Request<Incoming>) -> Result<hyper::Response<Full<Bytes>>, Infallible> {
-    let (head, body) = request.into_parts();
-    let headers = head.headers.iter().map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()));
-    let answer = rehearsal.answer(Request {
-        method: head.method.to_string(),
-        target: head.uri.path_and_query().unwrap().to_string(),
-        host: String::new(),
-        headers: headers.collect(),
-        body: body.collect().await.unwrap().to_bytes().to_vec(),
-    });
-    let mut response = hyper::Response::builder().status(answer.status);
-    for (name, value) in answer.headers {
-        response = response.header(name, value);
-    }
-    Ok(response.body(Full::new(Bytes::from(answer.body))).unwrap())
+fn now() -> u64 {
+    // The program compares what it reads with its own clock.
+    u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap()
 }
 
 /// Two accounts in memory behind a port of the loopback, with profiles `dev` and `prod`.
@@ -39,22 +22,11 @@ pub struct Served {
 impl Served {
     pub fn new() -> Served {
         let runtime = tokio::runtime::Runtime::new().unwrap();
-        // The program compares what it reads with its own clock.
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
-        let rehearsal = Rehearsal::new("aws", "us-east-1", "us-east-1").at(u64::try_from(now).unwrap()).signed();
+        let rehearsal = Rehearsal::new("aws", "us-east-1", "us-east-1").at(now()).signed();
         let listener = runtime.block_on(tokio::net::TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))).unwrap();
         let port = listener.local_addr().unwrap().port();
         let served = rehearsal.clone();
-        runtime.spawn(async move {
-            loop {
-                let Ok((stream, _)) = listener.accept().await else { continue };
-                let served = served.clone();
-                tokio::spawn(async move {
-                    let service = service_fn(move |request| handle(served.clone(), request));
-                    let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
-                });
-            }
-        });
+        runtime.spawn(async move { served.serve(listener, now).await });
         let dir = tempfile::tempdir().unwrap();
         let (mut credentials, mut config) = (String::new(), String::new());
         for (name, account) in [("dev", DEV), ("prod", PROD)] {

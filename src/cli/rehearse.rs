@@ -1,0 +1,346 @@
+//! `xdeploy rehearse`: the real commands on two accounts in memory.
+
+use super::release::{self as releasing, Uploaded};
+use super::{Stop, ask, proof, session, setup, verify};
+use crate::aws::{Account, Accounts, Unverified};
+use crate::deploy::apply::{self, Manner};
+use crate::deploy::breaking::{self, Break};
+use crate::deploy::chain::Link;
+use crate::deploy::observe::Organisations;
+use crate::deploy::proof::{Proof, links};
+use crate::deploy::release::{self, Execution, Source};
+use crate::deploy::write::Artifact;
+use crate::error::{Error, Result};
+use crate::model::{BucketName, Side};
+use crate::policy::Decided;
+use crate::rehearsal::{DEV, Logged, PROD, Rehearsal};
+use crate::settings::{CommonFlags, Settings};
+use crate::ui::{Tone, Ui, paint};
+use aws_sdk_s3::types::{BucketLocationConstraint, BucketVersioningStatus, CreateBucketConfiguration, VersioningConfiguration};
+use clap::builder::FalseyValueParser;
+use serde_json::{Value, json};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// The article's example regions and buckets.
+const REGION: &str = "us-east-1";
+const INPUT_BUCKET: &str = "codepipeline-input-bucket";
+const OUTPUT_BUCKET: &str = "codepipeline-output-bucket";
+/// The profiles that are printed for `--serve`.
+const PROFILES: [(&str, &str); 2] = [("rehearsal-dev", DEV), ("rehearsal-prod", PROD)];
+/// Runs are over when the call that starts them is answered.
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+#[derive(Debug, clap::Args)]
+#[group(id = "rehearsal")]
+#[command(
+    after_long_help = "Nothing is asked of AWS, no profile is needed, and nothing is left behind. --dev-profile, --prod-profile and expected account ids have no effect.\n\nExamples:\n  xdeploy rehearse\n  xdeploy rehearse --break list\n  xdeploy rehearse --break deploy-decrypt --fix\n  xdeploy rehearse --prod-region eu-west-1 --policies least-privilege --serve 127.0.0.1:4599"
+)]
+pub struct Args {
+    #[command(flatten)]
+    pub setup: setup::Args,
+    /// Break a link of the chain after the set-up; `list` names them
+    #[arg(long = "break", value_name = "LINK", env = "XDEPLOY_BREAK", help_heading = "The rehearsal")]
+    pub link: Option<String>,
+    /// Run setup again after the break, and release again
+    #[arg(long, requires = "link", env = "XDEPLOY_FIX", value_parser = FalseyValueParser::new(), help_heading = "The rehearsal")]
+    pub fix: bool,
+    /// Then keep both accounts up for the AWS CLI and SDKs on this address of the loopback, until Ctrl-C
+    #[arg(long, value_name = "ADDRESS:PORT", env = "XDEPLOY_SERVE", help_heading = "The rehearsal")]
+    pub serve: Option<SocketAddr>,
+}
+
+pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop) -> Result<u8> {
+    let settings = settings(common, args)?;
+    let listener = match args.serve {
+        Some(address) => Some(listen(address).await?),
+        None => None,
+    };
+    let artifact = session::artifact(args.setup.artifact.as_deref(), !settings.no_extract)?;
+    let stage = Stage::build(&settings, listener.is_some()).await?;
+    if args.link.as_deref() == Some("list") {
+        return stage.list(&settings, ui).await;
+    }
+    if let Some(path) = &args.setup.write_config {
+        settings.write_file(path)?;
+    }
+    ui.status("rehearsal: two accounts in memory; nothing is asked of AWS");
+    session::introduce(ui, &stage.accounts);
+    let mut document = json!({"schema": "xdeploy.rehearse/1"});
+    let setup = setup::Args { yes: true, ..args.setup.clone() };
+    let (mut code, told) = setup::on(&stage.accounts, &settings, &setup, artifact.clone(), ui, stop).await?;
+    document["setup"] = told;
+    if !args.setup.dry_run && code == 0 {
+        code = match &args.link {
+            Some(link) => stage.broken(&settings, args, link, ui, stop, &mut document).await?,
+            None => stage.green(&settings, artifact, ui, &mut document).await?,
+        };
+    }
+    if let Some(listener) = &listener {
+        document["serving"] = stage.serving(listener, ui)?;
+    }
+    ui.json(&document);
+    if let Some(listener) = listener {
+        let _ = stop.serving.set(code);
+        stage.rehearsal.serve(listener, now).await;
+    }
+    Ok(code)
+}
+
+fn now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The settings of setup, with the article's buckets and a region where none is named.
+fn settings(common: &CommonFlags, args: &Args) -> Result<Settings> {
+    let [(dev, _), (prod, _)] = PROFILES;
+    let named = CommonFlags { dev_profile: Some(dev.to_owned()), prod_profile: Some(prod.to_owned()), ..common.clone() };
+    let mut settings = Settings::resolve(&named, &args.setup.deployment)?;
+    (settings.dev_account, settings.prod_account) = (None, None);
+    let bucket = |name: &str| name.parse::<BucketName>().map_err(Error::internal);
+    settings.input_bucket = Some(settings.input_bucket.map_or_else(|| bucket(INPUT_BUCKET), Ok)?);
+    settings.output_bucket = Some(settings.output_bucket.map_or_else(|| bucket(OUTPUT_BUCKET), Ok)?);
+    settings.region = Some(settings.region.map_or_else(|| REGION.parse().map_err(Error::internal), Ok)?);
+    Ok(settings)
+}
+
+/// Takes the port before anything is told, so that one that is taken is known at once.
+async fn listen(address: SocketAddr) -> Result<tokio::net::TcpListener> {
+    if !address.ip().is_loopback() {
+        return Err(Error::usage(format!("`--serve {address}` is not an address of the loopback"))
+            .hint("the rehearsal's keys are no secret: serve it on 127.0.0.1, such as `--serve 127.0.0.1:4599`"));
+    }
+    tokio::net::TcpListener::bind(address).await.map_err(|error| {
+        Error::failed(format!("could not listen on {address}")).because(error.to_string()).hint("name another port; 0 takes a free one")
+    })
+}
+
+/// The two accounts in memory, and who works on them.
+#[derive(Debug)]
+struct Stage {
+    rehearsal: Rehearsal,
+    accounts: Accounts,
+}
+
+impl Stage {
+    /// Founds the accounts, with the buckets that the article takes for granted.
+    async fn build(settings: &Settings, served: bool) -> Result<Stage> {
+        let dev_region = settings.region.as_ref().map_or(REGION, |region| region.as_str());
+        let prod_region = settings.prod_region.as_ref().map_or(dev_region, |region| region.as_str());
+        let partition = match dev_region {
+            region if region.starts_with("cn-") => "aws-cn",
+            region if region.starts_with("us-gov-") => "aws-us-gov",
+            _ => "aws",
+        };
+        let mut rehearsal = Rehearsal::new(partition, dev_region, prod_region).at(now());
+        if served {
+            rehearsal = rehearsal.signed();
+        }
+        let account = async |side, (profile, id): (&str, &str), region| {
+            let config = rehearsal.config(rehearsal.keys(id), region);
+            Account::verified(side, profile, config).await.map_err(|error| match error {
+                Unverified::Asking(error) => Error::from(error),
+                Unverified::Answer(error) => error,
+            })
+        };
+        let [dev, prod] = PROFILES;
+        let accounts = Accounts { dev: account(Side::Dev, dev, dev_region).await?, prod: account(Side::Prod, prod, prod_region).await? };
+        let stage = Stage { rehearsal, accounts };
+        if !settings.create_buckets {
+            stage.make_buckets(settings).await?;
+        }
+        Ok(stage)
+    }
+
+    async fn make_buckets(&self, settings: &Settings) -> Result<()> {
+        let Accounts { dev, prod } = &self.accounts;
+        for (account, bucket) in [(dev, &settings.input_bucket), (prod, &settings.output_bucket)] {
+            let Some(bucket) = bucket else { continue };
+            let region = account.region.as_str();
+            let place = (region != REGION)
+                .then(|| CreateBucketConfiguration::builder().location_constraint(BucketLocationConstraint::from(region)).build());
+            let s3 = account.s3(region);
+            let request = s3.create_bucket().bucket(bucket.as_str()).set_create_bucket_configuration(place);
+            account.call("s3:CreateBucket", bucket.as_str(), request.send()).await?;
+            if account.side == Side::Dev && !settings.enable_versioning {
+                let on = VersioningConfiguration::builder().status(BucketVersioningStatus::Enabled).build();
+                let request = s3.put_bucket_versioning().bucket(bucket.as_str()).versioning_configuration(on);
+                account.call("s3:PutBucketVersioning", bucket.as_str(), request.send()).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Names the links of the chain that this set-up would have.
+    async fn list(&self, settings: &Settings, ui: &Ui) -> Result<u8> {
+        let plan = session::make_plan(&self.accounts, settings, None, Organisations::OfExisting).await?;
+        let proof = proof::of_plan(&plan)?;
+        let show = |proof: &Proof, may_be_called: bool| {
+            for link in proof.links.iter().filter(|link| link.may_be_called == may_be_called) {
+                ui.result(&format!("  {:<28} {:<36} {}", link.name, link.action, link.why));
+            }
+        };
+        ui.result("Links that the pipeline needs:");
+        show(&proof, false);
+        ui.result("\nLinks of calls that may be made (facts don't say for certain; without one the run goes on, and verify warns):");
+        show(&proof, true);
+        let link = |link: &crate::deploy::proof::Judged| json!({"name": link.name, "action": link.action, "who": link.who, "why": link.why, "article": link.article, "needed": !link.may_be_called});
+        let all: Vec<Value> = proof.links.iter().map(link).collect();
+        ui.json(&json!({"schema": "xdeploy.rehearse/1", "links": all}));
+        Ok(0)
+    }
+
+    /// Releases, and shows that all is well.
+    async fn green(&self, settings: &Settings, artifact: Option<Artifact>, ui: &Ui, document: &mut Value) -> Result<u8> {
+        let (uploaded, since) = match artifact {
+            // Setup has uploaded it, and the pipeline ran when it was made.
+            Some(artifact) => (self.given(settings, &artifact).await?, 0),
+            None => {
+                let since = self.rehearsal.log().len();
+                (releasing::upload(&self.accounts, settings, &Source::Sample(release::sample()?), ui).await?, since)
+            }
+        };
+        let (told, ended) = self.follow(&uploaded, ui).await?;
+        document["release"] = told;
+        document["calls"] = self.calls(settings, since, ui).await?;
+        ended?;
+        ui.result("");
+        releasing::arrival(&self.accounts, &uploaded, ui, &mut document["release"]).await?;
+        Ok(0)
+    }
+
+    async fn given(&self, settings: &Settings, artifact: &Artifact) -> Result<Uploaded> {
+        let route = release::route(&self.accounts, settings).await?;
+        let file = PathBuf::from(&artifact.file);
+        let contents = if route.extract { Some(crate::deploy::zipfile::check(&file)?) } else { None };
+        let dev = &self.accounts.dev;
+        let request = dev.s3(&route.home).head_object().bucket(&route.input_bucket).key(&route.object_key);
+        let head = dev.call("s3:GetObject", format!("{}/{}", route.input_bucket, route.object_key), request.send()).await?;
+        let version = head.version_id().unwrap_or_default().to_owned();
+        Ok(Uploaded { wanted: route.keys(contents.as_ref()), route, version, since: UNIX_EPOCH })
+    }
+
+    /// Follows the execution that took an upload; the inner result says whether it succeeded.
+    async fn follow(&self, uploaded: &Uploaded, ui: &Ui) -> Result<(Value, Result<()>)> {
+        let Uploaded { route, version, .. } = uploaded;
+        let id = match release::find(&self.accounts, route, version).await? {
+            Execution::Took(id) => id,
+            Execution::Undecided | Execution::None => {
+                let error = Error::failed(format!("nothing started pipeline {} for version {version} of the source", route.pipeline))
+                    .because("EventBridge met a denial, of which it tells nobody")
+                    .hint(format!("`xdeploy verify --pipeline {}` says what differs from what setup would make", route.pipeline));
+                return Ok((releasing::document(&self.accounts, uploaded, ""), Err(error)));
+            }
+        };
+        ui.status(&format!("execution {id}"));
+        let mut document = releasing::document(&self.accounts, uploaded, &id);
+        let outcome = releasing::follow(&self.accounts, route, &id, TIMEOUT, ui, &mut document).await?;
+        Ok((document, releasing::succeeded(route, &id, &outcome)))
+    }
+
+    /// Breaks a link, releases, lets verify find it, and mends it if that was asked for.
+    async fn broken(&self, settings: &Settings, args: &Args, link: &str, ui: &Ui, stop: &Stop, document: &mut Value) -> Result<u8> {
+        let snapshot = session::read(&self.accounts, settings, None, Organisations::Always).await?;
+        let Break { writes, text, denied } = breaking::breaking(settings, &snapshot, link)?;
+        let manner = Manner { pipeline_arn: "", wait_for_runs: false, listen: &|_| (), stop: &AtomicBool::new(false) };
+        apply::apply(&self.accounts, &writes, &manner).await?;
+        ui.result(&format!("\n{} {text}.\n", paint(Tone::Removed, "Broken on purpose:")));
+        document["broken"] = json!({"link": link, "what": text, "denied": denied});
+        let since = self.rehearsal.log().len();
+        let uploaded = releasing::upload(&self.accounts, settings, &Source::Sample(release::sample()?), ui).await?;
+        let (told, ended) = self.follow(&uploaded, ui).await?;
+        document["release"] = told;
+        document["calls"] = self.calls(settings, since, ui).await?;
+        let failed = ended.err();
+        document["failure"] = failed.as_ref().map(ask::error_document).unwrap_or_default();
+        if let Some(error) = &failed {
+            ui.result("");
+            ui.failure(&error.message, &error.causes, &[]);
+        }
+        ui.result("\nxdeploy verify says:");
+        let arguments =
+            verify::Args { deployment: args.setup.deployment.clone(), detailed_exitcode: false, strict: false, second_opinion: false };
+        let (code, told) = verify::on(&self.accounts, settings, &arguments, ui).await?;
+        document["verify"] = told;
+        match (&failed, code) {
+            (None, 0) => ui.result(&format!("\nThe pipeline went green without `{link}`: it isn't confirmed that this call is made.")),
+            (None, _) => return Err(Error::internal(format!("verify calls `{link}` broken, but the pipeline went green"))),
+            (Some(_), 0) => return Err(Error::internal(format!("the pipeline fails without `{link}`, but verify finds nothing"))),
+            (Some(_), _) => {}
+        }
+        if !args.fix {
+            return Ok(code);
+        }
+        ui.result("\nxdeploy setup, once more:");
+        let again = setup::Args { yes: true, artifact: None, ..args.setup.clone() };
+        let (code, told) = setup::on(&self.accounts, settings, &again, None, ui, stop).await?;
+        let mut mended = json!({"setup": told});
+        if code == 0 {
+            self.green(settings, None, ui, &mut mended).await?;
+        }
+        document["mended"] = mended;
+        Ok(code)
+    }
+
+    /// Tells each call that the pipeline made.
+    async fn calls(&self, settings: &Settings, since: usize, ui: &Ui) -> Result<Value> {
+        let snapshot = session::read(&self.accounts, settings, None, Organisations::OfExisting).await?;
+        let links = links(settings, &snapshot)?;
+        let log = self.rehearsal.log();
+        let own = log.get(since..).unwrap_or_default().iter().filter(|call| !is_ours(call));
+        let (mut told, mut who) = (Vec::new(), String::new());
+        let mut allowed = 0;
+        ui.result("\nThe calls that the pipeline made:");
+        for call in own {
+            let link = link_of(&links, call).map_or("", |link| link.name.as_str());
+            if call.caller != who {
+                who.clone_from(&call.caller);
+                ui.result(&paint(Tone::Heading, &who));
+            }
+            let tone = if call.verdict == Decided::Allowed { Tone::Added } else { Tone::Removed };
+            let word = if call.verdict == Decided::Allowed { "allowed" } else { "denied" };
+            allowed += usize::from(call.verdict == Decided::Allowed);
+            ui.result(&format!("  {} {link:<20} {} on {}", paint(tone, &format!("{word:<7}")), call.action, call.resource));
+            told.push(json!({"link": link, "caller": call.caller, "action": call.action, "resource": call.resource, "verdict": call.verdict.word()}));
+        }
+        ui.result(&format!("{allowed} of {} calls allowed.", told.len()));
+        Ok(Value::Array(told))
+    }
+
+    /// Says how to come in from outside.
+    fn serving(&self, listener: &tokio::net::TcpListener, ui: &Ui) -> Result<Value> {
+        let address = listener.local_addr().map_err(|error| Error::internal(error.to_string()))?;
+        let url = format!("http://{address}");
+        let mut profiles = Vec::new();
+        let mut text = String::new();
+        for (name, account) in PROFILES {
+            let (id, secret) = self.rehearsal.keys(account);
+            let region = self.rehearsal.region(account);
+            text.push_str(&format!(
+                "[profile {name}]\nregion = {region}\nendpoint_url = {url}\naws_access_key_id = {id}\naws_secret_access_key = {secret}\n\n"
+            ));
+            profiles.push(json!({"name": name, "account": account, "region": region, "accessKeyId": id, "secretAccessKey": secret}));
+        }
+        ui.result(&format!("\nBoth accounts are served on {url} until Ctrl-C. Two profiles for ~/.aws/config:\n\n{}", text.trim_end()));
+        Ok(json!({"url": url, "profiles": profiles}))
+    }
+}
+
+/// Says whether a call is ours, and not the pipeline's.
+fn is_ours(call: &Logged) -> bool {
+    call.caller.ends_with(":user/caller")
+}
+
+/// Finds the link that a call of the pipeline is.
+fn link_of<'l>(links: &'l [Link], call: &Logged) -> Option<&'l Link> {
+    let role = call.caller.split("assumed-role/").nth(1).and_then(|session| session.split('/').next());
+    let calls = |link: &&Link| role.map_or(link.who == call.caller, |role| link.who.ends_with(&format!("/{role}")));
+    let thing = |arn: &str| arn.split_once(":s3:::").map_or_else(|| arn.to_owned(), |(_, rest)| rest.split('/').take(1).collect());
+    let same = |link: &&Link| link.row.action == call.action && thing(&link.resource) == thing(&call.resource);
+    let mut found: Vec<&Link> = links.iter().filter(calls).filter(same).collect();
+    found.sort_by_key(|link| link.row.may_be_called);
+    found.into_iter().next()
+}
