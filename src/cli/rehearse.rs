@@ -8,10 +8,10 @@ use crate::deploy::breaking::{self, Break};
 use crate::deploy::chain::Link;
 use crate::deploy::observe::Organisations;
 use crate::deploy::proof::{Proof, links};
-use crate::deploy::release::{self, Execution, Source};
+use crate::deploy::release::{self, Source};
 use crate::deploy::write::Artifact;
 use crate::error::{Error, Result};
-use crate::model::{BucketName, Side};
+use crate::model::{BucketName, ChangeDetection, Side};
 use crate::policy::Decided;
 use crate::rehearsal::{DEV, Logged, PROD, Rehearsal};
 use crate::settings::{CommonFlags, Settings};
@@ -195,21 +195,28 @@ impl Stage {
 
     /// Releases, and shows that all is well.
     async fn green(&self, settings: &Settings, artifact: Option<Artifact>, ui: &Ui, document: &mut Value) -> Result<u8> {
-        let (uploaded, since) = match artifact {
+        let (uploaded, ended) = match artifact {
             // Setup has uploaded it, and the pipeline ran when it was made.
-            Some(artifact) => (self.given(settings, &artifact).await?, 0),
-            None => {
-                let since = self.rehearsal.log().len();
-                (releasing::upload(&self.accounts, settings, &Source::Sample(release::sample()?), ui).await?, since)
+            Some(artifact) => {
+                let uploaded = self.given(settings, &artifact).await?;
+                let ended = self.follow(settings, &uploaded, Before::default(), ui, document).await?;
+                (uploaded, ended)
             }
+            None => self.sample(settings, ui, document).await?,
         };
-        let (told, ended) = self.follow(&uploaded, ui).await?;
-        document["release"] = told;
-        document["calls"] = self.calls(settings, since, ui).await?;
         ended?;
         ui.result("");
         releasing::arrival(&self.accounts, &uploaded, ui, &mut document["release"]).await?;
         Ok(0)
+    }
+
+    /// Uploads the sample and tells what comes of it; the inner result says whether the pipeline went green.
+    async fn sample(&self, settings: &Settings, ui: &Ui, document: &mut Value) -> Result<(Uploaded, Result<()>)> {
+        let route = release::route(&self.accounts, settings).await?;
+        let before = Before { executions: release::executions(&self.accounts, &route).await?, calls: self.rehearsal.log().len() };
+        let uploaded = releasing::upload(&self.accounts, settings, &Source::Sample(release::sample()?), ui).await?;
+        let ended = self.follow(settings, &uploaded, before, ui, document).await?;
+        Ok((uploaded, ended))
     }
 
     async fn given(&self, settings: &Settings, artifact: &Artifact) -> Result<Uploaded> {
@@ -223,22 +230,29 @@ impl Stage {
         Ok(Uploaded { wanted: route.keys(contents.as_ref()), route, version, since: UNIX_EPOCH })
     }
 
-    /// Follows the execution that took an upload; the inner result says whether it succeeded.
-    async fn follow(&self, uploaded: &Uploaded, ui: &Ui) -> Result<(Value, Result<()>)> {
+    /// Follows the execution that an upload started, and tells its calls; the inner result says whether it succeeded.
+    async fn follow(&self, settings: &Settings, uploaded: &Uploaded, before: Before, ui: &Ui, document: &mut Value) -> Result<Result<()>> {
         let Uploaded { route, version, .. } = uploaded;
-        let id = match release::find(&self.accounts, route, version).await? {
-            Execution::Took(id) => id,
-            Execution::Undecided | Execution::None => {
-                let error = Error::failed(format!("nothing started pipeline {} for version {version} of the source", route.pipeline))
-                    .because("EventBridge met a denial, of which it tells nobody")
-                    .hint(format!("`xdeploy verify --pipeline {}` says what differs from what setup would make", route.pipeline));
-                return Ok((releasing::document(&self.accounts, uploaded, ""), Err(error)));
+        let runs = release::executions(&self.accounts, route).await?;
+        let started = match runs.into_iter().find(|id| !before.executions.contains(id)) {
+            None if settings.change_detection == Some(ChangeDetection::None) => {
+                Some(release::find_or_start(&self.accounts, route, version, Duration::ZERO).await?.0)
             }
+            started => started,
         };
-        ui.status(&format!("execution {id}"));
-        let mut document = releasing::document(&self.accounts, uploaded, &id);
-        let outcome = releasing::follow(&self.accounts, route, &id, TIMEOUT, ui, &mut document).await?;
-        Ok((document, releasing::succeeded(route, &id, &outcome)))
+        let mut told = releasing::document(&self.accounts, uploaded, started.as_deref().unwrap_or_default());
+        let ended = match &started {
+            Some(id) => {
+                ui.status(&format!("execution {id}"));
+                let outcome = releasing::follow(&self.accounts, route, id, TIMEOUT, ui, &mut told).await?;
+                releasing::succeeded(route, id, &outcome)
+            }
+            None => Err(Error::failed(format!("nothing started pipeline {} for version {version} of the source", route.pipeline))
+                .because("EventBridge was denied something, which it tells nobody")),
+        };
+        document["release"] = told;
+        document["calls"] = self.calls(settings, before.calls, ui).await?;
+        Ok(ended)
     }
 
     /// Breaks a link, releases, lets verify find it, and mends it if that was asked for.
@@ -249,12 +263,7 @@ impl Stage {
         apply::apply(&self.accounts, &writes, &manner).await?;
         ui.result(&format!("\n{} {text}.\n", paint(Tone::Removed, "Broken on purpose:")));
         document["broken"] = json!({"link": link, "what": text, "denied": denied});
-        let since = self.rehearsal.log().len();
-        let uploaded = releasing::upload(&self.accounts, settings, &Source::Sample(release::sample()?), ui).await?;
-        let (told, ended) = self.follow(&uploaded, ui).await?;
-        document["release"] = told;
-        document["calls"] = self.calls(settings, since, ui).await?;
-        let failed = ended.err();
+        let failed = self.sample(settings, ui, document).await?.1.err();
         document["failure"] = failed.as_ref().map(ask::error_document).unwrap_or_default();
         if let Some(error) = &failed {
             ui.result("");
@@ -327,6 +336,15 @@ impl Stage {
         ui.result(&format!("\nBoth accounts are served on {url} until Ctrl-C. Two profiles for ~/.aws/config:\n\n{}", text.trim_end()));
         Ok(json!({"url": url, "profiles": profiles}))
     }
+}
+
+/// What there was before an upload.
+#[derive(Debug, Default)]
+struct Before {
+    /// The ids of the executions.
+    executions: Vec<String>,
+    /// How many calls were logged.
+    calls: usize,
 }
 
 /// Says whether a call is ours, and not the pipeline's.

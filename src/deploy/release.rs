@@ -259,13 +259,10 @@ pub enum StartedBy {
 }
 
 /// Where the execution of a version stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Execution {
-    /// This one took it.
+enum Execution {
     Took(String),
     /// One is under way that has not said yet what it took; it may turn out to be it.
     Undecided,
-    /// No execution did.
     None,
 }
 
@@ -273,15 +270,25 @@ fn arn_of(dev: &Account, route: &Route) -> String {
     format!("arn:{}:codepipeline:{}:{}:{}", dev.partition, route.home, dev.id, route.pipeline)
 }
 
-/// Looks for the execution whose source revision is this version.
+/// Lists the ids of the newest executions, the newest first.
 ///
 /// # Errors
 /// The executions can't be read.
-pub async fn find(accounts: &Accounts, route: &Route, version: &str) -> Result<Execution> {
+pub async fn executions(accounts: &Accounts, route: &Route) -> Result<Vec<String>> {
+    let runs = summaries(accounts, route).await?;
+    Ok(runs.iter().filter_map(|run| run.pipeline_execution_id().map(str::to_owned)).collect())
+}
+
+async fn summaries(accounts: &Accounts, route: &Route) -> Result<Vec<PipelineExecutionSummary>> {
     let dev = &accounts.dev;
     let request = dev.codepipeline(&route.home).list_pipeline_executions().pipeline_name(&route.pipeline).max_results(50).send();
     let list = dev.call("codepipeline:ListPipelineExecutions", &arn_of(dev, route), request).await?;
-    let runs = list.pipeline_execution_summaries();
+    Ok(list.pipeline_execution_summaries.unwrap_or_default())
+}
+
+/// Looks for the execution whose source revision is this version.
+async fn find(accounts: &Accounts, route: &Route, version: &str) -> Result<Execution> {
+    let runs = summaries(accounts, route).await?;
     let took = |run: &PipelineExecutionSummary| {
         let mut revisions = run.source_revisions().iter();
         revisions.find(|revision| revision.action_name() == route.source_action).map(|revision| revision.revision_id() == Some(version))

@@ -77,8 +77,11 @@ pub(super) fn deploy(state: &mut State, run: &Run<'_>, action: &Value, service_r
     if named && caller.account != service_role.account {
         return Err(unreadable(&artifact));
     }
-    let answer = Request::new(&caller, region, "GET", &artifact.bucket, &artifact.key).send(state);
-    let bytes = answer.map_err(|_| unreadable(&artifact))?.body;
+    // Facts A.2 row 10 has both actions: the object as it is, and one version of it.
+    let head = Request::new(&caller, region, "HEAD", &artifact.bucket, &artifact.key).send(state).map_err(|_| unreadable(&artifact))?;
+    let version = header(&head, "x-amz-version-id").unwrap_or("null").to_owned();
+    let get = Request::new(&caller, region, "GET", &artifact.bucket, &artifact.key).asking("versionId", &version);
+    let bytes = get.send(state).map_err(|_| unreadable(&artifact))?.body;
     let wanted = Wanted {
         bucket: text(configuration, "BucketName").unwrap_or_default(),
         region,
