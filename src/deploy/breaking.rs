@@ -173,30 +173,54 @@ struct Way {
     statements: Vec<String>,
 }
 
-/// Gives the ways to deny an action: one statement, one document, all documents.
+/// Puts other statements in the place of one.
+fn replaced(document: &Value, index: usize, with: Vec<Value>) -> Value {
+    let mut list: Vec<Value> = statements(document).into_iter().cloned().collect();
+    list.splice(index..=index, with);
+    let mut changed = document.clone();
+    changed["Statement"] = json!(list);
+    changed
+}
+
+/// Splits a statement: as it is for all its resources but one, and without the action for that one.
+fn split(statement: &Value, thin: &Value) -> Vec<Vec<Value>> {
+    let resources = names_in(statement.get("Resource"));
+    let apart = |one: &&str| {
+        let others: Vec<&&str> = resources.iter().filter(|other| other != &one).collect();
+        let (mut kept, mut less) = (statement.clone(), thin.clone());
+        kept["Resource"] = json!(others);
+        less["Resource"] = json!(one);
+        vec![kept, less]
+    };
+    if resources.len() > 1 && thin.get("Resource") == statement.get("Resource") {
+        resources.iter().map(apart).collect()
+    } else {
+        Vec::new()
+    }
+}
+
+/// Gives the ways to deny an action: one statement, one resource of it, one document, all documents.
 fn ways(snapshot: &Snapshot, action: &str) -> Vec<Way> {
     let mut scratch = snapshot.clone();
     let (mut single, mut whole) = (Vec::new(), Vec::new());
     for place in places(snapshot) {
         let Some(document) = place.document(&mut scratch) else { continue };
         let all: Vec<Value> = statements(document).into_iter().cloned().collect();
-        let mut thin_all = all.clone();
-        let mut named = Vec::new();
+        let (mut thinned, mut named) = (document.clone(), Vec::new());
         for (index, statement) in all.iter().enumerate() {
             let Some(thin) = without(statement, action) else { continue };
-            let mut one = document.clone();
-            let mut list = all.clone();
-            list[index] = thin.clone();
-            one["Statement"] = json!(list);
-            thin_all[index] = thin;
             let name = statement_name(statement, index);
-            single.push(Way { changes: vec![(place.clone(), one)], statements: vec![name.clone()] });
+            let mut way = |with: Vec<Value>| {
+                let changes = vec![(place.clone(), replaced(document, index, with))];
+                single.push(Way { changes, statements: vec![name.clone()] });
+            };
+            way(vec![thin.clone()]);
+            split(statement, &thin).into_iter().for_each(&mut way);
+            thinned = replaced(&thinned, index, vec![thin]);
             named.push(name);
         }
         if !named.is_empty() {
-            let mut one = document.clone();
-            one["Statement"] = json!(thin_all);
-            whole.push(Way { changes: vec![(place.clone(), one)], statements: named });
+            whole.push(Way { changes: vec![(place.clone(), thinned)], statements: named });
         }
     }
     let everywhere = Way {
@@ -228,8 +252,7 @@ fn denied(proof: &Proof) -> Vec<String> {
 pub fn breaking(settings: &Settings, snapshot: &Snapshot, link: &str) -> Result<Break> {
     let proof = prove(settings, snapshot)?.ok_or_else(|| Error::refused("there is no pipeline whose chain could be broken"))?;
     let Some(wanted) = proof.links.iter().find(|judged| judged.name == link) else {
-        let names: Vec<&str> = proof.links.iter().map(|judged| judged.name.as_str()).collect();
-        return Err(Error::usage(format!("the chain of this pipeline has no link `{link}`")).hint(format!("it has {}", names.join(", "))));
+        return Err(Error::usage(format!("the chain of this pipeline has no link `{link}`")));
     };
     let mut best: Option<(Vec<String>, Way)> = None;
     for way in ways(snapshot, wanted.action) {

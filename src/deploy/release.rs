@@ -282,7 +282,7 @@ pub async fn executions(accounts: &Accounts, route: &Route) -> Result<Vec<String
 async fn summaries(accounts: &Accounts, route: &Route) -> Result<Vec<PipelineExecutionSummary>> {
     let dev = &accounts.dev;
     let request = dev.codepipeline(&route.home).list_pipeline_executions().pipeline_name(&route.pipeline).max_results(50).send();
-    let list = dev.call("codepipeline:ListPipelineExecutions", &arn_of(dev, route), request).await?;
+    let list = dev.call("codepipeline:ListPipelineExecutions", arn_of(dev, route), request).await?;
     Ok(list.pipeline_execution_summaries.unwrap_or_default())
 }
 

@@ -1,133 +1,44 @@
-//! `xdeploy rehearse`: the real commands on two accounts in memory.
+//! Two accounts in memory, and what is played on them.
 
-use super::release::{self as releasing, Uploaded};
-use super::{Stop, ask, proof, session, setup, verify};
+use super::{Args, REGION, now};
 use crate::aws::{Account, Accounts, Unverified};
+use crate::cli::release::{self as releasing, Uploaded};
+use crate::cli::{Stop, ask, proof, session, setup, verify};
 use crate::deploy::apply::{self, Manner};
 use crate::deploy::breaking::{self, Break};
 use crate::deploy::chain::Link;
 use crate::deploy::observe::Organisations;
-use crate::deploy::proof::{Proof, links};
+use crate::deploy::proof::{Judged, Proof, links};
 use crate::deploy::release::{self, Source};
 use crate::deploy::write::Artifact;
+use crate::deploy::zipfile;
 use crate::error::{Error, Result};
-use crate::model::{BucketName, ChangeDetection, Side};
+use crate::model::{ChangeDetection, Side};
 use crate::policy::Decided;
 use crate::rehearsal::{DEV, Logged, PROD, Rehearsal};
-use crate::settings::{CommonFlags, Settings};
+use crate::settings::Settings;
 use crate::ui::{Tone, Ui, paint};
 use aws_sdk_s3::types::{BucketLocationConstraint, BucketVersioningStatus, CreateBucketConfiguration, VersioningConfiguration};
-use clap::builder::FalseyValueParser;
 use serde_json::{Value, json};
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
-/// The article's example regions and buckets.
-const REGION: &str = "us-east-1";
-const INPUT_BUCKET: &str = "codepipeline-input-bucket";
-const OUTPUT_BUCKET: &str = "codepipeline-output-bucket";
-/// The profiles that are printed for `--serve`.
-const PROFILES: [(&str, &str); 2] = [("rehearsal-dev", DEV), ("rehearsal-prod", PROD)];
+/// The names of the two administrators, also for `--serve`.
+pub const PROFILES: [(&str, &str); 2] = [("rehearsal-dev", DEV), ("rehearsal-prod", PROD)];
 /// Runs are over when the call that starts them is answered.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-#[derive(Debug, clap::Args)]
-#[group(id = "rehearsal")]
-#[command(
-    after_long_help = "Nothing is asked of AWS, no profile is needed, and nothing is left behind. --dev-profile, --prod-profile and expected account ids have no effect.\n\nExamples:\n  xdeploy rehearse\n  xdeploy rehearse --break list\n  xdeploy rehearse --break deploy-decrypt --fix\n  xdeploy rehearse --prod-region eu-west-1 --policies least-privilege --serve 127.0.0.1:4599"
-)]
-pub struct Args {
-    #[command(flatten)]
-    pub setup: setup::Args,
-    /// Break a link of the chain after the set-up; `list` names them
-    #[arg(long = "break", value_name = "LINK", env = "XDEPLOY_BREAK", help_heading = "The rehearsal")]
-    pub link: Option<String>,
-    /// Run setup again after the break, and release again
-    #[arg(long, requires = "link", env = "XDEPLOY_FIX", value_parser = FalseyValueParser::new(), help_heading = "The rehearsal")]
-    pub fix: bool,
-    /// Then keep both accounts up for the AWS CLI and SDKs on this address of the loopback, until Ctrl-C
-    #[arg(long, value_name = "ADDRESS:PORT", env = "XDEPLOY_SERVE", help_heading = "The rehearsal")]
-    pub serve: Option<SocketAddr>,
-}
-
-pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop) -> Result<u8> {
-    let settings = settings(common, args)?;
-    let listener = match args.serve {
-        Some(address) => Some(listen(address).await?),
-        None => None,
-    };
-    let artifact = session::artifact(args.setup.artifact.as_deref(), !settings.no_extract)?;
-    let stage = Stage::build(&settings, listener.is_some()).await?;
-    if args.link.as_deref() == Some("list") {
-        return stage.list(&settings, ui).await;
-    }
-    if let Some(path) = &args.setup.write_config {
-        settings.write_file(path)?;
-    }
-    ui.status("rehearsal: two accounts in memory; nothing is asked of AWS");
-    session::introduce(ui, &stage.accounts);
-    let mut document = json!({"schema": "xdeploy.rehearse/1"});
-    let setup = setup::Args { yes: true, ..args.setup.clone() };
-    let (mut code, told) = setup::on(&stage.accounts, &settings, &setup, artifact.clone(), ui, stop).await?;
-    document["setup"] = told;
-    if !args.setup.dry_run && code == 0 {
-        code = match &args.link {
-            Some(link) => stage.broken(&settings, args, link, ui, stop, &mut document).await?,
-            None => stage.green(&settings, artifact, ui, &mut document).await?,
-        };
-    }
-    if let Some(listener) = &listener {
-        document["serving"] = stage.serving(listener, ui)?;
-    }
-    ui.json(&document);
-    if let Some(listener) = listener {
-        let _ = stop.serving.set(code);
-        stage.rehearsal.serve(listener, now).await;
-    }
-    Ok(code)
-}
-
-fn now() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// The settings of setup, with the article's buckets and a region where none is named.
-fn settings(common: &CommonFlags, args: &Args) -> Result<Settings> {
-    let [(dev, _), (prod, _)] = PROFILES;
-    let named = CommonFlags { dev_profile: Some(dev.to_owned()), prod_profile: Some(prod.to_owned()), ..common.clone() };
-    let mut settings = Settings::resolve(&named, &args.setup.deployment)?;
-    (settings.dev_account, settings.prod_account) = (None, None);
-    let bucket = |name: &str| name.parse::<BucketName>().map_err(Error::internal);
-    settings.input_bucket = Some(settings.input_bucket.map_or_else(|| bucket(INPUT_BUCKET), Ok)?);
-    settings.output_bucket = Some(settings.output_bucket.map_or_else(|| bucket(OUTPUT_BUCKET), Ok)?);
-    settings.region = Some(settings.region.map_or_else(|| REGION.parse().map_err(Error::internal), Ok)?);
-    Ok(settings)
-}
-
-/// Takes the port before anything is told, so that one that is taken is known at once.
-async fn listen(address: SocketAddr) -> Result<tokio::net::TcpListener> {
-    if !address.ip().is_loopback() {
-        return Err(Error::usage(format!("`--serve {address}` is not an address of the loopback"))
-            .hint("the rehearsal's keys are no secret: serve it on 127.0.0.1, such as `--serve 127.0.0.1:4599`"));
-    }
-    tokio::net::TcpListener::bind(address).await.map_err(|error| {
-        Error::failed(format!("could not listen on {address}")).because(error.to_string()).hint("name another port; 0 takes a free one")
-    })
-}
-
 /// The two accounts in memory, and who works on them.
 #[derive(Debug)]
-struct Stage {
-    rehearsal: Rehearsal,
-    accounts: Accounts,
+pub struct Stage {
+    pub rehearsal: Rehearsal,
+    pub accounts: Accounts,
 }
 
 impl Stage {
     /// Founds the accounts, with the buckets that the article takes for granted.
-    async fn build(settings: &Settings, served: bool) -> Result<Stage> {
+    pub async fn build(settings: &Settings, served: bool) -> Result<Stage> {
         let dev_region = settings.region.as_ref().map_or(REGION, |region| region.as_str());
         let prod_region = settings.prod_region.as_ref().map_or(dev_region, |region| region.as_str());
         let partition = match dev_region {
@@ -174,10 +85,32 @@ impl Stage {
         Ok(())
     }
 
+    /// Proves the chain that this set-up would have.
+    async fn planned(&self, settings: &Settings) -> Result<Proof> {
+        proof::of_plan(&session::make_plan(&self.accounts, settings, None, Organisations::OfExisting).await?)
+    }
+
+    /// Makes sure that the chain of this set-up has a link of this name.
+    ///
+    /// # Errors
+    /// It hasn't.
+    pub async fn knows(&self, settings: &Settings, link: &str) -> Result<()> {
+        let proof = self.planned(settings).await?;
+        let names: Vec<&str> = proof.links.iter().map(|judged| judged.name.as_str()).collect();
+        if names.contains(&link) {
+            return Ok(());
+        }
+        let mut error = Error::usage(format!("the chain of this set-up has no link `{link}`"));
+        let nearest = names.iter().max_by(|one, other| strsim::jaro(one, link).total_cmp(&strsim::jaro(other, link)));
+        if let Some(name) = nearest.filter(|name| strsim::jaro(name, link) > 0.7) {
+            error = error.hint(format!("did you mean `{name}`?"));
+        }
+        Err(error.hint("`xdeploy rehearse --break list` names them all"))
+    }
+
     /// Names the links of the chain that this set-up would have.
-    async fn list(&self, settings: &Settings, ui: &Ui) -> Result<u8> {
-        let plan = session::make_plan(&self.accounts, settings, None, Organisations::OfExisting).await?;
-        let proof = proof::of_plan(&plan)?;
+    pub async fn list(&self, settings: &Settings, ui: &Ui) -> Result<u8> {
+        let proof = self.planned(settings).await?;
         let show = |proof: &Proof, may_be_called: bool| {
             for link in proof.links.iter().filter(|link| link.may_be_called == may_be_called) {
                 ui.result(&format!("  {:<28} {:<36} {}", link.name, link.action, link.why));
@@ -187,14 +120,14 @@ impl Stage {
         show(&proof, false);
         ui.result("\nLinks of calls that may be made (facts don't say for certain; without one the run goes on, and verify warns):");
         show(&proof, true);
-        let link = |link: &crate::deploy::proof::Judged| json!({"name": link.name, "action": link.action, "who": link.who, "why": link.why, "article": link.article, "needed": !link.may_be_called});
+        let link = |link: &Judged| json!({"name": link.name, "action": link.action, "who": link.who, "why": link.why, "article": link.article, "needed": !link.may_be_called});
         let all: Vec<Value> = proof.links.iter().map(link).collect();
         ui.json(&json!({"schema": "xdeploy.rehearse/1", "links": all}));
         Ok(0)
     }
 
     /// Releases, and shows that all is well.
-    async fn green(&self, settings: &Settings, artifact: Option<Artifact>, ui: &Ui, document: &mut Value) -> Result<u8> {
+    pub async fn green(&self, settings: &Settings, artifact: Option<Artifact>, ui: &Ui, document: &mut Value) -> Result<u8> {
         let (uploaded, ended) = match artifact {
             // Setup has uploaded it, and the pipeline ran when it was made.
             Some(artifact) => {
@@ -222,7 +155,7 @@ impl Stage {
     async fn given(&self, settings: &Settings, artifact: &Artifact) -> Result<Uploaded> {
         let route = release::route(&self.accounts, settings).await?;
         let file = PathBuf::from(&artifact.file);
-        let contents = if route.extract { Some(crate::deploy::zipfile::check(&file)?) } else { None };
+        let contents = if route.extract { Some(zipfile::check(&file)?) } else { None };
         let dev = &self.accounts.dev;
         let request = dev.s3(&route.home).head_object().bucket(&route.input_bucket).key(&route.object_key);
         let head = dev.call("s3:GetObject", format!("{}/{}", route.input_bucket, route.object_key), request.send()).await?;
@@ -256,7 +189,7 @@ impl Stage {
     }
 
     /// Breaks a link, releases, lets verify find it, and mends it if that was asked for.
-    async fn broken(&self, settings: &Settings, args: &Args, link: &str, ui: &Ui, stop: &Stop, document: &mut Value) -> Result<u8> {
+    pub async fn broken(&self, settings: &Settings, args: &Args, link: &str, ui: &Ui, stop: &Stop, document: &mut Value) -> Result<u8> {
         let snapshot = session::read(&self.accounts, settings, None, Organisations::Always).await?;
         let Break { writes, text, denied } = breaking::breaking(settings, &snapshot, link)?;
         let manner = Manner { pipeline_arn: "", wait_for_runs: false, listen: &|_| (), stop: &AtomicBool::new(false) };
@@ -320,7 +253,7 @@ impl Stage {
     }
 
     /// Says how to come in from outside.
-    fn serving(&self, listener: &tokio::net::TcpListener, ui: &Ui) -> Result<Value> {
+    pub fn serving(&self, listener: &tokio::net::TcpListener, ui: &Ui) -> Result<Value> {
         let address = listener.local_addr().map_err(|error| Error::internal(error.to_string()))?;
         let url = format!("http://{address}");
         let mut profiles = Vec::new();

@@ -1,0 +1,107 @@
+//! `xdeploy rehearse`: the real commands on two accounts in memory.
+
+mod stage;
+
+use super::{Stop, session, setup};
+use crate::error::{Error, Result};
+use crate::model::BucketName;
+use crate::settings::{CommonFlags, Settings};
+use crate::ui::Ui;
+use clap::builder::FalseyValueParser;
+use serde_json::json;
+use stage::{PROFILES, Stage};
+use std::net::SocketAddr;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// The article's example regions and buckets.
+const REGION: &str = "us-east-1";
+const INPUT_BUCKET: &str = "codepipeline-input-bucket";
+const OUTPUT_BUCKET: &str = "codepipeline-output-bucket";
+
+#[derive(Debug, clap::Args)]
+#[group(id = "rehearsal")]
+#[command(
+    after_long_help = "Nothing is asked of AWS, no profile is needed, and nothing is left behind. --dev-profile, --prod-profile and expected account ids have no effect.\n\nExamples:\n  xdeploy rehearse\n  xdeploy rehearse --break list\n  xdeploy rehearse --break deploy-decrypt --fix\n  xdeploy rehearse --prod-region eu-west-1 --policies least-privilege --serve 127.0.0.1:4599"
+)]
+pub struct Args {
+    #[command(flatten)]
+    pub setup: setup::Args,
+    /// Break a link of the chain after the set-up; `list` names them
+    #[arg(long = "break", value_name = "LINK", env = "XDEPLOY_BREAK", help_heading = "The rehearsal")]
+    pub link: Option<String>,
+    /// Run setup again after the break, and release again
+    #[arg(long, requires = "link", env = "XDEPLOY_FIX", value_parser = FalseyValueParser::new(), help_heading = "The rehearsal")]
+    pub fix: bool,
+    /// Then keep both accounts up for the AWS CLI and SDKs on this address of the loopback, until Ctrl-C
+    #[arg(long, value_name = "ADDRESS:PORT", env = "XDEPLOY_SERVE", help_heading = "The rehearsal")]
+    pub serve: Option<SocketAddr>,
+}
+
+pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop) -> Result<u8> {
+    let settings = settings(common, args)?;
+    let listener = match args.serve {
+        Some(address) => Some(listen(address).await?),
+        None => None,
+    };
+    let artifact = session::artifact(args.setup.artifact.as_deref(), !settings.no_extract)?;
+    let stage = Stage::build(&settings, listener.is_some()).await?;
+    if args.link.as_deref() == Some("list") {
+        return stage.list(&settings, ui).await;
+    }
+    if let Some(link) = &args.link {
+        stage.knows(&settings, link).await?;
+    }
+    if let Some(path) = &args.setup.write_config {
+        settings.write_file(path)?;
+    }
+    ui.status("rehearsal: two accounts in memory; nothing is asked of AWS");
+    session::introduce(ui, &stage.accounts);
+    let mut document = json!({"schema": "xdeploy.rehearse/1"});
+    let setup = setup::Args { yes: true, ..args.setup.clone() };
+    let (mut code, told) = setup::on(&stage.accounts, &settings, &setup, artifact.clone(), ui, stop).await?;
+    document["setup"] = told;
+    if !args.setup.dry_run && code == 0 {
+        code = match &args.link {
+            Some(link) => stage.broken(&settings, args, link, ui, stop, &mut document).await?,
+            None => stage.green(&settings, artifact, ui, &mut document).await?,
+        };
+    }
+    if let Some(listener) = &listener {
+        document["serving"] = stage.serving(listener, ui)?;
+    }
+    ui.json(&document);
+    if let Some(listener) = listener {
+        let _ = stop.serving.set(code);
+        stage.rehearsal.serve(listener, now).await;
+    }
+    Ok(code)
+}
+
+fn now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The settings of setup, with the article's buckets and a region where none is named.
+fn settings(common: &CommonFlags, args: &Args) -> Result<Settings> {
+    let [(dev, _), (prod, _)] = PROFILES;
+    let named = CommonFlags { dev_profile: Some(dev.to_owned()), prod_profile: Some(prod.to_owned()), ..common.clone() };
+    let mut settings = Settings::resolve(&named, &args.setup.deployment)?;
+    (settings.dev_account, settings.prod_account) = (None, None);
+    let bucket = |name: &str| name.parse::<BucketName>().map_err(Error::internal);
+    settings.input_bucket = Some(settings.input_bucket.map_or_else(|| bucket(INPUT_BUCKET), Ok)?);
+    settings.output_bucket = Some(settings.output_bucket.map_or_else(|| bucket(OUTPUT_BUCKET), Ok)?);
+    settings.region = Some(settings.region.map_or_else(|| REGION.parse().map_err(Error::internal), Ok)?);
+    Ok(settings)
+}
+
+/// Takes the port before anything is told, so that one that is taken is known at once.
+async fn listen(address: SocketAddr) -> Result<tokio::net::TcpListener> {
+    if !address.ip().is_loopback() {
+        return Err(Error::usage(format!("`--serve {address}` is not an address of the loopback"))
+            .hint("the rehearsal's keys are no secret: serve it on 127.0.0.1, such as `--serve 127.0.0.1:4599`"));
+    }
+    tokio::net::TcpListener::bind(address).await.map_err(|error| {
+        Error::failed(format!("could not listen on {address}")).because(error.to_string()).hint("name another port; 0 takes a free one")
+    })
+}
