@@ -190,6 +190,10 @@ fn split(statement: &Value, thin: &Value) -> Vec<Vec<Value>> {
         let (mut kept, mut less) = (statement.clone(), thin.clone());
         kept["Resource"] = json!(others);
         less["Resource"] = json!(one);
+        // A Sid stands once in a policy.
+        if let Some(members) = less.as_object_mut() {
+            members.remove("Sid");
+        }
         vec![kept, less]
     };
     if resources.len() > 1 && thin.get("Resource") == statement.get("Resource") {

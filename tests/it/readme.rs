@@ -78,6 +78,24 @@ fn readme_tour() {
     compare("tour", &format!("```console\n{}\n```\n", lines.join("\n")));
 }
 
+/// The README's first command.
+#[test]
+fn readme_rehearse() {
+    let dir = tempfile::tempdir().unwrap();
+    let shell = format!("exec {} rehearse 2>&1", env!("CARGO_BIN_EXE_xdeploy"));
+    let output = std::process::Command::new("/bin/sh").args(["-c", &shell]).current_dir(dir.path()).env_clear().output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    let text = String::from_utf8(output.stdout).unwrap();
+    // A session of CodePipeline's is named by the time, in milliseconds.
+    let is_time = |name: &str| name.len() == 13 && name.bytes().all(|byte| byte.is_ascii_digit());
+    let lines = text.lines().map(|line| match line.rsplit_once('/') {
+        Some((before, name)) if is_time(name) => format!("{before}/1767225600000"),
+        _ => line.to_owned(),
+    });
+    let lines: Vec<String> = lines.collect();
+    compare("rehearse", &format!("```console\n$ xdeploy rehearse\n{}\n```\n", lines.join("\n").trim_end()));
+}
+
 /// Every command, flag, variable and default, from the parser itself.
 #[test]
 fn readme_reference() {
