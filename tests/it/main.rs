@@ -14,6 +14,7 @@ mod policies;
 mod proof;
 mod readme;
 mod rehearsal;
+mod rehearsed_properties;
 mod rehearsed_setup;
 mod release;
 mod requests;
