@@ -17,8 +17,10 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use profile::Profiles;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// How long a connection may take.
@@ -57,6 +59,7 @@ pub struct Account {
     /// The region of its regional calls unless one is given.
     pub region: String,
     config: SdkConfig,
+    clients: Clients,
 }
 
 /// What a connection needs before anybody has been asked who they are.
@@ -199,16 +202,63 @@ fn http_client(ca_bundle: Option<PathBuf>) -> Result<SharedHttpClient> {
     Ok(builder.tls_context(context).build_https())
 }
 
+/// Clients by region: to make one costs more than a call does.
+#[derive(Debug, Clone)]
+struct Made<C>(Arc<Mutex<BTreeMap<String, C>>>);
+
+impl<C> Default for Made<C> {
+    fn default() -> Self {
+        Made(Arc::default())
+    }
+}
+
+impl<C: Clone> Made<C> {
+    fn get_or_make(&self, region: &str, make: impl FnOnce() -> C) -> C {
+        let mut made = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = made.get(region) {
+            return client.clone();
+        }
+        let client = make();
+        made.insert(region.to_owned(), client.clone());
+        client
+    }
+}
+
 macro_rules! clients {
-    ($($(#[$doc:meta])* $name:ident: $krate:ident;)*) => {
-        $(
-            $(#[$doc])*
-            pub fn $name(&self, region: &str) -> $krate::Client {
-                let config = $krate::config::Builder::from(&self.config).region(Region::new(region.to_owned()));
-                $krate::Client::from_conf(config.build())
-            }
-        )*
+    ($($(#[$doc:meta])* $visible:vis $name:ident: $krate:ident;)*) => {
+        /// The clients of one account's configuration, made when they are first asked for.
+        #[derive(Debug, Clone, Default)]
+        struct Clients {
+            $($name: Made<$krate::Client>,)*
+        }
+
+        impl Account {
+            $(
+                $(#[$doc])*
+                $visible fn $name(&self, region: &str) -> $krate::Client {
+                    self.clients.$name.get_or_make(region, || {
+                        let config = $krate::config::Builder::from(&self.config).region(Region::new(region.to_owned()));
+                        $krate::Client::from_conf(config.build())
+                    })
+                }
+            )*
+        }
     };
+}
+
+clients! {
+    /// Gives a KMS client.
+    pub kms: aws_sdk_kms;
+    /// Gives an S3 client.
+    pub s3: aws_sdk_s3;
+    /// Gives an EventBridge client.
+    pub events: aws_sdk_eventbridge;
+    /// Gives a CodePipeline client.
+    pub codepipeline: aws_sdk_codepipeline;
+    /// Gives an IAM client; the region only says whose endpoint is asked.
+    iam_in: aws_sdk_iam;
+    /// Gives an Organizations client, likewise.
+    organizations_in: aws_sdk_organizations;
 }
 
 /// Why nobody knows whose credentials these are.
@@ -242,6 +292,7 @@ impl Account {
             profile: profile.to_owned(),
             region: config.region().map(ToString::to_string).unwrap_or_default(),
             config,
+            clients: Clients::default(),
         };
         let sts = aws_sdk_sts::Client::new(&account.config);
         let identity = account.call("sts:GetCallerIdentity", "*", sts.get_caller_identity().send()).await.map_err(Unverified::Asking)?;
@@ -252,25 +303,14 @@ impl Account {
         Ok(account)
     }
 
-    clients! {
-        /// Gives a KMS client.
-        kms: aws_sdk_kms;
-        /// Gives an S3 client.
-        s3: aws_sdk_s3;
-        /// Gives an EventBridge client.
-        events: aws_sdk_eventbridge;
-        /// Gives a CodePipeline client.
-        codepipeline: aws_sdk_codepipeline;
-    }
-
     /// Gives an IAM client; IAM is global.
     pub fn iam(&self) -> aws_sdk_iam::Client {
-        aws_sdk_iam::Client::new(&self.config)
+        self.iam_in(&self.region)
     }
 
     /// Gives an Organizations client; Organizations is global.
     pub fn organizations(&self) -> aws_sdk_organizations::Client {
-        aws_sdk_organizations::Client::new(&self.config)
+        self.organizations_in(&self.region)
     }
 
     /// Gives the ARN of a role or policy of this account.

@@ -5,6 +5,7 @@ use super::wire::{Call, Caller, Fault, Outcome};
 use crate::policy::{self, Decided, Decision};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// What is asked for.
 #[derive(Debug, Clone)]
@@ -213,7 +214,7 @@ pub(crate) fn judge(state: &mut State, caller: &Caller, asked: &Asked<'_>) -> De
         action: asked.action.to_owned(),
         resource: asked.resource.clone(),
         verdict: decision.decided,
-        request,
+        request: Arc::new(request),
     });
     decision
 }

@@ -8,6 +8,7 @@ use super::s3::Bucket;
 use crate::policy::Decided;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// How long a call takes.
 const CALL: u64 = 40;
@@ -193,7 +194,7 @@ pub struct Logged {
     /// What the policies say.
     pub verdict: Decided,
     /// What [`crate::policy::decide`] was asked.
-    pub request: Value,
+    pub request: Arc<Value>,
 }
 
 /// Makes ids that are the same in every run (SplitMix64).
