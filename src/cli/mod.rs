@@ -6,6 +6,7 @@ mod lock;
 mod plan;
 mod proof;
 mod release;
+mod rights;
 mod session;
 mod setup;
 mod show;
@@ -51,6 +52,8 @@ enum Command {
     Release(release::Args),
     /// Remove what xdeploy made, and take its statements out of what others own
     Teardown(Box<teardown::Args>),
+    /// Print the IAM policy that a command's own user needs, without asking AWS
+    Rights(Box<rights::Args>),
     /// Decide requests offline from the policies that they bring, without asking AWS
     Simulate(simulate::Args),
     /// Say who both profiles are
@@ -140,6 +143,7 @@ async fn run(cli: &Cli, ui: &Ui, stop: &Stop) -> Result<u8> {
         Command::Verify(args) => Box::pin(verify::run(common, args, ui)).await,
         Command::Release(args) => Box::pin(release::run(common, args, ui)).await,
         Command::Teardown(args) => Box::pin(teardown::run(common, args, ui, stop)).await,
+        Command::Rights(args) => rights::run(common, args, ui),
         Command::Simulate(args) => simulate::run(args).await,
         Command::WhoAmI => Box::pin(who_am_i::run(common, ui)).await,
     }
