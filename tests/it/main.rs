@@ -17,6 +17,7 @@ mod rehearsal;
 mod rehearsed_setup;
 mod release;
 mod requests;
+mod rights;
 mod settling;
 mod snapshots;
 mod stops;

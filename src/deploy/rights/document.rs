@@ -1,6 +1,7 @@
 //! Rights as a policy document: the actions on a resource stand together.
 
 use super::Right;
+use crate::policy::matches_pattern;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -37,16 +38,23 @@ pub fn characters(document: &Value) -> usize {
     document.to_string().chars().filter(|character| !character.is_whitespace()).count()
 }
 
+/// Where a condition names the policies that may be attached.
+const ATTACHED: &str = "/ArnLike/iam:PolicyARN";
+
 type Place<'a> = (bool, &'static str, String, &'a str);
 
 fn statements(rights: &[Right], required_only: bool) -> Vec<Value> {
+    let rights = &with_all_policies(rights);
     let condition = |right: &Right| right.condition.as_ref().map(ToString::to_string).unwrap_or_default();
-    let needed: BTreeSet<(&str, &str)> =
-        rights.iter().filter(|right| !right.optional).map(|right| (right.action, right.resource.as_str())).collect();
+    // What a wider right gives needs no other.
+    let given = |right: &Right| {
+        let same = rights.iter().filter(|other| other.action == right.action && other.condition.is_none() && (right.optional || !other.optional));
+        same.filter(|other| other.resource != right.resource || right.optional && !other.optional)
+            .any(|other| matches_pattern(&other.resource, &right.resource))
+    };
     let mut by_resource: BTreeMap<Place<'_>, BTreeSet<&str>> = BTreeMap::new();
     for right in rights {
-        let spare = right.optional && (required_only || needed.contains(&(right.action, right.resource.as_str())));
-        if !spare {
+        if !(right.optional && required_only || right.condition.is_none() && given(right)) {
             by_resource.entry((right.optional, right.about, condition(right), &right.resource)).or_default().insert(right.action);
         }
     }
@@ -68,4 +76,28 @@ fn statements(rights: &[Right], required_only: bool) -> Vec<Value> {
         statement
     };
     by_actions.into_iter().map(statement).collect()
+}
+
+/// Rights that differ only in which policy is attached, as one.
+fn with_all_policies(rights: &[Right]) -> Vec<Right> {
+    let policy = |right: &Right| right.condition.as_ref()?.pointer(ATTACHED)?.as_str().map(str::to_owned);
+    let mut all: Vec<Right> = Vec::new();
+    for right in rights {
+        let same = |other: &&mut Right| {
+            (other.action, &other.resource) == (right.action, &right.resource)
+                && other.condition.as_ref().is_some_and(|condition| condition.pointer(ATTACHED).is_some())
+        };
+        match (policy(right), all.iter_mut().find(same)) {
+            (Some(policy), Some(other)) => {
+                let names = other.condition.as_mut().and_then(|condition| condition.pointer_mut(ATTACHED));
+                if let Some(names) = names {
+                    let mut list: BTreeSet<String> = crate::policy::names_in(Some(names)).into_iter().map(str::to_owned).collect();
+                    list.insert(policy);
+                    *names = json!(list);
+                }
+            }
+            _ => all.push(right.clone()),
+        }
+    }
+    all
 }

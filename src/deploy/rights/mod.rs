@@ -16,6 +16,7 @@ use super::teardown::{Past, undo};
 use super::write::{Artifact, Write};
 use crate::error::Result;
 use crate::model::Side;
+use crate::policy::{Grant, covers};
 use crate::settings::Settings;
 use reads::Reading;
 use serde::Serialize;
@@ -85,6 +86,7 @@ pub fn rights(settings: &Settings, command: Command, scenario: Scenario, artifac
             all.extend(writes.iter().flat_map(|write| writes::of(write, &before)));
             // What was made is read again, and proven.
             all.extend(reads::observed(settings, &there, Reading::default())?);
+            all.retain(|right| !of_administrator(right, &there));
             all
         }
         Command::Verify => reads::observed(settings, &there, Reading { proof_counts: true, ..Reading::default() })?,
@@ -103,6 +105,19 @@ pub fn rights(settings: &Settings, command: Command, scenario: Scenario, artifac
         scene::tidy(right, &names);
     }
     Ok(found)
+}
+
+/// Says whether the key that is made gives this to its administrator, who is the caller unless another was named.
+fn of_administrator(right: &Right, there: &Snapshot) -> bool {
+    // Before the key is there, it gives nothing.
+    if right.side != Side::Dev || right.action == "kms:TagResource" {
+        return false;
+    }
+    let caller = scene::caller(&there.dev);
+    let grant = Grant { principal: Some(caller), action: right.action.to_owned(), resource: "*".to_owned() };
+    let of_region = |region: &str| right.resource == there.dev.regional("kms", region, "key/*");
+    let mut keys = there.keys.iter().filter(|(region, _)| of_region(region)).filter_map(|(_, slot)| slot.found.as_ref()?.policy.as_ref());
+    keys.any(|policy| covers(policy, &grant))
 }
 
 /// The writes of a teardown, whether the buckets are empty or not.

@@ -39,7 +39,7 @@ pub fn before(settings: &Settings, scenario: Scenario) -> Result<Snapshot> {
         artifact_buckets: regions.iter().map(|region| ((*region).to_owned(), artifacts(settings, &dev, region, scenario))).collect(),
         input: BucketSlot { name: input.to_owned(), found: found(&dev.region) },
         output: BucketSlot { name: output.to_owned(), found: found(&prod.region) },
-        administrator: Readable::Known(None),
+        administrator: Readable::Known(Some(caller(&dev)).filter(|_| settings.key_administrators.is_empty())),
         dev,
         prod,
         pipeline: None,
@@ -58,6 +58,11 @@ pub fn before(settings: &Settings, scenario: Scenario) -> Result<Snapshot> {
         by_the_console(settings, &mut snapshot)?;
     }
     Ok(snapshot)
+}
+
+/// Stands for who runs setup, and so administers the key that it makes.
+pub fn caller(dev: &Identity) -> String {
+    dev.iam("user/caller")
 }
 
 fn identities(settings: &Settings, scenario: Scenario) -> Result<(Identity, Identity)> {

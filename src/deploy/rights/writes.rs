@@ -47,7 +47,8 @@ impl Needs<'_> {
     }
 
     fn attachment(&mut self, action: &'static str, policy: &str) {
-        self.right(action, self.write.resource.clone(), self.about, Some(json!({"ArnLike": {"iam:PolicyARN": policy}})));
+        let about = if self.about == "DeployRole" { "PoliciesOfDeployRole" } else { "PoliciesOfServiceRole" };
+        self.right(action, self.write.resource.clone(), about, Some(json!({"ArnLike": {"iam:PolicyARN": policy}})));
     }
 }
 
