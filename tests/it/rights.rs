@@ -19,7 +19,7 @@ use xdeploy::deploy::teardown::{look_back, undo};
 use xdeploy::deploy::write::Artifact;
 use xdeploy::deploy::zipfile;
 use xdeploy::error::Error;
-use xdeploy::model::{ChangeDetection, Side, Verdict};
+use xdeploy::model::{ChangeDetection, Policies, Side, Verdict};
 use xdeploy::policy::{Decided, matches_pattern};
 use xdeploy::rehearsal::{DEV, PROD, Rehearsal};
 use xdeploy::settings::{CommonFlags, DeploymentFlags, Settings};
@@ -70,6 +70,10 @@ impl World {
         if scenario == Scenario::Adopt {
             console(&stage.accounts.dev).await;
         }
+        if flags.create_buckets {
+            stage.accounts.dev.s3(HOME).delete_bucket().bucket("in-bucket").send().await.unwrap();
+            stage.accounts.prod.s3(target).delete_bucket().bucket("out-bucket").send().await.unwrap();
+        }
         World { rehearsal: stage.rehearsal.clone(), settings: settings(scenario, flags), target, artifact: None }
     }
 
@@ -89,7 +93,7 @@ impl World {
 
     async fn as_administrator(self, command: Command) -> World {
         let all: Value = serde_json::from_str(EVERYTHING).unwrap();
-        run(&self, command, &self.accounts("somebody-else", &all, &all).await).await.unwrap();
+        run(&self, command, &self.accounts(&format!("who-{command}s"), &all, &all).await).await.unwrap();
         self
     }
 
@@ -173,8 +177,8 @@ async fn torn_down(world: &World, accounts: &Accounts) -> Result<(), String> {
     let there = observe(&accounts.dev, &accounts.prod, settings, Purpose::Teardown, Organisations::Never).await.map_err(told)?;
     let past = look_back(accounts, settings, &there).await.map_err(told)?;
     let undo = undo(settings, &there, &past, false).map_err(told)?;
-    apply::quiet(&accounts.dev, HOME, NAME, false, &AtomicBool::new(false), |_, _| ()).await.map_err(told)?;
-    applied(accounts, &undo.writes, &there.dev.regional("codepipeline", HOME, NAME)).await
+    apply::quiet(&accounts.dev, HOME, settings.pipeline.as_str(), false, &AtomicBool::new(false), |_, _| ()).await.map_err(told)?;
+    applied(accounts, &undo.writes, &there.dev.regional("codepipeline", HOME, settings.pipeline.as_str())).await
 }
 
 fn trust(service: &str) -> String {
@@ -211,7 +215,7 @@ async fn console(dev: &Account) {
         {"Sid": "DenyInsecureConnections", "Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": objects,
             "Condition": {"Bool": {"aws:SecureTransport": "false"}}}]});
     s3.put_bucket_policy().bucket(CONSOLES_BUCKET).policy(denies.to_string()).send().await.unwrap();
-    make_pipeline(dev, &format!("arn:aws:iam::{DEV}:role/service-role/{service}")).await;
+    make_pipeline(dev, HOME, NAME, &format!("arn:aws:iam::{DEV}:role/service-role/{service}"), CONSOLES_BUCKET).await;
     let events = dev.events(HOME);
     let pattern = json!({"source": ["aws.s3"], "detail-type": ["AWS API Call via CloudTrail"], "detail": {
         "eventSource": ["s3.amazonaws.com"], "eventName": ["PutObject", "CompleteMultipartUpload", "CopyObject"],
@@ -222,7 +226,7 @@ async fn console(dev: &Account) {
     events.put_targets().rule("codepipeline-source-rule").targets(target).send().await.unwrap();
 }
 
-async fn make_pipeline(dev: &Account, role: &str) {
+async fn make_pipeline(dev: &Account, region: &str, name: &str, role: &str, artifacts: &str) {
     use aws_sdk_codepipeline::types::{
         ActionCategory, ActionDeclaration, ActionOwner, ActionTypeId, ArtifactStore, ArtifactStoreType, InputArtifact, OutputArtifact,
         PipelineDeclaration, PipelineType, StageDeclaration,
@@ -243,15 +247,43 @@ async fn make_pipeline(dev: &Account, role: &str) {
     let stage = |name: &str, action: aws_sdk_codepipeline::types::builders::ActionDeclarationBuilder| {
         StageDeclaration::builder().name(name).actions(action.build().unwrap()).build().unwrap()
     };
-    let store = ArtifactStore::builder().r#type(ArtifactStoreType::S3).location(CONSOLES_BUCKET).build().unwrap();
+    let store = ArtifactStore::builder().r#type(ArtifactStoreType::S3).location(artifacts).build().unwrap();
     let pipeline = PipelineDeclaration::builder()
-        .name(NAME)
+        .name(name)
         .role_arn(role)
         .artifact_store(store)
         .pipeline_type(PipelineType::V2)
         .stages(stage("Source", source))
         .stages(stage("Deploy", deploy));
-    dev.codepipeline(HOME).create_pipeline().pipeline(pipeline.build().unwrap()).send().await.unwrap();
+    dev.codepipeline(region).create_pipeline().pipeline(pipeline.build().unwrap()).send().await.unwrap();
+}
+
+async fn administrator(world: &World) -> Account {
+    Account::verified(Side::Dev, "d", world.rehearsal.config(world.rehearsal.keys(DEV), HOME)).await.unwrap()
+}
+
+/// A pipeline of somebody else's in each region.
+async fn other_pipelines(world: &World) {
+    let dev = administrator(world).await;
+    let role = format!("arn:aws:iam::{DEV}:role/service-role/AWSCodePipelineServiceRole-{HOME}-{NAME}");
+    for region in BTreeSet::from([HOME, world.target]) {
+        make_pipeline(&dev, region, "theirs", &role, "their-artifacts").await;
+    }
+}
+
+/// Somebody else's statement in each key's policy.
+async fn share_keys(world: &World) {
+    let dev = administrator(world).await;
+    for region in BTreeSet::from([HOME, world.target]) {
+        let kms = dev.kms(region);
+        let key = kms.describe_key().key_id(world.settings.key_alias_or_default()).send().await.unwrap().key_metadata().unwrap().key_id().to_owned();
+        let policy = kms.get_key_policy().key_id(&key).send().await.unwrap().policy().unwrap().to_owned();
+        let mut policy: Value = serde_json::from_str(&policy).unwrap();
+        let theirs = json!({"Sid": "Theirs", "Effect": "Allow", "Principal": {"AWS": format!("arn:aws:iam::{DEV}:root")},
+            "Action": "kms:Decrypt", "Resource": "*"});
+        policy["Statement"].as_array_mut().unwrap().push(theirs);
+        kms.put_key_policy().key_id(&key).policy(policy.to_string()).send().await.unwrap();
+    }
 }
 
 /// The worlds in which a command may find itself, of which each right is needed in one at least.
@@ -262,8 +294,13 @@ async fn worlds(command: Command, scenario: Scenario, flags: &DeploymentFlags) -
     }
     let there = made.as_administrator(Command::Setup).await;
     match command {
-        // Empty artifact buckets go, others are left.
-        Command::Teardown => vec![there.copy(), there.as_administrator(Command::Release).await],
+        // Empty artifact buckets go, others are left; so are keys in whose policy others have a part.
+        Command::Teardown => {
+            other_pipelines(&there).await;
+            let shared = there.copy();
+            share_keys(&shared).await;
+            vec![there.copy(), there.as_administrator(Command::Release).await, shared]
+        }
         // What nothing starts is started by the release.
         Command::Release if scenario != Scenario::Adopt => {
             let quiet = DeploymentFlags { change_detection: Some(ChangeDetection::None), ..flags.clone() };
@@ -306,64 +343,97 @@ fn weaker(policy: &Value) -> Vec<(String, Value)> {
         }
         for action in strings(&statement["Action"]) {
             let mut weaker = policy.clone();
-            let rest: Vec<&str> = strings(&statement["Action"]).into_iter().filter(|other| *other != action).collect();
-            if rest.is_empty() {
-                weaker["Statement"].as_array_mut().unwrap().remove(at);
-            } else {
-                weaker["Statement"][at]["Action"] = json!(rest);
+            let all = weaker["Statement"].as_array_mut().unwrap();
+            for (other, there) in all.iter_mut().enumerate() {
+                // An optional read may name more of the same.
+                let wider = strings(&there["Resource"])
+                    .iter()
+                    .any(|wide| strings(&statement["Resource"]).iter().any(|narrow| matches_pattern(wide, narrow)));
+                if other == at || there["Sid"].as_str().unwrap().starts_with(OPTIONAL) && wider {
+                    there["Action"].as_array_mut().unwrap().retain(|own| own != action);
+                }
             }
+            all.retain(|statement| statement["Action"] != json!([]));
             found.push((format!("{action} of {}", statement["Sid"].as_str().unwrap()), weaker));
         }
     }
     found
 }
 
-/// Holds what is printed against every decision, and gives how many actions were taken away.
-async fn held_against(command: Command, scenario: Scenario, flags: DeploymentFlags, artifact: Option<Artifact>) -> usize {
-    let mut worlds = worlds(command, scenario, &flags).await;
-    worlds.iter_mut().for_each(|world| world.artifact.clone_from(&artifact));
-    let settings = settings(scenario, flags);
-    let [dev, prod] = printed(&settings, command, scenario, artifact.is_some(), false);
-    let mut asked = BTreeSet::new();
-    for world in &worlds {
-        let (world, outcome) = world.tried(command, &dev, &prod).await;
-        assert_eq!(outcome, Ok(()), "{command} {scenario:?}");
-        let denied: Vec<_> = world.asked().into_iter().filter(|(.., allowed)| !allowed).collect();
-        assert!(denied.is_empty(), "{command} {scenario:?}: {denied:#?}");
-        asked.extend(world.asked().into_iter().map(|(account, action, resource, _)| (account, action, resource)));
+/// What is tried.
+#[derive(Clone)]
+struct Trial {
+    command: Command,
+    scenario: Scenario,
+    /// What the command is told.
+    flags: DeploymentFlags,
+    /// What is printed is told as much, or less.
+    printed: [Value; 2],
+    least: [Value; 2],
+    worlds: Vec<World>,
+}
+
+impl Trial {
+    async fn new(command: Command, scenario: Scenario, flags: DeploymentFlags) -> Trial {
+        let told = settings(scenario, flags.clone());
+        let print = |required_only| printed(&told, command, scenario, false, required_only);
+        let worlds = worlds(command, scenario, &flags).await;
+        Trial { command, scenario, printed: print(false), least: print(true), flags, worlds }
     }
-    for (account, policy) in [(DEV, &dev), (PROD, &prod)] {
-        let spare = |(action, resource): &(String, String)| {
-            !asked.iter().any(|(own, was, on)| own == account && was == action && matches_pattern(resource, on))
-                && !NEVER_ASKED.contains(&action.as_str())
-        };
-        let spare: Vec<_> = pairs(policy).into_iter().filter(spare).collect();
-        assert!(spare.is_empty(), "nobody asks for this: {command} {scenario:?} {account} {spare:#?}");
+
+    fn what(&self) -> String {
+        format!("{} {:?} {:?}", self.command, self.scenario, self.flags)
     }
-    let [least_dev, least_prod] = printed(&settings, command, scenario, artifact.is_some(), true);
-    for world in &worlds {
-        assert_eq!(world.tried(command, &least_dev, &least_prod).await.1, Ok(()), "{command} {scenario:?}");
+
+    /// Who holds what is printed gets through with nothing denied, and also without the optional reads; and each right is asked for.
+    async fn is_enough_and_asked_for(&self) {
+        let [dev, prod] = &self.printed;
+        let mut asked = BTreeSet::new();
+        for world in &self.worlds {
+            let (world, outcome) = world.tried(self.command, dev, prod).await;
+            assert_eq!(outcome, Ok(()), "{}", self.what());
+            let denied: Vec<_> = world.asked().into_iter().filter(|(.., allowed)| !allowed).collect();
+            assert!(denied.is_empty(), "{}: {denied:#?}", self.what());
+            asked.extend(world.asked().into_iter().map(|(account, action, resource, _)| (account, action, resource)));
+        }
+        for (account, policy) in [(DEV, dev), (PROD, prod)] {
+            let spare = |(action, resource): &(String, String)| {
+                !asked.iter().any(|(own, was, on)| own == account && was == action && matches_pattern(resource, on))
+                    && !NEVER_ASKED.contains(&action.as_str())
+            };
+            let spare: Vec<_> = pairs(policy).into_iter().filter(spare).collect();
+            assert!(spare.is_empty(), "nobody asks for this: {} {account} {spare:#?}", self.what());
+        }
+        for world in &self.worlds {
+            assert_eq!(world.tried(self.command, &self.least[0], &self.least[1]).await.1, Ok(()), "{}", self.what());
+        }
     }
-    let without = weaker(&dev).into_iter().map(|(what, dev)| (what, dev, prod.clone()));
-    let without: Vec<_> = without.chain(weaker(&prod).into_iter().map(|(what, prod)| (what, dev.clone(), prod))).collect();
-    let mut wrong = Vec::new();
-    for (what, dev, prod) in &without {
-        let action = what.split(' ').next().unwrap();
-        let mut failures = Vec::new();
-        for world in &worlds {
-            failures.extend(world.tried(command, dev, prod).await.1.err());
-            if !failures.is_empty() {
-                break;
+
+    /// Takes each required action away, those that are meant, and gives how many were.
+    async fn each_is_needed(&self, meant: impl Fn(&str) -> bool) -> usize {
+        let [dev, prod] = &self.printed;
+        let without = weaker(dev).into_iter().map(|(what, dev)| (what, dev, prod.clone()));
+        let without = without.chain(weaker(prod).into_iter().map(|(what, prod)| (what, dev.clone(), prod)));
+        let without: Vec<_> = without.filter(|(what, ..)| meant(what)).collect();
+        let mut wrong = Vec::new();
+        for (what, dev, prod) in &without {
+            let action = what.split(' ').next().unwrap();
+            let mut failed = None;
+            for world in &self.worlds {
+                failed = world.tried(self.command, dev, prod).await.1.err();
+                if failed.is_some() {
+                    break;
+                }
+            }
+            match failed {
+                None => wrong.push(format!("{what} is not needed")),
+                Some(error) if !error.contains(action) => wrong.push(format!("{what}: the error doesn't name it: {error}")),
+                Some(_) => {}
             }
         }
-        match failures.first() {
-            None => wrong.push(format!("{what} is not needed")),
-            Some(error) if !error.contains(action) => wrong.push(format!("{what}: the error doesn't name it: {error}")),
-            Some(_) => {}
-        }
+        assert!(wrong.is_empty(), "{}: {wrong:#?}", self.what());
+        without.len()
     }
-    assert!(wrong.is_empty(), "{command} {scenario:?}: {wrong:#?}");
-    without.len()
 }
 
 /// Every command in one scenario, a test each, so that they run side by side.
@@ -373,7 +443,9 @@ macro_rules! each_right_is_needed {
             #[tokio::test]
             async fn $name() {
                 let started = Instant::now();
-                let count = held_against(Command::$command, Scenario::$scenario, DeploymentFlags::default(), None).await;
+                let trial = Trial::new(Command::$command, Scenario::$scenario, DeploymentFlags::default()).await;
+                trial.is_enough_and_asked_for().await;
+                let count = trial.each_is_needed(|_| true).await;
                 let what = (Command::$command, Scenario::$scenario);
                 println!("{what:?}: each of {count} required actions was missed when it was taken away ({:.1?})", started.elapsed());
             }
@@ -394,4 +466,140 @@ each_right_is_needed! {
     teardown_fresh: Teardown, Fresh;
     teardown_adopt: Teardown, Adopt;
     teardown_cross_region: Teardown, CrossRegion;
+}
+
+/// What other flags make of a setup.
+#[tokio::test]
+async fn flags_of_setup_change_its_rights() {
+    let set_ups = [
+        DeploymentFlags { create_buckets: true, enable_versioning: true, ..DeploymentFlags::default() },
+        DeploymentFlags { change_detection: Some(ChangeDetection::Polling), ..DeploymentFlags::default() },
+        DeploymentFlags { policies: Some(Policies::LeastPrivilege), key_alias: "own".parse().ok(), ..DeploymentFlags::default() },
+    ];
+    for flags in set_ups {
+        for command in [Command::Setup, Command::Teardown] {
+            let trial = Trial::new(command, Scenario::Fresh, flags.clone()).await;
+            trial.is_enough_and_asked_for().await;
+            if flags.create_buckets {
+                assert!(trial.each_is_needed(|what| what.ends_with(" of InputBucket") || what.ends_with(" of OutputBucket")).await > 10);
+            }
+        }
+    }
+    Trial::new(Command::Setup, Scenario::CrossRegion, DeploymentFlags { create_buckets: true, ..DeploymentFlags::default() })
+        .await
+        .is_enough_and_asked_for()
+        .await;
+}
+
+/// Whoever isn't the key's administrator needs IAM's leave for everything that is done to it.
+#[tokio::test]
+async fn setup_with_another_key_administrator() {
+    let administrator = format!("arn:aws:iam::{DEV}:user/caller");
+    let flags = DeploymentFlags { key_administrator: vec![administrator], ..DeploymentFlags::default() };
+    let trial = Trial::new(Command::Setup, Scenario::Fresh, flags).await;
+    trial.is_enough_and_asked_for().await;
+    assert_eq!(trial.each_is_needed(|what| what.ends_with(" of Keys")).await, 7);
+}
+
+/// An upload from within setup.
+#[tokio::test]
+async fn setup_with_an_artifact() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("site.zip");
+    std::fs::write(&file, release::sample().unwrap()).unwrap();
+    let (size, sha256) = zipfile::fingerprint(&file).unwrap();
+    let mut trial = Trial::new(Command::Setup, Scenario::Fresh, DeploymentFlags::default()).await;
+    trial.worlds[0].artifact = Some(Artifact { file: file.display().to_string(), size, sha256 });
+    let told = settings(Scenario::Fresh, DeploymentFlags::default());
+    trial.printed = printed(&told, Command::Setup, Scenario::Fresh, true, false);
+    trial.least = printed(&told, Command::Setup, Scenario::Fresh, true, true);
+    trial.is_enough_and_asked_for().await;
+    assert_eq!(trial.each_is_needed(|what| what.starts_with("s3:PutObject ")).await, 1);
+}
+
+/// Who says nothing gets a policy that is wide, and enough.
+#[tokio::test]
+async fn what_is_not_said_is_a_star() {
+    let long = "a-pipeline-with-a-name-that-no-role-can-hold-as-a-whole-and-no-rule";
+    for pipeline in [NAME, long] {
+        let flags = DeploymentFlags { pipeline: pipeline.parse().ok(), ..DeploymentFlags::default() };
+        let common = CommonFlags { dev_profile: Some("d".into()), prod_profile: Some("p".into()), ..CommonFlags::default() };
+        let nothing = Settings::resolve(&common, &flags).unwrap();
+        for scenario in [Scenario::Fresh, Scenario::CrossRegion] {
+            let mut trial = Trial::new(Command::Setup, scenario, flags.clone()).await;
+            trial.printed = printed(&nothing, Command::Setup, scenario, false, false);
+            trial.least = printed(&nothing, Command::Setup, scenario, false, true);
+            let text = trial.printed[0].to_string() + &trial.printed[1].to_string();
+            assert!(!text.contains(DEV) && !text.contains(HOME) && !text.contains("**"), "{text}");
+            trial.is_enough_and_asked_for().await;
+        }
+    }
+}
+
+fn rights_of(args: &[&str]) -> std::process::Output {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_xdeploy"));
+    command.arg("rights").args(args).current_dir(folder.path()).env_clear().output().unwrap()
+}
+
+/// The policy that the program prints for a command in the served accounts.
+fn policy_for(command: &str, side: &str) -> Value {
+    let known = ["--dev-account", DEV, "--prod-account", PROD, "--region", HOME, "--input-bucket", "in-bucket", "--output-bucket", "out-bucket"];
+    let output = rights_of(&[&["--command", command, "--side", side], &known[..]].concat());
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// The profiles `dev` and `prod` become users who hold just these policies.
+fn hire(served: &Served, policies: [&Value; 2]) {
+    let mut credentials = String::new();
+    for (name, account, policy) in [("dev", DEV, policies[0]), ("prod", PROD, policies[1])] {
+        let (id, secret) = served.rehearsal.hire(account, "least", policy).unwrap();
+        credentials.push_str(&format!("[{name}]\naws_access_key_id = {id}\naws_secret_access_key = {secret}\n"));
+    }
+    std::fs::write(served.dir.path().join("credentials"), credentials).unwrap();
+}
+
+/// The program itself: what it prints is what it needs.
+#[test]
+fn the_program_runs_on_what_it_prints() {
+    let served = Served::new();
+    let buckets = ["--input-bucket", "in-bucket", "--output-bucket", "out-bucket"];
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let client = |account| aws_sdk_s3::Client::new(&served.rehearsal.config(served.rehearsal.keys(account), HOME));
+        client(DEV).create_bucket().bucket("in-bucket").send().await.unwrap();
+        client(PROD).create_bucket().bucket("out-bucket").send().await.unwrap();
+        let on = aws_sdk_s3::types::VersioningConfiguration::builder().status("Enabled".into()).build();
+        client(DEV).put_bucket_versioning().bucket("in-bucket").versioning_configuration(on).send().await.unwrap();
+    });
+    for (command, args) in [
+        ("setup", &["setup", "--yes"][..]),
+        ("verify", &["verify", "--second-opinion"]),
+        ("release", &["release", "--sample"]),
+        ("teardown", &["teardown", "--confirm", NAME]),
+    ] {
+        let (dev, prod) = (policy_for(command, "dev"), policy_for(command, "prod"));
+        hire(&served, [&dev, &prod]);
+        let before = served.rehearsal.log().len();
+        served.run(&[args, if command == "release" { &[] } else { &buckets }].concat());
+        let log = served.rehearsal.log();
+        let denied: Vec<_> = log[before..].iter().filter(|call| call.verdict != Decided::Allowed).collect();
+        assert!(log.len() > before + 10 && denied.is_empty(), "{command}: {denied:#?}");
+    }
+}
+
+#[test]
+fn rights_are_printed_without_any_profile_or_network() {
+    let output = rights_of(&["--command", "verify", "--side", "prod", "--output", "json"]);
+    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&document["schema"], &document["scenario"]), (&json!("xdeploy.rights/1"), &json!("fresh")));
+    assert_eq!(document["policies"], json!([document["policy"]]));
+    assert!(!document["optional"].as_array().unwrap().is_empty());
+    let least = rights_of(&["--command", "verify", "--side", "prod", "--required-only"]);
+    let least: Value = serde_json::from_slice(&least.stdout).unwrap();
+    let sids: Vec<&str> = least["Statement"].as_array().unwrap().iter().map(|statement| statement["Sid"].as_str().unwrap()).collect();
+    assert!(!sids.is_empty() && sids.iter().all(|sid| !sid.starts_with(OPTIONAL)), "{sids:?}");
+    let nonsense = ["--command", "setup", "--side", "dev", "--scenario", "cross-region", "--region", HOME, "--prod-region", HOME];
+    assert_eq!(rights_of(&nonsense).status.code(), Some(64));
 }

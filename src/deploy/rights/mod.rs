@@ -84,12 +84,16 @@ pub fn rights(settings: &Settings, command: Command, scenario: Scenario, artifac
             let reading = Reading { artifact, ..Reading::default() };
             let mut all = reads::observed(settings, &before, reading)?;
             all.extend(writes.iter().flat_map(|write| writes::of(write, &before)));
-            // What was made is read again, and proven.
-            all.extend(reads::observed(settings, &there, Reading::default())?);
+            // What was made is read again, and proven: what is known of a new bucket must then still be known.
+            all.extend(reads::observed(settings, &there, Reading { proof_counts: settings.create_buckets, ..Reading::default() })?);
             all.retain(|right| !of_administrator(right, &there));
             all
         }
-        Command::Verify => reads::observed(settings, &there, Reading { proof_counts: true, ..Reading::default() })?,
+        Command::Verify => {
+            let mut all = reads::observed(settings, &there, Reading { proof_counts: true, ..Reading::default() })?;
+            all.extend(reads::second_opinion(&there));
+            all
+        }
         Command::Release => {
             let any_key = scenario == Scenario::Adopt && settings.object_key.is_none();
             reads::released(&Blueprint::draw(settings, &there)?, any_key)
@@ -120,7 +124,7 @@ fn of_administrator(right: &Right, there: &Snapshot) -> bool {
     keys.any(|policy| covers(policy, &grant))
 }
 
-/// The writes of a teardown, whether the buckets are empty or not.
+/// The writes of a teardown, whether the buckets are empty or not, and the key may go or not.
 fn undone(settings: &Settings, before: &Snapshot, there: &Snapshot) -> Result<Vec<Write>> {
     let declared = |snapshot: &Snapshot| snapshot.pipeline.as_ref().map(|found| found.declaration.clone());
     let keys = there.keys.values().filter_map(|slot| Some((slot.found.as_ref()?.arn.clone(), vec![slot.asked.clone()])));
@@ -133,12 +137,12 @@ fn undone(settings: &Settings, before: &Snapshot, there: &Snapshot) -> Result<Ve
         ..Past::default()
     };
     let mut writes = Vec::new();
-    for empty in [true, false] {
+    for (empty, keep_key) in [(true, false), (false, true)] {
         let mut there = there.clone();
         let Snapshot { input, output, artifact_buckets, .. } = &mut there;
         let slots = artifact_buckets.values_mut().chain([input, output]);
         slots.filter_map(|slot| slot.found.as_mut()).for_each(|found| found.empty = Some(empty));
-        writes.extend(undo(settings, &there, &past, false)?.writes);
+        writes.extend(undo(settings, &there, &past, keep_key)?.writes);
     }
     Ok(writes)
 }

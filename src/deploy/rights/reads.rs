@@ -207,21 +207,6 @@ impl Reads<'_> {
         }
     }
 
-    /// `--second-opinion`.
-    fn simulator(&mut self) {
-        let snapshot = self.snapshot;
-        let roles = [
-            (Side::Dev, "ServiceRole", &snapshot.service_role),
-            (Side::Dev, "EventRole", &snapshot.event_role),
-            (Side::Prod, "DeployRole", &snapshot.deploy_role),
-        ];
-        for (side, about, role) in roles {
-            if let Some(role) = role {
-                self.may(side, about, &role.arn, &["iam:SimulatePrincipalPolicy"]);
-            }
-        }
-    }
-
     /// What only a teardown asks: who else needs what is to go.
     fn look_back(&mut self) {
         let snapshot = self.snapshot;
@@ -259,10 +244,21 @@ pub fn observed(settings: &Settings, snapshot: &Snapshot, reading: Reading) -> R
     } else {
         reads.organisations();
     }
-    if reading.proof_counts {
-        reads.simulator();
-    }
     Ok(reads.found)
+}
+
+/// Lists what `verify --second-opinion` asks IAM's simulator.
+pub fn second_opinion(snapshot: &Snapshot) -> Vec<Right> {
+    let roles = [
+        (Side::Dev, "ServiceRole", &snapshot.service_role),
+        (Side::Dev, "EventRole", &snapshot.event_role),
+        (Side::Prod, "DeployRole", &snapshot.deploy_role),
+    ];
+    let right = |(side, about, role): (Side, &'static str, &Option<RoleFound>)| {
+        let (action, resource) = ("iam:SimulatePrincipalPolicy", role.as_ref()?.arn.clone());
+        Some(Right { side, action, resource, condition: None, about, optional: true })
+    };
+    roles.into_iter().filter_map(right).collect()
 }
 
 /// Lists what a release asks for (A8); `any_key` where the source object's key is the pipeline's own affair.

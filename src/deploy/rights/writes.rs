@@ -1,6 +1,7 @@
 //! What a write's call needs: its own action, what AWS asks for beside it, and what apply reads around it.
 
 use super::Right;
+use crate::deploy::names::TAG;
 use crate::deploy::snapshot::{Identity, Snapshot};
 use crate::deploy::write::{Call, Write};
 use crate::model::Side;
@@ -34,6 +35,12 @@ impl Needs<'_> {
         for action in actions {
             self.right(action, self.identity.regional("kms", region, "key/*"), "Keys", None);
         }
+    }
+
+    /// The same, but only on those that carry our tag, whatever else the region holds.
+    fn own_key(&mut self, region: &str, action: &'static str) {
+        let ours = json!({"Null": {format!("aws:ResourceTag/{TAG}"): "false"}});
+        self.right(action, self.identity.regional("kms", region, "key/*"), "KeysOfXdeploy", Some(ours));
     }
 
     fn alias(&mut self, region: &str, alias: &str, action: &'static str) {
@@ -94,12 +101,15 @@ pub fn of(write: &Write, snapshot: &Snapshot) -> Vec<Right> {
         }
         Call::CreateAlias { region, alias, .. } | Call::DeleteAlias { region, alias } => needs.alias(region, alias, action),
         Call::EnableKeyRotation { region, .. } => needs.key(region, &[action]),
-        Call::PutKeyPolicy { region, .. } => needs.key(region, &[action, "kms:GetKeyPolicy"]),
-        Call::ScheduleKeyDeletion { region, .. } => {
-            // Only what carries our tag, whatever else the region holds.
-            let ours = json!({"Null": {format!("aws:ResourceTag/{}", crate::deploy::names::TAG): "false"}});
-            needs.right(action, identity.regional("kms", region, "key/*"), "KeysOfXdeploy", Some(ours));
+        Call::PutKeyPolicy { region, .. } => {
+            needs.key(region, &["kms:GetKeyPolicy"]);
+            // A tag may take five minutes to count, so that a new key's can't be asked for (facts D.2).
+            match snapshot.keys.get(region).is_some_and(|slot| slot.found.is_some()) {
+                true => needs.own_key(region, action),
+                false => needs.key(region, &[action]),
+            }
         }
+        Call::ScheduleKeyDeletion { region, .. } => needs.own_key(region, action),
         Call::CreateRole { .. } => needs.own(&[action, "iam:TagRole", "iam:GetRole"]),
         Call::UpdateAssumeRolePolicy { .. } => needs.own(&[action, "iam:GetRole"]),
         Call::CreatePolicy { .. } => needs.own(&[action, "iam:TagPolicy", "iam:GetPolicy"]),
