@@ -112,8 +112,16 @@ impl ApiError {
             ])
     }
 
-    /// One line: code and message as AWS gave them, with the request id.
+    /// One line: code and message as AWS gave them, with the request id; a denial that doesn't say what was denied (S3 never
+    /// does) with that before it.
     pub fn told(&self) -> String {
+        match self.is_denied() && missing(&self.message).is_none() {
+            true => format!("{} on {}: {}", self.action, self.resource, self.as_given()),
+            false => self.as_given(),
+        }
+    }
+
+    fn as_given(&self) -> String {
         let id = self.request_id.as_deref().map(|id| format!(" (request id {id})")).unwrap_or_default();
         if self.message.is_empty() { format!("{}{id}", self.code) } else { format!("{}: {}{id}", self.code, self.message) }
     }
@@ -157,7 +165,7 @@ impl From<Box<ApiError>> for Error {
                 Kind::Denied,
                 format!("{} may not call {} on {} in {} ({})", error.caller, error.action, error.resource, error.side, error.account),
             )
-            .because(error.told())
+            .because(error.as_given())
             .hint(format!("allow it in an identity policy of the caller: {statement}"))
             .hint("if the caller has it, look for a deny in the resource's own policy, a permissions boundary or an organisation policy");
         }

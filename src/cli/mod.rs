@@ -7,6 +7,7 @@ mod plan;
 mod proof;
 mod rehearse;
 mod release;
+mod rights;
 mod session;
 mod setup;
 mod show;
@@ -55,6 +56,8 @@ enum Command {
     Teardown(Box<teardown::Args>),
     /// Try it without AWS: the real setup and a run of the pipeline, on two accounts in memory that enforce every policy
     Rehearse(Box<rehearse::Args>),
+    /// Print the IAM policy that a command's own user needs, without asking AWS
+    Rights(Box<rights::Args>),
     /// Decide requests offline from the policies that they bring, without asking AWS
     Simulate(simulate::Args),
     /// Say who both profiles are
@@ -147,6 +150,7 @@ async fn run(cli: &Cli, ui: &Ui, stop: &Stop) -> Result<u8> {
         Command::Release(args) => Box::pin(release::run(common, args, ui)).await,
         Command::Teardown(args) => Box::pin(teardown::run(common, args, ui, stop)).await,
         Command::Rehearse(args) => Box::pin(rehearse::run(common, args, ui, stop)).await,
+        Command::Rights(args) => rights::run(common, args, ui),
         Command::Simulate(args) => simulate::run(args).await,
         Command::WhoAmI => Box::pin(who_am_i::run(common, ui)).await,
     }

@@ -225,7 +225,8 @@ pub async fn again(accounts: &Accounts, settings: &Settings, before: &Proof, ui:
         let settled = match &outcome {
             // What an organisation's policy denies was not asked before a first set-up, and waiting doesn't change it.
             Ok((proof, _)) => proof.verdict() <= before.verdict() || proof.broken().all(is_organisations),
-            Err(_) => false,
+            // Who may not read it now may not read it in a minute.
+            Err(error) => error.kind == Kind::Denied,
         };
         if settled || started.elapsed() + pause > SEEN_LIMIT {
             return outcome;

@@ -190,10 +190,11 @@ impl Taking<'_> {
             Call::PutBucketNotification { bucket, after, .. } => {
                 self.change_bucket(bucket, |found| found.notification = Some(after.clone()));
             }
-            Call::PutRule { name, pattern, .. } => {
-                let targets = self.next.rule.take().map(|rule| rule.targets).unwrap_or_default();
-                self.next.rule =
-                    Some(RuleFound { name: name.clone(), pattern: pattern.clone(), enabled: true, tags: Tags::new(), targets });
+            Call::PutRule { name, pattern, tags, .. } => {
+                // A rule that is there keeps its targets and its tags (facts B.3).
+                let there = self.next.rule.take();
+                let (tags, targets) = there.map_or_else(|| (tags.clone(), Vec::new()), |rule| (rule.tags, rule.targets));
+                self.next.rule = Some(RuleFound { name: name.clone(), pattern: pattern.clone(), enabled: true, tags, targets });
             }
             Call::PutTargets { target, .. } => {
                 if let Some(rule) = &mut self.next.rule {

@@ -12,6 +12,7 @@ pub mod observe;
 pub mod plan;
 pub mod proof;
 pub mod release;
+pub mod rights;
 pub mod snapshot;
 pub mod steps;
 pub mod teardown;

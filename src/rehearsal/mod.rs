@@ -11,6 +11,7 @@ mod codepipeline;
 mod document;
 mod events;
 mod grammar;
+mod hire;
 mod iam;
 mod kms;
 mod organizations;

@@ -18,7 +18,7 @@ pub(super) const START: u64 = 1_767_225_600_000;
 pub(crate) const ADMINISTRATOR: &str = "AdministratorAccess";
 
 /// The whole world.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct State {
     /// Milliseconds since 1970; each call takes a little of it, so that every run is the same.
     pub clock: u64,
@@ -38,7 +38,7 @@ pub(crate) struct State {
 }
 
 /// One of the two accounts.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Account {
     pub id: String,
     pub partition: String,

@@ -19,6 +19,7 @@ mod rehearsed_properties;
 mod rehearsed_setup;
 mod release;
 mod requests;
+mod rights;
 mod settling;
 mod snapshots;
 mod stops;

@@ -38,7 +38,11 @@ pub(super) async fn read_role(account: &Account, named: &Named, reading: Reading
     let absent = &["NoSuchEntity"];
     let iam = account.iam();
     let get = account.call("iam:GetRole", &named.arn, iam.get_role().role_name(&named.name).send());
-    let lists = async { tokio::try_join!(attached_policies(account, named), inline_policies(account, named)) };
+    // Both to their end: which rights are needed is not to hang on which answer comes first.
+    let lists = async {
+        let (attached, inline) = tokio::join!(attached_policies(account, named), inline_policies(account, named));
+        Ok((attached?, inline?))
+    };
     let (role, lists) = if likely {
         let (role, lists) = tokio::join!(get, lists);
         match (present(role, absent)?, present(lists, absent)?) {
