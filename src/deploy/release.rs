@@ -18,7 +18,8 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// How long an event may take to start the pipeline.
 const EVENT_PATIENCE: Duration = Duration::from_secs(20);

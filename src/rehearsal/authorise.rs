@@ -94,14 +94,14 @@ struct Identity {
 }
 
 fn identity(state: &State, caller: &Caller) -> Identity {
-    let Some(account) = state.accounts.get(&caller.account) else { return Identity::default() };
+    let Some(account) = state.visible(&caller.account) else { return Identity::default() };
     let parsed = |text: &String| serde_json::from_str::<Value>(text).unwrap_or_default();
     let collect = |inline: &BTreeMap<String, String>, attached: &[String], boundary: Option<&String>, tags: &BTreeMap<String, String>| {
-        let managed = attached.iter().filter_map(|arn| state.managed_document(arn));
+        let managed = attached.iter().filter_map(|arn| state.visible_document(arn));
         Identity {
             policies: inline.values().map(parsed).chain(managed).collect(),
             // A boundary that was deleted allows nothing.
-            boundary: boundary.map(|arn| state.managed_document(arn).unwrap_or_else(|| json!({"Statement": []}))),
+            boundary: boundary.map(|arn| state.visible_document(arn).unwrap_or_else(|| json!({"Statement": []}))),
             tags: tags.clone(),
             ..Identity::default()
         }

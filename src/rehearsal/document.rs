@@ -138,7 +138,7 @@ fn is_there(state: &State, principal: &str) -> bool {
         ("iam", "role" | "user") => state.principal_id(principal).is_some(),
         ("sts", "assumed-role") => {
             let Some((role, session)) = rest.split_once('/') else { return false };
-            !session.is_empty() && state.accounts.get(account_of(principal)).is_some_and(|account| account.roles.contains_key(role))
+            !session.is_empty() && state.visible(account_of(principal)).is_some_and(|account| account.roles.contains_key(role))
         }
         ("sts", "federated-user") => !rest.is_empty(),
         _ => false,

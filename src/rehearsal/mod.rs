@@ -9,7 +9,9 @@
 mod authorise;
 mod codepipeline;
 mod document;
+mod dump;
 mod events;
+mod faults;
 mod grammar;
 mod hire;
 mod iam;
@@ -18,6 +20,7 @@ mod organizations;
 mod run;
 mod s3;
 mod serve;
+mod settling;
 mod signature;
 mod state;
 mod sts;
@@ -33,6 +36,7 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_runtime_api::http::StatusCode;
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::byte_stream::ByteStream;
+pub use faults::{Fault, Line};
 pub use state::Logged;
 use state::{Holder, State};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -92,6 +96,13 @@ impl Rehearsal {
         state.clock = state.clock.max(milliseconds);
     }
 
+    /// Lets users, roles, policies and keys settle late from now on, as facts D.2 tell it: IAM and KMS show a change at once,
+    /// and other services and the evaluator see it only after so many further calls.
+    pub fn settle(self, calls: u64) -> Rehearsal {
+        self.lock().settle_after(calls);
+        self
+    }
+
     /// Looks at signatures from now on, for callers that come over a wire.
     #[must_use]
     pub fn signed(self) -> Rehearsal {
@@ -116,19 +127,29 @@ impl Rehearsal {
     }
 
     /// Gives what SDK clients are made of: these accounts instead of a network, and an access key of [`Rehearsal::keys`].
-    pub fn config(&self, (id, secret): (String, String), region: &str) -> SdkConfig {
-        let keys = Credentials::new(id, secret, None, None, "rehearsal");
-        SdkConfig::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .region(Region::new(region.to_owned()))
-            .credentials_provider(SharedCredentialsProvider::new(keys))
-            .http_client(self.clone())
-            .build()
+    pub fn config(&self, keys: (String, String), region: &str) -> SdkConfig {
+        config(self.clone(), keys, region)
+    }
+
+    /// Opens a line of its own to these accounts: its calls have a count of their own, and can go wrong on request.
+    pub fn line(&self) -> Line {
+        Line::new(self.clone())
+    }
+
+    /// Gives a copy of the two accounts as they are now, which goes its own way from here.
+    pub fn fork(&self) -> Rehearsal {
+        Rehearsal { state: Arc::new(Mutex::new(self.lock().clone())) }
     }
 
     /// Lists every decision so far, in order: one HTTP call may need several rights, and a run of the pipeline makes calls of its own.
     pub fn log(&self) -> Vec<Logged> {
         self.lock().log.clone()
+    }
+
+    /// Gives all that the accounts hold and all buckets, ids and times included; secrets, key material and what objects contain
+    /// are left out. Documents are as they are read back now.
+    pub fn dump(&self) -> serde_json::Value {
+        dump::dump(&self.lock())
     }
 
     fn keys_of(&self, account: &str, held: impl Fn(&Holder) -> bool) -> (String, String) {
@@ -144,12 +165,20 @@ impl Rehearsal {
 
     /// Answers a request at once.
     pub fn answer(&self, request: Request) -> Response {
+        self.answer_unless(request, |_| None)
+    }
+
+    /// Answers a request, unless it is refused once it is known who calls.
+    fn answer_unless(&self, request: Request, refused: impl FnOnce(&wire::Call) -> Option<wire::Fault>) -> Response {
         let state = &mut *self.lock();
         state.tick();
         let call = match wire::read(state, request) {
             Ok(call) => call,
             Err(refused) => return wire::respond(&refused.0, refused.1),
         };
+        if let Some(fault) = refused(&call) {
+            return wire::respond(&call, wire::fault_answer(&call, fault));
+        }
         let answer = match call.service.as_str() {
             "sts" => sts::answer(state, &call),
             "iam" => iam::answer(state, &call),
@@ -163,6 +192,7 @@ impl Rehearsal {
                 wire::json_answer(Err(wire::Fault::new(400, "UnknownOperationException", message)))
             }
         };
+        state.changed_by(&call);
         wire::respond(&call, answer)
     }
 }
@@ -176,24 +206,40 @@ impl HttpClient for Rehearsal {
 impl HttpConnector for Rehearsal {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let rehearsal = self.clone();
-        HttpConnectorFuture::new(async move {
-            let uri = request.uri().to_owned();
-            let rest = uri.split_once("://").map_or(uri.as_str(), |(_, rest)| rest);
-            let at = rest.find(['/', '?']).unwrap_or(rest.len());
-            let (host, target) = rest.split_at(at);
-            let target = if target.starts_with('/') { target.to_owned() } else { format!("/{target}") };
-            let headers = request.headers().iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-            let (method, host) = (request.method().to_owned(), host.to_owned());
-            // A body from a file comes piece by piece.
-            let body = ByteStream::new(request.into_body()).collect().await;
-            let body = body.map_err(|error| ConnectorError::io(error.into()))?.to_vec();
-            let response = rehearsal.answer(Request { method, target, host, headers, body });
-            let status = StatusCode::try_from(response.status).map_err(|error| ConnectorError::other(error.into(), None))?;
-            let mut answer = HttpResponse::new(status, SdkBody::from(response.body));
-            for (name, value) in response.headers {
-                answer.headers_mut().append(name, value);
-            }
-            Ok(answer)
-        })
+        HttpConnectorFuture::new(async move { http(rehearsal.answer(whole(request).await?)) })
     }
+}
+
+fn config(client: impl HttpClient + 'static, (id, secret): (String, String), region: &str) -> SdkConfig {
+    let keys = Credentials::new(id, secret, None, None, "rehearsal");
+    SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new(region.to_owned()))
+        .credentials_provider(SharedCredentialsProvider::new(keys))
+        .http_client(client)
+        .build()
+}
+
+/// Reads an SDK's request to its end: a body from a file comes piece by piece.
+async fn whole(request: HttpRequest) -> Result<Request, ConnectorError> {
+    let uri = request.uri().to_owned();
+    let rest = uri.split_once("://").map_or(uri.as_str(), |(_, rest)| rest);
+    let at = rest.find(['/', '?']).unwrap_or(rest.len());
+    let (host, target) = rest.split_at(at);
+    let target = if target.starts_with('/') { target.to_owned() } else { format!("/{target}") };
+    let headers = request.headers().iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    let (method, host) = (request.method().to_owned(), host.to_owned());
+    let body = ByteStream::new(request.into_body()).collect().await;
+    let body = body.map_err(|error| ConnectorError::io(error.into()))?.to_vec();
+    Ok(Request { method, target, host, headers, body })
+}
+
+/// Makes an answer the SDK's.
+fn http(response: Response) -> Result<HttpResponse, ConnectorError> {
+    let status = StatusCode::try_from(response.status).map_err(|error| ConnectorError::other(error.into(), None))?;
+    let mut answer = HttpResponse::new(status, SdkBody::from(response.body));
+    for (name, value) in response.headers {
+        answer.headers_mut().append(name, value);
+    }
+    Ok(answer)
 }

@@ -5,6 +5,7 @@ use super::document::Document;
 use super::events::Rule;
 use super::kms::Key;
 use super::s3::Bucket;
+use super::settling::Late;
 use crate::policy::Decided;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -35,6 +36,8 @@ pub(crate) struct State {
     pub random: Random,
     /// Every call that was authorised, in order.
     pub log: Vec<Logged>,
+    /// What others see of what settles late.
+    pub late: Option<Late>,
 }
 
 /// One of the two accounts.
@@ -250,6 +253,7 @@ impl State {
             checks_signatures: false,
             random: Random(0x7265_6865_6172_7361),
             log: Vec::new(),
+            late: None,
         };
         for id in [super::DEV, super::PROD] {
             state.found(id);
@@ -292,26 +296,31 @@ impl State {
     pub fn tick(&mut self) {
         self.calls += 1;
         self.clock += CALL;
+        self.settle();
     }
 
-    /// Finds a role by its ARN, in whatever account.
+    /// Finds a role by its ARN, in whatever account, as others see it.
     pub fn role(&self, arn: &str) -> Option<&Role> {
-        self.accounts.get(account_of(arn))?.role(arn)
+        self.visible(account_of(arn))?.role(arn)
     }
 
     /// Gives the unique id of the user or role that an ARN names now; `None` if there is none, or none is to be seen yet.
     pub fn principal_id(&self, arn: &str) -> Option<&str> {
-        let account = self.accounts.get(account_of(arn))?;
+        let account = self.visible(account_of(arn))?;
         let user = || account.users.values().find(|user| user.arn == arn).map(|user| user.id.as_str());
         account.role(arn).map(|role| role.id.as_str()).or_else(user)
     }
 
     /// Gives the document of a managed policy, AWS's own included.
     pub fn managed_document(&self, arn: &str) -> Option<Value> {
+        self.document_in(&self.accounts, arn)
+    }
+
+    pub(super) fn document_in(&self, accounts: &BTreeMap<String, Account>, arn: &str) -> Option<Value> {
         if arn == format!("arn:{}:iam::aws:policy/{ADMINISTRATOR}", self.partition) {
             return Some(json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}));
         }
-        let policy = self.accounts.get(account_of(arn))?.policies.get(arn)?;
+        let policy = accounts.get(account_of(arn))?.policies.get(arn)?;
         serde_json::from_str(policy.document()).ok()
     }
 }

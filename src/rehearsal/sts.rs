@@ -94,7 +94,7 @@ fn assume_role(state: &mut State, call: &Call, form: &Form) -> Outcome<String> {
     for number in 1.. {
         let Some(arn) = form.get(&format!("PolicyArns.member.{number}.arn")) else { break };
         let missing = || Fault::new(400, "MalformedPolicyDocument", format!("Policy {arn} is not there"));
-        policies.push(state.managed_document(arn).ok_or_else(missing)?);
+        policies.push(state.visible_document(arn).ok_or_else(missing)?);
     }
     let wanted = Wanted {
         role,

@@ -382,11 +382,7 @@ fn authenticate(state: &State, service: &str, key: &str, token: Option<&str>) ->
         });
     }
     if found.expires.is_some_and(|expires| expires <= state.clock) {
-        return Err(match service {
-            "s3" => Fault::new(400, "ExpiredToken", "The provided token has expired."),
-            "sts" | "iam" => Fault::new(403, "ExpiredToken", "The security token included in the request is expired"),
-            _ => Fault::new(400, "ExpiredTokenException", "The security token included in the request is expired"),
-        });
+        return Err(expired(service));
     }
     let account = state.accounts.get(&found.account).ok_or_else(invalid)?;
     let caller = Caller { account: account.id.clone(), key: Some(key.to_owned()), ..Caller::default() };
@@ -402,6 +398,15 @@ fn authenticate(state: &State, service: &str, key: &str, token: Option<&str>) ->
             let arn = format!("arn:{}:sts::{}:assumed-role/{}/{session}", account.partition, account.id, role.name);
             Ok(Caller { arn, role: Some(role.arn.clone()), id: format!("{id}:{session}"), ..caller })
         }
+    }
+}
+
+/// Says that a session is over, in the words of a service.
+pub(crate) fn expired(service: &str) -> Fault {
+    match service {
+        "s3" => Fault::new(400, "ExpiredToken", "The provided token has expired."),
+        "sts" | "iam" => Fault::new(403, "ExpiredToken", "The security token included in the request is expired"),
+        _ => Fault::new(400, "ExpiredTokenException", "The security token included in the request is expired"),
     }
 }
 

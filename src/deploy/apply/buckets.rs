@@ -7,7 +7,8 @@ use crate::aws::{ApiResult, present};
 use crate::deploy::{observe, steps};
 use crate::error::{Error, Kind, Result};
 use serde_json::Value;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 impl Worker<'_> {
     pub(super) async fn create_bucket(&self, bucket: &str, region: &str) -> Result<()> {

@@ -9,7 +9,8 @@ use crate::error::{Error, Kind, Result};
 use aws_config::retry::RetryConfig;
 use aws_sdk_kms::types::Tag as KmsTag;
 use serde_json::Value;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 impl Worker<'_> {
     fn kms_tags(&self) -> Result<Vec<KmsTag>> {

@@ -15,7 +15,8 @@ use crate::error::{Error, Kind, Result};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 use worker::Worker;
 
 /// How long AWS may take to see a principal that was just made (facts/codepipeline.md D.2).

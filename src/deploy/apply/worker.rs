@@ -13,7 +13,8 @@ use aws_sdk_iam::types::Tag as IamTag;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// Does one write.
 pub(super) struct Worker<'a> {
@@ -80,12 +81,12 @@ impl Worker<'_> {
 
     /// Sleeps, unless the run was interrupted: what waits without a call under way stops at once.
     pub(super) async fn pause(&self, time: Duration) -> Result<()> {
-        let until = tokio::time::Instant::now() + time;
+        let until = Instant::now() + time;
         loop {
             if self.stopped() {
                 return Err(Error::new(Kind::Interrupted, format!("interrupted while waiting for {}", self.write.resource)));
             }
-            let left = until.saturating_duration_since(tokio::time::Instant::now());
+            let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return Ok(());
             }

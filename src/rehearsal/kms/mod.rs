@@ -8,6 +8,7 @@ pub(crate) use seal::{EncryptionContext, decrypt, generate_data_key};
 
 use super::authorise::{Asked, judge, why};
 use super::document::Document;
+use super::settling::reads;
 use super::state::{Account, State};
 use super::wire::{Answer, Call, Caller, Fault, Outcome, json_answer};
 use crate::policy::Decided;
@@ -173,6 +174,18 @@ impl Kms<'_> {
         (!key.is_gone(self.state.clock)).then_some(key)
     }
 
+    /// Gives a key as others see it.
+    fn visible(&self, named: &Named) -> Option<&Key> {
+        self.state.visible(&named.account)?.keys.get(&(named.region.clone(), named.id.clone()))
+    }
+
+    /// Says whether a key that was made a moment ago isn't there yet for this: KMS tells of it at once, but changes and uses
+    /// it later (facts D.2, [TF-kms]). AWS's own keys are always there.
+    fn is_early(&self, action: &str, named: &Named, key: &Key) -> bool {
+        let operation = action.split_once(':').map_or(action, |(_, operation)| operation);
+        self.visible(named).is_none() && !key.aws_managed && (self.call.is_none() || !reads(operation))
+    }
+
     fn key_mut(&mut self, named: &Named) -> Outcome<&mut Key> {
         let account = self.state.accounts.get_mut(&named.account);
         let key = account.and_then(|account| account.keys.get_mut(&(named.region.clone(), named.id.clone())));
@@ -236,14 +249,16 @@ impl Kms<'_> {
         if !aliases.is_empty() {
             asked = asked.with("kms:ResourceAliases", json!(aliases));
         }
-        asked.resource_tags(&key.tags).under(Some(key.policy.shown(self.state)))
+        let policy = self.visible(named).map_or(&key.policy, |seen| &seen.policy);
+        asked.resource_tags(&key.tags).under(Some(policy.shown(self.state)))
     }
 
     /// Lets a call on a key pass that is there and allows it.
     fn permit(&mut self, action: &'static str, named: &Named, more: impl FnOnce(Asked<'static>) -> Asked<'static>) -> Outcome<Key> {
         let arn = self.key_arn(named);
         let foreign = named.account != self.caller.account;
-        let Some(key) = self.key(named).cloned() else {
+        let there = self.key(named).filter(|key| !self.is_early(action, named, key));
+        let Some(key) = there.cloned() else {
             return Err(match foreign {
                 true => Fault::denied(self.caller, action, &arn, ELSEWHERE),
                 false => not_found(format!("Key '{arn}' does not exist")),
