@@ -103,6 +103,11 @@ impl Rehearsal {
         self
     }
 
+    /// Lets everything be seen that hasn't settled yet, as if somebody had waited.
+    pub fn wait(&self) {
+        self.lock().settle_all();
+    }
+
     /// Looks at signatures from now on, for callers that come over a wire.
     #[must_use]
     pub fn signed(self) -> Rehearsal {

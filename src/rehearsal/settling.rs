@@ -35,6 +35,14 @@ impl State {
         }
     }
 
+    /// Lets everything be seen.
+    pub fn settle_all(&mut self) {
+        if let Some(late) = &mut self.late {
+            late.seen = self.accounts.clone();
+            late.coming.clear();
+        }
+    }
+
     /// Remembers what a call may have changed.
     pub fn changed_by(&mut self, call: &Call) {
         let Some(late) = &mut self.late else { return };

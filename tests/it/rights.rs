@@ -111,9 +111,7 @@ impl World {
         let account = |caller: &str| caller.split(':').nth(4).unwrap().to_owned();
         let log = self.rehearsal.log();
         let calls = log.iter().filter(|call| own(&call.caller));
-        calls
-            .map(|call| (account(&call.caller), call.action.clone(), call.resource.clone(), call.verdict == Decided::Allowed))
-            .collect()
+        calls.map(|call| (account(&call.caller), call.action.clone(), call.resource.clone(), call.verdict == Decided::Allowed)).collect()
     }
 }
 
@@ -276,7 +274,16 @@ async fn share_keys(world: &World) {
     let dev = administrator(world).await;
     for region in BTreeSet::from([HOME, world.target]) {
         let kms = dev.kms(region);
-        let key = kms.describe_key().key_id(world.settings.key_alias_or_default()).send().await.unwrap().key_metadata().unwrap().key_id().to_owned();
+        let key = kms
+            .describe_key()
+            .key_id(world.settings.key_alias_or_default())
+            .send()
+            .await
+            .unwrap()
+            .key_metadata()
+            .unwrap()
+            .key_id()
+            .to_owned();
         let policy = kms.get_key_policy().key_id(&key).send().await.unwrap().policy().unwrap().to_owned();
         let mut policy: Value = serde_json::from_str(&policy).unwrap();
         let theirs = json!({"Sid": "Theirs", "Effect": "Allow", "Principal": {"AWS": format!("arn:aws:iam::{DEV}:root")},
@@ -544,7 +551,8 @@ fn rights_of(args: &[&str]) -> std::process::Output {
 
 /// The policy that the program prints for a command in the served accounts.
 fn policy_for(command: &str, side: &str) -> Value {
-    let known = ["--dev-account", DEV, "--prod-account", PROD, "--region", HOME, "--input-bucket", "in-bucket", "--output-bucket", "out-bucket"];
+    let known =
+        ["--dev-account", DEV, "--prod-account", PROD, "--region", HOME, "--input-bucket", "in-bucket", "--output-bucket", "out-bucket"];
     let output = rights_of(&[&["--command", command, "--side", side], &known[..]].concat());
     assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
     serde_json::from_slice(&output.stdout).unwrap()

@@ -32,6 +32,9 @@ pub struct Args {
     /// Run setup again after the break, and release again
     #[arg(long, requires = "link", env = "XDEPLOY_FIX", value_parser = FalseyValueParser::new(), help_heading = "The rehearsal")]
     pub fix: bool,
+    /// Let new users, roles, policies and keys be seen only after so many further calls, as AWS does for a while
+    #[arg(long, value_name = "CALLS", env = "XDEPLOY_SETTLE", default_value_t = 0, help_heading = "The rehearsal")]
+    pub settle: u64,
     /// Then keep both accounts up for the AWS CLI and SDKs on this address of the loopback, until Ctrl-C
     #[arg(long, value_name = "ADDRESS:PORT", env = "XDEPLOY_SERVE", help_heading = "The rehearsal")]
     pub serve: Option<SocketAddr>,
@@ -44,7 +47,7 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop) -> Res
         None => None,
     };
     let artifact = session::artifact(args.setup.artifact.as_deref(), !settings.no_extract)?;
-    let stage = Stage::build(&settings, listener.is_some()).await?;
+    let stage = Stage::build(&settings, args.settle, listener.is_some()).await?;
     if args.link.as_deref() == Some("list") {
         return stage.list(&settings, ui).await;
     }

@@ -38,7 +38,7 @@ pub struct Stage {
 
 impl Stage {
     /// Founds the accounts, with the buckets that the article takes for granted.
-    pub async fn build(settings: &Settings, served: bool) -> Result<Stage> {
+    pub async fn build(settings: &Settings, settle: u64, served: bool) -> Result<Stage> {
         let dev_region = settings.region.as_ref().map_or(REGION, |region| region.as_str());
         let prod_region = settings.prod_region.as_ref().map_or(dev_region, |region| region.as_str());
         let partition = match dev_region {
@@ -46,7 +46,7 @@ impl Stage {
             region if region.starts_with("us-gov-") => "aws-us-gov",
             _ => "aws",
         };
-        let mut rehearsal = Rehearsal::new(partition, dev_region, prod_region).at(now());
+        let mut rehearsal = Rehearsal::new(partition, dev_region, prod_region).at(now()).settle(settle);
         if served {
             rehearsal = rehearsal.signed();
         }
@@ -147,6 +147,7 @@ impl Stage {
     async fn sample(&self, settings: &Settings, ui: &Ui, document: &mut Value) -> Result<(Uploaded, Result<()>)> {
         let route = release::route(&self.accounts, settings).await?;
         let before = Before { executions: release::executions(&self.accounts, &route).await?, calls: self.rehearsal.log().len() };
+        self.rehearsal.wait();
         let uploaded = releasing::upload(&self.accounts, settings, &Source::Sample(release::sample()?), ui).await?;
         let ended = self.follow(settings, &uploaded, before, ui, document).await?;
         Ok((uploaded, ended))

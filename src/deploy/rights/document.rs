@@ -48,7 +48,8 @@ fn statements(rights: &[Right], required_only: bool) -> Vec<Value> {
     let condition = |right: &Right| right.condition.as_ref().map(ToString::to_string).unwrap_or_default();
     // What a wider right gives needs no other.
     let given = |right: &Right| {
-        let same = rights.iter().filter(|other| other.action == right.action && other.condition.is_none() && (right.optional || !other.optional));
+        let same =
+            rights.iter().filter(|other| other.action == right.action && other.condition.is_none() && (right.optional || !other.optional));
         same.filter(|other| other.resource != right.resource || right.optional && !other.optional)
             .any(|other| matches_pattern(&other.resource, &right.resource))
     };
