@@ -6,7 +6,7 @@ mod reads;
 mod scene;
 mod writes;
 
-pub use document::{CHARACTERS, OPTIONAL, characters, policy, policies};
+pub use document::{CHARACTERS, OPTIONAL, characters, policies, policy};
 
 use super::after::after;
 use super::blueprint::{Blueprint, Names};

@@ -3,7 +3,9 @@
 use super::{Right, Scenario};
 use crate::deploy::blueprint::Names;
 use crate::deploy::declaration;
-use crate::deploy::snapshot::{BucketFound, BucketSlot, Encryption, Identity, KeySlot, PipelineFound, RoleFound, RuleFound, Snapshot, Tags};
+use crate::deploy::snapshot::{
+    BucketFound, BucketSlot, Encryption, Identity, KeySlot, PipelineFound, RoleFound, RuleFound, Snapshot, Tags,
+};
 use crate::error::{Error, Result};
 use crate::model::{Arn, Readable};
 use crate::settings::Settings;
@@ -175,15 +177,15 @@ fn declared(settings: &Settings, snapshot: &Snapshot, role: &str) -> Value {
     let source = json!({"name": "Source", "actionTypeId": kind("Source"), "runOrder": 1,
         "configuration": {"S3Bucket": snapshot.input.name, "S3ObjectKey": settings.object_key_or_default(), "PollForSourceChanges": "false"},
         "inputArtifacts": [], "outputArtifacts": [{"name": "SourceArtifact"}]});
-    let mut pipeline = json!({"name": settings.pipeline, "roleArn": role, "version": 1, "pipelineType": "V2", "executionMode": "SUPERSEDED"});
+    let mut pipeline =
+        json!({"name": settings.pipeline, "roleArn": role, "version": 1, "pipelineType": "V2", "executionMode": "SUPERSEDED"});
     if home == target {
         pipeline["artifactStore"] = snapshot.artifact_buckets.get(home).map(store).unwrap_or_default();
     } else {
         deploy["region"] = json!(target);
         pipeline["artifactStores"] = snapshot.artifact_buckets.iter().map(|(region, slot)| (region.clone(), store(slot))).collect();
     }
-    pipeline["stages"] =
-        json!([{"name": "Source", "actions": [source]}, {"name": name(&settings.stage, "Deploy"), "actions": [deploy]}]);
+    pipeline["stages"] = json!([{"name": "Source", "actions": [source]}, {"name": name(&settings.stage, "Deploy"), "actions": [deploy]}]);
     debug_assert!(!declaration::sources(&pipeline).is_empty());
     pipeline
 }
