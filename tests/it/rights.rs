@@ -403,6 +403,7 @@ impl Trial {
             assert!(denied.is_empty(), "{}: {denied:#?}", self.what());
             asked.extend(world.asked().into_iter().map(|(account, action, resource, _)| (account, action, resource)));
         }
+        assert!(asked.iter().all(|(_, action, _)| !NEVER_ASKED.contains(&action.as_str())), "an exception that is none");
         for (account, policy) in [(DEV, dev), (PROD, prod)] {
             let spare = |(action, resource): &(String, String)| {
                 !asked.iter().any(|(own, was, on)| own == account && was == action && matches_pattern(resource, on))
