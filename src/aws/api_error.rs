@@ -239,4 +239,28 @@ mod tests {
         assert_eq!(missing("Access Denied"), None);
         assert_eq!(missing("x is not authorized to perform: "), None);
     }
+
+    #[test]
+    fn a_denial_says_what_was_denied_even_where_aws_does_not() {
+        let mut error = ApiError {
+            action: "s3:GetBucketPolicy",
+            resource: "arn:aws:s3:::b".to_owned(),
+            side: Side::Dev,
+            account: "111111111111".to_owned(),
+            caller: "arn:aws:iam::111111111111:user/me".to_owned(),
+            profile: "dev".to_owned(),
+            code: "AccessDenied".to_owned(),
+            message: "Access Denied".to_owned(),
+            request_id: None,
+            bucket_region: None,
+            status: Some(403),
+            no_credentials: false,
+        };
+        assert_eq!(error.told(), "s3:GetBucketPolicy on arn:aws:s3:::b: AccessDenied: Access Denied");
+        "x is not authorized to perform: s3:GetBucketPolicy on resource: \"arn:aws:s3:::b\"".clone_into(&mut error.message);
+        assert!(error.told().starts_with("AccessDenied: x is not"));
+        "NoSuchBucket".clone_into(&mut error.code);
+        "There is none".clone_into(&mut error.message);
+        assert_eq!(error.told(), "NoSuchBucket: There is none");
+    }
 }

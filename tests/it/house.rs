@@ -19,12 +19,13 @@ const MAY_IMPORT: [(&str, Option<&[&str]>); 11] = [
 ];
 
 /// Rooms that judge: no I/O, no clock.
-const PURE: [&str; 7] = [
+const PURE: [&str; 8] = [
     "src/policy",
     "src/deploy/steps",
     "src/deploy/plan.rs",
     "src/deploy/write.rs",
     "src/deploy/blueprint.rs",
+    "src/deploy/rights",
     "src/deploy/declaration.rs",
     "src/model",
 ];

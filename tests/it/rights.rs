@@ -91,7 +91,7 @@ impl World {
         Accounts { dev: account(Side::Dev, DEV, dev, HOME).await, prod: account(Side::Prod, PROD, prod, self.target).await }
     }
 
-    async fn as_administrator(self, command: Command) -> World {
+    async fn after_an_administrator_s(self, command: Command) -> World {
         let all: Value = serde_json::from_str(EVERYTHING).unwrap();
         run(&self, command, &self.accounts(&format!("who-{command}s"), &all, &all).await).await.unwrap();
         self
@@ -299,19 +299,19 @@ async fn worlds(command: Command, scenario: Scenario, flags: &DeploymentFlags) -
     if command == Command::Setup {
         return vec![made];
     }
-    let there = made.as_administrator(Command::Setup).await;
+    let there = made.after_an_administrator_s(Command::Setup).await;
     match command {
         // Empty artifact buckets go, others are left; so are keys in whose policy others have a part.
         Command::Teardown => {
             other_pipelines(&there).await;
             let shared = there.copy();
             share_keys(&shared).await;
-            vec![there.copy(), there.as_administrator(Command::Release).await, shared]
+            vec![there.copy(), there.after_an_administrator_s(Command::Release).await, shared]
         }
         // What nothing starts is started by the release.
         Command::Release if scenario != Scenario::Adopt => {
             let quiet = DeploymentFlags { change_detection: Some(ChangeDetection::None), ..flags.clone() };
-            vec![there, World::new(scenario, quiet).await.as_administrator(Command::Setup).await]
+            vec![there, World::new(scenario, quiet).await.after_an_administrator_s(Command::Setup).await]
         }
         _ => vec![there],
     }
@@ -403,6 +403,7 @@ impl Trial {
             assert!(denied.is_empty(), "{}: {denied:#?}", self.what());
             asked.extend(world.asked().into_iter().map(|(account, action, resource, _)| (account, action, resource)));
         }
+        assert!(asked.iter().all(|(_, action, _)| !NEVER_ASKED.contains(&action.as_str())), "an exception that is none");
         for (account, policy) in [(DEV, dev), (PROD, prod)] {
             let spare = |(action, resource): &(String, String)| {
                 !asked.iter().any(|(own, was, on)| own == account && was == action && matches_pattern(resource, on))
@@ -568,11 +569,10 @@ fn hire(served: &Served, policies: [&Value; 2]) {
     std::fs::write(served.dir.path().join("credentials"), credentials).unwrap();
 }
 
-/// The program itself: what it prints is what it needs.
-#[test]
-fn the_program_runs_on_what_it_prints() {
+const BUCKETS: [&str; 4] = ["--input-bucket", "in-bucket", "--output-bucket", "out-bucket"];
+
+fn served_with_buckets() -> Served {
     let served = Served::new();
-    let buckets = ["--input-bucket", "in-bucket", "--output-bucket", "out-bucket"];
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
         let client = |account| aws_sdk_s3::Client::new(&served.rehearsal.config(served.rehearsal.keys(account), HOME));
@@ -581,6 +581,13 @@ fn the_program_runs_on_what_it_prints() {
         let on = aws_sdk_s3::types::VersioningConfiguration::builder().status("Enabled".into()).build();
         client(DEV).put_bucket_versioning().bucket("in-bucket").versioning_configuration(on).send().await.unwrap();
     });
+    served
+}
+
+/// The program itself: what it prints is what it needs.
+#[test]
+fn the_program_runs_on_what_it_prints() {
+    let served = served_with_buckets();
     for (command, args) in [
         ("setup", &["setup", "--yes"][..]),
         ("verify", &["verify", "--second-opinion"]),
@@ -590,11 +597,26 @@ fn the_program_runs_on_what_it_prints() {
         let (dev, prod) = (policy_for(command, "dev"), policy_for(command, "prod"));
         hire(&served, [&dev, &prod]);
         let before = served.rehearsal.log().len();
-        served.run(&[args, if command == "release" { &[] } else { &buckets }].concat());
+        served.run(&[args, if command == "release" { &[] } else { &BUCKETS }].concat());
         let log = served.rehearsal.log();
         let denied: Vec<_> = log[before..].iter().filter(|call| call.verdict != Decided::Allowed).collect();
         assert!(log.len() > before + 10 && denied.is_empty(), "{command}: {denied:#?}");
     }
+}
+
+#[test]
+fn the_program_names_the_action_that_it_lacks() {
+    let served = served_with_buckets();
+    // S3 says "Access Denied" and no more; and what may not be read back is not waited for.
+    let (dev, prod) = (policy_for("setup", "dev"), policy_for("setup", "prod"));
+    let started = Instant::now();
+    for (action, code) in [("s3:GetBucketVersioning", 1), ("iam:GetRolePolicy", 5)] {
+        let trial = weaker(&dev).into_iter().find(|(what, _)| what.starts_with(action)).unwrap();
+        hire(&served, [&trial.1, &prod]);
+        let (exit, said) = served.attempt(&[&["setup", "--yes"], &BUCKETS[..]].concat());
+        assert!(exit == Some(code) && said.contains(action), "{said}");
+    }
+    assert!(started.elapsed() < Duration::from_secs(40), "{:?}", started.elapsed());
 }
 
 #[test]

@@ -94,11 +94,69 @@ fn with_all_policies(rights: &[Right]) -> Vec<Right> {
                 if let Some(names) = names {
                     let mut list: BTreeSet<String> = crate::policy::names_in(Some(names)).into_iter().map(str::to_owned).collect();
                     list.insert(policy);
-                    *names = json!(list);
+                    if list.len() > 1 {
+                        *names = json!(list);
+                    }
                 }
             }
             _ => all.push(right.clone()),
         }
     }
     all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Side;
+
+    fn right(action: &'static str, resource: &str, optional: bool) -> Right {
+        Right { side: Side::Dev, action, resource: resource.to_owned(), condition: None, about: "Things", optional }
+    }
+
+    fn attaching(policy: &str) -> Right {
+        Right { condition: Some(json!({"ArnLike": {"iam:PolicyARN": policy}})), ..right("iam:AttachRolePolicy", "role", false) }
+    }
+
+    #[test]
+    fn actions_on_a_resource_stand_together_once() {
+        let rights = [
+            right("s3:B", "one", false),
+            right("s3:A", "one", false),
+            right("s3:A", "two", false),
+            right("s3:B", "two", false),
+            right("s3:A", "one", true),
+            right("s3:C", "tw*", true),
+            right("s3:C", "two", false),
+            right("s3:D", "t*", false),
+            right("s3:D", "two", false),
+        ];
+        let expected = [
+            json!({"Sid": "Things", "Effect": "Allow", "Action": ["s3:A", "s3:B"], "Resource": ["one"]}),
+            json!({"Sid": "Things2", "Effect": "Allow", "Action": ["s3:A", "s3:B", "s3:C"], "Resource": ["two"]}),
+            json!({"Sid": "Things3", "Effect": "Allow", "Action": ["s3:D"], "Resource": ["t*"]}),
+        ];
+        assert_eq!(policy(&rights, true)["Statement"], json!(expected));
+        let optional = json!({"Sid": "XdeployOptionalReadsThings", "Effect": "Allow", "Action": ["s3:C"], "Resource": ["tw*"]});
+        assert_eq!(policy(&rights, false)["Statement"][3], optional);
+    }
+
+    #[test]
+    fn attachments_of_a_role_name_all_policies() {
+        let document = policy(&[attaching("b"), attaching("a"), attaching("b")], false);
+        assert_eq!(document["Statement"].as_array().map(Vec::len), Some(1));
+        assert_eq!(document["Statement"][0]["Condition"], json!({"ArnLike": {"iam:PolicyARN": ["a", "b"]}}));
+        let document = policy(&[attaching("a"), attaching("a")], false);
+        assert_eq!(document["Statement"][0]["Condition"], json!({"ArnLike": {"iam:PolicyARN": "a"}}));
+    }
+
+    #[test]
+    fn a_long_policy_is_cut_between_statements() {
+        let statement = json!({"Effect": "Allow", "Action": "a".repeat(1950), "Resource": "*"});
+        let long = json!({"Version": "2012-10-17", "Statement": vec![statement; 5]});
+        let parts = policies(&long);
+        let count = |part: &Value| part["Statement"].as_array().map_or(0, Vec::len);
+        assert_eq!(parts.iter().map(count).collect::<Vec<_>>(), [3, 2], "{}", characters(&long));
+        assert!(parts.iter().all(|part| characters(part) <= CHARACTERS));
+    }
 }
