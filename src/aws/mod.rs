@@ -17,8 +17,10 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use profile::Profiles;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// How long a connection may take.
@@ -57,6 +59,7 @@ pub struct Account {
     /// The region of its regional calls unless one is given.
     pub region: String,
     config: SdkConfig,
+    clients: Arc<Clients>,
 }
 
 /// What a connection needs before anybody has been asked who they are.
@@ -199,16 +202,58 @@ fn http_client(ca_bundle: Option<PathBuf>) -> Result<SharedHttpClient> {
     Ok(builder.tls_context(context).build_https())
 }
 
+/// Clients by region, each made once.
+#[derive(Debug)]
+struct Kept<C>(Mutex<BTreeMap<String, C>>);
+
+impl<C> Default for Kept<C> {
+    fn default() -> Kept<C> {
+        Kept(Mutex::default())
+    }
+}
+
+impl<C: Clone> Kept<C> {
+    fn get(&self, region: &str, make: impl FnOnce() -> C) -> C {
+        let clients = &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        clients.entry(region.to_owned()).or_insert_with(make).clone()
+    }
+}
+
 macro_rules! clients {
     ($($(#[$doc:meta])* $name:ident: $krate:ident;)*) => {
-        $(
-            $(#[$doc])*
-            pub fn $name(&self, region: &str) -> $krate::Client {
-                let config = $krate::config::Builder::from(&self.config).region(Region::new(region.to_owned()));
-                $krate::Client::from_conf(config.build())
-            }
-        )*
+        /// The clients of an account.
+        #[derive(Debug, Default)]
+        struct Clients {
+            $($name: Kept<$krate::Client>,)*
+        }
+
+        impl Account {
+            $(
+                $(#[$doc])*
+                pub fn $name(&self, region: &str) -> $krate::Client {
+                    self.clients.$name.get(region, || {
+                        let config = $krate::config::Builder::from(&self.config).region(Region::new(region.to_owned()));
+                        $krate::Client::from_conf(config.build())
+                    })
+                }
+            )*
+        }
     };
+}
+
+clients! {
+    /// Gives a KMS client.
+    kms: aws_sdk_kms;
+    /// Gives an S3 client.
+    s3: aws_sdk_s3;
+    /// Gives an EventBridge client.
+    events: aws_sdk_eventbridge;
+    /// Gives a CodePipeline client.
+    codepipeline: aws_sdk_codepipeline;
+    /// Gives an IAM client; IAM is global, and which of its endpoints is asked follows from the region's partition.
+    iam_in: aws_sdk_iam;
+    /// Gives an Organizations client; Organizations is global, like IAM.
+    organizations_in: aws_sdk_organizations;
 }
 
 /// Why nobody knows whose credentials these are.
@@ -242,6 +287,7 @@ impl Account {
             profile: profile.to_owned(),
             region: config.region().map(ToString::to_string).unwrap_or_default(),
             config,
+            clients: Arc::default(),
         };
         let sts = aws_sdk_sts::Client::new(&account.config);
         let identity = account.call("sts:GetCallerIdentity", "*", sts.get_caller_identity().send()).await.map_err(Unverified::Asking)?;
@@ -252,25 +298,14 @@ impl Account {
         Ok(account)
     }
 
-    clients! {
-        /// Gives a KMS client.
-        kms: aws_sdk_kms;
-        /// Gives an S3 client.
-        s3: aws_sdk_s3;
-        /// Gives an EventBridge client.
-        events: aws_sdk_eventbridge;
-        /// Gives a CodePipeline client.
-        codepipeline: aws_sdk_codepipeline;
-    }
-
     /// Gives an IAM client; IAM is global.
     pub fn iam(&self) -> aws_sdk_iam::Client {
-        aws_sdk_iam::Client::new(&self.config)
+        self.iam_in(&self.region)
     }
 
     /// Gives an Organizations client; Organizations is global.
     pub fn organizations(&self) -> aws_sdk_organizations::Client {
-        aws_sdk_organizations::Client::new(&self.config)
+        self.organizations_in(&self.region)
     }
 
     /// Gives the ARN of a role or policy of this account.
