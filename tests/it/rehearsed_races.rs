@@ -165,12 +165,12 @@ fn two_new_setups_at_once_end_as_one() {
 
 #[test]
 fn two_setups_across_regions_at_once_end_as_one() {
-    let tried = in_all_orders("cross-region", Scene::fresh("eu-west-1", Policies::LeastPrivilege), |calls| orders(calls, 400));
+    let tried = in_all_orders("cross-region", Scene::fresh("eu-west-1", Policies::LeastPrivilege), |calls| orders(calls, 300));
     assert!(tried >= 400, "{tried}");
 }
 
 #[test]
 fn two_adoptions_at_once_end_as_one() {
-    let tried = in_all_orders("adopting", Scene::adopting(), |calls| orders(calls, 400));
+    let tried = in_all_orders("adopting", Scene::adopting(), |calls| orders(calls, 300));
     assert!(tried >= 400, "{tried}");
 }

@@ -256,7 +256,14 @@ impl Worker<'_> {
                     return Ok(Learned::new());
                 }
                 let request = account.iam().create_policy_version().policy_arn(arn).policy_document(document.to_string());
-                account.call(call.action(), resource, request.set_as_default(true).send()).await?;
+                let made = account.call(call.action(), resource, request.set_as_default(true).send()).await;
+                // Another run may have taken the last free version for the same document a moment ago.
+                if present(made, &["LimitExceeded", "LimitExceededException"])?.is_none() {
+                    let now = self.policy_document(arn).await?;
+                    if !policy::same_grants(&now, document) {
+                        return Err(moved(&format!("policy {arn}")));
+                    }
+                }
             }
             Call::DeletePolicyVersion { arn, version } => {
                 let request = account.iam().delete_policy_version().policy_arn(arn).version_id(version).send();
