@@ -1,7 +1,7 @@
 //! A world that changes under a set-up: what a stranger writes between any two of its calls is not lost.
 
 use crate::rehearsed_stops::{at_once, side_by_side};
-use crate::support::scene::{PIPELINE, Scene, document};
+use crate::support::scene::{PIPELINE, Scene};
 use crate::support::stage::HOME;
 use serde_json::{Value, json};
 use std::cell::{Cell, RefCell};
@@ -65,7 +65,7 @@ fn decoded(text: &str) -> String {
 async fn meddle(accounts: &Accounts, what: &str) {
     let Accounts { dev, prod } = accounts;
     let may = |principal: Value, action: &str, resource: &str| json!({"Sid": MARK, "Effect": "Allow", "Principal": principal, "Action": action, "Resource": resource});
-    let statement = document(json!([{"Sid": MARK, "Effect": "Allow", "Action": "s3:ListAllMyBuckets", "Resource": "*"}]));
+    let statement = json!({"Sid": MARK, "Effect": "Allow", "Action": "s3:ListAllMyBuckets", "Resource": "*"});
     match what {
         "key policy" => {
             let kms = dev.kms(HOME);
@@ -107,12 +107,18 @@ async fn meddle(accounts: &Accounts, what: &str) {
             put.notification_configuration(whole.build()).send().await.unwrap();
         }
         "managed policy" => {
-            let make = dev.iam().create_policy_version().policy_arn(dev.iam_arn("policy/assumeprods3role"));
-            make.policy_document(statement).set_as_default(true).send().await.unwrap();
+            let (iam, arn) = (dev.iam(), dev.iam_arn("policy/assumeprods3role"));
+            let there = iam.get_policy().policy_arn(&arn).send().await.unwrap();
+            let version = there.policy().unwrap().default_version_id().unwrap();
+            let there = iam.get_policy_version().policy_arn(&arn).version_id(version).send().await.unwrap();
+            let document = with_statement(&decoded(there.policy_version().unwrap().document().unwrap()), statement);
+            iam.create_policy_version().policy_arn(&arn).policy_document(document).set_as_default(true).send().await.unwrap();
         }
         "inline policy" => {
-            let put = dev.iam().put_role_policy().role_name(SERVICE_ROLE).policy_name(format!("xdeploy-{PIPELINE}"));
-            put.policy_document(statement).send().await.unwrap();
+            let (iam, name) = (dev.iam(), format!("xdeploy-{PIPELINE}"));
+            let there = iam.get_role_policy().role_name(SERVICE_ROLE).policy_name(&name).send().await.unwrap();
+            let document = with_statement(&decoded(there.policy_document()), statement);
+            iam.put_role_policy().role_name(SERVICE_ROLE).policy_name(&name).policy_document(document).send().await.unwrap();
         }
         _ => {
             let there = dev.codepipeline(HOME).get_pipeline().name(PIPELINE).send().await.unwrap();

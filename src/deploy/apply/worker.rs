@@ -383,7 +383,9 @@ impl Worker<'_> {
         let version = policy.policy().and_then(|policy| policy.default_version_id()).unwrap_or_default();
         let request = iam.get_policy_version().policy_arn(arn).version_id(version).send();
         let got = self.account.call("iam:GetPolicyVersion", arn, request).await?;
-        Ok(got.policy_version().and_then(|version| version.document()).map(decoded).unwrap_or_default())
+        // Between the two calls another may have become the default.
+        let version = got.policy_version().filter(|version| version.is_default_version());
+        Ok(version.and_then(|version| version.document()).map(decoded).unwrap_or_default())
     }
 
     /// Uploads the source object, again while it doesn't become a version of its own: versioning that was just turned on
