@@ -312,6 +312,11 @@ impl Call {
     }
 }
 
+/// Gives what exists once a key was made that nothing uses yet: only its name makes it the pipeline's key, `key:REGION`.
+pub fn new_key(region: &str) -> String {
+    format!("new-key:{region}")
+}
+
 /// One write: where, which step, what call, on what, and what it waits for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Write {

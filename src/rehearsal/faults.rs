@@ -10,6 +10,7 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use percent_encoding::percent_decode_str;
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::future::pending;
 use std::io;
@@ -88,8 +89,8 @@ impl Line {
         self
     }
 
-    /// Lists the calls so far in the order in which they arrived: `kms:CreateKey`; S3's are named after method and
-    /// parameters, such as `s3:PUT ?policy`.
+    /// Lists the calls so far in the order in which they arrived, with what they are about: `iam:GetRole prods3role`; S3's are
+    /// named after method, bucket, path and parameters, such as `s3:PUT in-bucket/?policy`.
     pub fn calls(&self) -> Vec<String> {
         self.script().calls.clone()
     }
@@ -225,25 +226,47 @@ fn expired(call: &Call) -> wire::Fault {
     wire::expired(&call.service)
 }
 
+/// What the members are called that say what a call is about, the most telling first.
+const SUBJECTS: [&str; 13] = [
+    "RoleName",
+    "PolicyArn",
+    "PolicyName",
+    "RoleArn",
+    "AliasName",
+    "KeyId",
+    "name",
+    "pipelineName",
+    "resourceArn",
+    "Name",
+    "Rule",
+    "ResourceARN",
+    "TargetArn",
+];
+
 /// Names a call for a list of calls.
 fn name(request: &Request) -> String {
     let header = |wanted: &str| request.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value.as_str());
     let scope = header("authorization").and_then(|value| value.split_once("Credential=")).map_or("", |(_, rest)| rest);
     let service = scope.split('/').nth(3).unwrap_or("nobody");
     if let Some(target) = header("x-amz-target") {
-        return format!("{service}:{}", target.rsplit('.').next().unwrap_or_default());
+        let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
+        let body = body.get("pipeline").unwrap_or(&body);
+        let subject = SUBJECTS.iter().find_map(|member| body.get(*member)?.as_str()).unwrap_or_default();
+        return format!("{service}:{} {subject}", target.rsplit('.').next().unwrap_or_default()).trim_end().to_owned();
     }
     if matches!(service, "iam" | "sts") {
         let body = String::from_utf8_lossy(&request.body);
-        let action = body.split('&').find_map(|pair| pair.strip_prefix("Action=")).unwrap_or_default();
-        return format!("{service}:{action}");
+        let member = |name: &str| body.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
+        let subject = SUBJECTS.iter().find_map(|name| member(name)).unwrap_or_default();
+        let subject = percent_decode_str(subject).decode_utf8_lossy();
+        return format!("{service}:{} {subject}", member("Action").unwrap_or_default()).trim_end().to_owned();
     }
-    let query = request.target.split_once('?').map_or("", |(_, query)| query);
+    let (path, query) = request.target.split_once('?').unwrap_or((&request.target, ""));
     let parameters = query.split('&').map(|pair| pair.split('=').next().unwrap_or_default());
     let parameters: Vec<&str> = parameters.filter(|name| !name.is_empty() && *name != "x-id").collect();
-    let parameters = percent_decode_str(&parameters.join("&")).decode_utf8_lossy().into_owned();
-    let mark = if parameters.is_empty() { "" } else { " ?" };
-    format!("{service}:{}{mark}{parameters}", request.method)
+    let mark = if parameters.is_empty() { "" } else { "?" };
+    let bucket = request.host.split_once(".s3.").map_or("", |(bucket, _)| bucket);
+    format!("{service}:{} {bucket}{path}{mark}{}", request.method, parameters.join("&"))
 }
 
 #[cfg(test)]
@@ -297,7 +320,7 @@ mod tests {
             assert_eq!(line.calls(), ["iam:ListRoles"; 2], "{fault:?}");
             let line = line.fault(3, fault);
             aws_sdk_s3::Client::new(&config).list_buckets().send().await.unwrap();
-            assert_eq!(line.calls()[2..], ["s3:GET", "s3:GET"], "{fault:?}");
+            assert_eq!(line.calls()[2..], ["s3:GET /", "s3:GET /"], "{fault:?}");
         }
     }
 

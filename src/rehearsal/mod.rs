@@ -26,6 +26,7 @@ mod state;
 mod sts;
 mod wire;
 
+use aws_config::identity::IdentityCache;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
@@ -141,9 +142,14 @@ impl Rehearsal {
         Line::new(self.clone())
     }
 
-    /// Gives a copy of the two accounts as they are now, which goes its own way from here.
+    /// Gives a copy of the two accounts as they are now, which goes its own way from here; its log begins empty.
     pub fn fork(&self) -> Rehearsal {
-        Rehearsal { state: Arc::new(Mutex::new(self.lock().clone())) }
+        let state = &mut *self.lock();
+        // What is logged may be much, and tells of calls on this copy.
+        let log = std::mem::take(&mut state.log);
+        let copy = state.clone();
+        state.log = log;
+        Rehearsal { state: Arc::new(Mutex::new(copy)) }
     }
 
     /// Lists every decision so far, in order: one HTTP call may need several rights, and a run of the pipeline makes calls of its own.
@@ -221,6 +227,7 @@ fn config(client: impl HttpClient + 'static, (id, secret): (String, String), reg
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new(region.to_owned()))
         .credentials_provider(SharedCredentialsProvider::new(keys))
+        .identity_cache(IdentityCache::lazy().build())
         .http_client(client)
         .build()
 }

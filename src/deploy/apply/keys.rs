@@ -4,13 +4,16 @@ use super::REPLICA_LIMIT;
 use super::worker::{Learned, NONE, Worker, key_id};
 use crate::aws::present;
 use crate::deploy::snapshot::is_own;
-use crate::deploy::write::key_placeholder;
+use crate::deploy::write::{key_placeholder, new_key};
 use crate::error::{Error, Kind, Result};
 use aws_config::retry::RetryConfig;
 use aws_sdk_kms::types::Tag as KmsTag;
 use serde_json::Value;
 use std::time::Duration;
 use tokio::time::Instant;
+
+/// The fewest days before a key is deleted (facts D.1).
+const SHORTEST_WAIT: i32 = 7;
 
 impl Worker<'_> {
     fn kms_tags(&self) -> Result<Vec<KmsTag>> {
@@ -37,6 +40,55 @@ impl Worker<'_> {
         let arn =
             made.key_metadata().and_then(|metadata| metadata.arn()).ok_or_else(|| Error::failed("KMS did not give the new key's ARN"))?;
         Ok(Learned::from([(key_placeholder(region), arn.to_owned())]))
+    }
+
+    /// Names a key. Where two runs have made one at the same time, since CreateKey has no token (facts D.1), the name decides:
+    /// who comes second takes the key that has it, if that is this pipeline's too, and schedules the deletion of its own.
+    ///
+    /// Nothing uses that one: what needs the key waits for its name. A run that dies between the two calls leaves it.
+    pub(super) async fn create_alias(&self, region: &str, alias: &str, key: &str) -> Result<Learned> {
+        let (account, kms, resource) = (self.account, self.account.kms(region), self.write.resource.as_str());
+        let result = self
+            .settled(&["NotFoundException", "KMSInvalidStateException"], || {
+                account.call("kms:CreateAlias", resource, kms.create_alias().alias_name(alias).target_key_id(key_id(key)).send())
+            })
+            .await;
+        if present(result, &["AlreadyExistsException"])?.is_some() {
+            return Ok(Learned::new());
+        }
+        let there = account.call("kms:DescribeKey", resource, kms.describe_key().key_id(alias).send()).await?;
+        let named = there.key_metadata().and_then(|metadata| metadata.arn()).unwrap_or_default().to_owned();
+        if key_id(&named) == key_id(key) {
+            return Ok(Learned::new());
+        }
+        let made_here = self.fresh_token(&new_key(region));
+        if made_here {
+            self.let_go(region, key).await?;
+        }
+        let tags = account.call("kms:ListResourceTags", &named, kms.list_resource_tags().key_id(key_id(&named)).send()).await?;
+        let tags = tags.tags().iter().map(|tag| (tag.tag_key().to_owned(), tag.tag_value().to_owned())).collect();
+        if made_here && is_own(&tags, self.manner.pipeline_arn) {
+            return Ok(Learned::from([(key_placeholder(region), named)]));
+        }
+        Err(Error::new(Kind::Conflict, format!("{alias} was given to another key since the plan was made"))
+            .hint("make the plan again, or pass another `--key-alias`"))
+    }
+
+    /// Schedules the deletion of a key that this run has made and nothing uses.
+    async fn let_go(&self, region: &str, key: &str) -> Result<()> {
+        let kms = self.account.kms(region);
+        let gone = self
+            .settled(&["NotFoundException"], || {
+                let request = kms.schedule_key_deletion().key_id(key_id(key)).pending_window_in_days(SHORTEST_WAIT).send();
+                self.account.call("kms:ScheduleKeyDeletion", key, request)
+            })
+            .await;
+        match gone {
+            Err(error) if !error.is(&["KMSInvalidStateException"]) => Err(Error::from(error)
+                .context(format!("another set-up made the key of this pipeline at the same time, and {key} is left over"))
+                .hint(format!("have it deleted, nothing uses it: aws kms schedule-key-deletion --region {region} --key-id {key}"))),
+            _ => Ok(()),
+        }
     }
 
     pub(super) async fn replicate_key(
@@ -108,8 +160,8 @@ impl Worker<'_> {
             Ok(got.policy().and_then(|text| serde_json::from_str(text).ok()))
         };
         let what = format!("the policy of key {key}");
-        if let Some(before) = before {
-            self.unmoved(&what, Some(before), read().await?.as_ref())?;
+        if !self.to_write(&what, before, read().await?.as_ref(), Some(after))? {
+            return Ok(());
         }
         self.settled(&["NotFoundException", "KMSInvalidStateException"], || {
             self.account.call("kms:PutKeyPolicy", key, kms.put_key_policy().key_id(key_id(key)).policy(after.to_string()).send())

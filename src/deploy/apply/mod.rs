@@ -2,6 +2,11 @@
 //!
 //! A write starts as soon as what it needs is there; writes that touch one bucket, role or key never overlap. A document
 //! that others may write too is compared with what the plan saw just before it is written, and read back once.
+//!
+//! Two set-ups of one pipeline at the same time, on two machines, end as one: names are unique, so what the other has made is
+//! taken as our own if its tags say so; a document that the other has written already isn't written again. Keys have no names
+//! of their own, so the alias decides: all that needs the key waits for it, and who comes second takes the first's key and
+//! schedules the deletion of its own, which nothing uses.
 
 mod buckets;
 mod keys;
@@ -165,6 +170,7 @@ fn is_creation(call: &Call) -> bool {
         call,
         Call::CreateKey { .. }
             | Call::ReplicateKey { .. }
+            | Call::CreateAlias { .. }
             | Call::CreateRole { .. }
             | Call::CreatePolicy { .. }
             | Call::CreateBucket { .. }

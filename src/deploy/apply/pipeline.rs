@@ -1,6 +1,6 @@
 //! Writes of the pipeline and of what starts it.
 
-use super::worker::{NONE, PASSING, Worker};
+use super::worker::{NONE, PASSING, Worker, moved};
 use super::{ASSUME_LIMIT, quiet};
 use crate::aws::raw::{KeepBody, SendBody};
 use crate::aws::{ApiError, ApiResult, present, retry_while};
@@ -75,7 +75,7 @@ impl Worker<'_> {
         let body = json!({"pipeline": declaration, "tags": tags}).to_string().into_bytes();
         let stub = stub(declaration)?;
         let answer = KeepBody::default();
-        self.assumable(|| {
+        let made = self.assumable(|| {
             // CreatePipeline has no token either (facts D.1).
             let once = aws_sdk_codepipeline::config::Builder::new().retry_config(RetryConfig::disabled());
             let request = client
@@ -86,11 +86,28 @@ impl Worker<'_> {
                 .interceptor(SendBody(body.clone()))
                 .interceptor(answer.clone());
             account.call("codepipeline:CreatePipeline", &self.write.resource, request.send())
-        })
-        .await?;
+        });
+        if let Err(error) = made.await {
+            return self.made_meanwhile(region, declaration, error).await;
+        }
         // The answer is the pipeline as CodePipeline stored it: nobody could have changed it in between.
         let stored: Value = serde_json::from_slice(&answer.take()).unwrap_or_default();
         pipeline_is(declaration, stored.get("pipeline").unwrap_or(&Value::Null))
+    }
+
+    /// A pipeline that is there already is fine if it is what was wanted: another run made it at the same time.
+    async fn made_meanwhile(&self, region: &str, declaration: &Value, error: Box<ApiError>) -> Result<()> {
+        if !error.is(&["PipelineNameInUseException"]) {
+            return Err(error.into());
+        }
+        let name = declaration.get("name").and_then(Value::as_str).unwrap_or_default();
+        let live = observe::read_pipeline_version(self.account, region, name, None).await?;
+        if live.is_some_and(|live| contains(&live.declaration, declaration)) {
+            return Ok(());
+        }
+        Err(Error::new(Kind::Conflict, format!("pipeline {name} was made by somebody else since the plan was made"))
+            .because(error.told())
+            .hint("make the plan again: it adopts the pipeline"))
     }
 
     pub(super) async fn update_pipeline(&self, region: &str, before: &Value, after: &Value) -> Result<()> {
@@ -99,11 +116,9 @@ impl Worker<'_> {
         quiet(self.dev, region, &name, self.manner.wait_for_runs, self.manner.stop, |what, limit| self.waiting(what, limit)).await?;
         let live = observe::read_pipeline_version(account, region, &name, None).await?.map(|found| found.declaration);
         if live.as_ref() != Some(before) {
-            return Err(Error::new(
-                Kind::Conflict,
-                format!("pipeline {name} has changed since the plan was made; nothing was written to it"),
-            )
-            .hint("look at the change, then make the plan again"));
+            // Another run may have written the same.
+            let written = live.as_ref().is_some_and(|live| contains(live, after));
+            return if written { Ok(()) } else { Err(moved(&format!("pipeline {name}"))) };
         }
         let client = account.codepipeline(region);
         let body = json!({"pipeline": after}).to_string().into_bytes();

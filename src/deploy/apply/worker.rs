@@ -116,18 +116,18 @@ impl Worker<'_> {
         self.fresh.contains(token)
     }
 
-    /// Refuses to overwrite what somebody changed since the plan was made.
-    pub(super) fn unmoved(&self, what: &str, before: Option<&Value>, now: Option<&Value>) -> Result<()> {
-        let same = match (before, now) {
-            (Some(before), Some(now)) => before == now || (policy::same_grants(before, now) && !policy::statements(now).is_empty()),
+    /// Says whether a document is still to be written: not if another run has written the same. Refuses to overwrite what
+    /// somebody changed since the plan was made.
+    pub(super) fn to_write(&self, what: &str, before: Option<&Value>, now: Option<&Value>, after: Option<&Value>) -> Result<bool> {
+        let same = |one: Option<&Value>| match (one, now) {
+            (Some(one), Some(now)) => one == now || (policy::same_grants(one, now) && !policy::statements(now).is_empty()),
             (None, None) => true,
             _ => false,
         };
-        if same {
-            return Ok(());
+        if same(before) {
+            return Ok(true);
         }
-        Err(Error::new(Kind::Conflict, format!("{what} has changed since the plan was made; nothing was written to it"))
-            .hint("look at the change, then make the plan again"))
+        if after.is_some() && same(after) { Ok(false) } else { Err(moved(what)) }
     }
 
     /// Reads a document back until it is what was written, or says that somebody else wrote at the same time.
@@ -160,24 +160,7 @@ impl Worker<'_> {
             Call::ReplicateKey { key, region, replica_region, policy, description } => {
                 return self.replicate_key(key, region, replica_region, policy, description).await;
             }
-            Call::CreateAlias { region, alias, key } => {
-                let kms = account.kms(region);
-                let result = self
-                    .settled(&["NotFoundException", "KMSInvalidStateException"], || {
-                        account.call(call.action(), resource, kms.create_alias().alias_name(alias).target_key_id(key_id(key)).send())
-                    })
-                    .await;
-                match result {
-                    Err(error) if error.is(&["AlreadyExistsException"]) => {
-                        let there = account.call("kms:DescribeKey", resource, kms.describe_key().key_id(alias).send()).await?;
-                        if there.key_metadata().map(|metadata| metadata.key_id()) != Some(key_id(key)) {
-                            return Err(Error::new(Kind::Conflict, format!("{alias} was given to another key since the plan was made"))
-                                .hint("make the plan again, or pass another `--key-alias`"));
-                        }
-                    }
-                    other => drop(other?),
-                }
-            }
+            Call::CreateAlias { region, alias, key } => return self.create_alias(region, alias, key).await,
             Call::DeleteAlias { region, alias } => {
                 let request = account.kms(region).delete_alias().alias_name(alias).send();
                 present(account.call(call.action(), resource, request).await, &["NotFoundException"])?;
@@ -216,7 +199,9 @@ impl Worker<'_> {
                     Ok(got.role().and_then(|role| role.assume_role_policy_document()).map(decoded))
                 };
                 let what = format!("the trust policy of {resource}");
-                self.unmoved(&what, Some(before), read().await?.as_ref())?;
+                if !self.to_write(&what, Some(before), read().await?.as_ref(), Some(after))? {
+                    return Ok(Learned::new());
+                }
                 self.settled(NONE, || {
                     let request = iam.update_assume_role_policy().role_name(name).policy_document(after.to_string());
                     account.call(call.action(), resource, request.send())
@@ -229,8 +214,16 @@ impl Worker<'_> {
                 let gone = self.removed(still_used, || account.call(call.action(), resource, iam.delete_role().role_name(name).send()));
                 present(gone.await, &["NoSuchEntity"])?;
             }
-            Call::PutRolePolicy { role, name, document, .. } => {
+            Call::PutRolePolicy { role, name, before, document } => {
                 let iam = account.iam();
+                if !self.fresh_token(&format!("role:{}:{role}", self.write.account)) {
+                    let request = iam.get_role_policy().role_name(role).policy_name(name).send();
+                    let got = present(account.call("iam:GetRolePolicy", resource, request).await, &["NoSuchEntity"])?;
+                    let now = got.map(|got| decoded(got.policy_document()));
+                    if !self.to_write(&format!("policy {name} of {resource}"), before.as_ref(), now.as_ref(), Some(document))? {
+                        return Ok(Learned::new());
+                    }
+                }
                 self.settled(&["NoSuchEntity"], || {
                     let request = iam.put_role_policy().role_name(role).policy_name(name).policy_document(document.to_string());
                     account.call(call.action(), resource, request.send())
@@ -257,9 +250,20 @@ impl Worker<'_> {
                 })
                 .await?;
             }
-            Call::CreatePolicyVersion { arn, document, .. } => {
+            Call::CreatePolicyVersion { arn, before, document } => {
+                let now = self.policy_document(arn).await?;
+                if !self.to_write(&format!("policy {arn}"), Some(before), Some(&now), Some(document))? {
+                    return Ok(Learned::new());
+                }
                 let request = account.iam().create_policy_version().policy_arn(arn).policy_document(document.to_string());
-                account.call(call.action(), resource, request.set_as_default(true).send()).await?;
+                let made = account.call(call.action(), resource, request.set_as_default(true).send()).await;
+                // Another run may have taken the last free version for the same document a moment ago.
+                if present(made, &["LimitExceeded", "LimitExceededException"])?.is_none() {
+                    let now = self.policy_document(arn).await?;
+                    if !policy::same_grants(&now, document) {
+                        return Err(moved(&format!("policy {arn}")));
+                    }
+                }
             }
             Call::DeletePolicyVersion { arn, version } => {
                 let request = account.iam().delete_policy_version().policy_arn(arn).version_id(version).send();
@@ -320,7 +324,7 @@ impl Worker<'_> {
                 if now.is_none() {
                     return Ok(Learned::new());
                 }
-                self.unmoved(&format!("the bucket policy of {bucket}"), Some(before), now.as_ref())?;
+                self.to_write(&format!("the bucket policy of {bucket}"), Some(before), now.as_ref(), None)?;
                 let request = account.s3(region).delete_bucket_policy().bucket(bucket).expected_bucket_owner(&account.id).send();
                 account.call(call.action(), resource, request).await?;
             }
@@ -372,6 +376,18 @@ impl Worker<'_> {
         Ok(Learned::new())
     }
 
+    /// Reads the version of a managed policy that counts.
+    async fn policy_document(&self, arn: &str) -> Result<Value> {
+        let iam = self.account.iam();
+        let policy = self.account.call("iam:GetPolicy", arn, iam.get_policy().policy_arn(arn).send()).await?;
+        let version = policy.policy().and_then(|policy| policy.default_version_id()).unwrap_or_default();
+        let request = iam.get_policy_version().policy_arn(arn).version_id(version).send();
+        let got = self.account.call("iam:GetPolicyVersion", arn, request).await?;
+        // Between the two calls another may have become the default.
+        let version = got.policy_version().filter(|version| version.is_default_version());
+        Ok(version.and_then(|version| version.document()).map(decoded).unwrap_or_default())
+    }
+
     /// Uploads the source object, again while it doesn't become a version of its own: versioning that was just turned on
     /// takes its time (facts D.1), and a source action needs a version.
     async fn upload(&self, bucket: &str, region: &str, key: &str, file: &std::path::Path, sha256: &str) -> Result<()> {
@@ -415,6 +431,12 @@ impl Worker<'_> {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+/// Refuses to write to what somebody changed since the plan was made.
+pub(super) fn moved(what: &str) -> Error {
+    Error::new(Kind::Conflict, format!("{what} has changed since the plan was made; nothing was written to it"))
+        .hint("look at the change, then make the plan again")
 }
 
 /// Says whether AWS can't see a principal, which may have been made a moment ago: the texts are the same for one that doesn't

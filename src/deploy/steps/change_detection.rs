@@ -53,6 +53,12 @@ pub fn has_eventbridge(notification: &str) -> bool {
         .is_ok_and(|document| document.root_element().children().any(|node| node.tag_name().name() == "EventBridgeConfiguration"))
 }
 
+/// Says whether a notification configuration holds nothing at all.
+pub fn tells_nobody(notification: &str) -> bool {
+    let holds_none = |document: &roxmltree::Document<'_>| !document.root_element().first_element_child().is_some();
+    notification.trim().is_empty() || roxmltree::Document::parse(notification).is_ok_and(|document| holds_none(&document))
+}
+
 /// Puts EventBridge into a notification configuration; the rest stays letter for letter.
 fn with_eventbridge(notification: &str) -> Option<String> {
     const EMPTY: &str = "<NotificationConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"></NotificationConfiguration>";

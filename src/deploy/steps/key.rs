@@ -4,7 +4,7 @@ use super::{Context, Draft, key_policy};
 use crate::deploy::blueprint::Store;
 use crate::deploy::names::TAG;
 use crate::deploy::snapshot::{KeyFound, KeySlot};
-use crate::deploy::write::{Call, Note, Step, Write, key_placeholder};
+use crate::deploy::write::{Call, Note, Step, Write, key_placeholder, new_key};
 use crate::error::{Error, Result};
 use crate::model::Side;
 
@@ -58,8 +58,7 @@ fn create(context: &Context<'_>, draft: &mut Draft, store: &Store, multi_region:
         description: format!("Artifacts of CodePipeline {}", context.blueprint.pipeline),
     };
     draft.writes.push(
-        Write::new(Side::Dev, Step::Key, lane(store), &resource, format!("{kind} in {}", store.region), call)
-            .gives(format!("key:{}", store.region)),
+        Write::new(Side::Dev, Step::Key, lane(store), &resource, format!("{kind} in {}", store.region), call).gives(new_key(&store.region)),
     );
     rotate(draft, store);
     Ok(())
@@ -69,7 +68,7 @@ fn rotate(draft: &mut Draft, store: &Store) {
     let call = Call::EnableKeyRotation { region: store.region.clone(), key: store.key.clone() };
     draft.writes.push(
         Write::new(Side::Dev, Step::Key, lane(store), &store.key, format!("yearly rotation of the key in {}", store.region), call)
-            .needs([format!("key:{}", store.region)]),
+            .needs([new_key(&store.region)]),
     );
 }
 
@@ -93,18 +92,20 @@ fn replicate(context: &Context<'_>, draft: &mut Draft, store: &Store) -> Result<
     draft.writes.push(
         Write::new(Side::Dev, Step::Key, lane(store), key_placeholder(&store.region), title, call)
             .needs([format!("key:{home}")])
-            .gives(format!("key:{}", store.region)),
+            .gives(format!("replica-key:{}", store.region)),
     );
     Ok(())
 }
 
+/// The name decides which key is used: until then another set-up of the same pipeline may have made one as well.
 fn alias(context: &Context<'_>, draft: &mut Draft, store: &Store, slot: &KeySlot) {
     let alias = slot.asked.clone();
     let resource = context.blueprint.dev.regional("kms", &store.region, &alias);
     let call = Call::CreateAlias { region: store.region.clone(), alias: alias.clone(), key: store.key.clone() };
     draft.writes.push(
         Write::new(Side::Dev, Step::Key, lane(store), resource, format!("{alias} in {}", store.region), call)
-            .needs([format!("key:{}", store.region)]),
+            .needs([new_key(&store.region), format!("replica-key:{}", store.region)])
+            .gives(format!("key:{}", store.region)),
     );
 }
 

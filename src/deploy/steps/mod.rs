@@ -19,7 +19,7 @@ mod pipeline;
 mod service_role;
 
 pub use artifact_bucket::deny_sids;
-pub use change_detection::{has_eventbridge, without_eventbridge};
+pub use change_detection::{has_eventbridge, tells_nobody, without_eventbridge};
 pub use key_policy::{ADMINISTRATORS_SID, ROOT_SID};
 
 use super::blueprint::Blueprint;

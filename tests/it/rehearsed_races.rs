@@ -1,0 +1,176 @@
+//! Two set-ups of one pipeline at the same time, as from two machines: in whatever order their calls come, the end is that of one.
+
+use crate::rehearsed_stops::{at_once, difference, end_of, side_by_side};
+use crate::support::scene::Scene;
+use crate::support::stage::HOME;
+use serde_json::Value;
+use std::cell::Cell;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+use xdeploy::error::{Error, Kind};
+use xdeploy::model::Policies;
+use xdeploy::rehearsal::Line;
+
+/// Set it to see other orders.
+const SEED: &str = "XDEPLOY_TEST_SEED";
+
+/// Chance that can be repeated (SplitMix64).
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        usize::try_from((mixed ^ (mixed >> 31)) % bound as u64).unwrap()
+    }
+}
+
+/// An order of two runs' calls.
+#[derive(Debug, Clone, Copy)]
+enum Order {
+    /// So many calls of the first, all of the second, the rest of the first.
+    Within(usize),
+    /// So many calls of the first, so many of the second, and again.
+    Turns(usize, usize),
+    /// By chance, in bursts of up to so many calls.
+    Chance { seed: u64, burst: usize },
+}
+
+/// Says which of the two goes on, given what each has waiting, and with which of its calls.
+struct Scheduler {
+    order: Order,
+    chance: Chance,
+    passed: [usize; 2],
+    turn: usize,
+    left: usize,
+}
+
+impl Scheduler {
+    fn new(order: Order) -> Scheduler {
+        let (seed, turn, left) = match order {
+            Order::Within(count) => (0, usize::from(count == 0), count),
+            Order::Turns(count, _) => (0, 0, count),
+            Order::Chance { seed, .. } => (seed, 0, 0),
+        };
+        Scheduler { order, chance: Chance(seed), passed: [0; 2], turn, left }
+    }
+
+    fn choose(&mut self, waiting: [&[usize]; 2], over: [bool; 2]) -> Option<(usize, usize)> {
+        if self.left == 0 || over[self.turn] {
+            (self.turn, self.left) = match self.order {
+                Order::Within(_) if over[1] => (0, usize::MAX),
+                Order::Within(_) => (1, usize::MAX),
+                Order::Turns(one, other) => (1 - self.turn, [other, one][self.turn]),
+                Order::Chance { burst, .. } => (self.chance.below(2), 1 + self.chance.below(burst)),
+            };
+        }
+        // Whoever is to go on may wait for time to pass; the other doesn't go before it, but by chance.
+        if waiting[self.turn].is_empty() && (over[self.turn] || matches!(self.order, Order::Chance { .. })) {
+            self.turn = 1 - self.turn;
+        }
+        let calls = waiting[self.turn];
+        let index = match self.order {
+            Order::Chance { .. } if !calls.is_empty() => self.chance.below(calls.len()),
+            _ => 0,
+        };
+        let call = *calls.get(index)?;
+        self.left = self.left.saturating_sub(1);
+        self.passed[self.turn] += 1;
+        Some((self.turn, call))
+    }
+}
+
+/// Lets two set-ups run with their calls in an order.
+async fn together(scene: &Scene, order: Order) -> [Result<(), Error>; 2] {
+    let lines: [Line; 2] = [scene.rehearsal.line().gated(), scene.rehearsal.line().gated()];
+    let over = [Cell::new(false), Cell::new(false)];
+    let run = async |index: usize| {
+        let ended = scene.set_up(&lines[index]).await;
+        over[index].set(true);
+        ended
+    };
+    let gate = async {
+        let mut scheduler = Scheduler::new(order);
+        while !(over[0].get() && over[1].get()) {
+            // Time only passes when both runs wait.
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            let waiting = [lines[0].waiting(), lines[1].waiting()];
+            if let Some((index, call)) = scheduler.choose([&waiting[0], &waiting[1]], [over[0].get(), over[1].get()]) {
+                lines[index].pass(call);
+            }
+        }
+    };
+    let (one, other, ()) = tokio::join!(run(0), run(1), gate);
+    [one, other]
+}
+
+/// How two runs ended.
+#[derive(Debug, Default)]
+struct Tally {
+    both: AtomicUsize,
+    one: AtomicUsize,
+    none: AtomicUsize,
+    strays: AtomicUsize,
+}
+
+async fn one_order(scene: &Scene, order: Order, expected: &Value, tally: &Tally) -> Result<(), String> {
+    let scene = scene.fork();
+    let ended = together(&scene, order).await;
+    for error in ended.iter().filter_map(|ended| ended.as_ref().err()) {
+        let clear = matches!(error.kind, Kind::Conflict | Kind::Refused) && !error.hints.is_empty();
+        if !clear {
+            return Err(format!("no clear refusal: {error:#?}"));
+        }
+    }
+    let well = ended.iter().filter(|ended| ended.is_ok()).count();
+    [&tally.none, &tally.one, &tally.both][well].fetch_add(1, Ordering::SeqCst);
+    if well == 0 {
+        scene.set_up(&scene.rehearsal.line()).await.map_err(|error| format!("a third run: {error:#?}"))?;
+    }
+    tally.strays.fetch_add(scene.keys_that_go(), Ordering::SeqCst);
+    let found = scene.state();
+    if found == *expected { Ok(()) } else { Err(format!("another end ({well} went well):\n{}", difference(expected, &found))) }
+}
+
+fn in_all_orders(name: &str, scene: impl Future<Output = Scene>, orders: impl Fn(usize) -> Vec<Order>) -> usize {
+    let started = Instant::now();
+    let scene = at_once(scene);
+    let (calls, expected) = at_once(end_of(&scene));
+    let (orders, tally) = (orders(calls.len()), Tally::default());
+    let wrong =
+        side_by_side(&orders, |order| at_once(one_order(&scene, *order, &expected, &tally)).map_err(|why| format!("{order:?}: {why}")));
+    println!("{name}: {} orders in {:.1?}: {tally:?}, {} wrong", orders.len(), started.elapsed(), wrong.len());
+    let some: Vec<&String> = wrong.iter().take(10).collect();
+    assert!(wrong.is_empty(), "{} of {} orders went wrong: {some:#?}", wrong.len(), orders.len());
+    orders.len()
+}
+
+/// A switch at every call, a few regular ones, and the rest by chance.
+fn orders(calls: usize, by_chance: usize) -> Vec<Order> {
+    let seed = std::env::var(SEED).ok().map_or(20_261_122, |text| text.parse::<u64>().unwrap());
+    println!("{SEED}={seed}");
+    let mut chance = Chance(seed);
+    let within = (0..=calls).map(Order::Within);
+    let turns = (1..=6).flat_map(|one| (1..=6).map(move |other| Order::Turns(one, other)));
+    let by_chance = (0..by_chance).map(|index| Order::Chance { seed: seed ^ chance.below(1 << 40) as u64, burst: 1 + index % 12 });
+    within.chain(turns).chain(by_chance).collect::<Vec<_>>()
+}
+
+#[test]
+fn two_new_setups_at_once_end_as_one() {
+    let tried = in_all_orders("new", Scene::fresh(HOME, Policies::Article), |calls| orders(calls, 1_200));
+    assert!(tried >= 1_200, "{tried}");
+}
+
+#[test]
+fn two_setups_across_regions_at_once_end_as_one() {
+    let tried = in_all_orders("cross-region", Scene::fresh("eu-west-1", Policies::LeastPrivilege), |calls| orders(calls, 300));
+    assert!(tried >= 400, "{tried}");
+}
+
+#[test]
+fn two_adoptions_at_once_end_as_one() {
+    let tried = in_all_orders("adopting", Scene::adopting(), |calls| orders(calls, 300));
+    assert!(tried >= 400, "{tried}");
+}

@@ -1,0 +1,143 @@
+//! A set-up that was stopped anywhere is finished by running it again: every call, every way of stopping.
+
+use crate::support::scene::Scene;
+use crate::support::stage::HOME;
+use serde_json::{Map, Value};
+use std::collections::BTreeSet;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+use xdeploy::error::Kind;
+use xdeploy::model::Policies;
+use xdeploy::rehearsal::Fault;
+
+const FAULTS: [Fault; 6] = [Fault::Throttled, Fault::Failed, Fault::ResetBefore, Fault::ResetAfter, Fault::GoneBefore, Fault::GoneAfter];
+
+/// Runs a future where waiting takes no time.
+pub fn at_once<T>(run: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap().block_on(run)
+}
+
+/// Tells the members that differ, innermost first.
+pub fn difference(expected: &Value, found: &Value) -> String {
+    match (expected, found) {
+        (one, other) if one == other => String::new(),
+        (Value::Object(one), Value::Object(other)) => {
+            let names: BTreeSet<&String> = one.keys().chain(other.keys()).collect();
+            let member = |map: &Map<String, Value>, name: &String| map.get(name).cloned().unwrap_or_default();
+            let told = names.into_iter().map(|name| (name, difference(&member(one, name), &member(other, name))));
+            told.filter(|(_, told)| !told.is_empty()).map(|(name, told)| format!("{name} / {told}")).collect()
+        }
+        (Value::Array(one), Value::Array(other)) => {
+            let lacks = |list: &[Value], value: &Value| !list.contains(value);
+            let lost = one.iter().filter(|value| lacks(other, value)).map(|value| format!("lost {value}\n"));
+            lost.chain(other.iter().filter(|value| lacks(one, value)).map(|value| format!("more {value}\n"))).collect::<String>()
+                + "in all\n"
+        }
+        _ => format!("expected {expected}\n    found {found}\n"),
+    }
+}
+
+/// What became of a run.
+enum Ended {
+    Done,
+    Failed,
+    Gone,
+}
+
+/// Stops a set-up at a call, runs it again and compares.
+async fn stopped_at(scene: &Scene, number: usize, fault: Fault, expected: &Value) -> Result<Ended, String> {
+    let scene = scene.fork();
+    let line = scene.rehearsal.line().fault(number, fault);
+    let ended = tokio::select! {
+        biased;
+        () = line.gone() => Ended::Gone,
+        run = scene.set_up(&line) => match run {
+            Ok(()) => Ended::Done,
+            Err(error) if error.kind == Kind::Internal || error.hints.is_empty() => return Err(format!("{error:#?}")),
+            Err(_) => Ended::Failed,
+        },
+    };
+    if !matches!(ended, Ended::Done) {
+        scene.set_up(&scene.rehearsal.line()).await.map_err(|error| format!("the second run: {error:#?}"))?;
+    }
+    let found = scene.state();
+    if found == *expected { Ok(ended) } else { Err(format!("another end:\n{}", difference(expected, &found))) }
+}
+
+/// Tries everything, as many at a time as there are processors, and gives what went wrong.
+pub fn side_by_side<T: Sync>(all: &[T], attempt: impl Fn(&T) -> Result<(), String> + Sync) -> Vec<String> {
+    let (next, wrong) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(2, usize::from) {
+            scope.spawn(|| {
+                while let Some(one) = all.get(next.fetch_add(1, Ordering::SeqCst)) {
+                    if let Err(why) = attempt(one) {
+                        wrong.lock().unwrap().push(why);
+                    }
+                }
+            });
+        }
+    });
+    wrong.into_inner().unwrap()
+}
+
+/// Stops a set-up everywhere; says how often.
+fn stopped_everywhere(name: &str, scene: impl Future<Output = Scene>) -> usize {
+    let started = Instant::now();
+    let scene = at_once(scene);
+    let (calls, expected) = at_once(end_of(&scene));
+    let stops: Vec<(usize, Fault)> = (1..=calls.len()).flat_map(|number| FAULTS.map(|fault| (number, fault))).collect();
+    let (done, failed, gone) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
+    let wrong = side_by_side(&stops, |(number, fault)| {
+        let ended = at_once(stopped_at(&scene, *number, *fault, &expected));
+        let count = match ended.map_err(|why| format!("{fault:?} at call {number}, {}: {why}", calls[number - 1]))? {
+            Ended::Done => &done,
+            Ended::Failed => &failed,
+            Ended::Gone => &gone,
+        };
+        count.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    });
+    let (done, failed, gone) = (done.into_inner(), failed.into_inner(), gone.into_inner());
+    println!(
+        "{name}: {} calls, {} stops in {:.1?}: {done} went on, {failed} failed, {gone} were gone, {} wrong",
+        calls.len(),
+        stops.len(),
+        started.elapsed(),
+        wrong.len()
+    );
+    assert!(wrong.is_empty(), "{} of {} stops went wrong:\n{}", wrong.len(), stops.len(), wrong.join("\n"));
+    // Two of the faults end the process, and CreateKey isn't repeated by the SDK.
+    assert!(gone == calls.len() * 2 && failed > 0 && done > 0, "{done} went on, {failed} failed, {gone} were gone");
+    stops.len()
+}
+
+/// The calls of a set-up that nobody disturbs, and its end.
+pub async fn end_of(scene: &Scene) -> (Vec<String>, Value) {
+    let scene = scene.fork();
+    let line = scene.rehearsal.line();
+    scene.set_up(&line).await.unwrap();
+    let accounts = scene.accounts(&scene.rehearsal.line()).await.unwrap();
+    let again = scene.plan(&accounts).await.unwrap();
+    assert!(again.is_empty(), "{:#?}", again.writes());
+    (line.calls(), scene.state())
+}
+
+#[test]
+fn a_new_setup_stopped_anywhere_is_finished_by_the_next_run() {
+    let stops = stopped_everywhere("new", Scene::fresh(HOME, Policies::Article));
+    assert!(stops > 250, "{stops}");
+}
+
+#[test]
+fn an_adoption_stopped_anywhere_is_finished_by_the_next_run() {
+    let stops = stopped_everywhere("adopting", Scene::adopting());
+    assert!(stops > 250, "{stops}");
+}
+
+#[test]
+fn a_setup_across_regions_stopped_anywhere_is_finished_by_the_next_run() {
+    let stops = stopped_everywhere("cross-region", Scene::fresh("eu-west-1", Policies::LeastPrivilege));
+    assert!(stops > 250, "{stops}");
+}
