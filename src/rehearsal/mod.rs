@@ -21,6 +21,7 @@ mod state;
 mod sts;
 mod wire;
 
+use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
@@ -84,6 +85,13 @@ impl Rehearsal {
         self
     }
 
+    /// Moves the time on to this one, in milliseconds since 1970, unless it is later already: callers that have a clock of their
+    /// own compare it with what they read.
+    pub fn not_before(&self, milliseconds: u64) {
+        let state = &mut *self.lock();
+        state.clock = state.clock.max(milliseconds);
+    }
+
     /// Looks at signatures from now on, for callers that come over a wire.
     pub fn signed(self) -> Rehearsal {
         self.lock().checks_signatures = true;
@@ -114,6 +122,8 @@ impl Rehearsal {
             .region(Region::new(region.to_owned()))
             .credentials_provider(SharedCredentialsProvider::new(keys))
             .http_client(self.clone())
+            // Nothing stalls in memory, and to look for it takes longer than the calls.
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             .build()
     }
 

@@ -15,6 +15,7 @@ mod proof;
 mod readme;
 mod rehearsal;
 mod rehearsed_properties;
+mod rehearsed_release;
 mod rehearsed_setup;
 mod release;
 mod requests;

@@ -175,7 +175,14 @@ fn asked() -> impl Strategy<Value = Asked> {
     let policies = select(vec![None, Some(Policies::Article), Some(Policies::LeastPrivilege), Some(Policies::LeastPrivilege)]);
     let names = ("[A-Za-z0-9.@_-]{1,100}", (bucket(), bucket(), bucket()), KEY, "[a-zA-Z0-9/_-]{1,40}", role(), role());
     (names, path, any::<bool>(), detection, policies, any::<bool>()).prop_map(
-        |((pipeline, (input, output, artifacts), object_key, alias, deploy, service), deploy_path, no_extract, detection, policies, dev_key)| Asked {
+        |(
+            (pipeline, (input, output, artifacts), object_key, alias, deploy, service),
+            deploy_path,
+            no_extract,
+            detection,
+            policies,
+            dev_key,
+        )| Asked {
             pipeline,
             buckets: (format!("{input}-in"), format!("{output}-out"), format!("{artifacts}-art")),
             object_key,
@@ -193,13 +200,16 @@ fn asked() -> impl Strategy<Value = Asked> {
 
 fn case() -> impl Strategy<Value = Case> {
     let edit = prop_oneof![
-        5 => Just(Edit::Nothing),
+        12 => Just(Edit::Nothing),
         1 => select(vec!["bucket-owner-full-control", "private"]).prop_map(Edit::Acl),
         1 => Just(Edit::Key),
         1 => "[a-z0-9=, -]{1,20}".prop_map(|text| Edit::Cache(format!("max-age{text}x"))),
     ];
-    let files = proptest::collection::btree_map("[a-zA-Z0-9 ä_.+-]{1,12}[a-z](/[a-z]{1,5}){0,2}(\\.(html|css|js|png|woff2|JSON))?",
-        "[ -~]{0,200}", 1..5);
+    let files = proptest::collection::btree_map(
+        "[a-zA-Z0-9 ä_.+-]{1,12}[a-z](/[a-z]{1,5}){0,2}(\\.(html|css|js|png|woff2|JSON))?",
+        "[ -~]{0,200}",
+        1..5,
+    );
     (before(), asked(), edit, files, any::<bool>()).prop_map(|(mut before, asked, mut edit, files, tagged)| {
         if before.buckets && edit == Edit::Acl("private") {
             // Without ACLs only the one is taken (facts A.4).

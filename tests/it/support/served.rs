@@ -6,12 +6,14 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::process::Command;
+use std::process::{Command, Output};
 use std::time::{SystemTime, UNIX_EPOCH};
 use tempfile::TempDir;
 use xdeploy::rehearsal::{DEV, PROD, Rehearsal, Request};
 
 async fn handle(rehearsal: Rehearsal, request: hyper::Request<Incoming>) -> Result<hyper::Response<Full<Bytes>>, Infallible> {
+    // The program compares what it reads with its own clock.
+    rehearsal.not_before(now());
     let (head, body) = request.into_parts();
     let headers = head.headers.iter().map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()));
     let answer = rehearsal.answer(Request {
@@ -28,6 +30,10 @@ async fn handle(rehearsal: Rehearsal, request: hyper::Request<Incoming>) -> Resu
     Ok(response.body(Full::new(Bytes::from(answer.body))).unwrap())
 }
 
+fn now() -> u64 {
+    u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap()
+}
+
 /// Two accounts in memory behind a port of the loopback, with profiles `dev` and `prod`.
 pub struct Served {
     pub rehearsal: Rehearsal,
@@ -39,9 +45,7 @@ pub struct Served {
 impl Served {
     pub fn new() -> Served {
         let runtime = tokio::runtime::Runtime::new().unwrap();
-        // The program compares what it reads with its own clock.
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
-        let rehearsal = Rehearsal::new("aws", "us-east-1", "us-east-1").at(u64::try_from(now).unwrap()).signed();
+        let rehearsal = Rehearsal::new("aws", "us-east-1", "us-east-1").at(now()).signed();
         let listener = runtime.block_on(tokio::net::TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))).unwrap();
         let port = listener.local_addr().unwrap().port();
         let served = rehearsal.clone();
@@ -70,8 +74,16 @@ impl Served {
     /// Runs the program, which must succeed, and gives both its streams.
     #[track_caller]
     pub fn run(&self, args: &[&str]) -> String {
+        let output = self.try_run(args);
+        let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "{args:?}: {:?}\n{said}", output.status);
+        said
+    }
+
+    /// Runs the program, whatever becomes of it.
+    pub fn try_run(&self, args: &[&str]) -> Output {
         let dir = self.dir.path();
-        let output = Command::new(env!("CARGO_BIN_EXE_xdeploy"))
+        Command::new(env!("CARGO_BIN_EXE_xdeploy"))
             .args(args)
             .args(["--dev-profile", "dev", "--prod-profile", "prod"])
             .current_dir(dir)
@@ -82,9 +94,6 @@ impl Served {
             .env("AWS_EC2_METADATA_DISABLED", "true")
             .env("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{}", self.port))
             .output()
-            .unwrap();
-        let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        assert!(output.status.success(), "{args:?}: {:?}\n{said}", output.status);
-        said
+            .unwrap()
     }
 }
