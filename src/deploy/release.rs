@@ -500,7 +500,8 @@ pub async fn arrival(accounts: &Accounts, route: &Route, wanted: &[String], sinc
         let list = prod.call("s3:ListAllMyBuckets", "*", s3.list_buckets().max_buckets(1).send()).await.ok()?;
         list.owner().and_then(|owner| owner.id()).map(str::to_owned)
     };
-    let (ownership, canonical, listed) = tokio::join!(ownership, canonical, list(accounts, route, wanted));
+    let (ownership, canonical, listed, left) =
+        tokio::join!(ownership, canonical, list(accounts, route, wanted), left_behind(accounts, route, wanted));
     let listed = listed?;
     // S3 gives whole seconds.
     let since = since.duration_since(std::time::UNIX_EPOCH).map(|since| i64::try_from(since.as_secs()).unwrap_or(0)).unwrap_or(0);
@@ -553,10 +554,32 @@ pub async fn arrival(accounts: &Accounts, route: &Route, wanted: &[String], sinc
     if stale > 0 {
         warnings.push(format!("{stale} objects are older than the upload: this execution did not write them"));
     }
+    if let Some(one) = left.first() {
+        warnings.push(format!(
+            "{} other objects are there, such as {one}: what an archive no longer has stays, for CodePipeline deletes nothing (facts A.4)",
+            left.len()
+        ));
+    }
     if objects.iter().any(|object| object.owned_by_production.is_none()) {
         warnings.push("who owns the objects could not be read".to_owned());
     }
     Ok(Arrival { objects, missing, ownership, warnings })
+}
+
+/// Lists keys beside the wanted ones where an archive was extracted to, as far as one page goes; none where they can't be listed.
+async fn left_behind(accounts: &Accounts, route: &Route, wanted: &[String]) -> Vec<String> {
+    if !route.extract || wanted.is_empty() {
+        return Vec::new();
+    }
+    let prod = &accounts.prod;
+    let folder = route.path.as_ref().filter(|path| !path.is_empty()).map(|path| format!("{path}/")).unwrap_or_default();
+    let request =
+        prod.s3(&route.target_region).list_objects_v2().bucket(&route.output_bucket).prefix(folder).expected_bucket_owner(&prod.id);
+    let arn = format!("arn:{}:s3:::{}", prod.partition, route.output_bucket);
+    let Ok(page) = prod.call("s3:ListBucket", arn, request.send()).await else { return Vec::new() };
+    let wanted: BTreeSet<&str> = wanted.iter().map(String::as_str).collect();
+    let keys = page.contents().iter().filter_map(|object| object.key());
+    keys.filter(|key| !wanted.contains(key)).map(str::to_owned).collect()
 }
 
 /// Lists the output bucket below what all wanted keys have in common.

@@ -27,6 +27,7 @@ mod sts;
 mod wire;
 
 use aws_config::identity::IdentityCache;
+use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
@@ -229,6 +230,8 @@ fn config(client: impl HttpClient + 'static, (id, secret): (String, String), reg
         .credentials_provider(SharedCredentialsProvider::new(keys))
         .identity_cache(IdentityCache::lazy().build())
         .http_client(client)
+        // Nothing stalls in memory, and to look for it takes longer than the calls.
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .build()
 }
 

@@ -200,7 +200,7 @@ fn asked() -> impl Strategy<Value = Asked> {
 
 fn case() -> impl Strategy<Value = Case> {
     let edit = prop_oneof![
-        5 => Just(Edit::Nothing),
+        12 => Just(Edit::Nothing),
         1 => select(vec!["bucket-owner-full-control", "private"]).prop_map(Edit::Acl),
         1 => Just(Edit::Key),
         1 => "[a-z0-9=, -]{1,20}".prop_map(|text| Edit::Cache(format!("max-age{text}x"))),

@@ -527,19 +527,26 @@ impl<'c, 'a> Drawing<'c, 'a> {
             link.requests.clear();
             link.perhaps.clear();
         }
-        let whole = |request: &mut Value, context: &Map<String, Value>| {
+        if decides {
+            link.perhaps.extend(link.requests.clone());
+        }
+        let whole = |request: &mut Value, shared: Map<String, Value>, context: &Map<String, Value>| {
             if let Some(members) = request.as_object_mut() {
-                members.extend(shared.clone());
+                members.extend(shared);
                 members.insert("resourceAccount".to_owned(), json!(account));
                 members.insert("context".to_owned(), Value::Object(context.clone()));
                 members.insert("unknownContext".to_owned(), json!(unknown));
             }
         };
-        if decides {
-            link.perhaps.extend(link.requests.clone());
+        let perhaps = link.perhaps.iter_mut().map(|request| (request, &second));
+        let mut asked = perhaps.chain(link.requests.iter_mut().map(|request| (request, &first))).peekable();
+        let mut shared = Some(shared);
+        while let Some((request, context)) = asked.next() {
+            // Documents are large, and most links are asked about once.
+            let documents = if asked.peek().is_some() { shared.clone() } else { shared.take() };
+            whole(request, documents.unwrap_or_default(), context);
         }
-        link.perhaps.iter_mut().for_each(|request| whole(request, &second));
-        link.requests.iter_mut().for_each(|request| whole(request, &first));
+        drop(asked);
         link
     }
 

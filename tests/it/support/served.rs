@@ -1,13 +1,12 @@
 //! The rehearsal over HTTP, for programs of their own.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::process::Command;
+use std::process::{Command, Output};
 use std::time::{SystemTime, UNIX_EPOCH};
 use tempfile::TempDir;
 use xdeploy::rehearsal::{DEV, PROD, Rehearsal};
 
 fn now() -> u64 {
-    // The program compares what it reads with its own clock.
     u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap()
 }
 
@@ -49,8 +48,15 @@ impl Served {
 
     /// Runs the program, and gives its exit code and both its streams.
     pub fn attempt(&self, args: &[&str]) -> (Option<i32>, String) {
+        let output = self.try_run(args);
+        let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        (output.status.code(), said)
+    }
+
+    /// Runs the program, whatever becomes of it.
+    pub fn try_run(&self, args: &[&str]) -> Output {
         let dir = self.dir.path();
-        let output = Command::new(env!("CARGO_BIN_EXE_xdeploy"))
+        Command::new(env!("CARGO_BIN_EXE_xdeploy"))
             .args(args)
             .args(["--dev-profile", "dev", "--prod-profile", "prod"])
             .current_dir(dir)
@@ -61,8 +67,6 @@ impl Served {
             .env("AWS_EC2_METADATA_DISABLED", "true")
             .env("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{}", self.port))
             .output()
-            .unwrap();
-        let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        (output.status.code(), said)
+            .unwrap()
     }
 }
