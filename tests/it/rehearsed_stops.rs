@@ -108,8 +108,10 @@ fn stopped_everywhere(name: &str, scene: impl Future<Output = Scene>) -> usize {
         wrong.len()
     );
     assert!(wrong.is_empty(), "{} of {} stops went wrong:\n{}", wrong.len(), stops.len(), wrong.join("\n"));
-    // Two of the faults end the process, and CreateKey isn't repeated by the SDK.
-    assert!(gone == calls.len() * 2 && failed > 0 && done > 0, "{done} went on, {failed} failed, {gone} were gone");
+    // Two of the faults end the process. Three fail what has no token, so that nobody repeats it; everything else is repeated.
+    let without_token = calls.iter().filter(|call| call.starts_with("kms:CreateKey") || call.starts_with("codepipeline:CreatePipeline"));
+    assert_eq!((gone, failed), (calls.len() * 2, without_token.count() * 3));
+    assert_eq!(done + failed + gone, stops.len());
     stops.len()
 }
 

@@ -55,8 +55,8 @@ pub fn has_eventbridge(notification: &str) -> bool {
 
 /// Says whether a notification configuration holds nothing at all.
 pub fn tells_nobody(notification: &str) -> bool {
-    let holds_none = |document: &roxmltree::Document<'_>| !document.root_element().first_element_child().is_some();
-    notification.trim().is_empty() || roxmltree::Document::parse(notification).is_ok_and(|document| holds_none(&document))
+    let read = roxmltree::Document::parse(notification);
+    notification.trim().is_empty() || read.is_ok_and(|document| document.root_element().first_element_child().is_none())
 }
 
 /// Puts EventBridge into a notification configuration; the rest stays letter for letter.
