@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::support::{Account, Action, Bed, REGION};
-use crate::world::{PIPELINE, TAG, World, document, foreign, grants, same, strings};
+use crate::world::{Ground, PIPELINE, TAG, World, document, foreign, grants, same, strings};
 
 // ── Seeds ──
 
@@ -98,8 +98,8 @@ fn with_statement(document: &Value, statement: Value) -> Value {
     document
 }
 
-fn source(world: &World, configuration: Value) -> Value {
-    let mut all = json!({"S3Bucket": world.input, "S3ObjectKey": "sample-website.zip"});
+fn source(world: &impl Ground, configuration: Value) -> Value {
+    let mut all = json!({"S3Bucket": world.input(), "S3ObjectKey": "sample-website.zip"});
     all.as_object_mut().unwrap().extend(configuration.as_object().unwrap().clone());
     json!({"name": "Source", "runOrder": 1, "configuration": all, "outputArtifacts": [{"name": "SourceArtifact"}], "inputArtifacts": [],
         "actionTypeId": {"category": "Source", "owner": "AWS", "provider": "S3", "version": "1"}})
@@ -111,7 +111,7 @@ fn deploy(name: &str, bucket: &str) -> Value {
         "actionTypeId": {"category": "Deploy", "owner": "AWS", "provider": "S3", "version": "1"}})
 }
 
-fn declared(world: &World, service_role: &str, store: Value, source: Value, stages: Vec<Value>) -> Value {
+fn declared(world: &impl Ground, service_role: &str, store: Value, source: Value, stages: Vec<Value>) -> Value {
     let mut all = vec![json!({"name": "Source", "actions": [source]})];
     all.extend(stages);
     json!({"name": PIPELINE, "roleArn": service_role, "artifactStore": store, "stages": all, "version": 1, "pipelineType": "V1",
@@ -123,14 +123,14 @@ fn stage(name: &str, actions: Vec<Value>) -> Value {
 }
 
 /// A service role that the console made long ago.
-fn console_service_role(world: &World) -> String {
+fn console_service_role(world: &impl Ground) -> String {
     let name = format!("AWSCodePipelineServiceRole-{REGION}-{PIPELINE}");
     let arn = role(world.dev(), "/service-role/", &name, &service_trust("codepipeline.amazonaws.com"));
     attached(world.dev(), &name, &name, &document(json!([allow("s3:*", "*"), allow("cloudwatch:*", "*")])));
     arn
 }
 
-fn console_bucket(world: &World) -> String {
+fn console_bucket(world: &impl Ground) -> String {
     let name = world.artifact_bucket();
     bucket_named(world.dev(), REGION, &name);
     bucket_policy(world.dev(), &name, &console_policy(&name));
@@ -170,7 +170,7 @@ pub fn trail_rule(world: &World) {
 }
 
 /// Everything of the article, made by hand: the console's key and service role, the article's documents to the letter.
-pub fn by_hand(world: &World) -> Value {
+pub fn by_hand(world: &impl Ground) -> Value {
     let (dev, prod) = (world.dev(), world.prod());
     let service_role = console_service_role(world);
     let bucket = console_bucket(world);
@@ -189,7 +189,7 @@ pub fn by_hand(world: &World) -> Value {
                 "Condition": {"Bool": {"kms:GrantIsForAWSResource": "true"}}},
         ]}),
     );
-    let output = format!("arn:aws:s3:::{}", world.output);
+    let output = format!("arn:aws:s3:::{}", world.output());
     let trust = json!([{"Effect": "Allow", "Principal": {"AWS": [service_role]}, "Action": "sts:AssumeRole", "Condition": {}}]);
     let deploy_role = role(prod, "/", "prods3role", &document(trust));
     attached(
@@ -222,7 +222,7 @@ pub fn by_hand(world: &World) -> Value {
         "assumeprods3role",
         &document(json!({"Effect": "Allow", "Action": "sts:AssumeRole", "Resource": [deploy_role]})),
     );
-    let mut action = deploy("Deploy", &world.output);
+    let mut action = deploy("Deploy", world.output());
     action["roleArn"] = json!(deploy_role);
     let store = json!({"type": "S3", "location": bucket, "encryptionKey": {"id": key, "type": "KMS"}});
     let events = source(world, json!({"PollForSourceChanges": "false"}));

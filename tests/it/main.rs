@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::print_stderr, clippy::disallowed_methods)]
 
 mod adoption;
+mod agreement;
 mod article;
 mod breaks;
 mod decisions;

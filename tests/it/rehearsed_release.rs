@@ -430,7 +430,6 @@ fn a_canned_acl_is_set_where_the_bucket_takes_it() {
             }
             let arrived = world.arrived();
             assert!(arrived.len() == 2 && arrived.iter().all(|object| object.production), "{arrived:#?}");
-            let log = world.served.rehearsal.log();
             // A file that is there has the ACL of its version set as well (facts A.2, row 14).
             let log = world.served.rehearsal.log();
             let count = |action: &str| log.iter().filter(|call| call.action == action && call.resource.contains(OUTPUT)).count();

@@ -19,6 +19,40 @@ pub struct World {
     pub output: String,
 }
 
+/// Where an article's set-up can be made by hand.
+pub trait Ground {
+    fn dev(&self) -> &Account;
+    fn prod(&self) -> &Account;
+    fn input(&self) -> &str;
+    fn output(&self) -> &str;
+
+    fn artifact_bucket(&self) -> String {
+        format!("codepipeline-{REGION}-{}", self.dev().id)
+    }
+
+    fn prod_arn(&self, what: &str) -> String {
+        format!("arn:aws:iam::{}:{what}", self.prod().id)
+    }
+}
+
+impl Ground for World {
+    fn dev(&self) -> &Account {
+        &self.bed.dev
+    }
+
+    fn prod(&self) -> &Account {
+        &self.bed.prod
+    }
+
+    fn input(&self) -> &str {
+        &self.input
+    }
+
+    fn output(&self) -> &str {
+        &self.output
+    }
+}
+
 impl World {
     pub fn new() -> World {
         World::of(Bed::new())

@@ -10,7 +10,7 @@ use crate::rehearsal::state::State;
 use crate::rehearsal::wire::{Answer, Call, Fault, Outcome};
 
 /// Sub-resources of a bucket: parameter, action that reads, action that writes (the same for taking away, but for the policy).
-const SETTINGS: [(&str, &str, &str); 11] = [
+const SETTINGS: [(&str, &str, &str); 14] = [
     ("policy", "s3:GetBucketPolicy", "s3:PutBucketPolicy"),
     ("policyStatus", "s3:GetBucketPolicyStatus", ""),
     ("versioning", "s3:GetBucketVersioning", "s3:PutBucketVersioning"),
@@ -22,10 +22,14 @@ const SETTINGS: [(&str, &str, &str); 11] = [
     ("acl", "s3:GetBucketAcl", "s3:PutBucketAcl"),
     ("location", "s3:GetBucketLocation", ""),
     ("requestPayment", "s3:GetBucketRequestPayment", "s3:PutBucketRequestPayment"),
+    // Nobody can set these here, so there is none to be read.
+    ("lifecycle", "s3:GetLifecycleConfiguration", ""),
+    ("cors", "s3:GetBucketCORS", ""),
+    ("website", "s3:GetBucketWebsite", ""),
 ];
 
 /// Sub-resources of AWS that are none here.
-const OTHERS: [&str; 9] = ["accelerate", "analytics", "cors", "inventory", "lifecycle", "logging", "metrics", "replication", "website"];
+const OTHERS: [&str; 6] = ["accelerate", "analytics", "inventory", "logging", "metrics", "replication"];
 
 /// Says whether a parameter of the query names a sub-resource of a bucket.
 pub(super) fn is_setting(name: &str) -> bool {
@@ -39,6 +43,7 @@ pub(super) fn answer(state: &mut State, call: &Call, name: &str, method: &str, s
         "GET" => *reads,
         "DELETE" if setting == "policy" => "s3:DeleteBucketPolicy",
         "PUT" | "DELETE" if !writes.is_empty() => *writes,
+        "PUT" | "DELETE" if ["lifecycle", "cors", "website"].contains(&setting) => return Err(not_implemented()),
         _ => return Err(not_allowed()),
     };
     permit(state, call, name, None, action, &[])?;
@@ -211,6 +216,11 @@ fn read(state: &State, call: &Call, name: &str, setting: &str) -> Outcome<Answer
             xml::document("LocationConstraint", region)
         }
         "requestPayment" => xml::document("RequestPaymentConfiguration", leaf("Payer", "BucketOwner")),
+        "lifecycle" => return Err(absent("NoSuchLifecycleConfiguration", "The lifecycle configuration does not exist", name)),
+        "cors" => return Err(absent("NoSuchCORSConfiguration", "The CORS configuration does not exist", name)),
+        "website" => {
+            return Err(absent("NoSuchWebsiteConfiguration", "The specified bucket does not have a website configuration", name));
+        }
         _ => return Err(not_implemented()),
     })
 }

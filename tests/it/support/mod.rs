@@ -46,7 +46,7 @@ use std::sync::Mutex;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-pub use cli::{Checked, Killed, Output, Running};
+pub use cli::{Checked, Killed, Output, Running, normalised};
 pub use emulators::{OracleError, emulators};
 pub use proxy::{Action, Proxy, Request, RequestInfo, When, longest_chain, table};
 
@@ -84,6 +84,8 @@ pub struct Account {
     pub access_key: String,
     pub secret_key: String,
     pub session_token: Option<String>,
+    /// Where the account is, if not in the emulators: a port of the loopback, and root's keys of both accounts.
+    pub endpoint: Option<Value>,
 }
 
 impl Account {
@@ -108,7 +110,7 @@ impl Account {
 
     pub fn try_call_in(&self, region: &str, service: &str, method: &str, arguments: Value) -> Result<Value, OracleError> {
         emulators().ask(json!({
-            "op": "call", "account": self.id, "region": region,
+            "op": "call", "account": self.id, "region": region, "endpoint": self.endpoint,
             "service": service, "method": method, "kwargs": arguments,
         }))
     }
@@ -119,9 +121,12 @@ impl Account {
         let emulators = emulators();
         let ask = |method: &str, body: Value| {
             emulators.ask(json!({
-                "op": "codepipeline", "account": self.id, "region": region, "method": method, "body": body,
+                "op": "codepipeline", "account": self.id, "region": region, "endpoint": self.endpoint, "method": method, "body": body,
             }))
         };
+        if self.endpoint.is_some() {
+            return ask("CreatePipeline", json!({"pipeline": pipeline})).unwrap_or_else(|error| panic!("{error}"))["pipeline"].clone();
+        }
         let role = pipeline["roleArn"].as_str().expect("a pipeline with a roleArn");
         proxy::block_on(pipelines::tell_moto_of_role(emulators, role)).unwrap_or_else(|error| panic!("{error}"));
         let found = ask("GetPipeline", json!({"name": pipeline["name"]}));
@@ -137,7 +142,7 @@ impl Account {
     /// The raw answer to GetPipeline: `pipeline` and `metadata`.
     pub fn get_pipeline(&self, region: &str, name: &str) -> Result<Value, OracleError> {
         emulators().ask(json!({
-            "op": "codepipeline", "account": self.id, "region": region,
+            "op": "codepipeline", "account": self.id, "region": region, "endpoint": self.endpoint,
             "method": "GetPipeline", "body": {"name": name},
         }))
     }
@@ -332,6 +337,7 @@ fn account(profile: &str, caller: &Caller) -> Account {
         session_token: None,
         profile: profile.to_owned(),
         id,
+        endpoint: None,
     };
     emulators().moto_key(&account.id);
     let administrator = json!({

@@ -39,7 +39,10 @@ os.environ.update(
 )
 
 import boto3  # noqa: E402  (reads the environment set above)
+import botocore.auth  # noqa: E402
+import botocore.awsrequest  # noqa: E402
 import botocore.config  # noqa: E402
+import botocore.credentials  # noqa: E402
 import botocore.exceptions  # noqa: E402
 
 children = []
@@ -202,9 +205,24 @@ def moto_key(account):
     return moto_keys[account]
 
 
+# Where the request under way goes: to the emulators, unless it names another endpoint, which serves
+# all of AWS to the access keys of these accounts: {"port": port, "keys": {account: [id, secret]}}.
+here = threading.local()
+
+
+def elsewhere():
+    return getattr(here, "endpoint", None)
+
+
 def client(service, account, region="us-east-1"):
-    """A boto3 client that is root of the account, straight at the emulator that serves the service."""
+    """A boto3 client that is root of the account, straight at what serves the service."""
+    endpoint = elsewhere()
     with clients_lock:
+        if endpoint:
+            place = (service, account, region, endpoint["port"])
+            if place not in clients:
+                clients[place] = make_client(service, endpoint["port"], *endpoint["keys"][account], region)
+            return clients[place]
         found = clients.get((service, account, region))
         if found is None:
             if service == "codepipeline":
@@ -448,18 +466,27 @@ def dump_account(account, regions):
 
 def raw_codepipeline(account, region, operation, body):
     """A call without boto3's models, which drop what they don't know: members survive both ways."""
-    with clients_lock:
-        key = moto_key(account)
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{ports['moto']}/",
-        data=json.dumps(body).encode("utf-8"),
-        headers={
-            "Content-Type": "application/x-amz-json-1.1",
-            "X-Amz-Target": f"CodePipeline_20150709.{operation}",
-            "Authorization": f"AWS4-HMAC-SHA256 Credential={key}/20200101/{region}/codepipeline/aws4_request, "
-            "SignedHeaders=host, Signature=0",
-        },
-    )
+    endpoint = elsewhere()
+    data = json.dumps(body).encode("utf-8")
+    headers = {
+        "Content-Type": "application/x-amz-json-1.1",
+        "X-Amz-Target": f"CodePipeline_20150709.{operation}",
+    }
+    if endpoint:
+        url = f"http://127.0.0.1:{endpoint['port']}/"
+        signed = botocore.awsrequest.AWSRequest("POST", url, headers=headers, data=data)
+        keys = botocore.credentials.Credentials(*endpoint["keys"][account])
+        botocore.auth.SigV4Auth(keys, "codepipeline", region).add_auth(signed)
+        headers = dict(signed.headers)
+    else:
+        url = f"http://127.0.0.1:{ports['moto']}/"
+        with clients_lock:
+            key = moto_key(account)
+        headers["Authorization"] = (
+            f"AWS4-HMAC-SHA256 Credential={key}/20200101/{region}/codepipeline/aws4_request, "
+            "SignedHeaders=host, Signature=0"
+        )
+    request = urllib.request.Request(url, data=data, headers=headers)
     try:
         with urllib.request.urlopen(request, timeout=60) as answer:
             text = answer.read()
@@ -498,6 +525,7 @@ def answer(request):
 def serve(line):
     request = json.loads(line)
     reply = {"id": request.get("id")}
+    here.endpoint = request.get("endpoint")
     try:
         reply["ok"] = answer(request)
     except botocore.exceptions.ClientError as error:
