@@ -4,8 +4,6 @@
 //! it (facts/codepipeline.md D, E, G). There is no socket, no clock and no chance in it: two runs of the same calls give the
 //! same answers. It knows nothing of `deploy/`, so it can't borrow the answers of what it tests.
 
-#![allow(dead_code, unused_imports, reason = "what one service offers another may not be asked for yet")]
-
 mod authorise;
 mod codepipeline;
 mod document;

@@ -167,9 +167,9 @@ async fn pipeline(rehearsal: &Rehearsal) -> Vec<String> {
     upload().await;
     may(&dev_iam, "service", json!(["sts:AssumeRole", "s3:*", "kms:*"])).await;
     upload().await;
-    may(&prod_iam, "deploy", json!(["s3:GetObject", "s3:PutObject", "kms:Decrypt"])).await;
+    may(&prod_iam, "deploy", json!(["s3:GetObject*", "s3:PutObject", "kms:Decrypt"])).await;
     let statement = |effect: &str, principal: &str, action: &str| json!({"Effect": effect, "Principal": {"AWS": principal}, "Action": action, "Resource": "arn:aws:s3:::artifacts/*"});
-    let reads = statement("Allow", &deploy, "s3:GetObject");
+    let reads = statement("Allow", &deploy, "s3:GetObject*");
     dev.put_bucket_policy().bucket("artifacts").policy(document(reads.clone())).send().await.unwrap();
     upload().await;
     let users = json!({"Version": "2012-10-17", "Statement": [

@@ -25,7 +25,6 @@ pub(crate) const SERVICE: &str = "codepipeline.amazonaws.com";
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Pipeline {
     pub name: String,
-    pub account: String,
     pub region: String,
     pub arn: String,
     /// The declarations, the newest last.
@@ -230,7 +229,6 @@ fn create(state: &mut State, call: &Call, input: &Value) -> Outcome<Value> {
     let stored = declaration::stored(given, 1);
     let pipeline = Pipeline {
         name: name.clone(),
-        account: call.caller.account.clone(),
         region: call.region.clone(),
         arn: arn(state, call, &name),
         versions: vec![stored.clone()],
