@@ -59,7 +59,8 @@ fn over_budget(caller: &str, of: &dyn Fn() -> Caller, round_trip: Duration) -> O
             over = Some(format!("{}: {} in a row: {:?}\n{}", row.what, row.chain.len(), row.chain, output.calls));
         }
     }
-    assert!(first.0.requests <= 50, "{} requests\n{}", first.0.requests, first.1.calls);
+    // Two of them look at the policies of a key and a bucket that were made a moment ago, before they are written.
+    assert!(first.0.requests <= 52, "{} requests\n{}", first.0.requests, first.1.calls);
     assert_eq!((second.0.writes, verify.0.writes), (0, 0));
     over
 }

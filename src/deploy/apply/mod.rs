@@ -18,6 +18,7 @@ use super::write::{Call, EVERYTHING, Write};
 use crate::aws::{Account, Accounts};
 use crate::error::{Error, Kind, Result};
 use futures_util::stream::{FuturesUnordered, StreamExt};
+use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -133,9 +134,9 @@ pub async fn apply(accounts: &Accounts, writes: &[Write], manner: &Manner<'_>) -
                 let write = &writes[index];
                 let call = made.resolve(&write.call)?;
                 (manner.listen)(Event::Started(write));
-                let fresh = &fresh;
+                let (fresh, first_policy) = (&fresh, first_policy(&writes[..index], write));
                 running.push(async move {
-                    let worker = Worker { account: accounts.of(write.account), dev: &accounts.dev, write, manner, fresh };
+                    let worker = Worker { account: accounts.of(write.account), dev: &accounts.dev, write, manner, fresh, first_policy };
                     (index, worker.execute(&call).await)
                 });
             }
@@ -163,6 +164,14 @@ pub async fn apply(accounts: &Accounts, writes: &[Write], manner: &Manner<'_>) -
         }
         None => Ok(made),
     }
+}
+
+/// Finds the policy with which this run makes the key that a write is about.
+fn first_policy<'w>(earlier: &'w [Write], write: &Write) -> Option<&'w Value> {
+    earlier.iter().filter(|before| before.lane == write.lane).find_map(|before| match &before.call {
+        Call::CreateKey { policy, .. } | Call::ReplicateKey { policy, .. } => Some(policy),
+        _ => None,
+    })
 }
 
 fn is_creation(call: &Call) -> bool {

@@ -23,6 +23,8 @@ pub(super) struct Worker<'a> {
     pub(super) write: &'a Write,
     pub(super) manner: &'a Manner<'a>,
     pub(super) fresh: &'a BTreeSet<&'a str>,
+    /// What this run makes the key with that the write is about.
+    pub(super) first_policy: Option<&'a Value>,
 }
 
 pub(super) type Learned = BTreeMap<String, String>;
@@ -172,7 +174,9 @@ impl Worker<'_> {
                 })
                 .await?;
             }
-            Call::PutKeyPolicy { region, key, before, after, .. } => self.put_key_policy(region, key, before.as_ref(), after).await?,
+            Call::PutKeyPolicy { region, key, before, after, .. } => {
+                self.put_key_policy(region, key, before.as_ref().or(self.first_policy), after).await?;
+            }
             Call::ScheduleKeyDeletion { region, key, days } => {
                 let request = account.kms(region).schedule_key_deletion().key_id(key_id(key)).pending_window_in_days(*days).send();
                 present(account.call(call.action(), key, request).await, &["NotFoundException", "KMSInvalidStateException"])?;

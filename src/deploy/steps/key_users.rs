@@ -17,7 +17,7 @@ pub fn wants(context: &Context<'_>, draft: &mut Draft) -> Result<()> {
             None => {
                 let first = key_policy::first_policy(context, store)?;
                 let whole = policy::merge(Some(&first), &key_policy::user_statements(context, store, true));
-                (Some(first), whole)
+                (None, whole)
             }
             Some(found) => {
                 let Some(live) = &found.policy else { continue };
