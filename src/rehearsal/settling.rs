@@ -53,7 +53,7 @@ impl State {
             _ => return,
         };
         if !reads(operation) {
-            late.coming.push_back((self.calls + late.calls + 1, self.accounts.clone()));
+            late.coming.push_back((self.calls.saturating_add(late.calls).saturating_add(1), self.accounts.clone()));
         }
     }
 

@@ -189,7 +189,11 @@ fn what_makes_no_sense_is_refused_before_anything_is_told() {
     for (args, text) in [
         (&["--break", "deploy-decryp"][..], "did you mean `deploy-decrypt`?"),
         (&["--break", "copy-read"][..], "the chain of this set-up has no link `copy-read`"),
-        (&["--fix"][..], "--break <LINK>"),
+        (&["--fix"][..], "`--fix` without `--break`"),
+        (&["--break", "deploy-read", "--dry-run"][..], "breaks nothing with `--dry-run`"),
+        (&["--break", "deploy-read", "--artifact", "x.zip"][..], "doesn't go with `--artifact`"),
+        (&["--input-bucket", "codepipeline-output-bucket"][..], "input and output bucket are the same"),
+        (&["--settle", "21"][..], "is not in"),
         (&["--serve", "192.0.2.1:80"][..], "is not an address of the loopback"),
         (&["--serve", "here"][..], "invalid socket address"),
     ] {

@@ -21,7 +21,7 @@ const OUTPUT_BUCKET: &str = "codepipeline-output-bucket";
 #[derive(Debug, clap::Args)]
 #[group(id = "rehearsal")]
 #[command(
-    after_long_help = "Nothing is asked of AWS, no profile is needed, and nothing is left behind. --dev-profile, --prod-profile and expected account ids have no effect.\n\nExamples:\n  xdeploy rehearse\n  xdeploy rehearse --break list\n  xdeploy rehearse --break deploy-decrypt --fix\n  xdeploy rehearse --prod-region eu-west-1 --policies least-privilege --serve 127.0.0.1:4599"
+    after_long_help = "Nothing is asked of AWS, no profile is needed, and nothing is kept but what --write-config writes. --dev-profile, --prod-profile and expected account ids have no effect.\n\nExamples:\n  xdeploy rehearse\n  xdeploy rehearse --break list\n  xdeploy rehearse --break deploy-decrypt --fix\n  xdeploy rehearse --prod-region eu-west-1 --policies least-privilege --serve 127.0.0.1:4599"
 )]
 pub struct Args {
     #[command(flatten)]
@@ -30,10 +30,10 @@ pub struct Args {
     #[arg(long = "break", value_name = "LINK", env = "XDEPLOY_BREAK", help_heading = "The rehearsal")]
     pub link: Option<String>,
     /// Run setup again after the break, and release again
-    #[arg(long, requires = "link", env = "XDEPLOY_FIX", value_parser = FalseyValueParser::new(), help_heading = "The rehearsal")]
+    #[arg(long, env = "XDEPLOY_FIX", value_parser = FalseyValueParser::new(), help_heading = "The rehearsal")]
     pub fix: bool,
-    /// Let new users, roles, policies and keys be seen only after so many further calls, as AWS does for a while
-    #[arg(long, value_name = "CALLS", env = "XDEPLOY_SETTLE", default_value_t = 0, help_heading = "The rehearsal")]
+    /// Let new users, roles, policies and keys be seen only after so many further calls, 20 at the most; setup waits as it does on AWS
+    #[arg(long, value_name = "CALLS", env = "XDEPLOY_SETTLE", default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=20), help_heading = "The rehearsal")]
     pub settle: u64,
     /// Then keep both accounts up for the AWS CLI and SDKs on this address of the loopback, until Ctrl-C
     #[arg(long, value_name = "ADDRESS:PORT", env = "XDEPLOY_SERVE", help_heading = "The rehearsal")]
@@ -41,6 +41,7 @@ pub struct Args {
 }
 
 pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop) -> Result<u8> {
+    sensible(args)?;
     let settings = settings(common, args)?;
     let listener = match args.serve {
         Some(address) => Some(listen(address).await?),
@@ -80,6 +81,19 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop) -> Res
     Ok(code)
 }
 
+/// Refuses options that have no meaning together.
+fn sensible(args: &Args) -> Result<()> {
+    let wrong = |one: &str, other: &str| Err(Error::usage(format!("`{one}` {other}")).hint("leave one of them out"));
+    match &args.link {
+        None if args.fix => {
+            Err(Error::usage("`--fix` without `--break`: nothing is broken").hint("pass `--break LINK`, or `--break list`"))
+        }
+        Some(_) if args.setup.dry_run => wrong("--break", "breaks nothing with `--dry-run`"),
+        Some(_) if args.setup.artifact.is_some() => wrong("--break", "uploads its own sample and doesn't go with `--artifact`"),
+        _ => Ok(()),
+    }
+}
+
 fn now() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
@@ -94,6 +108,13 @@ fn settings(common: &CommonFlags, args: &Args) -> Result<Settings> {
     let bucket = |name: &str| name.parse::<BucketName>().map_err(Error::internal);
     settings.input_bucket = Some(settings.input_bucket.map_or_else(|| bucket(INPUT_BUCKET), Ok)?);
     settings.output_bucket = Some(settings.output_bucket.map_or_else(|| bucket(OUTPUT_BUCKET), Ok)?);
+    if settings.input_bucket == settings.output_bucket {
+        return Err(Error::usage(format!(
+            "input and output bucket are the same: {}",
+            settings.input_bucket.iter().map(ToString::to_string).collect::<String>()
+        ))
+        .hint("name both, or another with `--input-bucket` or `--output-bucket`"));
+    }
     settings.region = Some(settings.region.map_or_else(|| REGION.parse().map_err(Error::internal), Ok)?);
     Ok(settings)
 }

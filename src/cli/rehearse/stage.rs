@@ -138,7 +138,6 @@ impl Stage {
             None => self.sample(settings, ui, document).await?,
         };
         ended?;
-        ui.result("");
         releasing::arrival(&self.accounts, &uploaded, ui, &mut document["release"]).await?;
         Ok(0)
     }

@@ -15,6 +15,13 @@ use tokio::time::Instant;
 /// The fewest days before a key is deleted (facts D.1).
 const SHORTEST_WAIT: i32 = 7;
 
+/// Says that a key of this run may be one too many, and how to be rid of it.
+fn left_over(error: Error, region: &str, key: &str) -> Error {
+    error
+        .context(format!("another set-up made the key of this pipeline at the same time, and {key} is left over"))
+        .hint(format!("unless the alias stands for it, nothing uses it: aws kms schedule-key-deletion --region {region} --key-id {key}"))
+}
+
 impl Worker<'_> {
     fn kms_tags(&self) -> Result<Vec<KmsTag>> {
         let tag = |(key, value): (&str, &str)| KmsTag::builder().tag_key(key).tag_value(value).build();
@@ -56,12 +63,16 @@ impl Worker<'_> {
         if present(result, &["AlreadyExistsException"])?.is_some() {
             return Ok(Learned::new());
         }
-        let there = account.call("kms:DescribeKey", resource, kms.describe_key().key_id(alias).send()).await?;
+        let made_here = self.fresh_token(&new_key(region));
+        let there = self
+            .settled(&["NotFoundException"], || account.call("kms:DescribeKey", resource, kms.describe_key().key_id(alias).send()))
+            .await;
+        // Whose key the name stands for isn't known then: it may be this run's own, by a call whose answer was lost.
+        let there = there.map_err(|error| if made_here { left_over(error.into(), region, key) } else { error.into() })?;
         let named = there.key_metadata().and_then(|metadata| metadata.arn()).unwrap_or_default().to_owned();
         if key_id(&named) == key_id(key) {
             return Ok(Learned::new());
         }
-        let made_here = self.fresh_token(&new_key(region));
         if made_here {
             self.let_go(region, key).await?;
         }
@@ -84,9 +95,7 @@ impl Worker<'_> {
             })
             .await;
         match gone {
-            Err(error) if !error.is(&["KMSInvalidStateException"]) => Err(Error::from(error)
-                .context(format!("another set-up made the key of this pipeline at the same time, and {key} is left over"))
-                .hint(format!("have it deleted, nothing uses it: aws kms schedule-key-deletion --region {region} --key-id {key}"))),
+            Err(error) if !error.is(&["KMSInvalidStateException"]) => Err(left_over(error.into(), region, key)),
             _ => Ok(()),
         }
     }
