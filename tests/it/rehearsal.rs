@@ -2,7 +2,6 @@
 
 use crate::naive::evaluator;
 use serde_json::{Value, json};
-use std::time::{Duration, Instant};
 use xdeploy::rehearsal::{DEV, Logged, PROD, Rehearsal, Request};
 
 fn document(statement: Value) -> String {
@@ -244,18 +243,6 @@ fn odd_requests_get_an_error_of_aws() {
     assert_eq!(status, 400);
     let (status, body) = text(bare(&[("Authorization", "AWS4-HMAC-SHA256 Credential=x")], ""));
     assert_eq!(status, 403, "{body}");
-}
-
-#[test]
-fn a_thousand_rehearsals_take_no_time() {
-    let started = Instant::now();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    for _ in 0..20 {
-        runtime.block_on(scenario(&Rehearsal::new("aws", "us-east-1", "us-east-1")));
-    }
-    // Twenty here, without optimisation and beside other tests.
-    assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
-    println!("20 scenarios in {:?}", started.elapsed());
 }
 
 /// The program itself, over a real port.
