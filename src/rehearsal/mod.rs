@@ -5,6 +5,7 @@
 //! same answers. It knows nothing of `deploy/`, so it can't borrow the answers of what it tests.
 
 mod authorise;
+mod buckets;
 mod codepipeline;
 mod document;
 mod dump;

@@ -580,7 +580,7 @@ fn buckets_of_strangers() {
 dev  111111111111  us-east-1     arn:aws:iam::111111111111:user/caller
 prod 222222222222  us-east-1     arn:aws:iam::222222222222:user/caller
 error: bucket foreign-0000000000 is not one that dev (111111111111) may use
-  caused by: Http403 (request id REQUEST-ID)
+  caused by: s3:ListBucket on arn:aws:s3:::foreign-0000000000: Http403 (request id REQUEST-ID)
 
 hint: it belongs to another account, or arn:aws:iam::111111111111:user/caller lacks s3:ListBucket on it: name a bucket of account 111111111111
 
@@ -594,7 +594,7 @@ hint: it belongs to another account, or arn:aws:iam::111111111111:user/caller la
 dev  111111111111  us-east-1     arn:aws:iam::111111111111:user/caller
 prod 222222222222  us-east-1     arn:aws:iam::222222222222:user/caller
 error: bucket dev-owned-0000000000 is not one that prod (222222222222) may use
-  caused by: Http403 (request id REQUEST-ID)
+  caused by: s3:ListBucket on arn:aws:s3:::dev-owned-0000000000: Http403 (request id REQUEST-ID)
 
 hint: it belongs to another account, or arn:aws:iam::222222222222:user/caller lacks s3:ListBucket on it: name a bucket of account 222222222222
 
@@ -609,7 +609,7 @@ hint: it belongs to another account, or arn:aws:iam::222222222222:user/caller la
 dev  111111111111  us-east-1     arn:aws:iam::111111111111:user/caller
 prod 222222222222  us-east-1     arn:aws:iam::222222222222:user/caller
 error: bucket foreign-0000000000 is not one that dev (111111111111) may use
-  caused by: Http403 (request id REQUEST-ID)
+  caused by: s3:ListBucket on arn:aws:s3:::foreign-0000000000: Http403 (request id REQUEST-ID)
 
 hint: it belongs to another account, or arn:aws:iam::111111111111:user/caller lacks s3:ListBucket on it: name a bucket of account 111111111111
 

@@ -18,7 +18,6 @@ use crate::policy::Decided;
 use crate::rehearsal::{DEV, Logged, PROD, Rehearsal};
 use crate::settings::Settings;
 use crate::ui::{Tone, Ui, paint};
-use aws_sdk_s3::types::{BucketLocationConstraint, BucketVersioningStatus, CreateBucketConfiguration, VersioningConfiguration};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
@@ -70,17 +69,9 @@ impl Stage {
         let Accounts { dev, prod } = &self.accounts;
         for (account, bucket) in [(dev, &settings.input_bucket), (prod, &settings.output_bucket)] {
             let Some(bucket) = bucket else { continue };
-            let region = account.region.as_str();
-            let place = (region != REGION)
-                .then(|| CreateBucketConfiguration::builder().location_constraint(BucketLocationConstraint::from(region)).build());
-            let s3 = account.s3(region);
-            let request = s3.create_bucket().bucket(bucket.as_str()).set_create_bucket_configuration(place);
-            account.call("s3:CreateBucket", bucket.as_str(), request.send()).await?;
-            if account.side == Side::Dev && !settings.enable_versioning {
-                let on = VersioningConfiguration::builder().status(BucketVersioningStatus::Enabled).build();
-                let request = s3.put_bucket_versioning().bucket(bucket.as_str()).versioning_configuration(on);
-                account.call("s3:PutBucketVersioning", bucket.as_str(), request.send()).await?;
-            }
+            let versioned = account.side == Side::Dev && !settings.enable_versioning;
+            let made = self.rehearsal.make_bucket(&account.id, &account.region, bucket.as_str(), versioned).await;
+            made.map_err(|why| Error::failed(format!("the rehearsal could not make bucket {bucket}")).because(why))?;
         }
         Ok(())
     }
