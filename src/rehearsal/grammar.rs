@@ -5,6 +5,9 @@ use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 use std::fmt;
 
+/// How many characters a managed policy may have (facts D.1).
+pub(crate) const SIZE: usize = 6_144;
+
 /// Where a document is to stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {

@@ -1,13 +1,10 @@
-//! Users with exactly one policy, and worlds that begin where another stands.
+//! Users with exactly one policy.
 
 use super::Rehearsal;
-use super::grammar::{self, Kind, characters};
+use super::grammar::{self, Kind, SIZE, characters};
 use super::state::{Holder, Policy, User, Version};
 use serde_json::{Value, json};
-use std::sync::{Arc, Mutex};
 
-/// How much a managed policy may have (facts D.1).
-const SIZE: usize = 6_144;
 /// How many managed policies a user may have (facts D.1).
 const ATTACHED: usize = 10;
 
@@ -37,15 +34,6 @@ impl Rehearsal {
         let key = state.new_key(account, Holder::User(name.to_owned()), None);
         let secret = state.access_keys.get(&key).map(|key| key.secret.clone()).unwrap_or_default();
         Ok((key, secret))
-    }
-
-    /// Gives two accounts of their own that hold what these hold now; their log begins anew.
-    pub fn copy(&self) -> Rehearsal {
-        let held = &mut *self.lock();
-        let log = std::mem::take(&mut held.log);
-        let copy = held.clone();
-        held.log = log;
-        Rehearsal { state: Arc::new(Mutex::new(copy)) }
     }
 }
 
@@ -108,7 +96,7 @@ mod tests {
         let rehearsal = Rehearsal::new("aws", "us-east-1", "us-east-1");
         let s3 = |rehearsal: &Rehearsal| aws_sdk_s3::Client::new(&rehearsal.config(rehearsal.keys(DEV), "us-east-1"));
         s3(&rehearsal).create_bucket().bucket("one").send().await.unwrap();
-        let copy = rehearsal.copy();
+        let copy = rehearsal.fork();
         s3(&copy).create_bucket().bucket("two").send().await.unwrap();
         assert_eq!(s3(&copy).list_buckets().send().await.unwrap().buckets().len(), 2);
         assert_eq!(s3(&rehearsal).list_buckets().send().await.unwrap().buckets().len(), 1);

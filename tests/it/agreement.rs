@@ -4,7 +4,7 @@
 use crate::adoption::by_hand;
 use crate::support::served::Served;
 use crate::support::{Account, Bed, REGION, emulators, normalised};
-use crate::world::Ground;
+use crate::world::{Ground, World};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use xdeploy::rehearsal::{DEV, PROD};
@@ -24,31 +24,7 @@ trait Place: Ground {
 }
 
 /// ministack and moto.
-struct Emulated {
-    bed: Bed,
-    input: String,
-    output: String,
-}
-
-impl Ground for Emulated {
-    fn dev(&self) -> &Account {
-        &self.bed.dev
-    }
-
-    fn prod(&self) -> &Account {
-        &self.bed.prod
-    }
-
-    fn input(&self) -> &str {
-        &self.input
-    }
-
-    fn output(&self) -> &str {
-        &self.output
-    }
-}
-
-impl Place for Emulated {
+impl Place for World {
     fn run(&self, args: &[&str]) {
         let _ = self.bed.run(args).success();
     }
@@ -421,7 +397,7 @@ fn uploaded(place: &dyn Place) -> Value {
 fn compare(scenario: &Scenario) -> BTreeMap<String, [Value; 2]> {
     let bed = Bed::new();
     let (input, output) = (bed.unique_name("codepipeline-input-bucket"), bed.unique_name("codepipeline-output-bucket"));
-    let (emulated, rehearsed) = (Emulated { bed, input, output }, Rehearsed::new());
+    let (emulated, rehearsed) = (World { bed, input, output }, Rehearsed::new());
     let places: [&dyn Place; 2] = [&emulated, &rehearsed];
     let found = places.map(|place| {
         buckets(place, scenario.target);

@@ -78,7 +78,7 @@ impl World {
     }
 
     fn copy(&self) -> World {
-        World { rehearsal: self.rehearsal.copy(), ..self.clone() }
+        World { rehearsal: self.rehearsal.fork(), ..self.clone() }
     }
 
     /// The accounts, worked in by users of this name who hold just these policies.

@@ -2,12 +2,10 @@
 
 use super::{Iam, conflict, exists, limit, malformed, no_such, tag_list, tag_members};
 use crate::rehearsal::authorise::Asked;
-use crate::rehearsal::grammar::{self, Kind, characters};
+use crate::rehearsal::grammar::{self, Kind, SIZE, characters};
 use crate::rehearsal::state::{ADMINISTRATOR, Policy, Version, account_of, date_time_seconds};
 use crate::rehearsal::wire::{Fault, Outcome, element, percent_encode};
 
-/// How much a managed policy may have (facts D.1).
-const SIZE: usize = 6_144;
 /// How many versions it may have (facts D.1).
 const VERSIONS: usize = 5;
 
