@@ -1,0 +1,3 @@
+//! Gathers what a container host tells; never judges.
+
+pub mod inside;

@@ -1,0 +1,3 @@
+//! Article B: why does a task get Access Denied?
+
+pub mod host;
