@@ -1,3 +1,4 @@
 //! Article B: why does a task get Access Denied?
 
 pub mod host;
+pub mod parse;

@@ -1,0 +1,3 @@
+//! What stands in the files of a container host.
+
+pub mod audit_log;
