@@ -1,4 +1,11 @@
-//! Article B: why does a task get Access Denied?
+//! Article B: why a task gets "Access Denied", found out on its container host.
+//!
+//! `host` gathers, `checks` judge what was gathered, [`verdict`] says which identity each container really uses.
 
+pub mod checks;
+pub mod environment;
+pub mod facts;
 pub mod host;
 pub mod parse;
+pub mod sdk_table;
+pub mod verdict;
