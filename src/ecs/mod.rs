@@ -2,3 +2,4 @@
 
 pub mod host;
 pub mod parse;
+pub mod sdk_table;
