@@ -167,9 +167,11 @@ impl Environment {
 
     /// Finds a proxy: the variable's name and its value.
     pub fn proxy(&self) -> Option<(&str, &str)> {
-        PROXIES.iter().filter_map(|name| self.get(name)).filter(|variable| variable.is_set()).find_map(|variable| {
-            variable.told().map(|value| (variable.name.as_str(), value))
-        })
+        PROXIES
+            .iter()
+            .filter_map(|name| self.get(name))
+            .filter(|variable| variable.is_set())
+            .find_map(|variable| variable.told().map(|value| (variable.name.as_str(), value)))
     }
 
     /// Gives what needs no proxy, by either name.

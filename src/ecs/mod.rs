@@ -3,6 +3,7 @@
 //! `host` gathers, `checks` judge what was gathered, [`verdict`] says which identity each container really uses.
 
 pub mod checks;
+pub mod denial;
 pub mod environment;
 pub mod facts;
 pub mod host;

@@ -6,7 +6,7 @@ use super::checks::process_variable::without;
 use super::environment::{FULL_URI, RELATIVE_URI};
 use super::facts::{Answer, Container, HostFacts};
 use super::host::TASK_LABEL;
-use super::sdk_table::{OnEndpointError, entry, too_old};
+use super::sdk_table::{OnEndpointError, on_endpoint_error, too_old_among};
 use crate::model::{Finding, Outcome, Subject};
 use serde::Serialize;
 
@@ -108,7 +108,19 @@ fn touches(id: &str, mode: &Mode) -> bool {
 
 /// Says whether a check is one of the way to the agent.
 fn path_matters(id: &str) -> bool {
-    ["XD-ECS-001", "XD-ECS-002", "XD-ECS-004", "XD-ECS-050", "XD-ECS-051", "XD-ECS-052", "XD-ECS-053", "XD-ECS-054", "XD-ECS-058", "XD-ECS-075"].contains(&id)
+    [
+        "XD-ECS-001",
+        "XD-ECS-002",
+        "XD-ECS-004",
+        "XD-ECS-050",
+        "XD-ECS-051",
+        "XD-ECS-052",
+        "XD-ECS-053",
+        "XD-ECS-054",
+        "XD-ECS-058",
+        "XD-ECS-075",
+    ]
+    .contains(&id)
 }
 
 fn decide(facts: &HostFacts, container: &Container) -> (Identity, Vec<String>) {
@@ -116,7 +128,9 @@ fn decide(facts: &HostFacts, container: &Container) -> (Identity, Vec<String>) {
         Ok(Some(what)) => return (Identity::OtherCredentials, vec![format!("{what} stands before the task role")]),
         Ok(None) => {}
         // Whatever else is known, a profile that can't be seen may win.
-        Err(why) => return (Identity::CannotTell, vec![format!("whether keys or a profile stand before the task role can't be read: {why}")]),
+        Err(why) => {
+            return (Identity::CannotTell, vec![format!("whether keys or a profile stand before the task role can't be read: {why}")]);
+        }
     }
     if !container.environment.has(RELATIVE_URI) {
         if container.environment.has(FULL_URI) {
@@ -131,7 +145,8 @@ fn decide(facts: &HostFacts, container: &Container) -> (Identity, Vec<String>) {
     if php_clears(container) {
         return fallen(facts, container, "php-fpm clears the environment of its workers (XD-ECS-061)".to_owned());
     }
-    if let Some(sdk) = container.sdks.known().and_then(|found| found.sdks.iter().find(|sdk| too_old(sdk) == Some(true))) {
+    if let Some(sdk) = container.sdks.known().and_then(|found| found.sdks.iter().find(|sdk| too_old_among(sdk, &found.sdks) == Some(true)))
+    {
         return fallen(facts, container, format!("{} {} is older than task roles (XD-ECS-040)", sdk.kind, sdk.version));
     }
     if let Some(why) = container.processes.unknown() {
@@ -162,15 +177,22 @@ fn fallen(facts: &HostFacts, container: &Container, why: String) -> (Identity, V
 /// The variable is there, and the agent isn't reached: what then happens is the SDK's way (facts C.3).
 fn broken(facts: &HostFacts, container: &Container) -> (Identity, Vec<String>) {
     let sdks = container.sdks.known().map(|found| found.sdks.as_slice()).unwrap_or_default();
-    let falling = sdks.iter().find(|sdk| entry(sdk.kind).on_endpoint_error == OnEndpointError::UsesInstanceRole);
-    let stopping = sdks.iter().find(|sdk| entry(sdk.kind).on_endpoint_error == OnEndpointError::Stops);
+    let falling = sdks.iter().find(|sdk| on_endpoint_error(sdk) == OnEndpointError::UsesInstanceRole);
+    let stopping = sdks.iter().find(|sdk| on_endpoint_error(sdk) == OnEndpointError::Stops);
     let path = "the agent doesn't answer from inside its network".to_owned();
     match (falling, stopping) {
-        (Some(sdk), _) => instance(facts, container, format!("{path}, and {} {} then goes on to the instance's role without a word", sdk.kind, sdk.version)),
+        (Some(sdk), _) => instance(
+            facts,
+            container,
+            format!("{path}, and {} {} then goes on to the instance's role without a word", sdk.kind, sdk.version),
+        ),
         (None, Some(sdk)) => (Identity::NoCredentials, vec![path, format!("{} {} stops there", sdk.kind, sdk.version)]),
         // Without the instance's role in reach, no SDK has anything to fall back to.
         (None, None) if container.reaches_imds.known() == Some(&false) => (Identity::NoCredentials, vec![path]),
-        (None, None) => (Identity::CannotTell, vec![path, "whether its SDK then stops or uses the instance's role isn't known: none was found".to_owned()]),
+        (None, None) => (
+            Identity::CannotTell,
+            vec![path, "whether its SDK then stops or uses the instance's role isn't known: none was found".to_owned()],
+        ),
     }
 }
 

@@ -88,7 +88,9 @@ pub fn agent_runs(facts: &HostFacts) -> Option<bool> {
         Some(_) => Some(false),
         None => match facts.agent.endpoint.known() {
             Some(Answer::Agent | Answer::Throttled) => Some(true),
-            _ => facts.containers.known().map(|_| agent_container(facts).is_some_and(|agent| agent.running) || facts.agent.process.is_some()),
+            _ => {
+                facts.containers.known().map(|_| agent_container(facts).is_some_and(|agent| agent.running) || facts.agent.process.is_some())
+            }
         },
     }
 }

@@ -1,8 +1,8 @@
 //! XD-ECS-006: the agent is healthy.
 
-use crate::model::{Check, Finding, Outcome};
-use crate::ecs::facts::HostFacts;
 use super::about::{Flavour, agent_container};
+use crate::ecs::facts::HostFacts;
+use crate::model::{Check, Finding, Outcome};
 
 /// The row of this check.
 pub static CHECK: Check = Check {
@@ -18,7 +18,9 @@ pub static CHECK: Check = Check {
 pub fn look(facts: &HostFacts) -> Vec<Finding> {
     let finding = match agent_container(facts).filter(|agent| agent.running).map(|agent| agent.health.as_deref()) {
         None => Finding::new(&CHECK, Outcome::NotApplicable, "no container is the agent's"),
-        Some(Some("unhealthy")) => Finding::new(&CHECK, Outcome::Warn, "Docker calls the agent's container unhealthy").mend(Flavour::of(facts).restart(facts)),
+        Some(Some("unhealthy")) => {
+            Finding::new(&CHECK, Outcome::Warn, "Docker calls the agent's container unhealthy").mend(Flavour::of(facts).restart(facts))
+        }
         Some(_) => Finding::new(&CHECK, Outcome::Pass, "nothing says that it isn't"),
     };
     vec![finding]

@@ -1,7 +1,7 @@
 //! XD-ECS-079: the agent's log tells of no trouble with credentials.
 
-use crate::model::{Check, Finding, Outcome};
 use crate::ecs::facts::HostFacts;
+use crate::model::{Check, Finding, Outcome};
 
 /// The row of this check.
 pub static CHECK: Check = Check {

@@ -1,8 +1,8 @@
 //! XD-ECS-003: the agent has registered.
 
-use crate::model::{Check, Finding, Outcome};
 use crate::ecs::facts::HostFacts;
 use crate::ecs::facts::Introspection;
+use crate::model::{Check, Finding, Outcome};
 
 /// The row of this check.
 pub static CHECK: Check = Check {

@@ -1,9 +1,9 @@
 //! XD-ECS-001: the ECS agent runs.
 
-use crate::model::{Check, Finding, Outcome};
-use crate::ecs::facts::HostFacts;
 use super::about::{Flavour, agent_container, agent_runs};
+use crate::ecs::facts::HostFacts;
 use crate::ecs::facts::Introspection;
+use crate::model::{Check, Finding, Outcome};
 
 /// The row of this check.
 pub static CHECK: Check = Check {

@@ -1,9 +1,9 @@
 //! XD-ECS-002: the agent's unit is active.
 
-use crate::model::{Check, Finding, Outcome};
+use super::about::{Flavour, agent_runs};
 use crate::ecs::facts::HostFacts;
 use crate::model::Readable;
-use super::about::{Flavour, agent_runs};
+use crate::model::{Check, Finding, Outcome};
 
 /// The row of this check.
 pub static CHECK: Check = Check {

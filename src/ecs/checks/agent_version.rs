@@ -1,10 +1,10 @@
 //! XD-ECS-005: the agent knows task roles.
 
-use crate::model::{Check, Finding, Outcome};
+use super::about::{Mode, modes};
 use crate::ecs::facts::HostFacts;
 use crate::ecs::facts::Introspection;
-use super::about::{Mode, modes};
 use crate::ecs::sdk_table::compare_versions;
+use crate::model::{Check, Finding, Outcome};
 
 /// The row of this check.
 pub static CHECK: Check = Check {
@@ -24,12 +24,13 @@ pub fn look(facts: &HostFacts) -> Vec<Finding> {
     let host = modes(facts).iter().any(|(mode, _)| *mode == Mode::Host);
     let least = if host { "1.12.0" } else { "1.11.0" };
     let finding = match compare_versions(version, least) {
-        std::cmp::Ordering::Less => {
+        Some(std::cmp::Ordering::Less) => {
             let what = if host { "task roles in host mode" } else { "task roles" };
             Finding::new(&CHECK, Outcome::Fail, format!("agent {version} is older than {least}, the first with {what}"))
                 .mend("sudo yum update -y ecs-init && sudo systemctl restart ecs, or pull amazon/amazon-ecs-agent:latest")
         }
-        _ => Finding::new(&CHECK, Outcome::Pass, format!("agent {version}")),
+        Some(_) => Finding::new(&CHECK, Outcome::Pass, format!("agent {version}")),
+        None => Finding::new(&CHECK, Outcome::CannotTell, format!("`{version}` is no version")),
     };
     vec![finding]
 }

@@ -1,9 +1,9 @@
 //! XD-ECS-074: one variable alone leads to credentials.
 
-use crate::model::{Check, Finding, Outcome};
-use crate::ecs::facts::HostFacts;
 use super::about::{no_tasks, of_container, tasks};
 use crate::ecs::environment::{FULL_URI, RELATIVE_URI};
+use crate::ecs::facts::HostFacts;
+use crate::model::{Check, Finding, Outcome};
 
 /// The row of this check.
 pub static CHECK: Check = Check {
@@ -21,8 +21,12 @@ pub fn look(facts: &HostFacts) -> Vec<Finding> {
     for container in tasks(facts) {
         let both = container.environment.has(RELATIVE_URI) && container.environment.has(FULL_URI);
         let finding = match both {
-            true => Finding::new(&CHECK, Outcome::Warn, format!("{RELATIVE_URI} and {FULL_URI} are both set: Go's SDKs take the second, all others the first"))
-                .mend(format!("take {FULL_URI} out of the task definition")),
+            true => Finding::new(
+                &CHECK,
+                Outcome::Warn,
+                format!("{RELATIVE_URI} and {FULL_URI} are both set: Go's SDKs take the second, all others the first"),
+            )
+            .mend(format!("take {FULL_URI} out of the task definition")),
             false => Finding::new(&CHECK, Outcome::Pass, "not both are set"),
         };
         found.push(of_container(finding, container));

@@ -1,9 +1,9 @@
 //! XD-ECS-013: the agent's configuration is written as its reader takes it.
 
-use crate::model::{Check, Finding, Outcome};
-use crate::ecs::facts::HostFacts;
 use super::about::{Flag, Flavour, later, next};
 use crate::ecs::environment::{TASK_ENI, TASK_ROLE, TASK_ROLE_HOST, Variable, meant};
+use crate::ecs::facts::HostFacts;
+use crate::model::{Check, Finding, Outcome};
 
 /// The row of this check.
 pub static CHECK: Check = Check {
@@ -25,11 +25,17 @@ pub fn look(facts: &HostFacts) -> Vec<Finding> {
     for file in &facts.config {
         if let (Flavour::ByHand, Err(mistake)) = (flavour, &file.docker) {
             let message = format!("Docker refuses {} as a whole: line {} {}", file.path, mistake.line, mistake.what);
-            found.push(Finding::new(&CHECK, Outcome::Fail, message).at(&file.path, Some(mistake.line)).mend("take blanks and `export` out of the names"));
+            found.push(
+                Finding::new(&CHECK, Outcome::Fail, message)
+                    .at(&file.path, Some(mistake.line))
+                    .mend("take blanks and `export` out of the names"),
+            );
             continue;
         }
         let read = if flavour == Flavour::ByHand { file.docker.as_ref().ok() } else { Some(&file.ecs_init) };
-        found.extend(read.into_iter().flat_map(|environment| &environment.0).filter_map(|variable| mistake(facts, flavour, &file.path, variable)));
+        found.extend(
+            read.into_iter().flat_map(|environment| &environment.0).filter_map(|variable| mistake(facts, flavour, &file.path, variable)),
+        );
     }
     if found.is_empty() {
         let files: Vec<&str> = facts.config.iter().map(|file| file.path.as_str()).collect();
@@ -55,7 +61,9 @@ fn mistake(facts: &HostFacts, flavour: Flavour, path: &str, variable: &Variable)
         let invalid = |text: &&str| matches!(Flag::of(Some(text)), Flag::Invalid(_));
         value.filter(invalid).map(|text| format!("{name} is `{text}`, which the agent doesn't take for a boolean"))
     } else {
-        value.filter(|text| text.len() > 1 && text.starts_with(['"', '\'']) && text.ends_with(['"', '\''])).map(|_| format!("the quotes become a part of {name}'s value"))
+        value
+            .filter(|text| text.len() > 1 && text.starts_with(['"', '\'']) && text.ends_with(['"', '\'']))
+            .map(|_| format!("the quotes become a part of {name}'s value"))
     }?;
     // What is said again rightly further down counts.
     let right = next(facts, flavour, name).place.is_some_and(|(file, line)| (file, line) != (path, variable.line));

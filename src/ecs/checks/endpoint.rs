@@ -1,10 +1,10 @@
 //! XD-ECS-080: the agent answers from inside the task.
 
-use crate::model::{Check, Finding, Outcome};
-use crate::ecs::facts::HostFacts;
 use super::about::{Mode, no_tasks, of_container, tasks};
 use crate::ecs::facts::Answer;
+use crate::ecs::facts::HostFacts;
 use crate::model::Readable;
+use crate::model::{Check, Finding, Outcome};
 
 /// The row of this check.
 pub static CHECK: Check = Check {
@@ -39,7 +39,9 @@ pub fn look(facts: &HostFacts) -> Vec<Finding> {
 fn told(answer: &Answer, mode: &Mode) -> String {
     match (answer, mode) {
         (Answer::TimedOut, Mode::Host) => "nothing comes back from 169.254.170.2: no rule of OUTPUT leads it to the agent".to_owned(),
-        (Answer::TimedOut, _) => "nothing comes back from 169.254.170.2: no rule leads it to the agent, or the host drops what was led there".to_owned(),
+        (Answer::TimedOut, _) => {
+            "nothing comes back from 169.254.170.2: no rule leads it to the agent, or the host drops what was led there".to_owned()
+        }
         (Answer::Refused, _) => "169.254.170.2 refuses the connection: the rule is right, and no agent listens".to_owned(),
         (Answer::Unreachable, _) => "there is no way to 169.254.170.2 from its network".to_owned(),
         (Answer::Introspection, _) => "169.254.170.2 leads to port 51678 instead of 51679".to_owned(),

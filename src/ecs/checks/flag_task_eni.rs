@@ -1,10 +1,10 @@
 //! XD-ECS-012: ECS_ENABLE_TASK_ENI is on.
 
-use crate::model::{Check, Finding};
-use crate::ecs::facts::HostFacts;
 use super::about::{Mode, modes};
 use super::flags;
 use crate::ecs::environment::TASK_ENI;
+use crate::ecs::facts::HostFacts;
+use crate::model::{Check, Finding};
 
 /// The row of this check.
 pub static CHECK: Check = Check {

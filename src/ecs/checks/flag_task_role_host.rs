@@ -1,10 +1,10 @@
 //! XD-ECS-011: ECS_ENABLE_TASK_IAM_ROLE_NETWORK_HOST is on.
 
-use crate::model::{Check, Finding};
-use crate::ecs::facts::HostFacts;
 use super::about::{Mode, modes};
 use super::flags;
 use crate::ecs::environment::TASK_ROLE_HOST;
+use crate::ecs::facts::HostFacts;
+use crate::model::{Check, Finding};
 
 /// The row of this check.
 pub static CHECK: Check = Check {

@@ -1,9 +1,9 @@
 //! XD-ECS-076: tasks can't reach the instance's own role.
 
-use crate::model::{Check, Finding, Outcome};
-use crate::ecs::facts::HostFacts;
 use super::about::{Mode, of_container, tasks};
+use crate::ecs::facts::HostFacts;
 use crate::model::Readable;
+use crate::model::{Check, Finding, Outcome};
 
 /// The row of this check.
 pub static CHECK: Check = Check {
@@ -24,10 +24,16 @@ pub fn look(facts: &HostFacts) -> Vec<Finding> {
             (Mode::Host | Mode::Nothing, _) => continue,
             (_, Readable::Known(false)) => Finding::new(&CHECK, Outcome::Pass, "the instance metadata service doesn't answer it"),
             (_, Readable::Known(true)) => {
-                let finding = Finding::new(&CHECK, Outcome::Warn, "the instance metadata service answers it: the instance's role is within its reach");
+                let finding = Finding::new(
+                    &CHECK,
+                    Outcome::Warn,
+                    "the instance metadata service answers it: the instance's role is within its reach",
+                );
                 match mode {
                     Mode::Awsvpc => finding.mend("ECS_AWSVPC_BLOCK_IMDS=true in /etc/ecs/ecs.config, and start the agent again"),
-                    _ => finding.mend("sudo iptables -I DOCKER-USER -i docker+ -d 169.254.169.254/32 -j DROP").mend("or: aws ec2 modify-instance-metadata-options --http-tokens required --http-put-response-hop-limit 1"),
+                    _ => finding
+                        .mend("sudo iptables -I DOCKER-USER -i docker+ -d 169.254.169.254/32 -j DROP")
+                        .mend("or: aws ec2 modify-instance-metadata-options --http-tokens required --http-put-response-hop-limit 1"),
                 }
             }
             (_, Readable::Unknown(why)) => Finding::new(&CHECK, Outcome::CannotTell, why.clone()),

@@ -1,10 +1,10 @@
 //! XD-ECS-053: the filter lets tasks through to the agent.
 
-use crate::model::{Check, Finding, Outcome};
-use crate::ecs::facts::HostFacts;
 use super::about::{Mode, answered, modes};
 use super::rules::{Fate, address, both, led, own_led, question};
+use crate::ecs::facts::HostFacts;
 use crate::ecs::parse::iptables::Rule;
+use crate::model::{Check, Finding, Outcome};
 use std::net::Ipv4Addr;
 
 /// The row of this check.
@@ -31,12 +31,17 @@ pub fn look(facts: &HostFacts) -> Vec<Finding> {
         };
         let answered = answered(&containers);
         let steps = [("raw", "PREROUTING", &first), ("mangle", "PREROUTING", &first), ("mangle", "INPUT", &led), ("filter", "INPUT", &led)];
-        let dropped = steps.into_iter().map(|(table, chain, packet)| both(&facts.netfilter, table, chain, packet)).find(|fate| !matches!(fate, Ok(Fate::Passes | Fate::Sent { .. })));
+        let dropped = steps
+            .into_iter()
+            .map(|(table, chain, packet)| both(&facts.netfilter, table, chain, packet))
+            .find(|fate| !matches!(fate, Ok(Fate::Passes | Fate::Sent { .. })));
         let finding = match dropped {
             None => Finding::new(&CHECK, Outcome::Pass, format!("nothing drops what comes in by {name}")),
             Some(_) if answered => Finding::new(&CHECK, Outcome::Pass, format!("the agent answers from {name}")),
             Some(Err(why)) => Finding::new(&CHECK, Outcome::CannotTell, format!("the rules can't be read: {why}")),
-            Some(Ok(Fate::Unclear(rule))) => Finding::new(&CHECK, Outcome::CannotTell, "it hangs on a rule that asks for something that isn't judged here").seen(rule),
+            Some(Ok(Fate::Unclear(rule))) => {
+                Finding::new(&CHECK, Outcome::CannotTell, "it hangs on a rule that asks for something that isn't judged here").seen(rule)
+            }
             Some(Ok(Fate::Dropped(rule, what))) => dropping(facts, name, rule, what.as_deref()),
             Some(Ok(_)) => continue,
         };
@@ -57,10 +62,9 @@ fn dropping(facts: &HostFacts, interface: &str, rule: String, what: Option<&Rule
         // The filter of an older ecs-init, which knew nothing of DNAT (facts B.3).
         let message = format!("an old filter of 127.0.0.0/8 drops what was led to the agent from {interface}: it lacks DNAT in its states");
         let text = rule.trim_start_matches("-A INPUT ").to_owned();
-        return Finding::new(&CHECK, Outcome::Fail, message)
-            .seen(rule)
-            .mend(format!("sudo iptables -D INPUT {text}"))
-            .mend("sudo iptables -I INPUT --dst 127.0.0.0/8 ! --src 127.0.0.0/8 -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j DROP");
+        return Finding::new(&CHECK, Outcome::Fail, message).seen(rule).mend(format!("sudo iptables -D INPUT {text}")).mend(
+            "sudo iptables -I INPUT --dst 127.0.0.0/8 ! --src 127.0.0.0/8 -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j DROP",
+        );
     }
     let message = format!("the host's filter drops what was led to the agent from {interface}");
     let open = match interface {

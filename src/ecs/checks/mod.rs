@@ -137,9 +137,13 @@ const EXPLAINED: [(&str, &[&str]); 11] = [
 
 fn trace(facts: &HostFacts, findings: &mut [Finding]) {
     let brings = Flavour::of(facts).brings_rules();
-    let failing: Vec<(&'static str, Subject)> =
-        findings.iter().filter(|finding| finding.outcome == Outcome::Fail).map(|finding| (finding.check.id, finding.subject.clone())).collect();
-    let fails = |id: &str, subject: &Subject| failing.iter().any(|(failed, whose)| *failed == id && (*whose == Subject::Host || whose == subject));
+    let failing: Vec<(&'static str, Subject)> = findings
+        .iter()
+        .filter(|finding| finding.outcome == Outcome::Fail)
+        .map(|finding| (finding.check.id, finding.subject.clone()))
+        .collect();
+    let fails =
+        |id: &str, subject: &Subject| failing.iter().any(|(failed, whose)| *failed == id && (*whose == Subject::Host || whose == subject));
     for finding in findings.iter_mut().filter(|finding| finding.outcome == Outcome::Fail) {
         let id = finding.check.id;
         // By hand, rules and agent come and go without each other.

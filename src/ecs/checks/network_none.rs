@@ -1,9 +1,9 @@
 //! XD-ECS-075: a task with a role has a network.
 
-use crate::model::{Check, Finding, Outcome};
-use crate::ecs::facts::HostFacts;
 use super::about::{Mode, no_tasks, of_container, tasks};
 use crate::ecs::environment::RELATIVE_URI;
+use crate::ecs::facts::HostFacts;
+use crate::model::{Check, Finding, Outcome};
 
 /// The row of this check.
 pub static CHECK: Check = Check {
@@ -20,7 +20,8 @@ pub fn look(facts: &HostFacts) -> Vec<Finding> {
     let mut found = Vec::new();
     for container in tasks(facts) {
         let finding = match Mode::of(facts, container) == Mode::Nothing && container.environment.has(RELATIVE_URI) {
-            true => Finding::new(&CHECK, Outcome::Fail, "its network mode is none: no credentials can reach it").mend("set networkMode to bridge, host or awsvpc in the task definition"),
+            true => Finding::new(&CHECK, Outcome::Fail, "its network mode is none: no credentials can reach it")
+                .mend("set networkMode to bridge, host or awsvpc in the task definition"),
             false => Finding::new(&CHECK, Outcome::Pass, format!("network mode {}", Mode::of(facts, container).word())),
         };
         found.push(of_container(finding, container));

@@ -1,11 +1,11 @@
 //! XD-ECS-077: the task fetched its role.
 
-use crate::model::{Check, Finding, Outcome};
-use crate::ecs::facts::HostFacts;
 use super::about::{of_container, tasks};
 use crate::ecs::environment::RELATIVE_URI;
+use crate::ecs::facts::HostFacts;
 use crate::ecs::host::TASK_LABEL;
 use crate::model::Readable;
+use crate::model::{Check, Finding, Outcome};
 
 /// The row of this check.
 pub static CHECK: Check = Check {
@@ -33,14 +33,21 @@ pub fn look(facts: &HostFacts) -> Vec<Finding> {
         let log = match &facts.logs.audit {
             Readable::Known(log) => log,
             Readable::Unknown(why) => {
-                found.push(of_container(Finding::new(&CHECK, Outcome::CannotTell, format!("the agent's audit log can't be read: {why}")), container));
+                found.push(of_container(
+                    Finding::new(&CHECK, Outcome::CannotTell, format!("the agent's audit log can't be read: {why}")),
+                    container,
+                ));
                 continue;
             }
         };
         let started = container.started.unwrap_or(facts.now);
         let oldest = log.oldest.as_ref().map_or(i64::MAX, |time| time.seconds.cast_signed());
         let finding = match log.task_roles.get(task) {
-            Some(fetches) => Finding::new(&CHECK, Outcome::Pass, format!("the task asked for its role {} times, the last time at {}", fetches.count, fetches.last.text)),
+            Some(fetches) => Finding::new(
+                &CHECK,
+                Outcome::Pass,
+                format!("the task asked for its role {} times, the last time at {}", fetches.count, fetches.last.text),
+            ),
             None if facts.now - started < AN_HOUR => Finding::new(&CHECK, Outcome::NotApplicable, "it has run for less than an hour"),
             None if oldest > started => Finding::new(&CHECK, Outcome::CannotTell, "the audit log begins after the task did"),
             None => {

@@ -1,10 +1,10 @@
 //! XD-ECS-073: nothing beats the task role.
 
-use crate::model::{Check, Finding, Outcome};
-use crate::ecs::facts::HostFacts;
 use super::about::{no_tasks, of_container, tasks};
+use crate::ecs::facts::HostFacts;
 use crate::ecs::facts::{Container, Process};
 use crate::model::Readable;
+use crate::model::{Check, Finding, Outcome};
 
 /// The row of this check.
 pub static CHECK: Check = Check {
@@ -26,7 +26,11 @@ pub fn look(facts: &HostFacts) -> Vec<Finding> {
                 finding.mend("take it out of the task definition, the image or the volume that brings it")
             }
             Ok(None) => match container.profiles.known().and_then(|profiles| profiles.first()) {
-                Some(file) => Finding::new(&CHECK, Outcome::Warn, format!("{} has profiles ({}): they win wherever one is asked for", file.path, file.profiles.join(", "))),
+                Some(file) => Finding::new(
+                    &CHECK,
+                    Outcome::Warn,
+                    format!("{} has profiles ({}): they win wherever one is asked for", file.path, file.profiles.join(", ")),
+                ),
                 None => Finding::new(&CHECK, Outcome::Pass, "no keys, no profile, no web identity"),
             },
             Err(why) => Finding::new(&CHECK, Outcome::CannotTell, why),
@@ -61,7 +65,8 @@ pub fn winners(container: &Container) -> Result<Option<String>, String> {
         Readable::Known(files) => files,
         Readable::Unknown(why) => return Err(why.clone()),
     };
-    let asked = environment.told("AWS_PROFILE").or(environment.told("AWS_DEFAULT_PROFILE")).filter(|name| !name.is_empty()).unwrap_or("default");
+    let asked =
+        environment.told("AWS_PROFILE").or(environment.told("AWS_DEFAULT_PROFILE")).filter(|name| !name.is_empty()).unwrap_or("default");
     let file = files.iter().find(|file| file.profiles.iter().any(|profile| profile == asked));
     Ok(file.map(|file| format!("profile {asked} of {}", file.path)))
 }

@@ -1,10 +1,10 @@
 //! XD-ECS-061: php-fpm hands the variable on.
 
-use crate::model::{Check, Finding, Outcome};
-use crate::ecs::facts::HostFacts;
 use super::about::{of_container, tasks};
 use crate::ecs::environment::RELATIVE_URI;
+use crate::ecs::facts::HostFacts;
 use crate::ecs::parse::settings::Pool;
+use crate::model::{Check, Finding, Outcome};
 
 /// The row of this check.
 pub static CHECK: Check = Check {
@@ -25,18 +25,27 @@ pub fn look(facts: &HostFacts) -> Vec<Finding> {
         if !runs {
             continue;
         }
-        let pools: Vec<(&str, &Pool)> = container.php.iter().flat_map(|(path, pools)| pools.iter().map(move |pool| (path.as_str(), pool))).collect();
+        let pools: Vec<(&str, &Pool)> =
+            container.php.iter().flat_map(|(path, pools)| pools.iter().map(move |pool| (path.as_str(), pool))).collect();
         // Several files may speak of one pool: what one of them says counts.
-        let hands_on = |name: &str| pools.iter().any(|(_, pool)| pool.name == name && (!pool.clears || pool.passes.iter().any(|passed| passed == RELATIVE_URI)));
+        let hands_on = |name: &str| {
+            pools.iter().any(|(_, pool)| pool.name == name && (!pool.clears || pool.passes.iter().any(|passed| passed == RELATIVE_URI)))
+        };
         let clearing: Vec<&(&str, &Pool)> = pools.iter().filter(|(_, pool)| !hands_on(&pool.name)).collect();
         let finding = match (clearing.first(), pools.is_empty()) {
-            (_, true) => Finding::new(&CHECK, Outcome::CannotTell, "php-fpm runs, and no file of its pools was found: by default it clears the environment"),
+            (_, true) => Finding::new(
+                &CHECK,
+                Outcome::CannotTell,
+                "php-fpm runs, and no file of its pools was found: by default it clears the environment",
+            ),
             (None, false) => Finding::new(&CHECK, Outcome::Pass, "its pools hand the variable on"),
-            (Some((path, pool)), false) => Finding::new(&CHECK, Outcome::Fail, format!("pool {} of php-fpm clears the environment of its workers", pool.name))
-                .at(*path, None)
-                .seen(format!("{path} in the container has neither `clear_env = no` nor the variable"))
-                .mend(format!("in {path}: env[{RELATIVE_URI}] = ${RELATIVE_URI}"))
-                .mend("or, if every variable may be handed on: clear_env = no"),
+            (Some((path, pool)), false) => {
+                Finding::new(&CHECK, Outcome::Fail, format!("pool {} of php-fpm clears the environment of its workers", pool.name))
+                    .at(*path, None)
+                    .seen(format!("{path} in the container has neither `clear_env = no` nor the variable"))
+                    .mend(format!("in {path}: env[{RELATIVE_URI}] = ${RELATIVE_URI}"))
+                    .mend("or, if every variable may be handed on: clear_env = no")
+            }
         };
         found.push(of_container(finding, container));
     }

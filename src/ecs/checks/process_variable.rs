@@ -1,11 +1,11 @@
 //! XD-ECS-060: every process has the variable.
 
-use crate::model::{Check, Finding, Outcome};
-use crate::ecs::facts::HostFacts;
 use super::about::{of_container, tasks};
 use crate::ecs::environment::RELATIVE_URI;
+use crate::ecs::facts::HostFacts;
 use crate::ecs::facts::Process;
 use crate::model::Readable;
+use crate::model::{Check, Finding, Outcome};
 
 /// The row of this check.
 pub static CHECK: Check = Check {
@@ -46,9 +46,15 @@ pub fn look(facts: &HostFacts) -> Vec<Finding> {
             ([], None) => Finding::new(&CHECK, Outcome::Pass, format!("all {} have it", processes.len())),
             (lacking, _) => {
                 let names: Vec<String> = lacking.iter().map(|process| format!("{} (PID {})", process.name, process.inner)).collect();
-                let mut finding = Finding::new(&CHECK, Outcome::Fail, format!("{} lack{} {RELATIVE_URI}", names.join(", "), if names.len() == 1 { "s" } else { "" }));
+                let mut finding = Finding::new(
+                    &CHECK,
+                    Outcome::Fail,
+                    format!("{} lack{} {RELATIVE_URI}", names.join(", "), if names.len() == 1 { "s" } else { "" }),
+                );
                 for process in lacking {
-                    if let Some((starter, why)) = ancestors(process, processes).find_map(|above| CLEARING.iter().find(|(name, _)| above.name == *name)) {
+                    if let Some((starter, why)) =
+                        ancestors(process, processes).find_map(|above| CLEARING.iter().find(|(name, _)| above.name == *name))
+                    {
                         finding = finding.seen(format!("{} was started below {starter}: {why}", process.name));
                     }
                 }

@@ -1,9 +1,9 @@
 //! XD-ECS-030: the agent asks for credentials past its proxy.
 
-use crate::model::{Check, Finding, Outcome};
-use crate::ecs::facts::HostFacts;
 use super::about::Flavour;
 use super::no_proxy::{CREDENTIALS, IMDS, Proxy, WANTED, judge};
+use crate::ecs::facts::HostFacts;
+use crate::model::{Check, Finding, Outcome};
 
 /// The row of this check.
 pub static CHECK: Check = Check {
@@ -30,7 +30,9 @@ pub fn look(facts: &HostFacts) -> Vec<Finding> {
             Proxy::None => continue,
             Proxy::Past => Finding::new(&CHECK, Outcome::Pass, format!("{whose}: everything that must goes past the proxy")),
             // Newer agents set it themselves where it is empty (facts A.4).
-            Proxy::Silent(proxy) => Finding::new(&CHECK, Outcome::Warn, format!("{whose} has {proxy} and no NO_PROXY: only newer agents set one themselves")),
+            Proxy::Silent(proxy) => {
+                Finding::new(&CHECK, Outcome::Warn, format!("{whose} has {proxy} and no NO_PROXY: only newer agents set one themselves"))
+            }
             Proxy::Through(proxy, missing) => {
                 let outcome = if missing.iter().any(|entry| entry.starts_with("169")) { Outcome::Fail } else { Outcome::Warn };
                 Finding::new(&CHECK, outcome, format!("{whose} has {proxy}, and its NO_PROXY lacks {}", missing.join(" and ")))

@@ -1,9 +1,9 @@
 //! XD-ECS-033: containers ask for credentials past their proxy.
 
-use crate::model::{Check, Finding, Outcome};
-use crate::ecs::facts::HostFacts;
 use super::about::{of_container, tasks};
 use super::no_proxy::{CREDENTIALS, Proxy, judge};
+use crate::ecs::facts::HostFacts;
+use crate::model::{Check, Finding, Outcome};
 
 /// The row of this check.
 pub static CHECK: Check = Check {
@@ -30,7 +30,11 @@ pub fn look(facts: &HostFacts) -> Vec<Finding> {
         };
         // botocore and both JavaScript SDKs don't care; .NET and curl do (facts A.4).
         let message = format!("{message}: .NET's SDK and curl then ask the proxy for credentials; Python's and JavaScript's don't");
-        found.push(of_container(Finding::new(&CHECK, Outcome::Warn, message).mend("NO_PROXY=169.254.170.2,169.254.169.254 in the task definition's environment"), container));
+        found.push(of_container(
+            Finding::new(&CHECK, Outcome::Warn, message)
+                .mend("NO_PROXY=169.254.170.2,169.254.169.254 in the task definition's environment"),
+            container,
+        ));
     }
     if found.is_empty() {
         found.push(Finding::new(&CHECK, Outcome::NotApplicable, "no container of a task has a proxy"));

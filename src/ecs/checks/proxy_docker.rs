@@ -1,9 +1,9 @@
 //! XD-ECS-032: Docker goes past its proxy to the instance.
 
-use crate::model::{Check, Finding, Outcome};
+use super::no_proxy::{IMDS, Proxy, WANTED, judge};
 use crate::ecs::facts::HostFacts;
 use crate::ecs::facts::ProxyOf;
-use super::no_proxy::{IMDS, Proxy, WANTED, judge};
+use crate::model::{Check, Finding, Outcome};
 
 /// The row of this check.
 pub static CHECK: Check = Check {
@@ -30,7 +30,13 @@ pub fn look(facts: &HostFacts) -> Vec<Finding> {
             }
         };
         let finding = finding.at(&place.path, line);
-        found.push(if finding.outcome == Outcome::Pass { finding } else { finding.mend(format!("NO_PROXY={WANTED} in {}", place.path)).mend("sudo systemctl daemon-reload && sudo systemctl restart docker") });
+        found.push(if finding.outcome == Outcome::Pass {
+            finding
+        } else {
+            finding
+                .mend(format!("NO_PROXY={WANTED} in {}", place.path))
+                .mend("sudo systemctl daemon-reload && sudo systemctl restart docker")
+        });
     }
     if found.is_empty() {
         found.push(Finding::new(&CHECK, Outcome::NotApplicable, "Docker has no proxy"));

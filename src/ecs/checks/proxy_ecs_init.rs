@@ -1,10 +1,10 @@
 //! XD-ECS-031: ecs-init goes past its proxy where it must.
 
-use crate::model::{Check, Finding, Outcome};
-use crate::ecs::facts::HostFacts;
 use super::about::Flavour;
-use crate::ecs::facts::ProxyOf;
 use super::no_proxy::{CREDENTIALS, IMDS, Proxy, WANTED, judge};
+use crate::ecs::facts::HostFacts;
+use crate::ecs::facts::ProxyOf;
+use crate::model::{Check, Finding, Outcome};
 
 /// The row of this check.
 pub static CHECK: Check = Check {
@@ -31,7 +31,13 @@ pub fn look(facts: &HostFacts) -> Vec<Finding> {
             }
         };
         let finding = finding.at(&place.path, line);
-        found.push(if finding.outcome == Outcome::Pass { finding } else { finding.mend(format!("NO_PROXY={WANTED} in {}", place.path)).mend(format!("sudo systemctl daemon-reload; {}", Flavour::of(facts).restart(facts))) });
+        found.push(if finding.outcome == Outcome::Pass {
+            finding
+        } else {
+            finding
+                .mend(format!("NO_PROXY={WANTED} in {}", place.path))
+                .mend(format!("sudo systemctl daemon-reload; {}", Flavour::of(facts).restart(facts)))
+        });
     }
     if found.is_empty() {
         found.push(Finding::new(&CHECK, Outcome::NotApplicable, "ecs-init has no proxy"));

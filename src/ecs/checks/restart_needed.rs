@@ -1,9 +1,9 @@
 //! XD-ECS-014: the agent runs with what its files say.
 
-use crate::model::{Check, Finding, Outcome};
-use crate::ecs::facts::HostFacts;
 use super::about::{Flag, Flavour, agent_container, later, now};
 use crate::ecs::environment::{TASK_ENI, TASK_ROLE, TASK_ROLE_HOST};
+use crate::ecs::facts::HostFacts;
+use crate::model::{Check, Finding, Outcome};
 
 /// The row of this check.
 pub static CHECK: Check = Check {
@@ -22,7 +22,11 @@ pub fn look(facts: &HostFacts) -> Vec<Finding> {
     for name in [TASK_ROLE, TASK_ROLE_HOST, TASK_ENI] {
         let Some(now) = now(facts, name) else {
             let message = "what the running agent got can't be read, and so not whether it is what the files say";
-            return vec![Finding::new(&CHECK, if flavour == Flavour::Absent { Outcome::NotApplicable } else { Outcome::CannotTell }, message)];
+            return vec![Finding::new(
+                &CHECK,
+                if flavour == Flavour::Absent { Outcome::NotApplicable } else { Outcome::CannotTell },
+                message,
+            )];
         };
         let later = later(facts, flavour, name);
         if later == Flag::On && now != Flag::On {
@@ -33,7 +37,11 @@ pub fn look(facts: &HostFacts) -> Vec<Finding> {
     let started = agent_container(facts).and_then(|agent| agent.started);
     let newer = file.and_then(|file| file.modified).zip(started).is_some_and(|(changed, started)| changed > started);
     if found.is_empty() {
-        let message = if newer { "the file was changed after the agent's start, and says the same of its flags" } else { "the agent has what its files say" };
+        let message = if newer {
+            "the file was changed after the agent's start, and says the same of its flags"
+        } else {
+            "the agent has what its files say"
+        };
         return vec![Finding::new(&CHECK, Outcome::Pass, message)];
     }
     let path = file.map_or("/etc/ecs/ecs.config", |file| file.path.as_str());

@@ -1,9 +1,9 @@
 //! XD-ECS-052: the kernel routes to 127.0.0.1 from a bridge.
 
-use crate::model::{Check, Finding, Outcome};
-use crate::ecs::facts::HostFacts;
 use super::about::{Flavour, modes};
+use crate::ecs::facts::HostFacts;
 use crate::model::Readable;
+use crate::model::{Check, Finding, Outcome};
 
 /// The row of this check.
 pub static CHECK: Check = Check {
@@ -37,7 +37,11 @@ pub fn look(facts: &HostFacts) -> Vec<Finding> {
         ([], []) if !on("all") && !on("docker0") => {
             mend(Finding::new(&CHECK, Outcome::Warn, "route_localnet is 0; no task here needs it now"))
         }
-        ([], _) => Finding::new(&CHECK, Outcome::Pass, if on("all") { "net.ipv4.conf.all.route_localnet is 1" } else { "the bridge's own route_localnet is 1" }),
+        ([], _) => Finding::new(
+            &CHECK,
+            Outcome::Pass,
+            if on("all") { "net.ipv4.conf.all.route_localnet is 1" } else { "the bridge's own route_localnet is 1" },
+        ),
         (off, _) => {
             let message = format!("route_localnet is 0 for all and for {}: the kernel drops what is led to 127.0.0.1", off.join(" and "));
             let finding = Finding::new(&CHECK, Outcome::Fail, message);

@@ -1,9 +1,9 @@
 //! XD-ECS-050: a rule leads tasks on a bridge to the agent.
 
-use crate::model::{Check, Finding, Outcome};
-use crate::ecs::facts::HostFacts;
 use super::about::{Flavour, answered, modes};
 use super::rules::{Fate, PORT, address, both, question};
+use crate::ecs::facts::HostFacts;
+use crate::model::{Check, Finding, Outcome};
 use std::net::Ipv4Addr;
 
 /// The row of this check.
@@ -33,7 +33,9 @@ pub fn look(facts: &HostFacts) -> Vec<Finding> {
     if found.is_empty() {
         // No task here needs it now; the next one may.
         found.push(match on(facts, "docker0", address(&[], "docker0"), false) {
-            finding if finding.outcome == Outcome::Fail => Finding { outcome: Outcome::Warn, message: format!("{}; no task here needs it now", finding.message), ..finding },
+            finding if finding.outcome == Outcome::Fail => {
+                Finding { outcome: Outcome::Warn, message: format!("{}; no task here needs it now", finding.message), ..finding }
+            }
             finding => finding,
         });
     }
@@ -46,21 +48,31 @@ fn on(facts: &HostFacts, interface: &str, source: Ipv4Addr, answered: bool) -> F
             Finding::new(&CHECK, Outcome::Pass, format!("what comes in by {interface} is led to the agent")).seen(rule)
         }
         // What answers is proof enough: a rule of nftables' own isn't seen by iptables-save (facts B.3).
-        Ok(_) if answered => Finding::new(&CHECK, Outcome::Pass, format!("the agent answers from {interface}; the rule itself isn't one of iptables'")),
+        Ok(_) if answered => {
+            Finding::new(&CHECK, Outcome::Pass, format!("the agent answers from {interface}; the rule itself isn't one of iptables'"))
+        }
         Err(_) if answered => Finding::new(&CHECK, Outcome::Pass, format!("the agent answers from {interface}")),
         Ok(Fate::Sent { to, port, rule }) => {
             let to = to.map_or_else(|| "this host".to_owned(), |to| to.to_string());
             let port = port.map_or_else(String::new, |port| format!(":{port}"));
-            Finding::new(&CHECK, Outcome::Fail, format!("a rule leads 169.254.170.2 to {to}{port} instead of 127.0.0.1:51679")).seen(rule).mend("delete that rule, or put the agent's before it").mend(RULE)
+            Finding::new(&CHECK, Outcome::Fail, format!("a rule leads 169.254.170.2 to {to}{port} instead of 127.0.0.1:51679"))
+                .seen(rule)
+                .mend("delete that rule, or put the agent's before it")
+                .mend(RULE)
         }
-        Ok(Fate::Dropped(rule, _)) => Finding::new(&CHECK, Outcome::Fail, "a rule drops what goes to 169.254.170.2").seen(rule).mend("delete that rule"),
+        Ok(Fate::Dropped(rule, _)) => {
+            Finding::new(&CHECK, Outcome::Fail, "a rule drops what goes to 169.254.170.2").seen(rule).mend("delete that rule")
+        }
         Ok(Fate::Passes) => {
             let flavour = Flavour::of(facts);
-            let finding = Finding::new(&CHECK, Outcome::Fail, format!("no rule leads 169.254.170.2 to the agent for what comes in by {interface}"));
+            let finding =
+                Finding::new(&CHECK, Outcome::Fail, format!("no rule leads 169.254.170.2 to the agent for what comes in by {interface}"));
             // The agent's supervisor brings its own rules; by hand they would be there twice (facts 0.9).
             if flavour.brings_rules() { finding.mend(flavour.restart(facts)) } else { finding.mend(RULE) }
         }
-        Ok(Fate::Unclear(rule)) => Finding::new(&CHECK, Outcome::CannotTell, "it hangs on a rule that asks for something that isn't judged here").seen(rule),
+        Ok(Fate::Unclear(rule)) => {
+            Finding::new(&CHECK, Outcome::CannotTell, "it hangs on a rule that asks for something that isn't judged here").seen(rule)
+        }
         Err(why) => Finding::new(&CHECK, Outcome::CannotTell, format!("the rules can't be read: {why}")),
     }
 }

@@ -231,7 +231,14 @@ pub fn own_question(interface: &str) -> Packet<'_> {
 
 /// The same packet once it was led to the agent: it comes back by `lo`, and host mode doesn't meet the filter of 127/8 (facts B.5).
 pub fn own_led() -> Packet<'static> {
-    Packet { source: Ipv4Addr::LOCALHOST, destination: Ipv4Addr::LOCALHOST, port: PORT, input: Some("lo"), output: None, states: &["NEW", "DNAT"] }
+    Packet {
+        source: Ipv4Addr::LOCALHOST,
+        destination: Ipv4Addr::LOCALHOST,
+        port: PORT,
+        input: Some("lo"),
+        output: None,
+        states: &["NEW", "DNAT"],
+    }
 }
 
 /// Gives the address that a container's packets come from.

@@ -1,10 +1,10 @@
 //! XD-ECS-055: a reboot brings the rules back.
 
-use crate::model::{Check, Finding, Outcome};
-use crate::ecs::facts::HostFacts;
 use super::about::{Flavour, Mode, modes};
 use super::rules::{Fate, PORT, address, fate, own_question, question};
+use crate::ecs::facts::HostFacts;
 use crate::ecs::parse::iptables::Ruleset;
+use crate::model::{Check, Finding, Outcome};
 
 /// The row of this check.
 pub static CHECK: Check = Check {
@@ -38,7 +38,10 @@ pub fn look(facts: &HostFacts) -> Vec<Finding> {
             _ if !needed => {}
             None => lacking.push(format!("no file of saved rules has the one of {chain}")),
             Some(file) if !saved.enabled.iter().any(|unit| unit == file.unit) => {
-                lacking.push(format!("{} has the rule of {chain}, and the unit {} that would bring it back isn't enabled", file.path, file.unit));
+                lacking.push(format!(
+                    "{} has the rule of {chain}, and the unit {} that would bring it back isn't enabled",
+                    file.path, file.unit
+                ));
             }
             Some(file) => units.push(file.unit),
         }
@@ -47,7 +50,9 @@ pub fn look(facts: &HostFacts) -> Vec<Finding> {
     if bridged && last.is_none_or(|(_, _, value)| value != "1") {
         lacking.push(match last {
             None => "no sysctl file sets net.ipv4.conf.all.route_localnet".to_owned(),
-            Some((path, line, value)) => format!("{path} line {line} sets net.ipv4.conf.all.route_localnet={value}, and is the last to say so"),
+            Some((path, line, value)) => {
+                format!("{path} line {line} sets net.ipv4.conf.all.route_localnet={value}, and is the last to say so")
+            }
         });
     }
     if lacking.is_empty() {
@@ -56,9 +61,13 @@ pub fn look(facts: &HostFacts) -> Vec<Finding> {
     }
     let debian = facts.platform.id == "debian" || facts.platform.like.contains("debian");
     let save = match (debian, facts.platform.id == "amzn" && !facts.platform.systemd) {
-        (true, _) => "sudo apt-get install -y iptables-persistent && sudo netfilter-persistent save && sudo systemctl enable netfilter-persistent",
+        (true, _) => {
+            "sudo apt-get install -y iptables-persistent && sudo netfilter-persistent save && sudo systemctl enable netfilter-persistent"
+        }
         (_, true) => "sudo service iptables save",
-        _ => "sudo yum install -y iptables-services && sudo iptables-save | sudo tee /etc/sysconfig/iptables && sudo systemctl enable --now iptables",
+        _ => {
+            "sudo yum install -y iptables-services && sudo iptables-save | sudo tee /etc/sysconfig/iptables && sudo systemctl enable --now iptables"
+        }
     };
     let mut finding = Finding::new(&CHECK, Outcome::Fail, "a reboot drops what leads tasks to the agent");
     finding.evidence = lacking;

@@ -1,8 +1,8 @@
 //! XD-ECS-056: no saved rule doubles the agent's own.
 
-use crate::model::{Check, Finding, Outcome};
-use crate::ecs::facts::HostFacts;
 use super::about::Flavour;
+use crate::ecs::facts::HostFacts;
+use crate::model::{Check, Finding, Outcome};
 
 /// The row of this check.
 pub static CHECK: Check = Check {
@@ -22,9 +22,13 @@ pub fn look(facts: &HostFacts) -> Vec<Finding> {
     let copy = facts.saved.rules.iter().find(|file| file.names_endpoint && facts.saved.enabled.iter().any(|unit| unit == file.unit));
     let finding = match copy {
         None => Finding::new(&CHECK, Outcome::Pass, "no saved file has them"),
-        Some(file) => Finding::new(&CHECK, Outcome::Warn, format!("{} has the agent's rules, and {} brings them back beside its own", file.path, file.unit))
-            .at(&file.path, None)
-            .mend(format!("take the lines with 169.254.170.2, and Docker's chains, out of {}", file.path)),
+        Some(file) => Finding::new(
+            &CHECK,
+            Outcome::Warn,
+            format!("{} has the agent's rules, and {} brings them back beside its own", file.path, file.unit),
+        )
+        .at(&file.path, None)
+        .mend(format!("take the lines with 169.254.170.2, and Docker's chains, out of {}", file.path)),
     };
     vec![finding]
 }

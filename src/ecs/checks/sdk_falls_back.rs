@@ -1,10 +1,10 @@
 //! XD-ECS-041: the SDK fails where it can't get the task's role.
 
-use crate::model::{Check, Finding, Outcome};
-use crate::ecs::facts::HostFacts;
 use super::about::{of_container, tasks};
+use crate::ecs::facts::HostFacts;
 use crate::ecs::facts::SdksFound;
-use crate::ecs::sdk_table::{OnEndpointError, entry};
+use crate::ecs::sdk_table::{OnEndpointError, on_endpoint_error};
+use crate::model::{Check, Finding, Outcome};
 
 /// The row of this check.
 pub static CHECK: Check = Check {
@@ -23,7 +23,7 @@ pub fn look(facts: &HostFacts) -> Vec<Finding> {
         let Some(SdksFound { sdks, .. }) = container.sdks.known() else { continue };
         let falling: Vec<String> = sdks
             .iter()
-            .filter(|sdk| entry(sdk.kind).on_endpoint_error == OnEndpointError::UsesInstanceRole)
+            .filter(|sdk| on_endpoint_error(sdk) == OnEndpointError::UsesInstanceRole)
             .map(|sdk| format!("{} {} ({})", sdk.kind, sdk.version, sdk.path))
             .collect();
         let finding = if falling.is_empty() {
@@ -32,7 +32,8 @@ pub fn look(facts: &HostFacts) -> Vec<Finding> {
             Finding::new(&CHECK, Outcome::Pass, "its SDK would fall back, and it can't reach the instance metadata service")
         } else {
             let message = format!("{} uses the instance's role without a word whenever 169.254.170.2 fails", falling.join(", "));
-            Finding::new(&CHECK, Outcome::Warn, message).mend("keep tasks from the instance metadata service, or give the client the container provider explicitly")
+            Finding::new(&CHECK, Outcome::Warn, message)
+                .mend("keep tasks from the instance metadata service, or give the client the container provider explicitly")
         };
         found.push(of_container(finding, container));
     }

@@ -1,12 +1,12 @@
 //! XD-ECS-040: the SDK knows task roles.
 
-use crate::model::{Check, Finding, Outcome};
-use crate::ecs::facts::HostFacts;
 use super::about::{of_container, tasks};
+use crate::ecs::facts::HostFacts;
 use crate::ecs::facts::SdksFound;
 use crate::ecs::host::sdks::Sdk;
-use crate::ecs::sdk_table::{entry, too_old};
+use crate::ecs::sdk_table::{of, too_old_among};
 use crate::model::Readable;
+use crate::model::{Check, Finding, Outcome};
 
 /// The row of this check.
 pub static CHECK: Check = Check {
@@ -26,12 +26,12 @@ pub fn look(facts: &HostFacts) -> Vec<Finding> {
             Readable::Unknown(why) => Finding::new(&CHECK, Outcome::CannotTell, format!("its files weren't searched: {why}")),
             Readable::Known(SdksFound { sdks, incomplete }) => {
                 let names = |list: &[&Sdk]| list.iter().map(|sdk| format!("{} {}", sdk.kind, sdk.version)).collect::<Vec<_>>().join(", ");
-                let old: Vec<&Sdk> = sdks.iter().filter(|sdk| too_old(sdk) == Some(true)).collect();
-                let unclear: Vec<&Sdk> = sdks.iter().filter(|sdk| too_old(sdk).is_none()).collect();
+                let old: Vec<&Sdk> = sdks.iter().filter(|sdk| too_old_among(sdk, sdks) == Some(true)).collect();
+                let unclear: Vec<&Sdk> = sdks.iter().filter(|sdk| too_old_among(sdk, sdks).is_none()).collect();
                 if !old.is_empty() {
                     let mut finding = Finding::new(&CHECK, Outcome::Fail, format!("{} is older than task roles", names(&old)));
                     for sdk in &old {
-                        let least = entry(sdk.kind).minimum.unwrap_or("none of its releases");
+                        let least = of(sdk.kind).minimum_version().unwrap_or("none that is known");
                         finding = finding.seen(format!("{} {} in {}; the first that knows them: {least}", sdk.kind, sdk.version, sdk.path));
                     }
                     finding.mend("update the SDK in the image, and deploy the task again")

@@ -1,9 +1,9 @@
 //! XD-ECS-070: the task definition names a task role.
 
-use crate::model::{Check, Finding, Outcome};
-use crate::ecs::facts::HostFacts;
 use super::about::{no_tasks, of_container, tasks};
 use crate::ecs::environment::{FULL_URI, RELATIVE_URI};
+use crate::ecs::facts::HostFacts;
+use crate::model::{Check, Finding, Outcome};
 
 /// The row of this check.
 pub static CHECK: Check = Check {

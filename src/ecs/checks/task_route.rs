@@ -1,11 +1,11 @@
 //! XD-ECS-058: a task's network has a way to the credentials.
 
-use crate::model::{Check, Finding, Outcome};
-use crate::ecs::facts::HostFacts;
 use super::about::{Mode, of_container, tasks};
 use super::rules::ENDPOINT;
+use crate::ecs::facts::HostFacts;
 use crate::ecs::parse::proc_net::route_to;
 use crate::model::Readable;
+use crate::model::{Check, Finding, Outcome};
 
 /// The row of this check.
 pub static CHECK: Check = Check {
@@ -36,12 +36,14 @@ pub fn look(facts: &HostFacts) -> Vec<Finding> {
             None => Finding::new(&CHECK, Outcome::Fail, "its network has no route to 169.254.170.2"),
             Some(route) if route.rejects => Finding::new(&CHECK, Outcome::Fail, "a route of its network refuses 169.254.170.2"),
             Some(route) if mode == Mode::Awsvpc && route.mask.is_unspecified() => {
-                let message = format!("the task's network lacks the route to 169.254.170.2 over ecs-bridge: it goes out by {}", route.interface);
+                let message =
+                    format!("the task's network lacks the route to 169.254.170.2 over ecs-bridge: it goes out by {}", route.interface);
                 Finding::new(&CHECK, Outcome::Fail, message)
             }
             Some(route) => Finding::new(&CHECK, Outcome::Pass, format!("by {}", route.interface)),
         };
-        let finding = if finding.outcome == Outcome::Fail { finding.mend("stop the task, so that the agent lays its network anew") } else { finding };
+        let finding =
+            if finding.outcome == Outcome::Fail { finding.mend("stop the task, so that the agent lays its network anew") } else { finding };
         found.push(of_container(finding, container));
     }
     if found.is_empty() {

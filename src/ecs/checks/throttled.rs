@@ -1,9 +1,9 @@
 //! XD-ECS-078: the agent isn't asked too often.
 
-use crate::model::{Check, Finding, Outcome};
-use crate::ecs::facts::HostFacts;
 use super::about::tasks;
+use crate::ecs::facts::HostFacts;
 use crate::model::Readable;
+use crate::model::{Check, Finding, Outcome};
 
 /// The row of this check.
 pub static CHECK: Check = Check {
@@ -24,22 +24,32 @@ pub fn look(facts: &HostFacts) -> Vec<Finding> {
             matches!(numbers.as_slice(), [Some(steady), Some(burst)] if *steady > 0 && burst >= steady)
         });
         if !fine {
-            let message = format!("ECS_TASK_METADATA_RPS_LIMIT is `{}`: the agent wants `steady,burst`, such as 40,60", variable.told().unwrap_or_default());
-            return vec![Finding::new(&CHECK, Outcome::Warn, message).at(&file.path, Some(variable.line)).mend("ECS_TASK_METADATA_RPS_LIMIT=40,60")];
+            let message = format!(
+                "ECS_TASK_METADATA_RPS_LIMIT is `{}`: the agent wants `steady,burst`, such as 40,60",
+                variable.told().unwrap_or_default()
+            );
+            return vec![
+                Finding::new(&CHECK, Outcome::Warn, message).at(&file.path, Some(variable.line)).mend("ECS_TASK_METADATA_RPS_LIMIT=40,60"),
+            ];
         }
     }
     let finding = match &facts.logs.audit {
         Readable::Unknown(why) => Finding::new(&CHECK, Outcome::CannotTell, format!("the agent's audit log can't be read: {why}")),
-        Readable::Known(log) => match log.refused.iter().filter(|(_, refused)| refused.too_many > 0).max_by_key(|(_, refused)| refused.too_many) {
-            None => Finding::new(&CHECK, Outcome::Pass, "its audit log has no refusal for that"),
-            Some((address, refused)) => {
-                let who = tasks(facts).into_iter().find(|container| container.addresses.contains(address)).map_or_else(|| address.clone(), |container| format!("container {} ({address})", container.name));
-                let message = format!("the agent refused {} questions as too many, most of them from {who}", refused.too_many);
-                Finding::new(&CHECK, Outcome::Warn, message)
-                    .mend("find out what asks so often (metadata counts as well)")
-                    .mend("ECS_TASK_METADATA_RPS_LIMIT=80,120 in /etc/ecs/ecs.config, and start the agent again")
+        Readable::Known(log) => {
+            match log.refused.iter().filter(|(_, refused)| refused.too_many > 0).max_by_key(|(_, refused)| refused.too_many) {
+                None => Finding::new(&CHECK, Outcome::Pass, "its audit log has no refusal for that"),
+                Some((address, refused)) => {
+                    let who = tasks(facts)
+                        .into_iter()
+                        .find(|container| container.addresses.contains(address))
+                        .map_or_else(|| address.clone(), |container| format!("container {} ({address})", container.name));
+                    let message = format!("the agent refused {} questions as too many, most of them from {who}", refused.too_many);
+                    Finding::new(&CHECK, Outcome::Warn, message)
+                        .mend("find out what asks so often (metadata counts as well)")
+                        .mend("ECS_TASK_METADATA_RPS_LIMIT=80,120 in /etc/ecs/ecs.config, and start the agent again")
+                }
             }
-        },
+        }
     };
     vec![finding]
 }

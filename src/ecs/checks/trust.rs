@@ -83,14 +83,22 @@ fn judge(aws: &AwsFacts, arn: &str, trust: &Value) -> Finding {
         }
         (Decided::Allowed, _) | (_, Decided::Allowed) | (Decided::Unknown, _) => {
             let message = "whether its trust policy lets ECS in hangs on the ARN that ECS gives, which isn't documented: use a wildcard";
-            Finding::new(&CHECK, Outcome::CannotTell, message).mend(format!("\"ArnLike\": {{\"aws:SourceArn\": \"arn:{partition}:ecs:{region}:{account}:*\"}}"))
+            Finding::new(&CHECK, Outcome::CannotTell, message)
+                .mend(format!("\"ArnLike\": {{\"aws:SourceArn\": \"arn:{partition}:ecs:{region}:{account}:*\"}}"))
         }
         (denied, _) => {
             let denies = one.because.iter().find(|reason| reason.deny);
-            let mut finding = Finding::new(&CHECK, Outcome::Fail, match denies {
-                Some(reason) => format!("statement {} of its trust policy denies ecs-tasks.amazonaws.com", reason.sid.clone().unwrap_or_else(|| (reason.index + 1).to_string())),
-                None => "its trust policy doesn't let ecs-tasks.amazonaws.com assume it".to_owned(),
-            });
+            let mut finding = Finding::new(
+                &CHECK,
+                Outcome::Fail,
+                match denies {
+                    Some(reason) => format!(
+                        "statement {} of its trust policy denies ecs-tasks.amazonaws.com",
+                        reason.sid.clone().unwrap_or_else(|| (reason.index + 1).to_string())
+                    ),
+                    None => "its trust policy doesn't let ecs-tasks.amazonaws.com assume it".to_owned(),
+                },
+            );
             for hint in hints(trust) {
                 finding = finding.seen(hint);
             }
@@ -122,7 +130,9 @@ fn hints(trust: &Value) -> Vec<String> {
                 match key.to_ascii_lowercase().as_str() {
                     "sts:externalid" => found.push("a condition asks for an external id, which ECS never gives".to_owned()),
                     "aws:multifactorauthpresent" => found.push("a condition asks for MFA, which ECS never gives".to_owned()),
-                    "aws:sourcearn" => found.push("a condition on aws:SourceArn: one cluster or task can't be told, only a wildcard".to_owned()),
+                    "aws:sourcearn" => {
+                        found.push("a condition on aws:SourceArn: one cluster or task can't be told, only a wildcard".to_owned())
+                    }
                     "aws:sourceaccount" => found.push("a condition on aws:SourceAccount: it must be this account".to_owned()),
                     _ => {}
                 }

@@ -26,10 +26,15 @@ pub fn look(facts: &HostFacts) -> Vec<Finding> {
         let open = policy::statements(&role.trust).into_iter().any(|statement| {
             let ours = policy::names_in(statement["Principal"].get("Service")).contains(&ECS_TASKS);
             let keys = policy::condition_keys_of(statement);
-            ours && statement["Effect"] == "Allow" && !keys.iter().any(|key| ["aws:sourcearn", "aws:sourceaccount"].contains(&key.to_ascii_lowercase().as_str()))
+            ours && statement["Effect"] == "Allow"
+                && !keys.iter().any(|key| ["aws:sourcearn", "aws:sourceaccount"].contains(&key.to_ascii_lowercase().as_str()))
         });
         let finding = match open {
-            true => Finding::new(&CHECK, Outcome::Pass, "it trusts ECS without saying whose tasks; AWS recommends aws:SourceAccount and aws:SourceArn"),
+            true => Finding::new(
+                &CHECK,
+                Outcome::Pass,
+                "it trusts ECS without saying whose tasks; AWS recommends aws:SourceAccount and aws:SourceArn",
+            ),
             false => Finding::new(&CHECK, Outcome::Pass, "its conditions say whose tasks"),
         };
         found.push(finding.about(Subject::Role(arn)));

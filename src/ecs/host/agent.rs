@@ -35,7 +35,10 @@ pub fn platform(source: &Source) -> Platform {
 
 /// Reads the agent's unit; `None` if the host has none.
 pub fn unit(source: &Source) -> Readable<Option<Unit>> {
-    let file = |name: &str| ["/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system", "/run/systemd/system"].map(|folder| format!("{folder}/{name}.service"));
+    let file = |name: &str| {
+        ["/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system", "/run/systemd/system"]
+            .map(|folder| format!("{folder}/{name}.service"))
+    };
     let Some(name) = UNITS.iter().find(|name| file(name).iter().any(|path| source.exists(path))) else {
         return Readable::Known(None);
     };
@@ -72,7 +75,10 @@ pub fn config(source: &Source) -> Vec<ConfigFile> {
 
 /// Reads the flags of the agent's JSON file.
 pub fn config_json(source: &Source) -> Readable<BTreeMap<String, bool>> {
-    let fields = [("TaskIAMRoleEnabled", crate::ecs::environment::TASK_ROLE), ("TaskIAMRoleEnabledForNetworkHost", crate::ecs::environment::TASK_ROLE_HOST)];
+    let fields = [
+        ("TaskIAMRoleEnabled", crate::ecs::environment::TASK_ROLE),
+        ("TaskIAMRoleEnabledForNetworkHost", crate::ecs::environment::TASK_ROLE_HOST),
+    ];
     for path in CONFIG_JSON {
         match source.text(path) {
             Readable::Known(None) => {}
@@ -182,6 +188,7 @@ fn audit(source: &Source, config: &[ConfigFile]) -> Readable<audit_log::Summary>
 /// What the agent's container got, or its process where it is none.
 pub fn given(facts: &HostFacts) -> Option<&Environment> {
     let containers = facts.containers.known();
-    let container = containers.and_then(|containers| containers.iter().find(|container| container.running && super::docker::is_agent_image(&container.image)));
+    let container = containers
+        .and_then(|containers| containers.iter().find(|container| container.running && super::docker::is_agent_image(&container.image)));
     container.map(|container| &container.environment).or(facts.agent.process.as_ref())
 }

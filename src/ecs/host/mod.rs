@@ -11,7 +11,7 @@ mod saved;
 pub mod sdks;
 pub mod source;
 
-use super::facts::{Agent, Answer, Container, HostFacts, Imds, Introspection, SdksFound};
+use super::facts::{Agent, Answer, AwsFacts, Container, HostFacts, Imds, Introspection, RoleFacts, SdksFound, TaskFacts};
 use crate::model::Readable;
 use sdks::{Limits, Start};
 use serde_json::Value;
@@ -73,10 +73,11 @@ pub async fn gather(source: &Source, wanted: &Wanted) -> HostFacts {
         }
     };
     let (introspection, endpoint, imds, rules, unit, (docker, containers)) =
-        futures_util::join!(introspection, endpoint, imds, rules, unit, containers);
+        tokio::join!(introspection, endpoint, imds, rules, unit, containers);
     let config = agent::config(source);
     let lost = |error: tokio::task::JoinError| Readable::Unknown(error.to_string());
-    let own = processes::named(source, "amazon-ecs-agent").or_else(|| processes::named(source, "agent").filter(|_| source.exists("/usr/bin/amazon-ecs-agent")));
+    let own = processes::named(source, "amazon-ecs-agent")
+        .or_else(|| processes::named(source, "agent").filter(|_| source.exists("/usr/bin/amazon-ecs-agent")));
     HostFacts {
         live: source.live,
         root: rustix::process::geteuid().is_root(),
@@ -100,6 +101,7 @@ pub async fn gather(source: &Source, wanted: &Wanted) -> HostFacts {
         containers,
         logs: agent::logs(source, &config),
         imds,
+        aws: captured_aws(source),
         config,
     }
 }
@@ -129,7 +131,7 @@ async fn look_into(source: &Source, wanted: &Wanted, mut containers: Vec<Contain
             false => captured_probes(source, &containers),
         }
     };
-    let (probed, sdks) = futures_util::join!(probed, sdks_of(source, wanted, &containers));
+    let (probed, sdks) = tokio::join!(probed, sdks_of(source, wanted, &containers));
     for (id, answer, imds) in probed {
         for container in containers.iter_mut().filter(|container| container.id == id) {
             (container.probe, container.reaches_imds) = (answer.clone(), imds.clone());
@@ -174,7 +176,7 @@ async fn ask_from_inside(source: &Source, containers: &[Container]) -> Vec<(Stri
     }
     let asked = networks.into_values().map(|members| async move {
         let path = members.first().map(|member| source.process_file(member.pid, "ns/net"))?;
-        let (answer, imds) = futures_util::join!(probe::credentials(Some(path.clone()), probe::ENDPOINT), probe::reaches_imds(path));
+        let (answer, imds) = tokio::join!(probe::credentials(Some(path.clone()), probe::ENDPOINT), probe::reaches_imds(path));
         Some(members.into_iter().map(move |member| (member.id.clone(), answer.clone(), imds.clone())).collect::<Vec<_>>())
     });
     futures_util::future::join_all(asked).await.into_iter().flatten().flatten().collect()
@@ -195,16 +197,25 @@ async fn sdks_of(source: &Source, wanted: &Wanted, containers: &[Container]) -> 
             let (pid, processes) = first?;
             let search = tokio::task::spawn_blocking(move || {
                 let pids: Vec<u32> = processes.iter().map(|process| process.pid).collect();
-                sdks::find(&source.process_file(pid, "root"), &start(&source, &pids), &Limits { time, ..Limits::default() })
+                sdks::find(&source.process_file(pid, "root"), &start(&source, &pids), &limits(time))
             });
             let found = search.await.ok()?;
-            let found = SdksFound { sdks: found.sdks, incomplete: if found.complete { None } else { found.why.or(Some("the search was cut short".into())) } };
+            let found = SdksFound {
+                sdks: found.sdks,
+                incomplete: if found.complete { None } else { found.why.or(Some("the search was cut short".into())) },
+            };
             Some(ids.into_iter().map(|id| (id, found.clone())).collect::<Vec<_>>())
         }
     });
     // Two processors search; more at once would only share the time of each.
     let found: Vec<_> = futures_util::StreamExt::collect(futures_util::StreamExt::buffered(futures_util::stream::iter(searches), 2)).await;
     found.into_iter().flatten().flatten().collect()
+}
+
+fn limits(time: Duration) -> Limits {
+    let mut limits = Limits::default();
+    limits.time = time;
+    limits
 }
 
 /// Where a search starts: what the processes run, and where they stand.
@@ -250,6 +261,44 @@ fn captured_imds(source: &Source) -> Readable<Imds> {
         }),
         Readable::Unknown(why) => Readable::Unknown(why),
     }
+}
+
+/// Reads what AWS said of the tasks of a folder's host.
+fn captured_aws(source: &Source) -> Readable<AwsFacts> {
+    if source.live {
+        return Readable::Unknown("AWS wasn't asked (--profile)".into());
+    }
+    let value = match source.captured_json("aws.json") {
+        Readable::Known(value) => value,
+        Readable::Unknown(why) => return Readable::Unknown(why),
+    };
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let task = |value: &Value| TaskFacts {
+        definition: text(&value["definition"]).unwrap_or_default(),
+        task_role: text(&value["taskRole"]),
+        overridden: value["overridden"].as_bool().unwrap_or(false),
+        execution_role: text(&value["executionRole"]),
+    };
+    let role = |value: &Value| RoleFacts {
+        trust: value["trust"].clone(),
+        policies: match value["policies"].as_array() {
+            Some(policies) => Readable::Known(policies.clone()),
+            None => Readable::Unknown("aws.json doesn't hold them".into()),
+        },
+        boundary: Readable::Known(Some(value["boundary"].clone()).filter(|boundary| !boundary.is_null())),
+    };
+    let members = |name: &str| value[name].as_object().cloned().unwrap_or_default();
+    Readable::Known(AwsFacts {
+        account: text(&value["account"]).unwrap_or_default(),
+        region: text(&value["region"]).unwrap_or_default(),
+        partition: text(&value["partition"]).unwrap_or_else(|| "aws".to_owned()),
+        tasks: members("tasks").iter().map(|(arn, value)| (arn.clone(), Readable::Known(task(value)))).collect(),
+        roles: members("roles")
+            .iter()
+            .map(|(arn, value)| (arn.clone(), Readable::Known((!value.is_null()).then(|| role(value)))))
+            .collect(),
+        attributes: None,
+    })
 }
 
 fn captured_probes(source: &Source, containers: &[Container]) -> Vec<(String, Readable<Answer>, Readable<bool>)> {

@@ -125,10 +125,13 @@ pub async fn imds() -> Readable<Imds> {
         tokio::time::timeout(IMDS_PATIENCE, ask(stream, Method::GET, "169.254.169.254", path, &headers)).await.ok()?.ok()
     };
     let role = "/latest/meta-data/iam/security-credentials/";
-    let (with, without) = futures_util::join!(get(role, token), get(role, None));
+    let (with, without) = tokio::join!(get(role, token), get(role, None));
     let Some((status, body)) = with else { return Readable::Unknown("the instance metadata service doesn't answer".into()) };
     let name = String::from_utf8_lossy(&body).lines().next().map(|name| name.trim().to_owned());
-    Readable::Known(Imds { token_required: without.is_some_and(|(status, _)| status == 401), role: name.filter(|name| status == 200 && !name.is_empty()) })
+    Readable::Known(Imds {
+        token_required: without.is_some_and(|(status, _)| status == 401),
+        role: name.filter(|name| status == 200 && !name.is_empty()),
+    })
 }
 
 /// Asks the agent what it is (facts B.1): a 200 alone is no proof.

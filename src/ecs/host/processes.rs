@@ -4,14 +4,20 @@ use super::inside::Inside;
 use super::source::Source;
 use crate::ecs::environment::Environment;
 use crate::ecs::facts::{Container, Process, ProfileFile};
-use crate::ecs::parse::settings::{Pool, php_pools};
 use crate::ecs::parse::proc_net;
+use crate::ecs::parse::settings::{Pool, php_pools};
 use crate::model::Readable;
 use std::collections::BTreeMap;
 
 /// Where php-fpm's pools are (facts/ecs.md A.9); a `*` stands for one folder.
-const PHP: [&str; 6] =
-    ["/etc/php/*/fpm/pool.d", "/etc/php-fpm.d", "/usr/local/etc/php-fpm.d", "/etc/php*/php-fpm.d", "/etc/php/php-fpm.d", "/usr/local/etc/php/pool.d"];
+const PHP: [&str; 6] = [
+    "/etc/php/*/fpm/pool.d",
+    "/etc/php-fpm.d",
+    "/usr/local/etc/php-fpm.d",
+    "/etc/php*/php-fpm.d",
+    "/etc/php/php-fpm.d",
+    "/usr/local/etc/php/pool.d",
+];
 
 /// Finds the processes of each container by the container's id in their control group: one walk over `/proc` for all.
 pub fn of_containers(source: &Source, ids: &[String]) -> BTreeMap<String, Vec<Process>> {
@@ -70,7 +76,10 @@ pub fn environment(source: &Source, pid: u32) -> Readable<Environment> {
 pub fn named(source: &Source, wanted: &str) -> Option<u32> {
     let pids = source.names("/proc");
     let mut pids = pids.iter().filter_map(|name| name.parse::<u32>().ok());
-    pids.find(|pid| read(source, *pid, "comm").is_some_and(|comm| !comm.is_empty() && wanted.starts_with(comm.trim())) && name(source, *pid).as_deref() == Some(wanted))
+    pids.find(|pid| {
+        read(source, *pid, "comm").is_some_and(|comm| !comm.is_empty() && wanted.starts_with(comm.trim()))
+            && name(source, *pid).as_deref() == Some(wanted)
+    })
 }
 
 /// Finds who holds a socket, by its inode: the program's name.
@@ -133,7 +142,11 @@ fn folders(inside: &Inside, pattern: &str) -> Vec<String> {
 
 /// Finds AWS profiles with keys: they beat the task role in most SDKs (facts C.2).
 fn profiles(inside: &Inside, container: &Container) -> Readable<Vec<ProfileFile>> {
-    let mut paths: Vec<String> = ["AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"].iter().filter_map(|name| container.environment.told(name)).map(str::to_owned).collect();
+    let mut paths: Vec<String> = ["AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"]
+        .iter()
+        .filter_map(|name| container.environment.told(name))
+        .map(str::to_owned)
+        .collect();
     let mut homes = vec!["/root".to_owned()];
     homes.extend(container.environment.told("HOME").map(str::to_owned));
     match inside.names("/home") {

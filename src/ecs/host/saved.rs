@@ -58,7 +58,12 @@ fn enabled(source: &Source) -> Vec<String> {
     let wants = source.names(folder).into_iter().filter(|name| name.ends_with(".wants") || name.ends_with(".requires"));
     let mut units: Vec<String> = wants.flat_map(|name| source.names(&format!("{folder}/{name}"))).collect();
     // AL1's own way.
-    units.extend(source.names("/etc/rc3.d").into_iter().filter_map(|name| name.strip_prefix('S').map(|rest| rest.trim_start_matches(char::is_numeric).to_owned())));
+    units.extend(
+        source
+            .names("/etc/rc3.d")
+            .into_iter()
+            .filter_map(|name| name.strip_prefix('S').map(|rest| rest.trim_start_matches(char::is_numeric).to_owned())),
+    );
     units.iter_mut().for_each(|unit| *unit = unit.trim_end_matches(".service").to_owned());
     units.sort();
     units.dedup();

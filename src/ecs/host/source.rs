@@ -7,8 +7,8 @@ use crate::model::Readable;
 use serde_json::Value;
 use std::io::ErrorKind;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// The folder of a bundle that holds what a running host answered.
@@ -125,7 +125,8 @@ fn run(path: &str, arguments: &[&str]) -> Readable<String> {
     let command = format!("{path} {}", arguments.join(" "));
     let command = command.trim_end();
     let failed = |why: &str| Readable::Unknown(format!("`{command}` failed: {why}"));
-    let spawned = Command::new(path).args(arguments).env("LC_ALL", "C").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let spawned =
+        Command::new(path).args(arguments).env("LC_ALL", "C").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
     let mut child = match spawned {
         Ok(child) => child,
         Err(error) => return failed(&error.to_string()),

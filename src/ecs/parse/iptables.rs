@@ -131,7 +131,7 @@ pub fn rule(line: &str) -> Option<(String, Rule)> {
             not = true;
             continue;
         }
-        let mut take = |words: &mut std::iter::Peekable<_>| Iterator::next(words).unwrap_or_default();
+        let take = |words: &mut std::iter::Peekable<_>| Iterator::next(words).unwrap_or_default();
         match word {
             "-s" | "--source" | "--src" => rule.source = net(not, take(&mut words), &mut rule.other),
             "-d" | "--destination" | "--dst" => rule.destination = net(not, take(&mut words), &mut rule.other),
@@ -241,7 +241,10 @@ COMMIT
         assert_eq!(prerouting.policy.as_deref(), Some("ACCEPT"));
         assert_eq!(nat["DOCKER"], Chain::default());
         let dnat = &prerouting.rules[0];
-        assert_eq!((dnat.packets, dnat.target.as_deref(), dnat.to_destination.as_deref()), (Some(5), Some("DNAT"), Some("127.0.0.1:51679")));
+        assert_eq!(
+            (dnat.packets, dnat.target.as_deref(), dnat.to_destination.as_deref()),
+            (Some(5), Some("DNAT"), Some("127.0.0.1:51679"))
+        );
         assert_eq!(dnat.destination, Some(Match { not: false, value: Net::parse("169.254.170.2").unwrap() }));
         let redirect = &nat["OUTPUT"].rules[0];
         assert_eq!((redirect.target.as_deref(), redirect.to_ports.as_deref()), (Some("REDIRECT"), Some("51679")));

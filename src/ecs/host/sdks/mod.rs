@@ -84,3 +84,36 @@ pub struct Sdk {
     /// The file or folder that tells it, from the container's root; what is in an archive follows after `!`.
     pub path: String,
 }
+
+/// Where a search starts.
+#[derive(Debug, Clone, Default)]
+pub struct Start {
+    /// Programs.
+    pub executables: Vec<String>,
+    /// Folders.
+    pub folders: Vec<String>,
+    /// Arguments.
+    pub arguments: Vec<String>,
+    /// Mapped files.
+    pub maps: Vec<String>,
+}
+/// Limits.
+#[derive(Debug, Clone, Default)]
+pub struct Limits {
+    /// Time.
+    pub time: std::time::Duration,
+}
+/// Found.
+#[derive(Debug, Clone, Default)]
+pub struct Found {
+    /// Found.
+    pub sdks: Vec<Sdk>,
+    /// All.
+    pub complete: bool,
+    /// Why not.
+    pub why: Option<String>,
+}
+/// Finds.
+pub fn find(_: &std::path::Path, _: &Start, _: &Limits) -> Found {
+    Found::default()
+}
