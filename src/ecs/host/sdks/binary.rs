@@ -194,10 +194,9 @@ fn go_modules(elf: &Elf<'_>, information: &[u8]) -> Option<String> {
     };
     // 16 bytes of marks on each side.
     let inner = modules.get(16..modules.len().checked_sub(16)?)?;
-    if inner.last() != Some(&b'\n') {
-        return None;
-    }
-    Some(String::from_utf8_lossy(inner).into_owned())
+    let text = String::from_utf8_lossy(inner);
+    // Without modules (as distributions build) there are a path and the build's settings all the same.
+    text.lines().any(|line| line.starts_with("mod\t") || line.starts_with("dep\t")).then(|| text.into_owned())
 }
 
 /// A length as Go's uvarint, and that many bytes.
@@ -370,8 +369,10 @@ pub(super) mod tests {
 
     #[test]
     fn go_without_modules_says_so() {
-        let told = told(&elf(&[(".go.buildinfo", go_information(""))], 0));
-        assert_eq!(told, Told { sdks: Vec::new(), without_modules: true });
+        for modules in ["", "path\tgithub.com/containerd/containerd/cmd/containerd\nbuild\t-compiler=gc\n"] {
+            let told = told(&elf(&[(".go.buildinfo", go_information(modules))], 0));
+            assert_eq!(told, Told { sdks: Vec::new(), without_modules: true });
+        }
     }
 
     #[test]

@@ -201,7 +201,8 @@ impl<'a> Search<'a> {
 
     pub(super) fn run(&mut self, start: &Start) {
         if let Err(error) = self.inside.kind("/") {
-            self.miss(format!("the root can't be opened: {error}"));
+            let gone = error.kind() == io::ErrorKind::StaleNetworkFileHandle;
+            self.miss(if gone { "the root is gone".to_owned() } else { format!("the root can't be opened: {error}") });
             return;
         }
         for executable in &start.executables {
