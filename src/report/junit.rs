@@ -56,7 +56,12 @@ impl Case<'_> {
     }
 }
 
-/// Text for an element or an attribute; what XML 1.0 can't hold becomes U+FFFD.
+/// Text for an element, whose line breaks stay.
+fn escape_text(text: &str) -> String {
+    escape(text).replace("&#10;", "\n")
+}
+
+/// Text for an attribute; what XML 1.0 can't hold becomes U+FFFD.
 fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
@@ -128,7 +133,7 @@ pub fn junit(report: &Report<'_>) -> String {
                 "    <testcase classname=\"{name}: {subject_name}\" name=\"{}\"",
                 escape(&format!("{} {}", check.id, check.title))
             );
-            let (message, text) = (escape(&case.message()), escape(&case.text()));
+            let (message, text) = (escape(&case.message()), escape_text(&case.text()));
             let _ = match case.outcome() {
                 Outcome::Pass => writeln!(xml, "/>"),
                 Outcome::NotApplicable => {
