@@ -154,13 +154,13 @@ fn node_packages() {
         .put("/app/node_modules/other/node_modules/aws-sdk/package.json", r#"{"version":"2.1693.0"}"#)
         .put("/app/node_modules/@own/lib/node_modules/aws-sdk/package.json", "not JSON")
         .put("/app/node_modules/aws-sdk-mock/package.json", r#"{"version":"5.0.0"}"#)
-        .put("/work/node_modules/.pnpm/aws-sdk@2.1000.0/node_modules/aws-sdk/package.json", r#"{"version":"2.1000.0"}"#);
+        .put("/build/node_modules/.pnpm/aws-sdk@2.1000.0/node_modules/aws-sdk/package.json", r#"{"version":"2.1000.0"}"#);
     let start = Start { folders: words(&["/app/dist"]), executables: words(&[]), ..Start::default() };
     assert_eq!(
         root.all(&start),
         [
             told(Kind::JavaScriptV2, "", "/app/node_modules/@own/lib/node_modules/aws-sdk/package.json"),
-            told(Kind::JavaScriptV2, "2.1000.0", "/work/node_modules/.pnpm/aws-sdk@2.1000.0"),
+            told(Kind::JavaScriptV2, "2.1000.0", "/build/node_modules/.pnpm/aws-sdk@2.1000.0"),
             told(Kind::JavaScriptV2, "2.1693.0", "/app/node_modules/other/node_modules/aws-sdk/package.json"),
             told(Kind::JavaScriptV2, "2.4.6", "/app/node_modules/aws-sdk/package.json"),
             told(Kind::JavaScriptV3, "3.458.0", "/app/node_modules/@aws-sdk/credential-provider-node/package.json"),
