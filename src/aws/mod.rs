@@ -3,6 +3,7 @@
 mod api_error;
 pub mod profile;
 pub mod raw;
+pub mod role;
 
 pub use api_error::{ApiError, ApiResult, present, retry_while};
 
@@ -62,6 +63,42 @@ pub struct Account {
     clients: Clients,
 }
 
+/// What a profile was given for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Asked {
+    /// One of two accounts.
+    Side(Side),
+    /// The only account that a command asks.
+    Alone,
+}
+
+impl Asked {
+    fn side(self) -> Side {
+        match self {
+            Asked::Side(side) => side,
+            // One account is one to itself; nothing that it says to the user names a side.
+            Asked::Alone => Side::Dev,
+        }
+    }
+
+    /// The flag that names the profile.
+    fn flag(self) -> String {
+        match self {
+            Asked::Side(side) => format!("--{side}-profile"),
+            Asked::Alone => "--profile".to_owned(),
+        }
+    }
+}
+
+impl std::fmt::Display for Asked {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Asked::Side(side) => write!(f, " ({side})"),
+            Asked::Alone => Ok(()),
+        }
+    }
+}
+
 /// What a connection needs before anybody has been asked who they are.
 #[derive(Debug)]
 pub struct Connector {
@@ -86,7 +123,19 @@ impl Connector {
     /// # Errors
     /// The profile is missing, its credentials don't work, or no region is set for it.
     pub async fn connect(&self, side: Side, profile: &str, region: Option<&str>) -> Result<Account> {
-        self.profiles.require(side, profile)?;
+        self.connect_as(Asked::Side(side), profile, region).await
+    }
+
+    /// The same, for a command that has one account: ecs-check's `--profile`.
+    ///
+    /// # Errors
+    /// As [`Connector::connect`].
+    pub async fn connect_alone(&self, profile: &str, region: Option<&str>) -> Result<Account> {
+        self.connect_as(Asked::Alone, profile, region).await
+    }
+
+    async fn connect_as(&self, asked: Asked, profile: &str, region: Option<&str>) -> Result<Account> {
+        self.profiles.require(asked, profile)?;
         let mut provider_config = ProviderConfig::without_region().with_http_client(self.http.clone());
         if let Some(region) = region {
             provider_config = provider_config.with_region(Some(Region::new(region.to_owned())));
@@ -107,11 +156,11 @@ impl Connector {
         }
         let config = loader.load().await;
         if config.region().is_none() {
-            return Err(Error::usage(format!("profile `{profile}` ({side}) has no region"))
+            return Err(Error::usage(format!("profile `{profile}`{asked} has no region"))
                 .hint("pass `--region us-east-1`, or set `region` in the profile or AWS_REGION"));
         }
-        Account::verified(side, profile, config).await.map_err(|error| match error {
-            Unverified::Asking(error) => self.profiles.explain(side, profile, error),
+        Account::verified(asked.side(), profile, config).await.map_err(|error| match error {
+            Unverified::Asking(error) => self.profiles.explain(asked, profile, error),
             Unverified::Answer(error) => error,
         })
     }
@@ -253,6 +302,8 @@ clients! {
     pub s3: aws_sdk_s3;
     /// Gives an EventBridge client.
     pub events: aws_sdk_eventbridge;
+    /// Gives an ECS client.
+    pub ecs: aws_sdk_ecs;
     /// Gives a CodePipeline client.
     pub codepipeline: aws_sdk_codepipeline;
     /// Gives an IAM client; the region only says whose endpoint is asked.

@@ -1,8 +1,7 @@
 //! The named profiles of the AWS files, and what to tell a person whose profile doesn't work.
 
-use super::ApiError;
+use super::{ApiError, Asked};
 use crate::error::{Error, Kind, Result};
-use crate::model::Side;
 use aws_runtime::env_config::file::EnvConfigFiles;
 use aws_runtime::env_config::section::EnvConfigSections;
 use aws_types::os_shim_internal::{Env, Fs};
@@ -63,28 +62,29 @@ impl Profiles {
     ///
     /// # Errors
     /// It doesn't; the error names the nearest one.
-    pub fn require(&self, side: Side, profile: &str) -> Result<()> {
+    pub(crate) fn require(&self, asked: Asked, profile: &str) -> Result<()> {
         if self.sections.get_profile(profile).is_some() {
             return Ok(());
         }
         let names = self.names();
         let near = names.iter().map(|name| (strsim::jaro_winkler(name, profile), name)).filter(|(score, _)| *score > 0.75);
         let near = near.max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, name)| name.clone());
-        let error = Error::new(Kind::Credentials, format!("there is no AWS profile `{profile}` (given for {side})"));
+        let error =
+            Error::new(Kind::Credentials, format!("there is no AWS profile `{profile}`{}", asked.to_string().replace('(', "(given for ")));
         Err(match (near, names.is_empty()) {
-            (Some(name), _) => error.hint(format!("did you mean `--{side}-profile {name}`?")),
+            (Some(name), _) => error.hint(format!("did you mean `{} {name}`?", asked.flag())),
             (None, true) => error.hint(format!("make it with `aws configure --profile {profile}` or `aws configure sso`")),
             (None, false) => error.hint(format!("the profiles are: {}", names.join(", "))),
         })
     }
 
     /// Turns a failed who-am-I into an error that says how to log in.
-    pub fn explain(&self, side: Side, profile: &str, error: Box<ApiError>) -> Error {
+    pub(crate) fn explain(&self, asked: Asked, profile: &str, error: Box<ApiError>) -> Error {
         if !error.is_credentials() {
             return Error::from(error);
         }
         let told = error.told();
-        let base = Error::new(Kind::Credentials, format!("profile `{profile}` ({side}) has no usable credentials")).because(told);
+        let base = Error::new(Kind::Credentials, format!("profile `{profile}`{asked} has no usable credentials")).because(told);
         if let Some(serial) = self.inherited(profile, "mfa_serial") {
             return base
                 .because(format!("the profile asks for a code of the MFA device {serial}, which xdeploy can't ask for"))

@@ -1,17 +1,21 @@
 //! `xdeploy ecs-check`.
 
+use crate::aws::Connector;
 use crate::ecs::checks;
 use crate::ecs::checks::about::{Flavour, tasks};
 use crate::ecs::denial::{Denial, explain};
-use crate::ecs::facts::{HostFacts, Introspection};
+use crate::ecs::facts::{AwsFacts, HostFacts, Introspection};
 use crate::ecs::host::source::Source;
 use crate::ecs::host::{TASK_LABEL, Wanted, gather};
+use crate::ecs::remote::{self, Asked};
 use crate::ecs::verdict::{self, Identity, Verdict};
 use crate::error::{Error, Result, file_error};
 use crate::model::{Check, Finding, Outcome, Readable, Subject};
 use crate::report::{self, Report};
+use crate::settings::{CommonFlags, variable};
 use crate::ui::{Tone, Ui, paint};
 use clap::ValueEnum;
+use clap::builder::FalseyValueParser;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -49,6 +53,19 @@ fn report_file(text: &str) -> std::result::Result<(Format, PathBuf), String> {
     Ok((Format::from_str(format, true)?, file.into()))
 }
 
+/// Reads `ACTION=RESOURCE`.
+fn need(text: &str) -> std::result::Result<(String, String), String> {
+    let (action, resource) = text.split_once('=').ok_or("a need is ACTION=RESOURCE, such as s3:GetObject=arn:aws:s3:::my-bucket/*")?;
+    let named = action.split_once(':').is_some_and(|(service, name)| !service.is_empty() && !name.is_empty());
+    if !named || action.contains('*') {
+        return Err(format!("`{action}` is no single action such as s3:GetObject"));
+    }
+    if resource != "*" && !resource.starts_with("arn:") {
+        return Err(format!("`{resource}` is no ARN"));
+    }
+    Ok((action.to_owned(), resource.to_owned()))
+}
+
 /// What makes the command fail.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum FailOn {
@@ -71,6 +88,18 @@ pub struct Args {
     /// Judge only this task: its id or its ARN
     #[arg(long, value_name = "TASK", env = "XDEPLOY_TASK")]
     pub task: Option<String>,
+    /// AWS profile of the account that the tasks run in: with it, task definitions, roles and trust policies are judged too
+    #[arg(long, value_name = "NAME", env = "XDEPLOY_PROFILE")]
+    pub profile: Option<String>,
+    /// Ask nothing of AWS, whatever the environment names
+    #[arg(long, env = "XDEPLOY_NO_AWS", value_parser = FalseyValueParser::new())]
+    pub no_aws: bool,
+    /// The cluster, where the tasks' ARNs don't say it [default: the agent's]
+    #[arg(long, value_name = "NAME", env = "XDEPLOY_CLUSTER")]
+    pub cluster: Option<String>,
+    /// What the application must be allowed, such as s3:GetObject=arn:aws:s3:::my-bucket/*; may be given several times
+    #[arg(long, value_name = "ACTION=RESOURCE", env = "XDEPLOY_NEEDS", value_delimiter = ' ', value_parser = need)]
+    pub needs: Vec<(String, String)>,
     /// Whether to ask for credentials, without an id, from inside the containers' networks
     #[arg(long, value_name = "WHEN", env = "XDEPLOY_PROBE", default_value = "auto")]
     pub probe: Probe,
@@ -91,7 +120,7 @@ pub struct Args {
     pub explain_error: Option<String>,
 }
 
-pub async fn run(args: &Args, ui: &Ui) -> Result<u8> {
+pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui) -> Result<u8> {
     if let Some(text) = &args.explain_error {
         tell_denial(ui, &explain(text));
         return Ok(0);
@@ -103,6 +132,10 @@ pub async fn run(args: &Args, ui: &Ui) -> Result<u8> {
     if let Some(task) = &args.task {
         only(&mut facts, task)?;
     }
+    facts.aws = match ask_aws(common, args, &facts).await? {
+        Some(aws) => Readable::Known(aws),
+        None => facts.aws,
+    };
     let mut findings = checks::judge(&facts);
     findings.retain(|finding| !ignored.contains(finding.check.id));
     for finding in &mut findings {
@@ -115,6 +148,34 @@ pub async fn run(args: &Args, ui: &Ui) -> Result<u8> {
     ui.json(&document);
     write_reports(args, &findings, &verdicts, &document)?;
     Ok(code)
+}
+
+/// Asks AWS about the tasks that were found, if a profile was given.
+async fn ask_aws(common: &CommonFlags, args: &Args, facts: &HostFacts) -> Result<Option<AwsFacts>> {
+    let profile = match &args.profile {
+        Some(profile) if !args.no_aws => profile,
+        _ if args.needs.is_empty() => return Ok(None),
+        _ => {
+            return Err(
+                Error::usage("--needs is decided on the roles' policies, which AWS has to be asked for").hint("pass --profile as well")
+            );
+        }
+    };
+    let region = common.region.as_ref().map(|region| region.as_str());
+    let account = Connector::new(variable("AWS_CA_BUNDLE").map(Into::into)).await?.connect_alone(profile, region).await?;
+    let (cluster, instance) = match facts.agent.introspection.known() {
+        Some(Introspection::Agent { cluster, instance, .. }) => (Some(cluster.clone()), instance.clone()),
+        _ => (None, None),
+    };
+    let found = tasks(facts);
+    let label = |name: &str| found.first().and_then(|container| container.labels.get(name).cloned());
+    let asked = Asked {
+        tasks: found.iter().filter_map(|container| container.labels.get(TASK_LABEL).cloned()).collect(),
+        cluster: args.cluster.clone().or(cluster).or(label("com.amazonaws.ecs.cluster")),
+        instance,
+        needs: args.needs.clone(),
+    };
+    Ok(Some(remote::gather(&account, &asked).await))
 }
 
 /// Writes the reports that were asked for, each as a whole: a reader never meets half a file.

@@ -49,7 +49,7 @@ pub struct HostFacts {
 }
 
 /// What AWS says of the tasks here and their roles.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AwsFacts {
     /// The account that was asked.
     pub account: String,
@@ -62,7 +62,20 @@ pub struct AwsFacts {
     /// Roles by their ARNs; `None` for one that isn't there.
     pub roles: BTreeMap<String, Readable<Option<RoleFacts>>>,
     /// The attributes of this container instance, by name.
-    pub attributes: Option<Readable<Vec<String>>>,
+    pub attributes: Readable<Vec<String>>,
+    /// What somebody said that the applications need.
+    pub needs: Vec<Need>,
+}
+
+/// A call that an application must be able to make.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Need {
+    /// `s3:GetObject`.
+    pub action: String,
+    /// The resource's ARN.
+    pub resource: String,
+    /// What IAM's own simulator says of each role: allowed or not.
+    pub second: BTreeMap<String, Readable<bool>>,
 }
 
 /// What ECS says of a task: its definition with its overrides.

@@ -8,5 +8,6 @@ pub mod environment;
 pub mod facts;
 pub mod host;
 pub mod parse;
+pub mod remote;
 pub mod sdk_table;
 pub mod verdict;

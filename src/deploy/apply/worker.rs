@@ -1,9 +1,9 @@
 //! One write: the call it stands for, patient where AWS settles late, careful where others write too.
 
 use super::{ENTITY_LIMIT, Event, Manner, OLD_PRINCIPAL_LIMIT, PRINCIPAL_LIMIT, READ_LIMIT, REMOVAL_LIMIT, VERSIONING_LIMIT};
+use crate::aws::role::decoded;
 use crate::aws::{Account, ApiError, ApiResult, present, retry_while};
 use crate::deploy::names::{ARN_TAG, TAG};
-use crate::deploy::observe::decoded;
 use crate::deploy::release;
 use crate::deploy::snapshot::is_own;
 use crate::deploy::write::{Call, Write};

@@ -1,5 +1,6 @@
 //! Reads roles and policies, and who the caller is.
 
+use crate::aws::role::decoded;
 use crate::aws::{Account, ApiError, ApiResult, present};
 use crate::deploy::blueprint::Named;
 use crate::deploy::names::TAG;
@@ -7,15 +8,8 @@ use crate::deploy::snapshot::{Boundary, PolicyFound, RoleFound, Tags, is_own};
 use crate::model::{Arn, Readable};
 use crate::settings::Settings;
 use futures_util::future::{join_all, try_join_all};
-use percent_encoding::percent_decode_str;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
-
-pub(in crate::deploy) fn decoded(document: &str) -> Value {
-    // IAM gives documents URL-encoded (facts D.1).
-    let text = percent_decode_str(document).decode_utf8_lossy();
-    serde_json::from_str(&text).unwrap_or(Value::Null)
-}
 
 fn iam_tags(tags: &[aws_sdk_iam::types::Tag]) -> Tags {
     tags.iter().map(|tag| (tag.key().to_owned(), tag.value().to_owned())).collect()

@@ -9,7 +9,6 @@ mod rules;
 mod second_opinion;
 
 pub use buckets::{SOURCE_SHA256, head_bucket, read_notification};
-pub(super) use iam::decoded;
 pub use pipeline::{read_pipeline_version, running_executions};
 pub use second_opinion::second_opinion;
 

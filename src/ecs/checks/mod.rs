@@ -21,6 +21,7 @@ mod flag_task_role_host;
 mod flags;
 mod imds_open;
 mod input_filter;
+mod instance_attributes;
 mod loopback_guard;
 mod network_none;
 mod never_fetched;
@@ -33,6 +34,8 @@ mod proxy_container;
 mod proxy_docker;
 mod proxy_ecs_init;
 mod restart_needed;
+mod role_allows;
+mod role_exists;
 mod route_localnet;
 mod rule_output;
 mod rule_prerouting;
@@ -54,7 +57,7 @@ use about::{Flavour, Mode};
 pub type Row = (&'static Check, fn(&HostFacts) -> Vec<Finding>);
 
 /// Every check.
-pub static ALL: [Row; 37] = [
+pub static ALL: [Row; 40] = [
     (&agent_running::CHECK, agent_running::look),
     (&agent_supervised::CHECK, agent_supervised::look),
     (&agent_registered::CHECK, agent_registered::look),
@@ -66,6 +69,8 @@ pub static ALL: [Row; 37] = [
     (&flag_task_eni::CHECK, flag_task_eni::look),
     (&config_text::CHECK, config_text::look),
     (&restart_needed::CHECK, restart_needed::look),
+    (&instance_attributes::CHECK, instance_attributes::look),
+    (&role_exists::CHECK, role_exists::look),
     (&trust::CHECK, trust::look),
     (&trust_conditions::CHECK, trust_conditions::look),
     (&proxy_agent::CHECK, proxy_agent::look),
@@ -87,6 +92,7 @@ pub static ALL: [Row; 37] = [
     (&php_fpm::CHECK, php_fpm::look),
     (&task_role_missing::CHECK, task_role_missing::look),
     (&execution_role::CHECK, execution_role::look),
+    (&role_allows::CHECK, role_allows::look),
     (&other_credentials::CHECK, other_credentials::look),
     (&both_uris::CHECK, both_uris::look),
     (&network_none::CHECK, network_none::look),
@@ -125,7 +131,7 @@ pub fn judge(facts: &HostFacts) -> Vec<Finding> {
 }
 
 /// What a failure may follow from: the check, and the checks that explain it where they fail.
-const EXPLAINED: [(&str, &[&str]); 11] = [
+const EXPLAINED: [(&str, &[&str]); 12] = [
     // A unit that was stopped took the rules and the setting along; an agent that ended with it did so too.
     ("XD-ECS-050", &["XD-ECS-002", "XD-ECS-001"]),
     ("XD-ECS-051", &["XD-ECS-002", "XD-ECS-001"]),
@@ -137,6 +143,7 @@ const EXPLAINED: [(&str, &[&str]); 11] = [
     ("XD-ECS-011", &["XD-ECS-013", "XD-ECS-014"]),
     ("XD-ECS-012", &["XD-ECS-013", "XD-ECS-014"]),
     ("XD-ECS-070", &["XD-ECS-071"]),
+    ("XD-ECS-015", &["XD-ECS-010", "XD-ECS-011", "XD-ECS-013", "XD-ECS-014"]),
     ("XD-ECS-014", &[]),
 ];
 

@@ -11,7 +11,7 @@ mod saved;
 pub mod sdks;
 pub mod source;
 
-use super::facts::{Agent, Answer, AwsFacts, Container, HostFacts, Imds, Introspection, RoleFacts, SdksFound, TaskFacts};
+use super::facts::{Agent, Answer, AwsFacts, Container, HostFacts, Imds, Introspection, Need, RoleFacts, SdksFound, TaskFacts};
 use crate::model::Readable;
 use sdks::{Limits, Start};
 use serde_json::Value;
@@ -284,6 +284,11 @@ fn captured_aws(source: &Source) -> Readable<AwsFacts> {
         },
         boundary: Readable::Known(Some(value["boundary"].clone()).filter(|boundary| !boundary.is_null())),
     };
+    let need = |value: &Value| Need {
+        action: text(&value["action"]).unwrap_or_default(),
+        resource: text(&value["resource"]).unwrap_or_default(),
+        second: BTreeMap::new(),
+    };
     let members = |name: &str| value[name].as_object().cloned().unwrap_or_default();
     Readable::Known(AwsFacts {
         account: text(&value["account"]).unwrap_or_default(),
@@ -294,7 +299,11 @@ fn captured_aws(source: &Source) -> Readable<AwsFacts> {
             .iter()
             .map(|(arn, value)| (arn.clone(), Readable::Known((!value.is_null()).then(|| role(value)))))
             .collect(),
-        attributes: None,
+        attributes: match value["attributes"].as_array() {
+            Some(names) => Readable::Known(names.iter().filter_map(text).collect()),
+            None => Readable::Unknown("aws.json doesn't hold them".into()),
+        },
+        needs: value["needs"].as_array().into_iter().flatten().map(need).collect(),
     })
 }
 

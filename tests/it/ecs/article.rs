@@ -5,6 +5,7 @@ use xdeploy::ecs::checks;
 /// The sentences of `mission.md`, B, and the checks that answer them.
 const SENTENCES: &[(&str, &str, &[&str])] = &[
     ("B", "the role must be named in the task definition", &["XD-ECS-070", "XD-ECS-071"]),
+    ("B", "hold every permission that the application needs", &["XD-ECS-023"]),
     ("B", "be found by the task", &["XD-ECS-080", "XD-ECS-060"]),
     (
         "B",
@@ -17,9 +18,9 @@ const SENTENCES: &[(&str, &str, &[&str])] = &[
         &["XD-ECS-001", "XD-ECS-002", "XD-ECS-003", "XD-ECS-004", "XD-ECS-005", "XD-ECS-006", "XD-ECS-054"],
     ),
     ("B2", "ECS_ENABLE_TASK_IAM_ROLE=true for the bridge and default network modes", &["XD-ECS-010", "XD-ECS-013"]),
-    ("B2", "ECS_ENABLE_TASK_IAM_ROLE_NETWORK_HOST=true for the host network mode", &["XD-ECS-011", "XD-ECS-013"]),
+    ("B2", "ECS_ENABLE_TASK_IAM_ROLE_NETWORK_HOST=true for the host network mode", &["XD-ECS-011", "XD-ECS-013", "XD-ECS-015"]),
     ("B2", "After a change restart the agent", &["XD-ECS-014"]),
-    ("B3", "The role trusts ECS tasks", &["XD-ECS-020", "XD-ECS-021"]),
+    ("B3", "The role trusts ECS tasks", &["XD-ECS-020", "XD-ECS-021", "XD-ECS-022"]),
     ("B4", "If the agent has an HTTP_PROXY, it also has NO_PROXY", &["XD-ECS-030", "XD-ECS-031", "XD-ECS-032", "XD-ECS-033"]),
     ("B5", "The application's AWS SDK is from July 2016 or later.", &["XD-ECS-040", "XD-ECS-041"]),
     (

@@ -585,6 +585,23 @@ fn of_roles() -> Vec<Mutation> {
                 statements.as_array_mut().unwrap().push(json!({"Effect": "Deny", "Principal": "*", "Action": "sts:*"}));
             });
         }),
+        fails("ECS doesn't know that the instance takes roles", EVERYWHERE, "XD-ECS-015", |tree| {
+            tree.aws(|aws| aws["attributes"] = json!(["x"]))
+        }),
+        fails("the role isn't there", EVERYWHERE, "XD-ECS-022", |tree| {
+            tree.aws(|aws| aws["roles"][format!("arn:aws:iam::{ACCOUNT}:role/web-role")] = json!(null));
+        }),
+        fails("the role lacks a permission", EVERYWHERE, "XD-ECS-023", |tree| {
+            tree.aws(|aws| aws["needs"] = json!([{"action": "s3:PutObject", "resource": "arn:aws:s3:::assets/index.html"}]));
+        }),
+        fails("a boundary takes the permission back", EVERYWHERE, "XD-ECS-023", |tree| {
+            let bounded = json!({"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "sqs:*", "Resource": "*"}});
+            tree.aws(|aws| aws["roles"][format!("arn:aws:iam::{ACCOUNT}:role/api-role")]["boundary"] = bounded);
+        }),
+        fails("a Deny takes the permission back", EVERYWHERE, "XD-ECS-023", |tree| {
+            let deny = json!({"Version": "2012-10-17", "Statement": {"Sid": "No", "Effect": "Deny", "Action": "*", "Resource": "*"}});
+            tree.aws(|aws| aws["roles"][format!("arn:aws:iam::{ACCOUNT}:role/api-role")]["policies"].as_array_mut().unwrap().push(deny));
+        }),
         fails("the definition names an execution role alone", EVERYWHERE, "XD-ECS-071", |tree| {
             tree.without_variable(METRICS, "AWS_CONTAINER");
             tree.aws(|aws| aws["tasks"][super::tree::task("metrics")]["taskRole"] = json!(null));

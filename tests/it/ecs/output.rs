@@ -46,7 +46,7 @@ container ecs-metrics-1-agent-bbbb (task 000000000000000000000000000002f7, host)
 container ecs-api-7-app-cccc (task 0000000000000000000000000000013a, awsvpc)
   uses task role arn:aws:iam::111122223333:role/api-role
 
-61 pass, 0 fail (0 of them a cause), 0 to know of, 0 can't be told, 6 don't apply.
+68 pass, 0 fail (0 of them a cause), 0 to know of, 0 can't be told, 6 don't apply.
 
 "#]]
         .raw()
@@ -103,7 +103,7 @@ Can't be told:
     XD-ECS-077 the task fetched its role, container ecs-api-7-app-cccc
     XD-ECS-078 the agent isn't asked too often
 
-50 pass, 4 fail (2 of them a cause), 0 to know of, 3 can't be told, 8 don't apply.
+57 pass, 4 fail (2 of them a cause), 0 to know of, 3 can't be told, 8 don't apply.
 
 "#]].raw());
 }
@@ -264,13 +264,16 @@ Can't be told:
     XD-ECS-077 the task fetched its role
     XD-ECS-080 the agent answers from inside the task
   the folder doesn't hold it (xdeploy-capture/aws.json)
+    XD-ECS-015 ECS knows that this instance takes tasks with roles
+    XD-ECS-022 the task role exists
     XD-ECS-020 the task role trusts ECS tasks
     XD-ECS-021 the trust policy says whose tasks
     XD-ECS-071 the task role is not the execution role
+    XD-ECS-023 the task role allows what the application needs
   the agent's audit log can't be read: /var/log/ecs/audit.log isn't there
     XD-ECS-078 the agent isn't asked too often
 
-1 pass, 0 fail (0 of them a cause), 0 to know of, 22 can't be told, 17 don't apply.
+1 pass, 0 fail (0 of them a cause), 0 to know of, 25 can't be told, 17 don't apply.
 
 "#]]
         .raw()

@@ -372,10 +372,12 @@ impl Tree {
             (task(family), json!({"definition": format!("{family}:3"), "taskRole": role(&format!("{family}-role")), "executionRole": role("ecsTaskExecutionRole")}))
         });
         let roles =
-            families.map(|family| (format!("arn:aws:iam::{ACCOUNT}:role/{family}-role"), json!({"trust": trust(), "policies": []})));
+            families.map(|family| (format!("arn:aws:iam::{ACCOUNT}:role/{family}-role"), json!({"trust": trust(), "policies": [{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "s3:Get*", "Resource": "arn:aws:s3:::assets/*"}}]})));
         let aws = json!({
             "account": ACCOUNT,
             "region": "eu-west-1",
+            "attributes": ["ecs.capability.task-eni", "com.amazonaws.ecs.capability.task-iam-role", "com.amazonaws.ecs.capability.task-iam-role-network-host"],
+            "needs": [{"action": "s3:GetObject", "resource": "arn:aws:s3:::assets/index.html"}],
             "tasks": Value::Object(tasks.into_iter().collect()),
             "roles": Value::Object(roles.into_iter().collect()),
         });
