@@ -3,4 +3,5 @@
 mod article;
 mod mutations;
 mod output;
+mod remote;
 mod tree;
