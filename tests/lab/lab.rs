@@ -240,7 +240,7 @@ impl Lab {
 
     fn start_agent(&mut self) {
         let (state, audit_log) = (self.folder.join("agent.json"), self.folder.join("var/log/ecs/audit.log"));
-        let mut command = self.inside(self.folder.join("amazon-ecs-agent"));
+        let mut command = self.inside(self.folder.join("agent"));
         self.agent = Some(self.helper(command.arg("--as-agent").args([state, audit_log])));
     }
 
@@ -438,7 +438,8 @@ fn furnish(folder: &Path, backend: Backend) {
         let target = format!("/usr/sbin/{family}-{}{rest}", backend.name());
         symlink(target, folder.join("etc/alternatives").join(program)).unwrap();
     }
-    symlink(env::current_exe().unwrap(), folder.join("amazon-ecs-agent")).unwrap();
+    // As the agent's process is called in its container.
+    symlink(env::current_exe().unwrap(), folder.join("agent")).unwrap();
 }
 
 /// A root file system of one static program, packed.

@@ -15,6 +15,7 @@ mod machine;
 mod needs;
 mod probe;
 mod rows;
+mod sdks;
 
 use std::env;
 use std::process::ExitCode;
@@ -38,6 +39,7 @@ fn tests() -> libtest_mimic::Conclusion {
     // Most of a test's time is a probe that waits for nothing to come: more threads than processors.
     arguments.test_threads.get_or_insert(8);
     let mut trials: Vec<Trial> = rows::trials();
+    trials.extend(sdks::trials());
     trials.extend(machine::trials());
     let conclusion = libtest_mimic::run(&arguments, trials);
     lab::close_all();

@@ -24,8 +24,7 @@ const PROGRAMS: [(&str, &str); 12] = [
 ];
 
 /// What the real SDKs need besides.
-pub const FOR_BOTO3: [(&str, &str); 1] = [("python3", "python3-venv")];
-pub const FOR_JS: [(&str, &str); 2] = [("node", "nodejs"), ("npm", "npm")];
+pub const FOR_SDKS: [(&str, &str); 3] = [("python3", "python3-venv"), ("node", "nodejs"), ("npm", "npm")];
 
 /// A test that is skipped, with the reason, where the machine lacks something; unless `XDEPLOY_LAB=must` makes that a failure.
 pub fn trial(name: &str, more: &'static [(&str, &str)], test: impl FnOnce() + Send + 'static) -> Trial {

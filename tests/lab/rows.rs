@@ -54,6 +54,11 @@ fn run(lab: &mut Lab, lines: &[&str]) {
     lab.sh(&lines.join("\n"));
 }
 
+/// Sets a host up as ecs-init does.
+pub fn healthy(lab: &mut Lab) {
+    run(lab, &ECS_INIT);
+}
+
 const ROWS: [Row; 17] = [
     Row { name: "no_rules", backends: BOTH, set_up: |_| {}, expected: [Timeout, Timeout, Timeout] },
     Row {
@@ -122,12 +127,12 @@ const ROWS: [Row; 17] = [
         },
         expected: [Timeout, Answer, Timeout],
     },
-    Row { name: "as_ecs_init_makes_it", backends: BOTH, set_up: |lab| run(lab, &ECS_INIT), expected: [Answer, Answer, Answer] },
+    Row { name: "as_ecs_init_makes_it", backends: BOTH, set_up: healthy, expected: [Answer, Answer, Answer] },
     Row {
         name: "agent_stopped",
         backends: BOTH,
         set_up: |lab| {
-            run(lab, &ECS_INIT);
+            healthy(lab);
             lab.stop_agent();
         },
         expected: [Refused, Refused, Refused],
