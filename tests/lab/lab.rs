@@ -129,11 +129,21 @@ pub struct Lab {
 
 type Slot = Mutex<Option<Result<Lab, String>>>;
 
-static LABS: [Slot; 2] = [const { Mutex::new(None) }; 2];
+/// One of each backend, and one more that the SDKs have to themselves.
+static LABS: [Slot; 3] = [const { Mutex::new(None) }; 3];
 
 /// Runs with the lab of a backend, alone in it; the first to ask builds it.
 pub fn with<T>(backend: Backend, run: impl FnOnce(&mut Lab) -> T) -> T {
-    let mut slot = lock(&LABS[backend as usize]);
+    on(&LABS[backend as usize], backend, run)
+}
+
+/// Runs with the third lab.
+pub fn with_third<T>(run: impl FnOnce(&mut Lab) -> T) -> T {
+    on(&LABS[2], Backend::Nft, run)
+}
+
+fn on<T>(slot: &Slot, backend: Backend, run: impl FnOnce(&mut Lab) -> T) -> T {
+    let mut slot = lock(slot);
     match slot.get_or_insert_with(|| Lab::start(backend)) {
         Ok(lab) => run(lab),
         Err(reason) => panic!("the lab could not be built: {reason}"),

@@ -38,8 +38,9 @@ fn tests() -> libtest_mimic::Conclusion {
     let mut arguments = Arguments::from_args();
     // Most of a test's time is a probe that waits for nothing to come: more threads than processors.
     arguments.test_threads.get_or_insert(8);
-    let mut trials: Vec<Trial> = rows::trials();
-    trials.extend(sdks::trials());
+    // The longest first.
+    let mut trials: Vec<Trial> = sdks::trials();
+    trials.extend(rows::trials());
     trials.extend(machine::trials());
     let conclusion = libtest_mimic::run(&arguments, trials);
     lab::close_all();
