@@ -6,6 +6,7 @@
 pub mod aws;
 pub mod cli;
 pub mod deploy;
+pub mod ecs;
 pub mod error;
 pub mod model;
 pub mod policy;

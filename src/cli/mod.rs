@@ -2,6 +2,7 @@
 
 mod apply;
 mod ask;
+mod ecs_check;
 mod lock;
 mod plan;
 mod proof;
@@ -60,6 +61,8 @@ enum Command {
     Rights(Box<rights::Args>),
     /// Decide requests offline from the policies that they bring, without asking AWS
     Simulate(simulate::Args),
+    /// On a container host: say which identity each task really uses, and what stands between it and its task role
+    EcsCheck(Box<ecs_check::Args>),
     /// Say who both profiles are
     WhoAmI,
 }
@@ -152,6 +155,7 @@ async fn run(cli: &Cli, ui: &Ui, stop: &Stop) -> Result<u8> {
         Command::Rehearse(args) => Box::pin(rehearse::run(common, args, ui, stop)).await,
         Command::Rights(args) => rights::run(common, args, ui),
         Command::Simulate(args) => simulate::run(args).await,
+        Command::EcsCheck(args) => Box::pin(ecs_check::run(args, ui)).await,
         Command::WhoAmI => Box::pin(who_am_i::run(common, ui)).await,
     }
 }

@@ -1,0 +1,282 @@
+//! `xdeploy ecs-check`.
+
+use crate::ecs::checks::about::{Flavour, tasks};
+use crate::ecs::checks::{self};
+use crate::ecs::denial::{Denial, explain};
+use crate::ecs::facts::{HostFacts, Introspection};
+use crate::ecs::host::source::Source;
+use crate::ecs::host::{TASK_LABEL, Wanted, gather};
+use crate::ecs::verdict::{self, Identity, Verdict};
+use crate::error::{Error, Result};
+use crate::model::{Finding, Outcome, Readable};
+use crate::ui::{Tone, Ui, paint};
+use clap::ValueEnum;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// When to ask from inside the containers' networks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Probe {
+    /// On a running host.
+    #[default]
+    Auto,
+    /// Never: only files, rules and Docker are read.
+    Never,
+}
+
+/// What makes the command fail.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum FailOn {
+    /// What keeps a task from its role.
+    #[default]
+    Fail,
+    /// That, and what works but should be known.
+    Warn,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Run it as root on the container host: without, what it can't read it says. It changes nothing.")]
+pub struct Args {
+    /// Read this folder instead of the running host: a mounted disk, or an unpacked bundle
+    #[arg(long, value_name = "DIR", env = "XDEPLOY_ROOT")]
+    pub root: Option<PathBuf>,
+    /// Where Docker or Podman answers [default: /var/run/docker.sock, else Podman's]
+    #[arg(long, value_name = "URL", env = "XDEPLOY_DOCKER_HOST")]
+    pub docker_host: Option<String>,
+    /// Judge only this task: its id or its ARN
+    #[arg(long, value_name = "TASK", env = "XDEPLOY_TASK")]
+    pub task: Option<String>,
+    /// Whether to ask for credentials, without an id, from inside the containers' networks
+    #[arg(long, value_name = "WHEN", env = "XDEPLOY_PROBE", default_value = "auto")]
+    pub probe: Probe,
+    /// How long to look for SDKs in all containers together
+    #[arg(long, value_name = "TIME", env = "XDEPLOY_SDK_SEARCH", default_value = "150ms", value_parser = humantime::parse_duration)]
+    pub sdk_search: Duration,
+    /// Pass over a check, such as XD-ECS-070; may be given several times
+    #[arg(long, value_name = "ID", env = "XDEPLOY_IGNORE", value_delimiter = ',')]
+    pub ignore: Vec<String>,
+    /// What makes the command fail
+    #[arg(long, value_name = "WHAT", env = "XDEPLOY_FAIL_ON", default_value = "fail")]
+    pub fail_on: FailOn,
+    /// Say of a pasted "Access Denied" whose credentials were used, and look at nothing
+    #[arg(long, value_name = "TEXT", conflicts_with_all = ["root", "docker_host", "task"])]
+    pub explain_error: Option<String>,
+}
+
+pub async fn run(args: &Args, ui: &Ui) -> Result<u8> {
+    if let Some(text) = &args.explain_error {
+        tell_denial(ui, &explain(text));
+        return Ok(0);
+    }
+    let ignored = ignored(&args.ignore)?;
+    let source = source(args)?;
+    let wanted = Wanted { docker: args.docker_host.clone(), probe: args.probe == Probe::Auto, sdk_search: args.sdk_search };
+    let mut facts = gather(&source, &wanted).await;
+    if let Some(task) = &args.task {
+        only(&mut facts, task)?;
+    }
+    let mut findings = checks::judge(&facts);
+    findings.retain(|finding| !ignored.contains(finding.check.id));
+    for finding in &mut findings {
+        finding.follows_from.retain(|id| !ignored.contains(id));
+    }
+    let verdicts = verdict::judge(&facts, &findings);
+    let code = verdict::exit_code(&findings, &verdicts, args.fail_on == FailOn::Warn);
+    tell(ui, &facts, &findings, &verdicts);
+    ui.json(&document(&facts, &findings, &verdicts, code));
+    Ok(code)
+}
+
+fn source(args: &Args) -> Result<Source> {
+    match &args.root {
+        Some(root) if root.as_os_str() != "/" => match root.is_dir() {
+            true => Ok(Source::folder(root.clone())),
+            false => Err(Error::usage(format!("--root: {} is no folder", root.display()))
+                .hint("name the folder that a host's `/` is mounted on, or an unpacked bundle")),
+        },
+        _ => Ok(Source::live()),
+    }
+}
+
+/// Reads the ids to pass over.
+fn ignored(ids: &[String]) -> Result<BTreeSet<&'static str>> {
+    let one = |id: &String| {
+        checks::find(id.trim()).map(|check| check.id).ok_or_else(|| {
+            let all: Vec<&str> = checks::ALL.iter().chain(&checks::LAST).map(|(check, _)| check.id).collect();
+            let near = all.iter().min_by_key(|known| strsim::levenshtein(known, &id.to_uppercase())).copied().unwrap_or_default();
+            Error::usage(format!("--ignore: there is no check {id}")).hint(format!(
+                "the nearest is {near}; there are {} to {}",
+                all.first().copied().unwrap_or_default(),
+                all.iter().max().copied().unwrap_or_default()
+            ))
+        })
+    };
+    ids.iter().map(one).collect()
+}
+
+/// Keeps the containers of one task, and those that are none's.
+fn only(facts: &mut HostFacts, wanted: &str) -> Result<()> {
+    let Readable::Known(containers) = &mut facts.containers else { return Ok(()) };
+    let is = |arn: &str| arn == wanted || arn.rsplit('/').next() == Some(wanted);
+    let known: BTreeSet<String> = containers.iter().filter_map(|container| container.labels.get(TASK_LABEL).cloned()).collect();
+    if !known.iter().any(|arn| is(arn)) {
+        let ids: Vec<&str> = known.iter().filter_map(|arn| arn.rsplit('/').next()).collect();
+        let hint = if ids.is_empty() { "no task runs here".to_owned() } else { format!("here run {}", ids.join(", ")) };
+        return Err(Error::failed(format!("task {wanted} doesn't run on this host")).hint(hint));
+    }
+    containers.retain(|container| container.labels.get(TASK_LABEL).is_none_or(|arn| is(arn)));
+    Ok(())
+}
+
+fn tell_denial(ui: &Ui, denial: &Denial) {
+    ui.result(&denial.meaning);
+    if let Some(arn) = &denial.arn {
+        ui.result(&format!("  principal: {arn}"));
+    }
+    for (name, value) in [("action", &denial.action), ("resource", &denial.resource)] {
+        if let Some(value) = value {
+            ui.result(&format!("  {name}: {value}"));
+        }
+    }
+    for advice in &denial.advice {
+        ui.result(&format!("  do: {advice}"));
+    }
+    let mut document = json!(denial);
+    document["schema"] = json!("xdeploy.ecs-denial/1");
+    ui.json(&document);
+}
+
+/// Says in one line what host it is.
+fn host(facts: &HostFacts) -> String {
+    let platform = match facts.platform.name.as_str() {
+        "" => "unknown system",
+        name => name,
+    };
+    let agent = match facts.agent.introspection.known() {
+        Some(Introspection::Agent { version, cluster, .. }) => format!("agent {version} of cluster {cluster}"),
+        _ => "no agent that answers".to_owned(),
+    };
+    let how = match Flavour::of(facts) {
+        Flavour::EcsInit | Flavour::Suse | Flavour::Upstart => "run by ecs-init",
+        Flavour::Bottlerocket => "run by Bottlerocket",
+        Flavour::ByHand => "run by hand",
+        Flavour::Absent => "not installed",
+    };
+    format!("{platform}, {agent}, {how}")
+}
+
+fn tell(ui: &Ui, facts: &HostFacts, findings: &[Finding], verdicts: &[Verdict]) {
+    ui.result(&host(facts));
+    match &facts.containers {
+        Readable::Unknown(why) => ui.result(&format!("The containers can't be listed: {why}")),
+        Readable::Known(_) if verdicts.is_empty() => ui.result("No task runs here."),
+        Readable::Known(_) => {}
+    }
+    for verdict in verdicts {
+        let task = verdict.task.rsplit('/').next().unwrap_or_default();
+        ui.result(&format!("\n{} (task {task}, {})", paint(Tone::Heading, &format!("container {}", verdict.container)), verdict.mode));
+        let tone = match verdict.identity {
+            Identity::TaskRole => Tone::Added,
+            Identity::CannotTell => Tone::Changed,
+            _ => Tone::Removed,
+        };
+        ui.result(&format!("  {}", paint(tone, &verdict.text())));
+        if !verdict.findings.is_empty() {
+            ui.result(&format!("  see {}", verdict.findings.join(", ")));
+        }
+    }
+    for finding in findings.iter().filter(|finding| matches!(finding.outcome, Outcome::Fail | Outcome::Warn | Outcome::CannotTell)) {
+        tell_finding(ui, finding);
+    }
+    let count = |outcome| findings.iter().filter(|finding| finding.outcome == outcome).count();
+    let causes = findings.iter().filter(|finding| finding.is_cause()).count();
+    ui.result(&format!(
+        "\n{} pass, {} fail ({causes} of them a cause), {} to know of, {} can't be told, {} don't apply.",
+        count(Outcome::Pass),
+        count(Outcome::Fail),
+        count(Outcome::Warn),
+        count(Outcome::CannotTell),
+        count(Outcome::NotApplicable),
+    ));
+    if !facts.root && facts.live {
+        ui.warning("not run as root: what other users' processes and networks hold can't be read; run it with sudo");
+    }
+}
+
+fn tell_finding(ui: &Ui, finding: &Finding) {
+    let (word, tone) = match finding.outcome {
+        Outcome::Fail if finding.is_cause() => ("FAIL", Tone::Removed),
+        Outcome::Fail => ("fail", Tone::Removed),
+        Outcome::Warn => ("warn", Tone::Changed),
+        _ => ("can't tell", Tone::Changed),
+    };
+    let check = finding.check;
+    let article: String = if check.article == ["B"] { String::new() } else { format!(" ({})", check.article.join(", ")) };
+    ui.result(&format!("\n{} {} {}{article}", paint(tone, word), check.id, check.title));
+    ui.result(&format!("  {}: {}", finding.subject, finding.message));
+    for line in &finding.evidence {
+        ui.result(&format!("    {line}"));
+    }
+    if !finding.follows_from.is_empty() {
+        ui.result(&format!("  follows from {}", finding.follows_from.join(", ")));
+        return;
+    }
+    if finding.outcome == Outcome::Fail {
+        ui.result(&format!("  why: {}", check.why));
+    }
+    for fix in &finding.fix {
+        ui.result(&format!("  do: {fix}"));
+    }
+}
+
+/// The JSON document `xdeploy.ecs-check/1`.
+fn document(facts: &HostFacts, findings: &[Finding], verdicts: &[Verdict], code: u8) -> Value {
+    let agent = match facts.agent.introspection.known() {
+        Some(Introspection::Agent { version, cluster, instance }) => {
+            json!({"version": version, "cluster": cluster, "containerInstance": instance})
+        }
+        _ => Value::Null,
+    };
+    let verdict = |verdict: &Verdict| {
+        json!({
+            "name": verdict.container,
+            "task": verdict.task,
+            "networkMode": verdict.mode,
+            "verdict": {"identity": verdict.identity, "role": verdict.role, "because": verdict.because, "text": verdict.text()},
+            "findings": verdict.findings,
+        })
+    };
+    let finding = |finding: &Finding| {
+        let mut value = json!({
+            "id": finding.check.id,
+            "title": finding.check.title,
+            "article": finding.check.article,
+            "subject": finding.subject.to_string(),
+            "outcome": finding.outcome,
+            "message": finding.message,
+            "evidence": finding.evidence,
+            "fix": finding.fix,
+            "followsFrom": finding.follows_from,
+        });
+        if let Some((file, line)) = &finding.place {
+            value["place"] = json!({"file": file, "line": line});
+        }
+        value
+    };
+    json!({
+        "schema": "xdeploy.ecs-check/1",
+        "host": {
+            "system": facts.platform.name,
+            "flavour": format!("{:?}", Flavour::of(facts)).to_ascii_lowercase(),
+            "agent": agent,
+            "live": facts.live,
+            "root": facts.root,
+            "tasks": tasks(facts).iter().filter_map(|container| container.labels.get(TASK_LABEL)).collect::<BTreeSet<_>>().len(),
+        },
+        "containers": verdicts.iter().map(verdict).collect::<Vec<_>>(),
+        "findings": findings.iter().map(finding).collect::<Vec<_>>(),
+        "exitCode": code,
+    })
+}

@@ -1,0 +1,56 @@
+//! XD-ECS-061: php-fpm hands the variable on.
+
+use super::about::{of_container, tasks};
+use crate::ecs::environment::RELATIVE_URI;
+use crate::ecs::facts::HostFacts;
+use crate::ecs::parse::settings::Pool;
+use crate::model::{Check, Finding, Outcome};
+
+/// The row of this check.
+pub static CHECK: Check = Check {
+    id: "XD-ECS-061",
+    title: "php-fpm hands the variable on",
+    why: "php-fpm clears the environment of its workers unless it is told not to (clear_env), so that PHP knows nothing of the task role",
+    fix: "hand the variable on in the pool's file",
+    docs: "https://docs.aws.amazon.com/AmazonECS/latest/developerguide/troubleshoot-task-iam-roles.html",
+    article: &["B7"],
+};
+
+/// Looks.
+pub fn look(facts: &HostFacts) -> Vec<Finding> {
+    let mut found = Vec::new();
+    let given = tasks(facts).into_iter().filter(|container| container.environment.has(RELATIVE_URI));
+    for container in given {
+        let runs = container.processes.known().is_some_and(|processes| processes.iter().any(|process| process.name.starts_with("php-fpm")));
+        if !runs {
+            continue;
+        }
+        let pools: Vec<(&str, &Pool)> =
+            container.php.iter().flat_map(|(path, pools)| pools.iter().map(move |pool| (path.as_str(), pool))).collect();
+        // Several files may speak of one pool: what one of them says counts.
+        let hands_on = |name: &str| {
+            pools.iter().any(|(_, pool)| pool.name == name && (!pool.clears || pool.passes.iter().any(|passed| passed == RELATIVE_URI)))
+        };
+        let clearing: Vec<&(&str, &Pool)> = pools.iter().filter(|(_, pool)| !hands_on(&pool.name)).collect();
+        let finding = match (clearing.first(), pools.is_empty()) {
+            (_, true) => Finding::new(
+                &CHECK,
+                Outcome::CannotTell,
+                "php-fpm runs, and no file of its pools was found: by default it clears the environment",
+            ),
+            (None, false) => Finding::new(&CHECK, Outcome::Pass, "its pools hand the variable on"),
+            (Some((path, pool)), false) => {
+                Finding::new(&CHECK, Outcome::Fail, format!("pool {} of php-fpm clears the environment of its workers", pool.name))
+                    .at(*path, None)
+                    .seen(format!("{path} in the container has neither `clear_env = no` nor the variable"))
+                    .mend(format!("in {path}: env[{RELATIVE_URI}] = ${RELATIVE_URI}"))
+                    .mend("or, if every variable may be handed on: clear_env = no")
+            }
+        };
+        found.push(of_container(finding, container));
+    }
+    if found.is_empty() {
+        found.push(Finding::new(&CHECK, Outcome::NotApplicable, "no php-fpm runs in a task"));
+    }
+    found
+}

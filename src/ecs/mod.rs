@@ -1,0 +1,12 @@
+//! Article B: why a task gets "Access Denied", found out on its container host.
+//!
+//! `host` gathers, `checks` judge what was gathered, [`verdict`] says which identity each container really uses.
+
+pub mod checks;
+pub mod denial;
+pub mod environment;
+pub mod facts;
+pub mod host;
+pub mod parse;
+pub mod sdk_table;
+pub mod verdict;

@@ -1,0 +1,141 @@
+//! What a check found: one shape for the text, the JSON and every report.
+
+use serde::Serialize;
+use std::fmt;
+
+/// One thing that is looked at on a container host; a row of the reference.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Check {
+    /// `XD-ECS-0NN`; never used again for something else.
+    pub id: &'static str,
+    /// What is looked at, in a few words.
+    pub title: &'static str,
+    /// What goes wrong for a task where it doesn't hold.
+    pub why: &'static str,
+    /// What to do about it, in words; a finding adds the commands for its host.
+    pub fix: &'static str,
+    /// Where AWS describes it.
+    pub docs: &'static str,
+    /// The points of article B that it answers (`B1` to `B7`, or `B` for what stands above the points).
+    pub article: &'static [&'static str],
+}
+
+/// What came of looking.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// It holds.
+    Pass,
+    /// There is nothing here that it could hold for.
+    NotApplicable,
+    /// It works, but somebody should know.
+    Warn,
+    /// What is needed to tell could not be read.
+    CannotTell,
+    /// It doesn't hold.
+    Fail,
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Outcome::Pass => "pass",
+            Outcome::NotApplicable => "not applicable",
+            Outcome::Warn => "warn",
+            Outcome::CannotTell => "can't tell",
+            Outcome::Fail => "fail",
+        })
+    }
+}
+
+/// What a finding is about.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Subject {
+    /// The host as a whole.
+    Host,
+    /// A container, by its name in Docker.
+    Container(String),
+    /// A role, by its ARN.
+    Role(String),
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Subject::Host => f.write_str("host"),
+            Subject::Container(name) => write!(f, "container {name}"),
+            Subject::Role(arn) => write!(f, "role {arn}"),
+        }
+    }
+}
+
+/// What one check says of one subject.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// The check.
+    pub check: &'static Check,
+    /// What it is about.
+    pub subject: Subject,
+    /// What came of it.
+    pub outcome: Outcome,
+    /// What was seen, as one sentence without a period.
+    pub message: String,
+    /// Where it was seen: files with lines, rules, values that may be told.
+    pub evidence: Vec<String>,
+    /// What to run or to write here, most useful first.
+    pub fix: Vec<String>,
+    /// The file that it is about, if it is one, and its line.
+    pub place: Option<(String, Option<usize>)>,
+    /// The ids of the checks whose failure explains this one; empty for a cause of its own.
+    pub follows_from: Vec<&'static str>,
+}
+
+impl Finding {
+    /// Makes a finding about the host.
+    pub fn new(check: &'static Check, outcome: Outcome, message: impl Into<String>) -> Finding {
+        Finding {
+            check,
+            subject: Subject::Host,
+            outcome,
+            message: message.into(),
+            evidence: Vec::new(),
+            fix: Vec::new(),
+            place: None,
+            follows_from: Vec::new(),
+        }
+    }
+
+    /// Says what it is about.
+    #[must_use]
+    pub fn about(mut self, subject: Subject) -> Finding {
+        self.subject = subject;
+        self
+    }
+
+    /// Adds what was seen.
+    #[must_use]
+    pub fn seen(mut self, evidence: impl Into<String>) -> Finding {
+        self.evidence.push(evidence.into());
+        self
+    }
+
+    /// Adds what to run or to write.
+    #[must_use]
+    pub fn mend(mut self, fix: impl Into<String>) -> Finding {
+        self.fix.push(fix.into());
+        self
+    }
+
+    /// Says which file, and which line of it.
+    #[must_use]
+    pub fn at(mut self, file: impl Into<String>, line: Option<usize>) -> Finding {
+        self.place = Some((file.into(), line));
+        self
+    }
+
+    /// Says whether it is a failure that nothing else explains.
+    pub fn is_cause(&self) -> bool {
+        self.outcome == Outcome::Fail && self.follows_from.is_empty()
+    }
+}
