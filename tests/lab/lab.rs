@@ -1,9 +1,9 @@
 //! One container host: its namespaces, its dockerd, its containers, its agent.
 
 use std::env;
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io::{BufRead, BufReader};
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio, id};
@@ -40,6 +40,8 @@ const INSIDE: &str = r#"
 mount -t tmpfs run /run
 mount --bind "$1/etc" /etc
 mount --bind "$1/var" /var
+mount -t overlay -o lowerdir="$1/usr:/usr" overlay /usr
+mkdir -p /run/systemd/system
 unshare --net busybox sleep 86400 &
 vpc=$!
 while [ "$(readlink /proc/$vpc/ns/net)" = "$(readlink /proc/1/ns/net)" ]; do busybox usleep 1000; done
@@ -219,6 +221,19 @@ impl Lab {
         self.apps.iter().find(|app| app.name == name).unwrap()
     }
 
+    /// What `xdeploy ecs-check` says of this host, which it takes for the machine: the document and the exit code.
+    pub fn ecs_check(&self, args: &[&str]) -> Value {
+        let mut command = self.inside(env!("CARGO_BIN_EXE_xdeploy"));
+        command.args(["ecs-check", "--output", "json", "--docker-host", &format!("unix://{}", self.docker.socket.display())]).args(args);
+        let output = command.output().unwrap();
+        let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let (text, errors) = (said(&output.stdout), said(&output.stderr));
+        assert!(!format!("{text}{errors}").to_ascii_lowercase().contains("canary"), "a secret is told:\n{text}{errors}");
+        let document: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}{errors}"));
+        assert_eq!(document["exitCode"].as_i64(), output.status.code().map(i64::from), "{text}{errors}");
+        document
+    }
+
     /// What the raw probe gets from each application's network, side by side.
     pub fn probe(&self) -> Vec<(&'static str, Got)> {
         let probe = |app: &App| {
@@ -288,9 +303,13 @@ impl Lab {
     }
 
     fn start_containers(&mut self, name: &str, vpc: u32) {
-        let tar = image(&self.folder);
-        for (image, tag) in [("amazon/amazon-ecs-agent", "latest"), ("amazon/amazon-ecs-pause", "0.1.0"), ("app", "1")] {
-            self.docker.import(image, tag, &tar);
+        for (name, tag, sdk) in [
+            ("amazon/amazon-ecs-agent", "latest", None),
+            ("amazon/amazon-ecs-pause", "0.1.0", None),
+            ("python-app", "1", Some(BOTOCORE)),
+            ("js-app", "1", Some(JS)),
+        ] {
+            self.docker.import(name, tag, &image(&self.folder, sdk));
         }
         let docker = &self.docker;
         let run = |task: Option<&Task>, container: &str, image: &str, mode: &str, env: Vec<String>| {
@@ -301,6 +320,7 @@ impl Lab {
             let config = json!({
                 "Image": image,
                 "Cmd": ["/bin/busybox", "sleep", "86400"],
+                "WorkingDir": "/app",
                 "Env": env,
                 "Labels": labels,
                 "HostConfig": {"NetworkMode": mode, "CgroupParent": group, "Binds": binds},
@@ -317,8 +337,8 @@ impl Lab {
                 mode = format!("container:{id}");
                 containers.push(task.container("~internal~ecs~pause", &id, "amazon/amazon-ecs-pause:0.1.0"));
             }
-            let (id, pid) = run(Some(task), "app", "app:1", &mode, task.variables());
-            containers.push(task.container("app", &id, "app:1"));
+            let (id, pid) = run(Some(task), "app", task.image, &mode, task.variables());
+            containers.push(task.container("app", &id, task.image));
             let credentials = task.role.map(|_| task.credentials());
             (App { name: task.name, id, pid, credentials }, task.known(&containers))
         };
@@ -347,6 +367,7 @@ impl Drop for Lab {
 struct Task {
     name: &'static str,
     mode: &'static str,
+    image: &'static str,
     /// The last digits of its ids.
     number: u32,
     role: Option<&'static str>,
@@ -354,13 +375,19 @@ struct Task {
 
 const ROLE: Option<&str> = Some("arn:aws:iam::111122223333:role/app-role");
 
-const TASKS: [Task; 5] = [
-    Task { name: "bridge", mode: "bridge", number: 1, role: ROLE },
-    Task { name: "host", mode: "host", number: 2, role: ROLE },
-    Task { name: "none", mode: "none", number: 3, role: ROLE },
-    Task { name: "awsvpc", mode: "awsvpc", number: 4, role: ROLE },
-    Task { name: "no-role", mode: "bridge", number: 5, role: None },
+const TASKS: [Task; 6] = [
+    Task { name: "bridge", mode: "bridge", image: "python-app:1", number: 1, role: ROLE },
+    Task { name: "host", mode: "host", image: "python-app:1", number: 2, role: ROLE },
+    Task { name: "none", mode: "none", image: "python-app:1", number: 3, role: ROLE },
+    Task { name: "awsvpc", mode: "awsvpc", image: "python-app:1", number: 4, role: ROLE },
+    Task { name: "no-role", mode: "bridge", image: "python-app:1", number: 5, role: None },
+    Task { name: "bridge-js", mode: "bridge", image: "js-app:1", number: 6, role: ROLE },
 ];
+
+/// What tells the SDK of an image: the file's text and its path, with the versions that the real ones have here.
+const BOTOCORE: (&str, &str) =
+    ("Metadata-Version: 2.1\nName: botocore\nVersion: 1.43.106\n", "usr/lib/python3/dist-packages/botocore-1.43.106.dist-info/METADATA");
+const JS: (&str, &str) = (r#"{"name": "aws-sdk", "version": "2.1693.0"}"#, "app/node_modules/aws-sdk/package.json");
 
 impl Task {
     fn id(&self) -> String {
@@ -428,19 +455,40 @@ fn agent_variables() -> Vec<String> {
     variables.map(ToOwned::to_owned).to_vec()
 }
 
-/// The files that the host has in the place of the machine's: `/etc` and `/var`.
+/// The files that the host has in the place of the machine's: `/etc` and `/var`, and what it has more in `/usr`.
 fn furnish(folder: &Path, backend: Backend) {
-    for below in ["etc/ecs", "etc/alternatives", "etc/sysctl.d", "etc/systemd/system", "var/log/ecs", "var/lib/ecs/data", "var/tmp"] {
+    let write = |path: &str, text: &str| {
+        let path = folder.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    };
+    for below in ["etc/alternatives", "var/log/ecs", "var/lib/ecs/data", "var/tmp", "usr/bin"] {
         fs::create_dir_all(folder.join(below)).unwrap();
     }
-    let write = |path: &str, text: &str| fs::write(folder.join(path), text).unwrap();
     write("etc/os-release", "PRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\nNAME=\"Debian GNU/Linux\"\nVERSION_ID=\"12\"\nID=debian\n");
     write("etc/passwd", "root:x:0:0:root:/root:/bin/sh\n");
     write("etc/group", "root:x:0:\n");
     write("etc/hostname", "ip-10-0-0-5\n");
     write("etc/hosts", "127.0.0.1 localhost\n");
     write("etc/resolv.conf", "nameserver 10.0.0.2\n");
-    write("etc/ecs/ecs.config", "ECS_CLUSTER=lab\n");
+    match backend {
+        // One host with ecs-init, as its package for Debian leaves it…
+        Backend::Nft => {
+            write("etc/ecs/ecs.config", "ECS_CLUSTER=lab\n");
+            write("usr/libexec/amazon-ecs-init", "");
+            write("usr/lib/systemd/system/ecs.service", "[Service]\nEnvironmentFile=-/etc/ecs/ecs.config\n");
+            write("usr/bin/systemctl", "#!/bin/sh\nprintf 'ActiveState=active\\nExecMainStatus=0\\n'\n");
+            fs::set_permissions(folder.join("usr/bin/systemctl"), Permissions::from_mode(0o755)).unwrap();
+        }
+        // … and one whose agent somebody runs by hand, as the article has it, with rules and setting saved.
+        Backend::Legacy => {
+            let flags = "ECS_ENABLE_TASK_IAM_ROLE=true\nECS_ENABLE_TASK_IAM_ROLE_NETWORK_HOST=true\nECS_ENABLE_TASK_ENI=true\n";
+            write("etc/ecs/ecs.config", &format!("ECS_CLUSTER=lab\n{flags}"));
+            write("etc/iptables/rules.v4", SAVED);
+            write("etc/systemd/system/multi-user.target.wants/netfilter-persistent.service", "");
+            write("etc/sysctl.d/90-ecs.conf", "net.ipv4.conf.all.route_localnet = 1\n");
+        }
+    }
     symlink("/run", folder.join("var/run")).unwrap();
     // Debian's `iptables` is whatever these say.
     for program in ["iptables", "iptables-save", "iptables-restore", "ip6tables", "ip6tables-save", "ip6tables-restore"] {
@@ -452,10 +500,20 @@ fn furnish(folder: &Path, backend: Backend) {
     symlink(env::current_exe().unwrap(), folder.join("agent")).unwrap();
 }
 
-/// A root file system of one static program, packed.
-fn image(folder: &Path) -> Vec<u8> {
-    let root = folder.join("image");
-    for below in ["bin", "etc", "log", "data", "tmp", "root"] {
+const SAVED: &str = "*nat
+-A PREROUTING -d 169.254.170.2/32 -p tcp -m tcp --dport 80 -j DNAT --to-destination 127.0.0.1:51679
+-A OUTPUT -d 169.254.170.2/32 -p tcp -m tcp --dport 80 -j REDIRECT --to-ports 51679
+COMMIT
+";
+
+/// A root file system of one static program, packed, with what tells the SDK of an application.
+fn image(folder: &Path, sdk: Option<(&str, &str)>) -> Vec<u8> {
+    let root = folder.join(format!("image-{}", sdk.map_or("plain", |(_, path)| path.rsplit('/').nth(1).unwrap())));
+    if let Some((path, text)) = sdk.map(|(text, path)| (root.join(path), text)) {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    for below in ["app", "bin", "etc", "log", "data", "tmp", "root"] {
         fs::create_dir_all(root.join(below)).unwrap();
     }
     let search = env::var_os("PATH").unwrap_or_default();
