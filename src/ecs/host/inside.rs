@@ -71,6 +71,17 @@ struct Way {
 
 const ANY: Way = Way { last_link: true, mounts: true };
 
+/// What a folder holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listing {
+    /// Names and what they are, sorted by name, without `.` and `..`; names that aren't UTF-8 get U+FFFD.
+    pub names: Vec<(String, FileKind)>,
+    /// Whether these are all.
+    pub whole: bool,
+    /// Device and number of the folder: the same for each of the ways that lead to it.
+    pub identity: (u64, u64),
+}
+
 /// Where an own walk ended: a name in a folder, or `.` for the folder itself.
 struct Place {
     folder: OwnedFd,
@@ -166,25 +177,27 @@ impl Inside {
     /// # Errors
     /// `NotFound`; `NotADirectory`; `FileTooLarge` for more than [`MOST_NAMES`]; and what the system answers.
     pub fn names(&self, path: &str) -> io::Result<Vec<(String, FileKind)>> {
-        let (names, whole) = self.list(path, ANY, MOST_NAMES)?;
-        if !whole {
+        let listing = self.list(path, ANY, MOST_NAMES)?;
+        if !listing.whole {
             return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it has more than {MOST_NAMES} names")));
         }
-        Ok(names)
+        Ok(listing.names)
     }
 
-    /// Lists at most `most` names of a folder that isn't on a mount, sorted, and says whether these are all.
+    /// Lists at most `most` names of a folder that isn't on a mount.
     ///
     /// # Errors
     /// As [`Inside::names`], but for the size; `CrossesDevices` for what is on a mount.
-    pub fn names_here(&self, path: &str, most: usize) -> io::Result<(Vec<(String, FileKind)>, bool)> {
+    pub fn names_here(&self, path: &str, most: usize) -> io::Result<Listing> {
         self.list(path, Way { mounts: false, ..ANY }, most)
     }
 
-    fn list(&self, path: &str, way: Way, most: usize) -> io::Result<(Vec<(String, FileKind)>, bool)> {
+    fn list(&self, path: &str, way: Way, most: usize) -> io::Result<Listing> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let folder = self.descriptor(path, flags, way)?;
-        let mut names = Vec::new();
+        let stat = rustix::fs::fstat(&folder)?;
+        let mut listing = Listing { names: Vec::new(), whole: true, identity: (stat.st_dev as _, stat.st_ino as _) };
+        let names = &mut listing.names;
         for entry in Dir::read_from(&folder)? {
             let entry = entry?;
             let name = entry.file_name();
@@ -192,8 +205,8 @@ impl Inside {
                 continue;
             }
             if names.len() == most {
-                names.sort();
-                return Ok((names, false));
+                listing.whole = false;
+                break;
             }
             let kind = match entry.file_type() {
                 // Some file systems don't tell in the listing.
@@ -205,8 +218,8 @@ impl Inside {
             };
             names.push((name.to_string_lossy().into_owned(), kind));
         }
-        names.sort();
-        Ok((names, true))
+        listing.names.sort();
+        Ok(listing)
     }
 
     /// Gives what a path is, after its links.
@@ -510,9 +523,10 @@ mod tests {
             assert_eq!(inside.names("etc").unwrap(), [file, ("deep".to_owned(), FileKind::Folder)]);
             assert_eq!(inside.names("/etc/deep").unwrap(), [("climb".into(), FileKind::Link), ("er".into(), FileKind::Folder)]);
             assert_eq!(inside.names("").unwrap(), inside.names("/..").unwrap());
-            assert_eq!(inside.names_here("etc", 1).unwrap().0.len(), 1);
-            assert!(!inside.names_here("etc", 1).unwrap().1);
-            assert!(inside.names_here("etc", 2).unwrap().1);
+            let one = inside.names_here("etc", 1).unwrap();
+            assert!(one.names.len() == 1 && !one.whole);
+            let both = inside.names_here("usr/lib/etc", 2).unwrap();
+            assert!(both.whole && both.identity == one.identity);
             assert!(inside.is_executable("secret").unwrap() && !inside.is_executable("etc/config").unwrap());
             assert!(!inside.is_executable("etc").unwrap());
             assert_eq!(inside.modified("absolute").unwrap(), fs::metadata(root.join("etc/config")).unwrap().modified().unwrap());

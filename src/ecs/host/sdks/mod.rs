@@ -1,7 +1,17 @@
 //! The AWS SDKs in a container's root, found by their files; nothing in it is run (facts D).
 
+mod archive;
+mod binary;
+mod names;
+mod search;
+#[cfg(test)]
+mod tests;
+
+use super::inside::Inside;
 use serde::Serialize;
 use std::fmt;
+use std::path::Path;
+use std::time::Duration;
 
 /// An AWS SDK.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -85,35 +95,58 @@ pub struct Sdk {
     pub path: String,
 }
 
-/// Where a search starts.
-#[derive(Debug, Clone, Default)]
+/// Where to begin: what `/proc` tells of the container's processes, as paths inside the container.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Start {
-    /// Programs.
+    /// `/proc/PID/exe` of each process.
     pub executables: Vec<String>,
-    /// Folders.
+    /// `/proc/PID/cwd` of each process.
     pub folders: Vec<String>,
-    /// Arguments.
+    /// `/proc/PID/cmdline` of each process, all words in one list.
     pub arguments: Vec<String>,
-    /// Mapped files.
+    /// The files in `/proc/PID/maps` of each process.
     pub maps: Vec<String>,
 }
-/// Limits.
-#[derive(Debug, Clone, Default)]
+
+/// How much may be looked at (facts D, cost rule).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Time.
-    pub time: std::time::Duration,
+    /// The most names in folders.
+    pub entries: usize,
+    /// The deepest folder below one where the search begins.
+    pub depth: usize,
+    /// The longest time.
+    pub time: Duration,
 }
-/// Found.
-#[derive(Debug, Clone, Default)]
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits { entries: 50_000, depth: 6, time: Duration::from_secs(2) }
+    }
+}
+
+/// What was found, and whether the search came to its end.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Found {
-    /// Found.
+    /// The SDKs, sorted, each once.
     pub sdks: Vec<Sdk>,
-    /// All.
+    /// Everything that should be looked at was. An SDK may still be where nobody looks (bundled scripts, deep folders), so that
+    /// an empty list is never a proof.
     pub complete: bool,
-    /// Why not.
+    /// What was not looked at, and why, where the search isn't complete.
     pub why: Option<String>,
 }
-/// Finds.
-pub fn find(_: &std::path::Path, _: &Start, _: &Limits) -> Found {
-    Found::default()
+
+/// Finds the SDKs in a container's root, which for a running one is `/proc/PID/root`. It begins where the processes are, goes on
+/// with the usual places, follows no link out of the root, and leaves mounts alone.
+pub fn find(root: &Path, start: &Start, limits: &Limits) -> Found {
+    find_in(&Inside::new(root.to_owned()), start, limits)
+}
+
+/// The same for a root that is open already.
+pub fn find_in(inside: &Inside, start: &Start, limits: &Limits) -> Found {
+    let mut search = search::Search::new(inside, limits);
+    search.run(start);
+    search.into_found()
 }

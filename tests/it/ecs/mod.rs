@@ -1,0 +1,6 @@
+//! `ecs-check` on host trees: folders with the files of a container host and with what its servers answered.
+
+mod article;
+mod mutations;
+mod output;
+mod tree;

@@ -1,0 +1,4 @@
+//! What the command prints.
+
+use super::tree::{CANARY, KINDS, Kind, Tree, WEB};
+use crate::support::cli;
