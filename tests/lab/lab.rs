@@ -508,7 +508,7 @@ COMMIT
 
 /// A root file system of one static program, packed, with what tells the SDK of an application.
 fn image(folder: &Path, sdk: Option<(&str, &str)>) -> Vec<u8> {
-    let root = folder.join(format!("image-{}", sdk.map_or("plain", |(_, path)| path.rsplit('/').nth(1).unwrap())));
+    let root = folder.join("image");
     if let Some((path, text)) = sdk.map(|(text, path)| (root.join(path), text)) {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
@@ -522,8 +522,9 @@ fn image(folder: &Path, sdk: Option<(&str, &str)>) -> Vec<u8> {
     for applet in ["sh", "sleep", "nc"] {
         symlink("busybox", root.join("bin").join(applet)).unwrap();
     }
-    let output = Command::new("tar").arg("-C").arg(root).args(["-c", "."]).output().unwrap();
+    let output = Command::new("tar").arg("-C").arg(&root).args(["-c", "."]).output().unwrap();
     assert!(output.status.success(), "{output:?}");
+    fs::remove_dir_all(root).unwrap();
     output.stdout
 }
 
