@@ -110,7 +110,8 @@ impl Backend {
 pub struct App {
     /// The network mode, or what else is special.
     pub name: &'static str,
-    pub id: String,
+    /// Its task's ARN.
+    pub task: String,
     /// Within the lab.
     pub pid: u32,
     /// The path of its credentials, if its task has a role.
@@ -340,7 +341,7 @@ impl Lab {
             let (id, pid) = run(Some(task), "app", task.image, &mode, task.variables());
             containers.push(task.container("app", &id, task.image));
             let credentials = task.role.map(|_| task.credentials());
-            (App { name: task.name, id, pid, credentials }, task.known(&containers))
+            (App { name: task.name, task: task.arn(), pid, credentials }, task.known(&containers))
         };
         let (apps, known): (Vec<App>, Vec<Value>) = thread::scope(|scope| {
             let agent = scope.spawn(agent);

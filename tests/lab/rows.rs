@@ -1,6 +1,10 @@
 //! The matrix of facts/ecs.md G.2, built for real: what each state of the host does to each network mode.
 
+use std::collections::BTreeSet;
+use std::thread;
+
 use libtest_mimic::Trial;
+use serde_json::{Value, json};
 
 use crate::lab::{Backend, Lab, with};
 use crate::needs;
@@ -11,6 +15,7 @@ const OUTPUT: &str = "iptables -t nat -A OUTPUT -p tcp -d 169.254.170.2 --dport 
 const ROUTE_LOCALNET: &str = "echo 1 >/proc/sys/net/ipv4/conf/all/route_localnet";
 const FILTER: &str = "iptables -I INPUT --dst 127.0.0.0/8 ! --src 127.0.0.0/8 -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j DROP";
 const OLD_FILTER: &str = "iptables -I INPUT --dst 127.0.0.0/8 ! --src 127.0.0.0/8 -m conntrack ! --ctstate RELATED,ESTABLISHED -j DROP";
+const ESTABLISHED: &str = "iptables -A INPUT -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT";
 const INTROSPECTION: [&str; 2] =
     ["iptables -I INPUT -p tcp --dport 51678 ! -i lo -j DROP", "iptables -I INPUT -p tcp --dport 51678 -i docker0 -j ACCEPT"];
 /// What ecs-init adds, in its order (facts/ecs.md B.3).
@@ -21,8 +26,9 @@ struct Row {
     name: &'static str,
     backends: &'static [Backend],
     set_up: fn(&mut Lab),
-    /// For bridge, host and awsvpc. None never reaches anything, and the bridge container without a role gets what the other gets.
-    expected: [Expected; 3],
+    /// For bridge, host and awsvpc: what the raw probe gets, and the checks that ecs-check must name as the causes. None never reaches
+    /// anything, and the bridge container without a role gets what the others get.
+    expected: [(Expected, &'static [&'static str]); 3],
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,62 +66,74 @@ pub fn healthy(lab: &mut Lab) {
 }
 
 const ROWS: [Row; 17] = [
-    Row { name: "no_rules", backends: BOTH, set_up: |_| {}, expected: [Timeout, Timeout, Timeout] },
+    Row {
+        name: "no_rules",
+        backends: BOTH,
+        set_up: |_| {},
+        expected: [(Timeout, &["XD-ECS-050", "XD-ECS-052"]), (Timeout, &["XD-ECS-051"]), (Timeout, &["XD-ECS-050", "XD-ECS-052"])],
+    },
     Row {
         name: "prerouting_without_route_localnet",
         backends: BOTH,
         set_up: |lab| run(lab, &[PREROUTING]),
-        expected: [Timeout, Timeout, Timeout],
+        expected: [(Timeout, &["XD-ECS-052"]), (Timeout, &["XD-ECS-051"]), (Timeout, &["XD-ECS-052"])],
     },
     Row {
         name: "prerouting_with_route_localnet",
         backends: BOTH,
         set_up: |lab| run(lab, &[PREROUTING, ROUTE_LOCALNET]),
-        expected: [Answer, Timeout, Answer],
+        expected: [(Answer, &[]), (Timeout, &["XD-ECS-051"]), (Answer, &[])],
     },
-    Row { name: "output_only", backends: BOTH, set_up: |lab| run(lab, &[OUTPUT, ROUTE_LOCALNET]), expected: [Timeout, Answer, Timeout] },
+    Row {
+        name: "output_only",
+        backends: BOTH,
+        set_up: |lab| run(lab, &[OUTPUT, ROUTE_LOCALNET]),
+        expected: [(Timeout, &["XD-ECS-050"]), (Answer, &[]), (Timeout, &["XD-ECS-050"])],
+    },
     Row {
         name: "both_rules",
         backends: BOTH,
         set_up: |lab| run(lab, &[PREROUTING, OUTPUT, ROUTE_LOCALNET]),
-        expected: [Answer, Answer, Answer],
+        expected: [(Answer, &[]), (Answer, &[]), (Answer, &[])],
     },
     Row {
         name: "both_rules_without_route_localnet",
         backends: BOTH,
         set_up: |lab| run(lab, &[PREROUTING, OUTPUT]),
-        expected: [Timeout, Answer, Timeout],
+        expected: [(Timeout, &["XD-ECS-052"]), (Answer, &[]), (Timeout, &["XD-ECS-052"])],
     },
     Row {
         name: "route_localnet_of_docker0_only",
         backends: BOTH,
         set_up: |lab| run(lab, &[PREROUTING, OUTPUT, "echo 1 >/proc/sys/net/ipv4/conf/docker0/route_localnet"]),
-        expected: [Answer, Answer, Timeout],
+        expected: [(Answer, &[]), (Answer, &[]), (Timeout, &["XD-ECS-052"])],
     },
     Row {
         name: "route_localnet_of_default_only",
         backends: BOTH,
         set_up: |lab| run(lab, &[PREROUTING, OUTPUT, "echo 1 >/proc/sys/net/ipv4/conf/default/route_localnet"]),
-        expected: [Timeout, Answer, Timeout],
+        expected: [(Timeout, &["XD-ECS-052"]), (Answer, &[]), (Timeout, &["XD-ECS-052"])],
     },
     Row {
         name: "input_drops_docker0",
         backends: BOTH,
         set_up: |lab| run(lab, &[PREROUTING, OUTPUT, ROUTE_LOCALNET, "iptables -A INPUT -i docker0 -j DROP"]),
-        expected: [Timeout, Answer, Answer],
+        expected: [(Timeout, &["XD-ECS-053"]), (Answer, &[]), (Answer, &[])],
     },
     Row {
         name: "input_policy_drop",
         backends: BOTH,
-        set_up: |lab| run(lab, &[PREROUTING, OUTPUT, ROUTE_LOCALNET, "iptables -A INPUT -i lo -j ACCEPT", "iptables -P INPUT DROP"]),
-        expected: [Timeout, Answer, Timeout],
+        set_up: |lab| {
+            run(lab, &[PREROUTING, OUTPUT, ROUTE_LOCALNET, ESTABLISHED, "iptables -A INPUT -i lo -j ACCEPT", "iptables -P INPUT DROP"])
+        },
+        expected: [(Timeout, &["XD-ECS-053"]), (Answer, &[]), (Timeout, &["XD-ECS-053"])],
     },
     // Host mode too: the redirected packet keeps the host's own address as its source, which isn't of 127/8.
     Row {
         name: "old_filter_without_dnat_state",
         backends: BOTH,
         set_up: |lab| run(lab, &[PREROUTING, OLD_FILTER, OUTPUT, ROUTE_LOCALNET]),
-        expected: [Timeout, Timeout, Timeout],
+        expected: [(Timeout, &["XD-ECS-053"]), (Timeout, &["XD-ECS-053"]), (Timeout, &["XD-ECS-053"])],
     },
     // As ecs-init has it on hosts without an IPv4 route (facts/ecs.md A.3): there the source is 127.0.0.1.
     Row {
@@ -125,9 +143,9 @@ const ROWS: [Row; 17] = [
             let route = "ip route add 169.254.170.2/32 dev lo scope link";
             run(lab, &[PREROUTING, OLD_FILTER, OUTPUT, ROUTE_LOCALNET, route]);
         },
-        expected: [Timeout, Answer, Timeout],
+        expected: [(Timeout, &["XD-ECS-053"]), (Answer, &[]), (Timeout, &["XD-ECS-053"])],
     },
-    Row { name: "as_ecs_init_makes_it", backends: BOTH, set_up: healthy, expected: [Answer, Answer, Answer] },
+    Row { name: "as_ecs_init_makes_it", backends: BOTH, set_up: healthy, expected: [(Answer, &[]), (Answer, &[]), (Answer, &[])] },
     Row {
         name: "agent_stopped",
         backends: BOTH,
@@ -135,7 +153,7 @@ const ROWS: [Row; 17] = [
             healthy(lab);
             lab.stop_agent();
         },
-        expected: [Refused, Refused, Refused],
+        expected: [(Refused, &["XD-ECS-001"]), (Refused, &["XD-ECS-001"]), (Refused, &["XD-ECS-001"])],
     },
     Row {
         name: "rules_to_the_introspection_port",
@@ -144,7 +162,7 @@ const ROWS: [Row; 17] = [
             let wrong = [PREROUTING, OUTPUT].map(|rule| rule.replace("51679", "51678"));
             run(lab, &[&wrong[0], &wrong[1], ROUTE_LOCALNET]);
         },
-        expected: [Introspection, Introspection, Introspection],
+        expected: [(Introspection, &["XD-ECS-050"]), (Introspection, &["XD-ECS-051"]), (Introspection, &["XD-ECS-050"])],
     },
     Row {
         name: "rules_in_the_backend_that_docker_does_not_use",
@@ -153,7 +171,7 @@ const ROWS: [Row; 17] = [
             let legacy = [PREROUTING, OUTPUT].map(|rule| rule.replace("iptables ", "iptables-legacy "));
             run(lab, &[&legacy[0], &legacy[1], ROUTE_LOCALNET]);
         },
-        expected: [Answer, Answer, Answer],
+        expected: [(Answer, &[]), (Answer, &[]), (Answer, &[])],
     },
     Row {
         name: "rules_of_nft_that_iptables_does_not_show",
@@ -165,7 +183,7 @@ const ROWS: [Row; 17] = [
             }";
             run(lab, &[ROUTE_LOCALNET, &format!("nft '{rules}'")]);
         },
-        expected: [Answer, Answer, Answer],
+        expected: [(Answer, &[]), (Answer, &[]), (Answer, &[])],
     },
 ];
 
@@ -182,23 +200,63 @@ pub fn trials() -> Vec<Trial> {
     trials
 }
 
+/// Causes on every host of the lab: the task without a role, and the one without a network.
+const ALWAYS: [&str; 2] = ["XD-ECS-070", "XD-ECS-075"];
+
 impl Row {
     fn check(&self, lab: &mut Lab) {
         lab.reset();
         (self.set_up)(lab);
-        let [bridge, host, awsvpc] = self.expected;
-        if std::env::var("DUMP").is_ok() {
-            let d = lab.ecs_check(&[]);
-            println!("{} {} {d:#}", self.name, lab.backend.name());
-        }
-        for (app, got) in lab.probe() {
-            let right = match app {
-                "bridge" | "bridge-js" | "no-role" => bridge.is(&got),
-                "host" => host.is(&got),
-                "awsvpc" => awsvpc.is(&got),
-                _ => got == Got::Unreachable,
+        // Both wait for what doesn't come: side by side.
+        let (probed, said) = thread::scope(|scope| {
+            let said = scope.spawn(|| lab.ecs_check(&[]));
+            (lab.probe(), said.join().unwrap())
+        });
+        let mut causes = BTreeSet::from(ALWAYS);
+        for (app, got) in probed {
+            let (right, answers, because) = match self.of(app) {
+                Some((expected, because)) => (expected.is(&got), expected == Answer, because),
+                None => (got == Got::Unreachable, false, &["XD-ECS-075"][..]),
             };
             assert!(right, "{app} of {}: got {got}, expected {:?} of bridge, host, awsvpc", self.name, self.expected);
+            causes.extend(because);
+            self.check_verdict(app, answers, because, &said);
+        }
+        let found = said["findings"].as_array().unwrap().iter();
+        let found = found.filter(|finding| finding["outcome"] == "fail" && finding["followsFrom"] == json!([]));
+        assert_eq!(found.map(|finding| finding["id"].as_str().unwrap()).collect::<BTreeSet<_>>(), causes, "{}: {said:#}", self.name);
+    }
+
+    fn of(&self, app: &str) -> Option<(Expected, &'static [&'static str])> {
+        let [bridge, host, awsvpc] = self.expected;
+        match app {
+            "bridge" | "bridge-js" | "no-role" => Some(bridge),
+            "host" => Some(host),
+            "awsvpc" => Some(awsvpc),
+            _ => None,
         }
     }
+
+    /// Whose credentials ecs-check says that an application uses, and why not its task's.
+    fn check_verdict(&self, app: &str, answers: bool, because: &[&str], said: &Value) {
+        let verdict = verdict_of(said, app);
+        let (identity, because) = match (app, answers) {
+            ("no-role", _) => ("instance-role", &["XD-ECS-070"][..]),
+            (_, true) => ("task-role", &[][..]),
+            // It goes on where the endpoint fails, and boto3 stops.
+            ("bridge-js", false) => ("instance-role", because),
+            (_, false) => ("no-credentials", because),
+        };
+        assert_eq!(verdict["verdict"]["identity"], identity, "{app} of {}: {verdict:#}", self.name);
+        let named: Vec<&str> = verdict["findings"].as_array().unwrap().iter().map(|id| id.as_str().unwrap()).collect();
+        for id in because {
+            assert!(named.contains(id), "{app} of {}: {verdict:#}", self.name);
+        }
+    }
+}
+
+/// What ecs-check says of an application.
+pub fn verdict_of<'d>(said: &'d Value, app: &str) -> &'d Value {
+    let containers = said["containers"].as_array().unwrap();
+    containers.iter().find(|container| container["name"].as_str().unwrap().starts_with(&format!("ecs-{app}-1-app-"))).unwrap()
 }

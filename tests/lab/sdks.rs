@@ -13,9 +13,9 @@ use libtest_mimic::Trial;
 
 use crate::agent::TASK_KEY;
 use crate::imds::INSTANCE_KEY;
-use crate::lab::{Lab, with_third};
+use crate::lab::{CLUSTER, INSTANCE, Lab, with_third};
 use crate::needs;
-use crate::rows::healthy;
+use crate::rows::{healthy, verdict_of};
 
 /// What boto3 uses, each pinned; with these versions also the tests of the emulators have it.
 const REQUIREMENTS: &str = include_str!("sdks/requirements.txt");
@@ -118,7 +118,44 @@ impl Case {
             };
             assert!(right, "{sdk} with {}: got `{got}`, expected {expected:?}", self.name);
         }
+        self.check_verdicts(lab);
+        if matches!(self.boto3, WithTaskRole) {
+            check_audit_log(lab, self.app);
+        }
     }
+}
+
+impl Case {
+    /// ecs-check says of the containers with these SDKs what the SDKs did.
+    fn check_verdicts(&self, lab: &Lab) {
+        // An id that the agent doesn't know is nothing that it can see from outside.
+        if self.variable == UNKNOWN {
+            return;
+        }
+        let said = lab.ecs_check(&[]);
+        let js = (self.app == "bridge").then_some(("bridge-js", self.js));
+        for (app, ends) in [(self.app, self.boto3)].into_iter().chain(js) {
+            let identity = match ends {
+                WithTaskRole => "task-role",
+                WithInstanceRole => "instance-role",
+                Failing(_) => "no-credentials",
+            };
+            let verdict = verdict_of(&said, app);
+            assert_eq!(verdict["verdict"]["identity"], identity, "{app} with {}: {verdict:#}", self.name);
+        }
+    }
+}
+
+/// The agent's last line says who fetched the role (facts/ecs.md C.4).
+fn check_audit_log(lab: &Lab, app: &str) {
+    let text = fs::read_to_string(lab.folder.join("var/log/ecs/audit.log")).unwrap();
+    let line = text.lines().rfind(|line| line.contains(" 200 ")).unwrap();
+    // The user agent has blanks of its own.
+    let (before, after) = line.split_once("\"/v2/credentials\" \"").unwrap();
+    assert_eq!(before.split(' ').count(), 4, "{line}");
+    let (_, after) = after.split_once("\" ").unwrap();
+    assert!(lab.app(app).task == after.split(' ').next().unwrap(), "{line}");
+    assert_eq!(after.split(' ').skip(1).collect::<Vec<_>>(), ["GetCredentials", "2", CLUSTER, INSTANCE], "{line}");
 }
 
 /// The folder that both SDKs are installed in, below cargo's target folder; made on the first run.
