@@ -16,6 +16,7 @@ mod needs;
 mod probe;
 mod rows;
 mod sdks;
+mod traces;
 
 use std::env;
 use std::process::ExitCode;
@@ -41,6 +42,7 @@ fn tests() -> libtest_mimic::Conclusion {
     // The longest first.
     let mut trials: Vec<Trial> = sdks::trials();
     trials.extend(rows::trials());
+    trials.extend(traces::trials());
     trials.extend(machine::trials());
     let conclusion = libtest_mimic::run(&arguments, trials);
     lab::close_all();
