@@ -61,6 +61,10 @@ fn machine() -> &'static [String] {
 
     MISSING.get_or_init(|| {
         let mut missing = programs(&PROGRAMS);
+        // It is all that the containers have: no libraries.
+        if missing.is_empty() && run(&["sh", "-c", "ldd \"$(command -v busybox)\""]).is_some() {
+            missing.push("a busybox without libraries (package busybox-static)".to_owned());
+        }
         if run(&["id", "-u"]).is_none_or(|id| id.trim() != "0") {
             missing.insert(0, "root".to_owned());
         } else if missing.is_empty() {
