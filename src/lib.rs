@@ -11,5 +11,6 @@ pub mod error;
 pub mod model;
 pub mod policy;
 pub mod rehearsal;
+pub mod report;
 pub mod settings;
 pub mod ui;

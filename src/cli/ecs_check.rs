@@ -8,7 +8,7 @@ use crate::ecs::host::source::Source;
 use crate::ecs::host::{TASK_LABEL, Wanted, gather};
 use crate::ecs::verdict::{self, Identity, Verdict};
 use crate::error::{Error, Result};
-use crate::model::{Finding, Outcome, Readable};
+use crate::model::{Finding, Outcome, Readable, Subject};
 use crate::ui::{Tone, Ui, paint};
 use clap::ValueEnum;
 use serde_json::{Value, json};
@@ -83,7 +83,7 @@ pub async fn run(args: &Args, ui: &Ui) -> Result<u8> {
         finding.follows_from.retain(|id| !ignored.contains(id));
     }
     let verdicts = verdict::judge(&facts, &findings);
-    let code = verdict::exit_code(&findings, &verdicts, args.fail_on == FailOn::Warn);
+    let code = verdict::exit_code(&facts, &findings, &verdicts, args.fail_on == FailOn::Warn);
     tell(ui, &facts, &findings, &verdicts);
     ui.json(&document(&facts, &findings, &verdicts, code));
     Ok(code)
@@ -187,9 +187,10 @@ fn tell(ui: &Ui, facts: &HostFacts, findings: &[Finding], verdicts: &[Verdict]) 
             ui.result(&format!("  see {}", verdict.findings.join(", ")));
         }
     }
-    for finding in findings.iter().filter(|finding| matches!(finding.outcome, Outcome::Fail | Outcome::Warn | Outcome::CannotTell)) {
+    for finding in findings.iter().filter(|finding| matches!(finding.outcome, Outcome::Fail | Outcome::Warn)) {
         tell_finding(ui, finding);
     }
+    tell_unknown(ui, findings);
     let count = |outcome| findings.iter().filter(|finding| finding.outcome == outcome).count();
     let causes = findings.iter().filter(|finding| finding.is_cause()).count();
     ui.result(&format!(
@@ -205,12 +206,32 @@ fn tell(ui: &Ui, facts: &HostFacts, findings: &[Finding], verdicts: &[Verdict]) 
     }
 }
 
+/// Tells what can't be told, each reason once: one socket that isn't there keeps many checks from an answer.
+fn tell_unknown(ui: &Ui, findings: &[Finding]) {
+    let unknown: Vec<&Finding> = findings.iter().filter(|finding| finding.outcome == Outcome::CannotTell).collect();
+    let mut reasons: Vec<&str> = Vec::new();
+    for finding in &unknown {
+        if !reasons.contains(&finding.message.as_str()) {
+            reasons.push(&finding.message);
+        }
+    }
+    if !reasons.is_empty() {
+        ui.result(&format!("\n{}", paint(Tone::Heading, "Can't be told:")));
+    }
+    for reason in reasons {
+        ui.result(&format!("  {reason}"));
+        for finding in unknown.iter().filter(|finding| finding.message == reason) {
+            let subject = if finding.subject == Subject::Host { String::new() } else { format!(", {}", finding.subject) };
+            ui.result(&format!("    {} {}{subject}", finding.check.id, finding.check.title));
+        }
+    }
+}
+
 fn tell_finding(ui: &Ui, finding: &Finding) {
     let (word, tone) = match finding.outcome {
         Outcome::Fail if finding.is_cause() => ("FAIL", Tone::Removed),
         Outcome::Fail => ("fail", Tone::Removed),
-        Outcome::Warn => ("warn", Tone::Changed),
-        _ => ("can't tell", Tone::Changed),
+        _ => ("warn", Tone::Changed),
     };
     let check = finding.check;
     let article: String = if check.article == ["B"] { String::new() } else { format!(" ({})", check.article.join(", ")) };

@@ -18,6 +18,8 @@ pub struct HostFacts {
     pub root: bool,
     /// When it was read, in seconds since 1970.
     pub now: i64,
+    /// Files that are there and could not be read, and why.
+    pub unread: BTreeMap<String, String>,
     /// What kind of host it is.
     pub platform: Platform,
     /// The agent.

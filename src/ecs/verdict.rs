@@ -212,11 +212,11 @@ fn instance(facts: &HostFacts, container: &Container, why: String) -> (Identity,
 }
 
 /// The exit code: a failure that isn't passed over, a verdict that hangs on what couldn't be read, or nothing.
-pub fn exit_code(findings: &[Finding], verdicts: &[Verdict], warnings_fail: bool) -> u8 {
+pub fn exit_code(facts: &HostFacts, findings: &[Finding], verdicts: &[Verdict], warnings_fail: bool) -> u8 {
     let bad = |finding: &Finding| finding.outcome == Outcome::Fail || warnings_fail && finding.outcome == Outcome::Warn;
     if findings.iter().any(bad) {
         1
-    } else if verdicts.iter().any(|verdict| verdict.identity == Identity::CannotTell) {
+    } else if facts.containers.known().is_none() || verdicts.iter().any(|verdict| verdict.identity == Identity::CannotTell) {
         5
     } else {
         0

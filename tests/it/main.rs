@@ -6,6 +6,7 @@ mod agreement;
 mod article;
 mod breaks;
 mod decisions;
+mod ecs;
 mod errors;
 mod fuzz;
 mod house;

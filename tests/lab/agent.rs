@@ -20,13 +20,14 @@ pub const TASK_KEY: &str = "CANARYTASKROLEKEYID";
 const SECRET: &str = "canary-secret-of-the-task-role";
 const TOKEN: &str = "canary-token-of-the-task-role";
 
-/// Serves until the lab closes the standard input.
-pub fn serve(state: &str, audit_log: &str) {
+/// Serves until the lab closes the standard input. Without an audit log, as an agent whose port 51679 another program took before it.
+pub fn serve(state: &str, audit_log: Option<&str>) {
     let introspection = TcpListener::bind(("0.0.0.0", 51678)).unwrap();
     let credentials = TcpListener::bind(("127.0.0.1", 51679)).unwrap();
-    let (first, second, audit) = (PathBuf::from(state), PathBuf::from(state), Mutex::new(PathBuf::from(audit_log)));
+    let (first, second, audit) = (PathBuf::from(state), PathBuf::from(state), audit_log.map(|path| Mutex::new(PathBuf::from(path))));
     listen(introspection, move |request| introspect(&read(&first), request));
     listen(credentials, move |request| {
+        let Some(audit) = &audit else { return Answer::text(404, "nothing of the kind\n") };
         let state = read(&second);
         let (answer, task) = hand_out(&state, request);
         if request.path.starts_with("/v1/credentials") || request.path.starts_with("/v2/credentials") {

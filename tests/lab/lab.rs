@@ -88,6 +88,9 @@ if [ "$2" = nft ] && [ -s /proc/net/ip_tables_names ]; then iptables-legacy -t n
 for interface in all default docker0 ecs-bridge eth0; do echo 0 >/proc/sys/net/ipv4/conf/$interface/route_localnet; done
 "#;
 
+/// The route of awsvpc's task to the agent.
+const TASK_ROUTE: &str = "nsenter --net=/proc/$1/ns/net ip route replace 169.254.170.2/32 via 169.254.172.1 dev ecs-eth0";
+
 /// Which of the two implementations `iptables` is on the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Backend {
@@ -127,6 +130,7 @@ pub struct Lab {
     /// The PID of the lab's first process, as the machine counts.
     root: u32,
     agent: Option<Child>,
+    agent_is_whole: bool,
     others: Vec<Child>,
 }
 
@@ -184,7 +188,8 @@ impl Lab {
         let vpc = first_line(&mut holder);
         let docker = Docker { socket: folder.join("docker.sock") };
         let root = child_of(child_of(holder.id())?)?;
-        let mut lab = Self { backend, folder, apps: Vec::new(), docker, holder, root, agent: None, others: Vec::new() };
+        let mut lab =
+            Self { backend, folder, apps: Vec::new(), docker, holder, root, agent: None, agent_is_whole: false, others: Vec::new() };
         let vpc: u32 = vpc.parse().map_err(|_| "its namespaces could not be made; see above".to_owned())?;
         let vpc_network = lab.network_of(vpc);
         let imds = lab.helper(Command::new("nsenter").arg(vpc_network).arg(env::current_exe().unwrap()).arg("--as-imds"));
@@ -192,6 +197,7 @@ impl Lab {
         lab.start_docker(&name)?;
         lab.start_containers(&name, vpc);
         lab.start_agent();
+        lab.set_unit("active");
         fs::write(lab.folder.join("base.rules"), lab.sh("iptables-save")).map_err(|error| error.to_string())?;
         Ok(lab)
     }
@@ -251,7 +257,11 @@ impl Lab {
     /// Puts rules, sysctls and the agent back to where every row begins.
     pub fn reset(&mut self) {
         self.sh_with(RESET, &[&self.folder.display().to_string(), self.backend.name()]);
-        if self.agent.is_none() {
+        let pause = self.app("awsvpc").pid.to_string();
+        self.sh_with(TASK_ROUTE, &[&pause]);
+        self.set_unit("active");
+        if !self.agent_is_whole {
+            self.end_agent();
             self.docker.start("ecs-agent");
             self.start_agent();
         }
@@ -259,15 +269,34 @@ impl Lab {
 
     pub fn stop_agent(&mut self) {
         self.docker.kill("ecs-agent");
-        let mut agent = self.agent.take().unwrap();
-        drop(agent.stdin.take());
-        agent.wait().unwrap();
+        self.end_agent();
+    }
+
+    /// Something else answers where the agent should; the agent runs on without its port.
+    pub fn take_port(&mut self) {
+        self.end_agent();
+        let mut command = self.inside(self.folder.join("agent"));
+        self.agent = Some(self.helper(command.arg("--as-agent").arg(self.folder.join("agent.json"))));
+    }
+
+    /// The state that systemd tells of the agent's unit.
+    pub fn set_unit(&self, state: &str) {
+        fs::write(self.folder.join("etc/unit-of-ecs"), format!("ActiveState={state}\nExecMainStatus=0\n")).unwrap();
+    }
+
+    fn end_agent(&mut self) {
+        self.agent_is_whole = false;
+        if let Some(mut agent) = self.agent.take() {
+            drop(agent.stdin.take());
+            agent.wait().unwrap();
+        }
     }
 
     fn start_agent(&mut self) {
         let (state, audit_log) = (self.folder.join("agent.json"), self.folder.join("var/log/ecs/audit.log"));
         let mut command = self.inside(self.folder.join("agent"));
         self.agent = Some(self.helper(command.arg("--as-agent").args([state, audit_log])));
+        self.agent_is_whole = true;
     }
 
     /// A fake, which serves until its standard input is closed.
@@ -478,7 +507,7 @@ fn furnish(folder: &Path, backend: Backend) {
             write("etc/ecs/ecs.config", "ECS_CLUSTER=lab\n");
             write("usr/libexec/amazon-ecs-init", "");
             write("usr/lib/systemd/system/ecs.service", "[Service]\nEnvironmentFile=-/etc/ecs/ecs.config\n");
-            write("usr/bin/systemctl", "#!/bin/sh\nprintf 'ActiveState=active\\nExecMainStatus=0\\n'\n");
+            write("usr/bin/systemctl", "#!/bin/sh\ncat /etc/unit-of-ecs\n");
             fs::set_permissions(folder.join("usr/bin/systemctl"), Permissions::from_mode(0o755)).unwrap();
         }
         // … and one whose agent somebody runs by hand, as the article has it, with rules and setting saved.

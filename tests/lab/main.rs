@@ -26,7 +26,8 @@ use libtest_mimic::{Arguments, Trial};
 fn main() -> ExitCode {
     let words: Vec<String> = env::args().skip(1).collect();
     match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["--as-agent", state, audit_log] => agent::serve(state, audit_log),
+        ["--as-agent", state, audit_log] => agent::serve(state, Some(audit_log)),
+        ["--as-agent", state] => agent::serve(state, None),
         ["--as-imds"] => imds::serve(),
         ["--as-probe"] => println!("{}", probe::probe()),
         ["--as-lab-that-dies"] => machine::die(),

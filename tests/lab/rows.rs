@@ -38,9 +38,11 @@ enum Expected {
     Refused,
     /// The endpoint is the agent's other port: 200, and no credentials.
     Introspection,
+    /// Something that isn't the agent.
+    NotFound,
 }
 
-use Expected::{Answer, Introspection, Refused, Timeout};
+use Expected::{Answer, Introspection, NotFound, Refused, Timeout};
 
 impl Expected {
     fn is(self, got: &Got) -> bool {
@@ -48,6 +50,7 @@ impl Expected {
             Answer => *got == Got::Answer,
             Timeout => *got == Got::Timeout,
             Refused => *got == Got::Refused,
+            NotFound => matches!(got, Got::Else(text) if text.starts_with("404 ")),
             Introspection => matches!(got, Got::Else(text) if text.starts_with("200 {\"AvailableCommands\"")),
         }
     }
@@ -65,7 +68,7 @@ pub fn healthy(lab: &mut Lab) {
     run(lab, &ECS_INIT);
 }
 
-const ROWS: [Row; 17] = [
+const ROWS: [Row; 20] = [
     Row {
         name: "no_rules",
         backends: BOTH,
@@ -154,6 +157,32 @@ const ROWS: [Row; 17] = [
             lab.stop_agent();
         },
         expected: [(Refused, &["XD-ECS-001"]), (Refused, &["XD-ECS-001"]), (Refused, &["XD-ECS-001"])],
+    },
+    // What `ecs stop` leaves behind while the agent's container runs on (facts/ecs.md A.1).
+    Row {
+        name: "unit_stopped_and_rules_gone",
+        backends: NFT,
+        set_up: |lab| lab.set_unit("inactive"),
+        expected: [(Timeout, &["XD-ECS-002"]), (Timeout, &["XD-ECS-002"]), (Timeout, &["XD-ECS-002"])],
+    },
+    Row {
+        name: "port_taken",
+        backends: BOTH,
+        set_up: |lab| {
+            healthy(lab);
+            lab.take_port();
+        },
+        expected: [(NotFound, &["XD-ECS-054"]), (NotFound, &["XD-ECS-054"]), (NotFound, &["XD-ECS-054"])],
+    },
+    Row {
+        name: "task_without_its_route",
+        backends: NFT,
+        set_up: |lab| {
+            healthy(lab);
+            let pid = lab.app("awsvpc").pid;
+            run(lab, &[&format!("nsenter --net=/proc/{pid}/ns/net ip route del 169.254.170.2/32")]);
+        },
+        expected: [(Answer, &[]), (Answer, &[]), (Timeout, &["XD-ECS-058"])],
     },
     Row {
         name: "rules_to_the_introspection_port",

@@ -5,7 +5,7 @@ use crate::ecs::facts::{Answer, Container, HostFacts, Introspection};
 use crate::ecs::host::TASK_LABEL;
 use crate::ecs::host::docker::is_agent_image;
 use crate::ecs::parse::env_files::go_bool;
-use crate::model::{Finding, Subject};
+use crate::model::{Check, Finding, Outcome, Subject};
 
 /// How the agent is run on a host (facts/ecs.md A.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -252,10 +252,23 @@ pub fn later(facts: &HostFacts, flavour: Flavour, name: &str) -> Flag {
 }
 
 /// What a check about tasks says where there are none, or where that can't be told.
-pub fn no_tasks(facts: &HostFacts, check: &'static crate::model::Check) -> Finding {
-    use crate::model::Outcome;
+pub fn no_tasks(facts: &HostFacts, check: &'static Check) -> Finding {
+    nothing(facts, check, "no task runs here")
+}
+
+/// What a check about containers says where none is concerned, or where they can't be listed.
+pub fn nothing(facts: &HostFacts, check: &'static Check, message: &str) -> Finding {
     match facts.containers.unknown() {
         Some(why) => Finding::new(check, Outcome::CannotTell, format!("the containers can't be listed: {why}")),
-        None => Finding::new(check, Outcome::NotApplicable, "no task runs here"),
+        None => Finding::new(check, Outcome::NotApplicable, message),
     }
+}
+
+/// The agent's configuration.
+pub const CONFIG: &[&str] = &["/etc/ecs/ecs.config", "/var/lib/ecs/ecs.config", "/etc/ecs_container_agent"];
+
+/// What a check says of files that are there and can't be read; `None` if all could.
+pub fn unread(facts: &HostFacts, check: &'static Check, starts: &[&str]) -> Option<Finding> {
+    let (path, why) = facts.unread.iter().find(|(path, _)| starts.iter().any(|start| path.starts_with(start)))?;
+    Some(Finding::new(check, Outcome::CannotTell, format!("{path} can't be read: {why}")).at(path, None))
 }

@@ -1,6 +1,6 @@
 //! XD-ECS-006: the agent is healthy.
 
-use super::about::{Flavour, agent_container};
+use super::about::{Flavour, agent_container, nothing};
 use crate::ecs::facts::HostFacts;
 use crate::model::{Check, Finding, Outcome};
 
@@ -17,7 +17,7 @@ pub static CHECK: Check = Check {
 /// Looks.
 pub fn look(facts: &HostFacts) -> Vec<Finding> {
     let finding = match agent_container(facts).filter(|agent| agent.running).map(|agent| agent.health.as_deref()) {
-        None => Finding::new(&CHECK, Outcome::NotApplicable, "no container is the agent's"),
+        None => nothing(facts, &CHECK, "no container is the agent's"),
         Some(Some("unhealthy")) => {
             Finding::new(&CHECK, Outcome::Warn, "Docker calls the agent's container unhealthy").mend(Flavour::of(facts).restart(facts))
         }

@@ -1,5 +1,6 @@
 //! XD-ECS-079: the agent's log tells of no trouble with credentials.
 
+use super::about::unread;
 use crate::ecs::facts::HostFacts;
 use crate::model::{Check, Finding, Outcome};
 
@@ -15,6 +16,9 @@ pub static CHECK: Check = Check {
 
 /// Looks.
 pub fn look(facts: &HostFacts) -> Vec<Finding> {
+    if let Some(finding) = unread(facts, &CHECK, &["/var/log/ecs/ecs-"]) {
+        return vec![finding];
+    }
     let Some((path, line)) = facts.logs.telling.last() else {
         return vec![Finding::new(&CHECK, Outcome::Pass, "its last lines tell of none")];
     };

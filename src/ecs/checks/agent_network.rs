@@ -1,6 +1,6 @@
 //! XD-ECS-004: the agent's container has the host's network.
 
-use super::about::agent_container;
+use super::about::{agent_container, nothing};
 use crate::ecs::facts::HostFacts;
 use crate::model::{Check, Finding, Outcome};
 
@@ -17,7 +17,7 @@ pub static CHECK: Check = Check {
 /// Looks.
 pub fn look(facts: &HostFacts) -> Vec<Finding> {
     let finding = match agent_container(facts).filter(|agent| agent.running) {
-        None => Finding::new(&CHECK, Outcome::NotApplicable, "no container is the agent's"),
+        None => nothing(facts, &CHECK, "no container is the agent's"),
         Some(agent) if agent.network_mode == "host" => {
             Finding::new(&CHECK, Outcome::Pass, format!("container {} has --net=host", agent.name))
         }

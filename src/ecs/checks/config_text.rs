@@ -1,6 +1,6 @@
 //! XD-ECS-013: the agent's configuration is written as its reader takes it.
 
-use super::about::{Flag, Flavour, later, next};
+use super::about::{CONFIG, Flag, Flavour, later, next, unread};
 use crate::ecs::environment::{TASK_ENI, TASK_ROLE, TASK_ROLE_HOST, Variable, meant};
 use crate::ecs::facts::HostFacts;
 use crate::model::{Check, Finding, Outcome};
@@ -17,6 +17,9 @@ pub static CHECK: Check = Check {
 
 /// Looks.
 pub fn look(facts: &HostFacts) -> Vec<Finding> {
+    if let Some(finding) = unread(facts, &CHECK, CONFIG) {
+        return vec![finding];
+    }
     let flavour = Flavour::of(facts);
     if facts.config.is_empty() {
         return vec![Finding::new(&CHECK, Outcome::NotApplicable, "there is no /etc/ecs/ecs.config")];

@@ -1,6 +1,6 @@
 //! How a flag of the agent is judged: as it is for the agent that runs, and as its next start would make it.
 
-use super::about::{Flag, Flavour, later, next, now};
+use super::about::{CONFIG, Flag, Flavour, later, next, now, unread};
 use crate::ecs::facts::HostFacts;
 use crate::model::{Check, Finding, Outcome};
 
@@ -9,6 +9,9 @@ pub fn judge(facts: &HostFacts, check: &'static Check, name: &str, modes: &str, 
     let flavour = Flavour::of(facts);
     if flavour == Flavour::Absent {
         return Finding::new(check, Outcome::NotApplicable, "no agent is here");
+    }
+    if let Some(finding) = unread(facts, check, CONFIG) {
+        return finding;
     }
     let (now, later) = (now(facts, name), later(facts, flavour, name));
     let place = next(facts, flavour, name).place;

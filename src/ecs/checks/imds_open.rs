@@ -1,6 +1,6 @@
 //! XD-ECS-076: tasks can't reach the instance's own role.
 
-use super::about::{Mode, of_container, tasks};
+use super::about::{Mode, nothing, of_container, tasks};
 use crate::ecs::facts::HostFacts;
 use crate::model::Readable;
 use crate::model::{Check, Finding, Outcome};
@@ -41,7 +41,7 @@ pub fn look(facts: &HostFacts) -> Vec<Finding> {
         found.push(of_container(finding, container));
     }
     if found.is_empty() {
-        found.push(Finding::new(&CHECK, Outcome::NotApplicable, "no task has a network of its own"));
+        found.push(nothing(facts, &CHECK, "no task has a network of its own"));
     }
     found
 }

@@ -1,6 +1,6 @@
 //! XD-ECS-053: the filter lets tasks through to the agent.
 
-use super::about::{Mode, answered, modes};
+use super::about::{Mode, answered, modes, nothing};
 use super::rules::{Fate, address, both, led, own_led, question};
 use crate::ecs::facts::HostFacts;
 use crate::ecs::parse::iptables::Rule;
@@ -48,7 +48,7 @@ pub fn look(facts: &HostFacts) -> Vec<Finding> {
         found.push(finding);
     }
     if found.is_empty() {
-        found.push(Finding::new(&CHECK, Outcome::NotApplicable, "no task's packets cross the filter"));
+        found.push(nothing(facts, &CHECK, "no task's packets cross the filter"));
     }
     found
 }

@@ -1,6 +1,6 @@
 //! XD-ECS-077: the task fetched its role.
 
-use super::about::{of_container, tasks};
+use super::about::{nothing, of_container, tasks};
 use crate::ecs::environment::RELATIVE_URI;
 use crate::ecs::facts::HostFacts;
 use crate::ecs::host::TASK_LABEL;
@@ -59,7 +59,7 @@ pub fn look(facts: &HostFacts) -> Vec<Finding> {
         found.push(of_container(finding, container));
     }
     if found.is_empty() {
-        found.push(Finding::new(&CHECK, Outcome::NotApplicable, "no task here has a role"));
+        found.push(nothing(facts, &CHECK, "no task here has a role"));
     }
     found
 }

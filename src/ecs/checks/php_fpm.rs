@@ -1,6 +1,6 @@
 //! XD-ECS-061: php-fpm hands the variable on.
 
-use super::about::{of_container, tasks};
+use super::about::{nothing, of_container, tasks};
 use crate::ecs::environment::RELATIVE_URI;
 use crate::ecs::facts::HostFacts;
 use crate::ecs::parse::settings::Pool;
@@ -50,7 +50,7 @@ pub fn look(facts: &HostFacts) -> Vec<Finding> {
         found.push(of_container(finding, container));
     }
     if found.is_empty() {
-        found.push(Finding::new(&CHECK, Outcome::NotApplicable, "no php-fpm runs in a task"));
+        found.push(nothing(facts, &CHECK, "no php-fpm runs in a task"));
     }
     found
 }

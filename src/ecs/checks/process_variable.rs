@@ -1,6 +1,6 @@
 //! XD-ECS-060: every process has the variable.
 
-use super::about::{of_container, tasks};
+use super::about::{nothing, of_container, tasks};
 use crate::ecs::environment::RELATIVE_URI;
 use crate::ecs::facts::HostFacts;
 use crate::ecs::facts::Process;
@@ -66,7 +66,7 @@ pub fn look(facts: &HostFacts) -> Vec<Finding> {
         found.push(of_container(finding, container));
     }
     if found.is_empty() {
-        found.push(Finding::new(&CHECK, Outcome::NotApplicable, "no container of a task was given it"));
+        found.push(nothing(facts, &CHECK, "no container of a task was given it"));
     }
     found
 }

@@ -1,6 +1,6 @@
 //! XD-ECS-030: the agent asks for credentials past its proxy.
 
-use super::about::Flavour;
+use super::about::{CONFIG, Flavour, unread};
 use super::no_proxy::{CREDENTIALS, IMDS, Proxy, WANTED, judge};
 use crate::ecs::facts::HostFacts;
 use crate::model::{Check, Finding, Outcome};
@@ -17,6 +17,9 @@ pub static CHECK: Check = Check {
 
 /// Looks: at what the agent got, and at what its file gives it at the next start.
 pub fn look(facts: &HostFacts) -> Vec<Finding> {
+    if let Some(finding) = unread(facts, &CHECK, CONFIG) {
+        return vec![finding];
+    }
     let flavour = Flavour::of(facts);
     let given = crate::ecs::host::agent::given(facts).map(|environment| ("the running agent".to_owned(), None, environment));
     let files = facts.config.iter().rev().filter_map(|file| {

@@ -1,6 +1,6 @@
 //! XD-ECS-033: containers ask for credentials past their proxy.
 
-use super::about::{of_container, tasks};
+use super::about::{nothing, of_container, tasks};
 use super::no_proxy::{CREDENTIALS, Proxy, judge};
 use crate::ecs::facts::HostFacts;
 use crate::model::{Check, Finding, Outcome};
@@ -37,7 +37,7 @@ pub fn look(facts: &HostFacts) -> Vec<Finding> {
         ));
     }
     if found.is_empty() {
-        found.push(Finding::new(&CHECK, Outcome::NotApplicable, "no container of a task has a proxy"));
+        found.push(nothing(facts, &CHECK, "no container of a task has a proxy"));
     }
     found
 }

@@ -1,5 +1,6 @@
 //! XD-ECS-032: Docker goes past its proxy to the instance.
 
+use super::about::unread;
 use super::no_proxy::{IMDS, Proxy, WANTED, judge};
 use crate::ecs::facts::HostFacts;
 use crate::ecs::facts::ProxyOf;
@@ -17,6 +18,9 @@ pub static CHECK: Check = Check {
 
 /// Looks.
 pub fn look(facts: &HostFacts) -> Vec<Finding> {
+    if let Some(finding) = unread(facts, &CHECK, &["/etc/systemd/system/docker", "/etc/sysconfig/docker"]) {
+        return vec![finding];
+    }
     let mut found = Vec::new();
     for place in facts.proxies.iter().filter(|place| matches!(place.whose, ProxyOf::Docker)) {
         let line = place.sets.proxy().and_then(|(name, _)| place.sets.get(name)).map(|variable| variable.line);

@@ -1,6 +1,6 @@
 //! XD-ECS-031: ecs-init goes past its proxy where it must.
 
-use super::about::Flavour;
+use super::about::{Flavour, unread};
 use super::no_proxy::{CREDENTIALS, IMDS, Proxy, WANTED, judge};
 use crate::ecs::facts::HostFacts;
 use crate::ecs::facts::ProxyOf;
@@ -18,6 +18,13 @@ pub static CHECK: Check = Check {
 
 /// Looks.
 pub fn look(facts: &HostFacts) -> Vec<Finding> {
+    if let Some(finding) = unread(
+        facts,
+        &CHECK,
+        &["/etc/systemd/system/ecs", "/etc/systemd/system/amazon-ecs", "/etc/init/ecs.override", "/etc/network/proxy.env"],
+    ) {
+        return vec![finding];
+    }
     let mut found = Vec::new();
     for place in facts.proxies.iter().filter(|place| matches!(place.whose, ProxyOf::EcsInit | ProxyOf::Everybody)) {
         let line = place.sets.proxy().and_then(|(name, _)| place.sets.get(name)).map(|variable| variable.line);

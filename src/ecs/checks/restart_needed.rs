@@ -1,6 +1,6 @@
 //! XD-ECS-014: the agent runs with what its files say.
 
-use super::about::{Flag, Flavour, agent_container, later, now};
+use super::about::{CONFIG, Flag, Flavour, agent_container, agent_runs, later, now, unread};
 use crate::ecs::environment::{TASK_ENI, TASK_ROLE, TASK_ROLE_HOST};
 use crate::ecs::facts::HostFacts;
 use crate::model::{Check, Finding, Outcome};
@@ -17,16 +17,18 @@ pub static CHECK: Check = Check {
 
 /// Looks.
 pub fn look(facts: &HostFacts) -> Vec<Finding> {
+    if let Some(finding) = unread(facts, &CHECK, CONFIG) {
+        return vec![finding];
+    }
     let flavour = Flavour::of(facts);
+    if flavour == Flavour::Absent || agent_runs(facts) == Some(false) {
+        return vec![Finding::new(&CHECK, Outcome::NotApplicable, "no agent runs")];
+    }
     let mut found = Vec::new();
     for name in [TASK_ROLE, TASK_ROLE_HOST, TASK_ENI] {
         let Some(now) = now(facts, name) else {
             let message = "what the running agent got can't be read, and so not whether it is what the files say";
-            return vec![Finding::new(
-                &CHECK,
-                if flavour == Flavour::Absent { Outcome::NotApplicable } else { Outcome::CannotTell },
-                message,
-            )];
+            return vec![Finding::new(&CHECK, Outcome::CannotTell, message)];
         };
         let later = later(facts, flavour, name);
         if later == Flag::On && now != Flag::On {

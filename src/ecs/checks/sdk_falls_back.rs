@@ -1,6 +1,6 @@
 //! XD-ECS-041: the SDK fails where it can't get the task's role.
 
-use super::about::{of_container, tasks};
+use super::about::{nothing, of_container, tasks};
 use crate::ecs::facts::HostFacts;
 use crate::ecs::facts::SdksFound;
 use crate::ecs::sdk_table::{OnEndpointError, on_endpoint_error};
@@ -38,7 +38,10 @@ pub fn look(facts: &HostFacts) -> Vec<Finding> {
         found.push(of_container(finding, container));
     }
     if found.is_empty() {
-        found.push(Finding::new(&CHECK, Outcome::Pass, "no SDK that was found falls back"));
+        found.push(match facts.containers.known() {
+            Some(_) => Finding::new(&CHECK, Outcome::Pass, "no SDK that was found falls back"),
+            None => nothing(facts, &CHECK, ""),
+        });
     }
     found
 }

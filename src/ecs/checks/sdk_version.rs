@@ -1,6 +1,6 @@
 //! XD-ECS-040: the SDK knows task roles.
 
-use super::about::{of_container, tasks};
+use super::about::{nothing, of_container, tasks};
 use crate::ecs::facts::HostFacts;
 use crate::ecs::facts::SdksFound;
 use crate::ecs::host::sdks::Sdk;
@@ -48,7 +48,7 @@ pub fn look(facts: &HostFacts) -> Vec<Finding> {
         found.push(of_container(finding, container));
     }
     if found.is_empty() {
-        found.push(Finding::new(&CHECK, Outcome::NotApplicable, "no container of a task runs here"));
+        found.push(nothing(facts, &CHECK, "no container of a task runs here"));
     }
     found
 }

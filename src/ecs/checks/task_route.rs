@@ -1,6 +1,6 @@
 //! XD-ECS-058: a task's network has a way to the credentials.
 
-use super::about::{Mode, of_container, tasks};
+use super::about::{Mode, nothing, of_container, tasks};
 use super::rules::ENDPOINT;
 use crate::ecs::facts::HostFacts;
 use crate::ecs::parse::proc_net::route_to;
@@ -47,7 +47,7 @@ pub fn look(facts: &HostFacts) -> Vec<Finding> {
         found.push(of_container(finding, container));
     }
     if found.is_empty() {
-        found.push(Finding::new(&CHECK, Outcome::NotApplicable, "no task has a network of its own"));
+        found.push(nothing(facts, &CHECK, "no task has a network of its own"));
     }
     found
 }

@@ -78,8 +78,9 @@ pub async fn gather(source: &Source, wanted: &Wanted) -> HostFacts {
     let lost = |error: tokio::task::JoinError| Readable::Unknown(error.to_string());
     let own = processes::named(source, "amazon-ecs-agent")
         .or_else(|| processes::named(source, "agent").filter(|_| source.exists("/usr/bin/amazon-ecs-agent")));
-    HostFacts {
+    let facts = HostFacts {
         live: source.live,
+        unread: BTreeMap::new(),
         root: rustix::process::geteuid().is_root(),
         now: now(source),
         platform: agent::platform(source),
@@ -103,7 +104,9 @@ pub async fn gather(source: &Source, wanted: &Wanted) -> HostFacts {
         imds,
         aws: captured_aws(source),
         config,
-    }
+    };
+    // Only now is everything read.
+    HostFacts { unread: source.unread(), ..facts }
 }
 
 /// The time: for a folder, the time that it was made at.
@@ -197,7 +200,7 @@ async fn sdks_of(source: &Source, wanted: &Wanted, containers: &[Container]) -> 
             let (pid, processes) = first?;
             let search = tokio::task::spawn_blocking(move || {
                 let pids: Vec<u32> = processes.iter().map(|process| process.pid).collect();
-                sdks::find(&source.process_file(pid, "root"), &start(&source, &pids), &limits(time))
+                sdks::find(&source.process_file(pid, "root"), &start(&source, &pids), &Limits { time, ..Limits::default() })
             });
             let found = search.await.ok()?;
             let found = SdksFound {
@@ -210,12 +213,6 @@ async fn sdks_of(source: &Source, wanted: &Wanted, containers: &[Container]) -> 
     // Two processors search; more at once would only share the time of each.
     let found: Vec<_> = futures_util::StreamExt::collect(futures_util::StreamExt::buffered(futures_util::stream::iter(searches), 2)).await;
     found.into_iter().flatten().flatten().collect()
-}
-
-fn limits(time: Duration) -> Limits {
-    let mut limits = Limits::default();
-    limits.time = time;
-    limits
 }
 
 /// Where a search starts: what the processes run, and where they stand.

@@ -5,10 +5,11 @@
 use super::inside::Inside;
 use crate::model::Readable;
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// The folder of a bundle that holds what a running host answered.
@@ -26,6 +27,7 @@ const FOLDERS: [&str; 4] = ["/usr/sbin", "/sbin", "/usr/bin", "/bin"];
 pub struct Source {
     root: PathBuf,
     inside: Arc<Inside>,
+    unread: Arc<Mutex<BTreeMap<String, String>>>,
     /// It is the running host.
     pub live: bool,
 }
@@ -33,12 +35,12 @@ pub struct Source {
 impl Source {
     /// Reads the running host.
     pub fn live() -> Source {
-        Source { root: "/".into(), inside: Arc::new(Inside::new("/".into())), live: true }
+        Source { root: "/".into(), inside: Arc::new(Inside::new("/".into())), unread: Arc::default(), live: true }
     }
 
     /// Reads a folder.
     pub fn folder(root: PathBuf) -> Source {
-        Source { inside: Arc::new(Inside::new(root.clone())), root, live: false }
+        Source { inside: Arc::new(Inside::new(root.clone())), unread: Arc::default(), root, live: false }
     }
 
     /// Gives a view of another root below this one: a container's, by a process of it.
@@ -56,8 +58,22 @@ impl Source {
         match self.inside.read(path, LONGEST) {
             Ok(bytes) => Readable::Known(Some(String::from_utf8_lossy(&bytes).into_owned())),
             Err(error) if absent(error.kind()) => Readable::Known(None),
-            Err(error) => Readable::Unknown(format!("{path}: {error}")),
+            Err(error) => {
+                self.note(path, &error);
+                Readable::Unknown(format!("{path}: {error}"))
+            }
         }
+    }
+
+    fn note(&self, path: &str, error: &std::io::Error) {
+        if let Ok(mut unread) = self.unread.lock() {
+            unread.insert(path.to_owned(), error.to_string());
+        }
+    }
+
+    /// Gives what was there and could not be read so far, and why.
+    pub fn unread(&self) -> BTreeMap<String, String> {
+        self.unread.lock().map(|unread| unread.clone()).unwrap_or_default()
     }
 
     /// Reads a file whose absence means the same as nothing in it.
@@ -78,7 +94,13 @@ impl Source {
 
     /// Lists a folder's names, sorted; none if it isn't there.
     pub fn names(&self, path: &str) -> Vec<String> {
-        let mut names: Vec<String> = self.inside.names(path).unwrap_or_default().into_iter().map(|(name, _)| name).collect();
+        let names = self.inside.names(path);
+        if let Err(error) = names.as_ref()
+            && !absent(error.kind())
+        {
+            self.note(path, error);
+        }
+        let mut names: Vec<String> = names.unwrap_or_default().into_iter().map(|(name, _)| name).collect();
         names.sort();
         names
     }

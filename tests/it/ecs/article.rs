@@ -6,15 +6,27 @@ use xdeploy::ecs::checks;
 const SENTENCES: &[(&str, &str, &[&str])] = &[
     ("B", "the role must be named in the task definition", &["XD-ECS-070", "XD-ECS-071"]),
     ("B", "be found by the task", &["XD-ECS-080", "XD-ECS-060"]),
-    ("B", "When a task can't find its task role, it silently uses the EC2 instance's role instead.", &["XD-ECS-041", "XD-ECS-076", "XD-ECS-073", "XD-ECS-077"]),
-    ("B1", "The ECS container agent runs", &["XD-ECS-001", "XD-ECS-002", "XD-ECS-003", "XD-ECS-004", "XD-ECS-005", "XD-ECS-006", "XD-ECS-054"]),
+    (
+        "B",
+        "When a task can't find its task role, it silently uses the EC2 instance's role instead.",
+        &["XD-ECS-041", "XD-ECS-076", "XD-ECS-073", "XD-ECS-077"],
+    ),
+    (
+        "B1",
+        "The ECS container agent runs",
+        &["XD-ECS-001", "XD-ECS-002", "XD-ECS-003", "XD-ECS-004", "XD-ECS-005", "XD-ECS-006", "XD-ECS-054"],
+    ),
     ("B2", "ECS_ENABLE_TASK_IAM_ROLE=true for the bridge and default network modes", &["XD-ECS-010", "XD-ECS-013"]),
     ("B2", "ECS_ENABLE_TASK_IAM_ROLE_NETWORK_HOST=true for the host network mode", &["XD-ECS-011", "XD-ECS-013"]),
     ("B2", "After a change restart the agent", &["XD-ECS-014"]),
     ("B3", "The role trusts ECS tasks", &["XD-ECS-020", "XD-ECS-021"]),
     ("B4", "If the agent has an HTTP_PROXY, it also has NO_PROXY", &["XD-ECS-030", "XD-ECS-031", "XD-ECS-032", "XD-ECS-033"]),
     ("B5", "The application's AWS SDK is from July 2016 or later.", &["XD-ECS-040", "XD-ECS-041"]),
-    ("B6", "the iptables rules for the credentials endpoint are set", &["XD-ECS-050", "XD-ECS-051", "XD-ECS-052", "XD-ECS-053", "XD-ECS-058"]),
+    (
+        "B6",
+        "the iptables rules for the credentials endpoint are set",
+        &["XD-ECS-050", "XD-ECS-051", "XD-ECS-052", "XD-ECS-053", "XD-ECS-058"],
+    ),
     ("B6", "and saved, since a reboot drops them", &["XD-ECS-055", "XD-ECS-056"]),
     ("B7", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI exists for PID 1 alone", &["XD-ECS-060", "XD-ECS-061"]),
 ];

@@ -1,4 +1,323 @@
-//! What the command prints.
+//! What the command prints of a host: for people, for programs, and never a secret.
 
-use super::tree::{CANARY, KINDS, Kind, Tree, WEB};
-use crate::support::cli;
+use super::tree::{CANARY, KINDS, Kind, METRICS, Tree, WEB};
+use serde_json::{Value, json};
+use snapbox::{IntoData, assert_data_eq, str};
+use std::process::Command;
+
+struct Ran {
+    status: i32,
+    stdout: String,
+    stderr: String,
+}
+
+/// Runs the program with nothing of this machine in its environment.
+fn run(arguments: &[&str]) -> Ran {
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_xdeploy")).arg("ecs-check").args(arguments).env_clear().env("COLUMNS", "100").output().unwrap();
+    Ran {
+        status: output.status.code().unwrap(),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+fn on(tree: &Tree, arguments: &[&str]) -> Ran {
+    let mut all = vec!["--root", tree.path().to_str().unwrap()];
+    all.extend(arguments);
+    run(&all)
+}
+
+#[test]
+fn a_healthy_host_in_text() {
+    let ran = on(&Tree::healthy(Kind::AmazonLinux2023), &[]);
+    assert_eq!((ran.status, ran.stderr.as_str()), (0, ""));
+    assert_data_eq!(
+        ran.stdout,
+        str![[r#"
+Amazon Linux 2023, agent 1.105.1 of cluster web, run by ecs-init
+
+container ecs-web-3-app-aaaa (task 0000000000000000000000000000013e, bridge)
+  uses task role arn:aws:iam::111122223333:role/web-role
+
+container ecs-metrics-1-agent-bbbb (task 000000000000000000000000000002f7, host)
+  uses task role arn:aws:iam::111122223333:role/metrics-role
+
+container ecs-api-7-app-cccc (task 0000000000000000000000000000013a, awsvpc)
+  uses task role arn:aws:iam::111122223333:role/api-role
+
+61 pass, 0 fail (0 of them a cause), 0 to know of, 0 can't be told, 6 don't apply.
+
+"#]]
+        .raw()
+    );
+}
+
+#[test]
+fn a_host_with_two_mistakes_in_text() {
+    let tree = Tree::healthy(Kind::DebianByHand);
+    tree.write("proc/sys/net/ipv4/conf/all/route_localnet", "0\n");
+    tree.probe(WEB.0, "timed-out");
+    tree.probe(super::tree::API.0, "timed-out");
+    tree.without_variable(METRICS, "AWS_CONTAINER");
+    tree.remove("var/log/ecs/audit.log");
+    let ran = on(&tree, &[]);
+    assert_eq!(ran.status, 1, "{}", ran.stderr);
+    assert_data_eq!(ran.stdout, str![[r#"
+Debian GNU/Linux 12 (bookworm), agent 1.105.1 of cluster web, run by hand
+
+container ecs-web-3-app-aaaa (task 0000000000000000000000000000013e, bridge)
+  gets no credentials because the agent doesn't answer from inside its network; botocore 1.34.50 stops there; route_localnet is 0 for all and for docker0 and ecs-bridge: the kernel drops what is led to 127.0.0.1 (XD-ECS-052)
+  see XD-ECS-052
+
+container ecs-metrics-1-agent-bbbb (task 000000000000000000000000000002f7, host)
+  uses instance role ecsInstanceRole because its task definition names no task role (XD-ECS-070)
+  see XD-ECS-070
+
+container ecs-api-7-app-cccc (task 0000000000000000000000000000013a, awsvpc)
+  gets no credentials because the agent doesn't answer from inside its network; botocore 1.34.50 stops there; route_localnet is 0 for all and for docker0 and ecs-bridge: the kernel drops what is led to 127.0.0.1 (XD-ECS-052)
+  see XD-ECS-052
+
+FAIL XD-ECS-052 the kernel routes to 127.0.0.1 from a bridge (B6)
+  host: route_localnet is 0 for all and for docker0 and ecs-bridge: the kernel drops what is led to 127.0.0.1
+  why: a rule that leads a container's packet to 127.0.0.1 is of no use where the kernel drops such packets
+  do: sudo sysctl -w net.ipv4.conf.all.route_localnet=1
+
+FAIL XD-ECS-070 the task definition names a task role
+  container ecs-metrics-1-agent-bbbb: task definition metrics:3 names no task role
+  why: without a taskRoleArn the agent gives a task no credentials: its SDK uses the instance's role
+  do: set taskRoleArn in a new revision of metrics, and deploy it
+  do: aws ecs describe-task-definition --task-definition metrics:3 --query 'taskDefinition.[taskRoleArn,executionRoleArn]'
+
+fail XD-ECS-080 the agent answers from inside the task (B6)
+  container ecs-web-3-app-aaaa: nothing comes back from 169.254.170.2: no rule leads it to the agent, or the host drops what was led there
+  follows from XD-ECS-052
+
+fail XD-ECS-080 the agent answers from inside the task (B6)
+  container ecs-api-7-app-cccc: nothing comes back from 169.254.170.2: no rule leads it to the agent, or the host drops what was led there
+  follows from XD-ECS-052
+
+Can't be told:
+  the agent's audit log can't be read: /var/log/ecs/audit.log isn't there
+    XD-ECS-077 the task fetched its role, container ecs-web-3-app-aaaa
+    XD-ECS-077 the task fetched its role, container ecs-api-7-app-cccc
+    XD-ECS-078 the agent isn't asked too often
+
+50 pass, 4 fail (2 of them a cause), 0 to know of, 3 can't be told, 8 don't apply.
+
+"#]].raw());
+}
+
+#[test]
+fn the_document_says_the_same() {
+    let tree = Tree::healthy(Kind::AmazonLinux2);
+    tree.without_variable(METRICS, "AWS_CONTAINER");
+    let ran = on(&tree, &["--output", "json"]);
+    assert_eq!(ran.status, 1);
+    let document: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!((&document["schema"], &document["exitCode"]), (&json!("xdeploy.ecs-check/1"), &json!(1)));
+    let metrics = document["containers"].as_array().unwrap().iter().find(|container| container["name"] == METRICS.0).unwrap();
+    assert_eq!(metrics["verdict"]["identity"], "instance-role");
+    assert_eq!(metrics["verdict"]["role"], "ecsInstanceRole");
+    assert_eq!(metrics["findings"], json!(["XD-ECS-070"]));
+    let first = &document["findings"][0];
+    assert_eq!(
+        (&first["id"], &first["outcome"], &first["subject"]),
+        (&json!("XD-ECS-070"), &json!("fail"), &json!(format!("container {}", METRICS.0)))
+    );
+}
+
+#[test]
+fn no_value_of_a_variable_is_shown_that_may_be_a_secret() {
+    for kind in KINDS {
+        let tree = Tree::healthy(kind);
+        // Everything that is loud is told with its evidence.
+        tree.variables(
+            WEB,
+            &["AWS_ACCESS_KEY_ID=canary-key", "AWS_SECRET_ACCESS_KEY=canary-secret", "http_proxy=http://u:canary-p@proxy:1"],
+        );
+        tree.append(
+            "etc/ecs/ecs.config",
+            &format!("HTTP_PROXY=http://user:{CANARY}@proxy:3128\nexport X_TOKEN={CANARY}\nECS_ENGINE_AUTH_DATA=\"{CANARY}\"\n"),
+        );
+        tree.write(
+            "etc/systemd/system/ecs.service.d/proxy.conf",
+            &format!("[Service]\nEnvironment=HTTP_PROXY=http://user:{CANARY}@proxy:1\n"),
+        );
+        tree.write(
+            &format!("proc/{}/root/root/.aws/credentials", WEB.1),
+            &format!("[old]\naws_access_key_id = {CANARY}\naws_secret_access_key = {CANARY}\n"),
+        );
+        for arguments in [&[][..], &["--output", "json"]] {
+            let ran = on(&tree, arguments);
+            assert_eq!(ran.status, 1, "{kind:?}: {}", ran.stderr);
+            assert!(!ran.stdout.contains("canary") && !ran.stderr.contains("canary"), "{kind:?}\n{}\n{}", ran.stdout, ran.stderr);
+        }
+    }
+}
+
+#[test]
+fn a_check_is_passed_over_on_request() {
+    let tree = Tree::healthy(Kind::AmazonLinux2023);
+    tree.without_variable(METRICS, "AWS_CONTAINER");
+    assert_eq!(on(&tree, &["--ignore", "XD-ECS-070"]).status, 0);
+    assert_eq!(on(&tree, &["--ignore", "xd-ecs-070,XD-ECS-001"]).status, 0);
+    let wrong = on(&tree, &["--ignore", "XD-ECS-700"]);
+    assert_eq!(wrong.status, 64);
+    assert_data_eq!(
+        wrong.stderr,
+        str![[r#"
+error: --ignore: there is no check XD-ECS-700
+
+hint: the nearest is XD-ECS-001; there are XD-ECS-001 to XD-ECS-080
+
+"#]]
+        .raw()
+    );
+}
+
+#[test]
+fn warnings_fail_on_request() {
+    let tree = Tree::healthy(Kind::AmazonLinux2023);
+    tree.imds(WEB.0, true);
+    assert_eq!(on(&tree, &[]).status, 0);
+    assert_eq!(on(&tree, &["--fail-on", "warn"]).status, 1);
+}
+
+#[test]
+fn what_hangs_on_something_unread_is_exit_5() {
+    let tree = Tree::healthy(Kind::AmazonLinux2023);
+    tree.probe(WEB.0, "not asked");
+    assert_eq!(on(&tree, &[]).status, 5);
+}
+
+#[test]
+fn one_task_alone() {
+    let tree = Tree::healthy(Kind::AmazonLinux2023);
+    tree.without_variable(METRICS, "AWS_CONTAINER");
+    let web = super::tree::task("web");
+    assert_eq!(on(&tree, &["--task", &web]).status, 0);
+    assert_eq!(on(&tree, &["--task", web.rsplit('/').next().unwrap()]).status, 0);
+    assert_eq!(on(&tree, &["--task", super::tree::task("metrics").rsplit('/').next().unwrap()]).status, 1);
+    let wrong = on(&tree, &["--task", "0"]);
+    assert_eq!(wrong.status, 1);
+    assert_data_eq!(
+        wrong.stderr,
+        str![[r#"
+error: task 0 doesn't run on this host
+
+hint: here run 0000000000000000000000000000013a, 0000000000000000000000000000013e, 000000000000000000000000000002f7
+
+"#]]
+        .raw()
+    );
+}
+
+#[test]
+fn a_folder_that_is_none_is_a_mistake() {
+    let wrong = run(&["--root", "/no/such/folder"]);
+    assert_eq!(wrong.status, 64);
+    assert_data_eq!(
+        wrong.stderr,
+        str![[r#"
+error: --root: /no/such/folder is no folder
+
+hint: name the folder that a host's `/` is mounted on, or an unpacked bundle
+
+"#]]
+        .raw()
+    );
+    let both = run(&["--root", "/", "--explain-error", "x"]);
+    assert_eq!(both.status, 64);
+}
+
+#[test]
+fn an_empty_folder_is_a_host_of_which_nothing_is_known() {
+    let folder = tempfile::tempdir().unwrap();
+    let ran = run(&["--root", folder.path().to_str().unwrap()]);
+    assert_data_eq!(
+        ran.stdout,
+        str![[r#"
+unknown system, no agent that answers, not installed
+The containers can't be listed: the folder doesn't hold it (xdeploy-capture/docker/containers.json)
+
+Can't be told:
+  neither the agent nor Docker could be asked: the folder doesn't hold it
+    XD-ECS-001 the ECS agent runs
+  the folder doesn't hold it
+    XD-ECS-003 the agent has registered
+  the containers can't be listed: the folder doesn't hold it (xdeploy-capture/docker/containers.json)
+    XD-ECS-004 the agent's container has the host's network
+    XD-ECS-006 the agent is healthy
+    XD-ECS-033 containers ask for credentials past their proxy
+    XD-ECS-040 the SDK knows task roles
+    XD-ECS-041 the SDK fails where it can't get the task's role
+    XD-ECS-053 the filter lets tasks through to the agent
+    XD-ECS-058 a task's network has a way to the credentials
+    XD-ECS-060 every process has the variable
+    XD-ECS-061 php-fpm hands the variable on
+    XD-ECS-070 the task definition names a task role
+    XD-ECS-073 nothing beats the task role
+    XD-ECS-074 one variable alone leads to credentials
+    XD-ECS-075 a task with a role has a network
+    XD-ECS-076 tasks can't reach the instance's own role
+    XD-ECS-077 the task fetched its role
+    XD-ECS-080 the agent answers from inside the task
+  the folder doesn't hold it (xdeploy-capture/aws.json)
+    XD-ECS-020 the task role trusts ECS tasks
+    XD-ECS-021 the trust policy says whose tasks
+    XD-ECS-071 the task role is not the execution role
+  the agent's audit log can't be read: /var/log/ecs/audit.log isn't there
+    XD-ECS-078 the agent isn't asked too often
+
+1 pass, 0 fail (0 of them a cause), 0 to know of, 22 can't be told, 17 don't apply.
+
+"#]]
+        .raw()
+    );
+    assert_eq!(ran.status, 5, "{}", ran.stderr);
+}
+
+#[test]
+fn a_pasted_error_is_explained() {
+    let text = "User: arn:aws:sts::111122223333:assumed-role/ecsInstanceRole/i-0abcdef1234567890 is not authorized to perform: s3:GetObject on resource: \"arn:aws:s3:::b/k\"";
+    let ran = run(&["--explain-error", text]);
+    assert_eq!(ran.status, 0);
+    assert_data_eq!(
+        ran.stdout,
+        str![[r#"
+the application uses the instance's role ecsInstanceRole, and not a task role
+  principal: arn:aws:sts::111122223333:assumed-role/ecsInstanceRole/i-0abcdef1234567890
+  action: s3:GetObject
+  resource: arn:aws:s3:::b/k
+  do: run `sudo xdeploy ecs-check` on that instance: it says what stands between the task and its role
+
+"#]]
+        .raw()
+    );
+    let document: Value = serde_json::from_str(&run(&["--explain-error", text, "--output", "json"]).stdout).unwrap();
+    assert_eq!((&document["schema"], &document["principal"]), (&json!("xdeploy.ecs-denial/1"), &json!("instance")));
+}
+
+#[test]
+fn nothing_in_the_folder_changes() {
+    fn all(folder: &std::path::Path) -> Vec<(std::path::PathBuf, Option<Vec<u8>>, std::time::SystemTime)> {
+        let mut found = Vec::new();
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let modified = std::fs::metadata(&path).unwrap().modified().unwrap();
+            if path.is_dir() {
+                found.extend(all(&path));
+                found.push((path, None, modified));
+            } else {
+                found.push((path.clone(), Some(std::fs::read(&path).unwrap()), modified));
+            }
+        }
+        found.sort();
+        found
+    }
+    let tree = Tree::healthy(Kind::DebianByHand);
+    let before = all(tree.path());
+    assert_eq!(on(&tree, &[]).status, 0);
+    assert!(before == all(tree.path()));
+}

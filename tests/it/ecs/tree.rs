@@ -55,9 +55,15 @@ impl Kind {
 
     fn os_release(self) -> &'static str {
         match self {
-            Kind::AmazonLinux2023 | Kind::Anywhere => "ID=\"amzn\"\nVERSION_ID=\"2023\"\nPRETTY_NAME=\"Amazon Linux 2023\"\nID_LIKE=\"fedora\"\n",
-            Kind::AmazonLinux2 | Kind::AmazonLinux2ByHand => "ID=\"amzn\"\nVERSION_ID=\"2\"\nPRETTY_NAME=\"Amazon Linux 2\"\nID_LIKE=\"centos rhel fedora\"\n",
-            Kind::AmazonLinux1 => "ID=\"amzn\"\nVERSION_ID=\"2018.03\"\nPRETTY_NAME=\"Amazon Linux AMI 2018.03\"\nID_LIKE=\"rhel fedora\"\n",
+            Kind::AmazonLinux2023 | Kind::Anywhere => {
+                "ID=\"amzn\"\nVERSION_ID=\"2023\"\nPRETTY_NAME=\"Amazon Linux 2023\"\nID_LIKE=\"fedora\"\n"
+            }
+            Kind::AmazonLinux2 | Kind::AmazonLinux2ByHand => {
+                "ID=\"amzn\"\nVERSION_ID=\"2\"\nPRETTY_NAME=\"Amazon Linux 2\"\nID_LIKE=\"centos rhel fedora\"\n"
+            }
+            Kind::AmazonLinux1 => {
+                "ID=\"amzn\"\nVERSION_ID=\"2018.03\"\nPRETTY_NAME=\"Amazon Linux AMI 2018.03\"\nID_LIKE=\"rhel fedora\"\n"
+            }
             Kind::Ubuntu => "ID=ubuntu\nVERSION_ID=\"24.04\"\nPRETTY_NAME=\"Ubuntu 24.04 LTS\"\nID_LIKE=debian\n",
             Kind::Suse => "ID=\"sles\"\nVERSION_ID=\"15.5\"\nPRETTY_NAME=\"SUSE Linux Enterprise Server 15 SP5\"\nID_LIKE=\"suse\"\n",
             Kind::DebianByHand => "ID=debian\nVERSION_ID=\"12\"\nPRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\n",
@@ -155,7 +161,12 @@ impl Tree {
     pub fn container(&self, name: &str, change: impl FnOnce(&mut Value)) {
         self.json("docker/containers.json", |documents| {
             let documents = documents.as_array_mut().unwrap();
-            change(documents.iter_mut().find(|document| document["Name"] == format!("/{name}")).unwrap_or_else(|| panic!("{name} isn't there")));
+            change(
+                documents
+                    .iter_mut()
+                    .find(|document| document["Name"] == format!("/{name}"))
+                    .unwrap_or_else(|| panic!("{name} isn't there")),
+            );
         });
     }
 
@@ -167,9 +178,12 @@ impl Tree {
 
     /// Takes a variable from a container, from Docker's document and from its processes.
     pub fn without_variable(&self, (name, pid): (&str, u32), start: &str) {
-        self.container(name, |document| document["Config"]["Env"].as_array_mut().unwrap().retain(|text| !text.as_str().unwrap().starts_with(start)));
+        self.container(name, |document| {
+            document["Config"]["Env"].as_array_mut().unwrap().retain(|text| !text.as_str().unwrap().starts_with(start))
+        });
         let path = format!("proc/{pid}/environ");
-        let kept: String = fs::read_to_string(self.at(&path)).unwrap().split_inclusive('\0').filter(|text| !text.starts_with(start)).collect();
+        let kept: String =
+            fs::read_to_string(self.at(&path)).unwrap().split_inclusive('\0').filter(|text| !text.starts_with(start)).collect();
         self.write(&path, &kept);
     }
 
@@ -205,7 +219,10 @@ impl Tree {
     pub fn process(&self, container: u32, pid: u32, parent: u32, command: &str, environment: &[&str]) {
         self.write(&format!("proc/{pid}/cgroup"), &format!("0::/ecstasks.slice/docker-{}.scope\n", id(container)));
         let inner = pid - container + 1;
-        self.write(&format!("proc/{pid}/status"), &format!("Name:\t{command}\nState:\tS (sleeping)\nPPid:\t{parent}\nNSpid:\t{pid}\t{inner}\n"));
+        self.write(
+            &format!("proc/{pid}/status"),
+            &format!("Name:\t{command}\nState:\tS (sleeping)\nPPid:\t{parent}\nNSpid:\t{pid}\t{inner}\n"),
+        );
         self.write(&format!("proc/{pid}/cmdline"), &format!("{}\0--key={CANARY}\0", command));
         self.write(&format!("proc/{pid}/environ"), &environment.iter().map(|text| format!("{text}\0")).collect::<String>());
     }
@@ -274,7 +291,8 @@ impl Tree {
         self.capture("agent/endpoint.txt", "agent\n");
         self.capture("imds.json", &json!({"tokenRequired": true, "role": "ecsInstanceRole"}).to_string());
         let mut containers = Vec::new();
-        let environment = ["ECS_CLUSTER=web", "ECS_ENABLE_TASK_IAM_ROLE=true", "ECS_ENABLE_TASK_IAM_ROLE_NETWORK_HOST=true", "ECS_ENABLE_TASK_ENI=true"];
+        let environment =
+            ["ECS_CLUSTER=web", "ECS_ENABLE_TASK_IAM_ROLE=true", "ECS_ENABLE_TASK_IAM_ROLE_NETWORK_HOST=true", "ECS_ENABLE_TASK_ENI=true"];
         if kind == Kind::Bottlerocket {
             self.write("proc/900/comm", "amazon-ecs-agen\n");
             self.write("proc/900/cmdline", "/usr/bin/amazon-ecs-agent\0");
@@ -320,7 +338,8 @@ impl Tree {
     fn tasks(&self) {
         let ours = |(name, pid): (&str, u32), family: &str, mode: &str| {
             let secret = format!("DB_PASSWORD={CANARY}");
-            let mut document = inspect(name, pid, &format!("{family}:1"), mode, &[RELATIVE, "AWS_EXECUTION_ENV=AWS_ECS_EC2", &secret, "PATH=/bin"]);
+            let mut document =
+                inspect(name, pid, &format!("{family}:1"), mode, &[RELATIVE, "AWS_EXECUTION_ENV=AWS_ECS_EC2", &secret, "PATH=/bin"]);
             document["Config"]["Labels"] = labels(family, "app");
             document
         };
@@ -331,14 +350,18 @@ impl Tree {
         self.json("docker/containers.json", |containers| containers.as_array_mut().unwrap().extend(documents));
         let header = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n";
         let bridge = "eth0\t00000000\t010011AC\t0003\t0\t0\t0\t00000000\t0\t0\t0\n";
-        let awsvpc = "eth0\t00000000\t0101000A\t0003\t0\t0\t0\t00000000\t0\t0\t0\necs-eth0\t02AAFEA9\t01ACFEA9\t0007\t0\t0\t0\tFFFFFFFF\t0\t0\t0\n";
+        let awsvpc =
+            "eth0\t00000000\t0101000A\t0003\t0\t0\t0\t00000000\t0\t0\t0\necs-eth0\t02AAFEA9\t01ACFEA9\t0007\t0\t0\t0\tFFFFFFFF\t0\t0\t0\n";
         let secret = format!("DB_PASSWORD={CANARY}");
         for ((_, pid), route) in [(WEB, bridge), (METRICS, bridge), (API, awsvpc), (PAUSE, awsvpc)] {
             self.process(pid, pid, 1, if pid == PAUSE.1 { "pause" } else { "python3" }, &[RELATIVE, &secret]);
             self.write(&format!("proc/{pid}/net/route"), &format!("{header}{route}"));
             self.write(&format!("proc/{pid}/root/etc/hostname"), "x\n");
             if pid != PAUSE.1 {
-                self.write(&format!("proc/{pid}/root/usr/lib/python3/dist-packages/botocore-1.34.50.dist-info/METADATA"), "Name: botocore\nVersion: 1.34.50\n");
+                self.write(
+                    &format!("proc/{pid}/root/usr/lib/python3/dist-packages/botocore-1.34.50.dist-info/METADATA"),
+                    "Name: botocore\nVersion: 1.34.50\n",
+                );
             }
         }
         let probes = [WEB, METRICS, API].map(|(name, _)| (name.to_owned(), json!({"endpoint": "agent", "imds": name == METRICS.0})));
@@ -348,7 +371,8 @@ impl Tree {
             let role = |name: &str| format!("arn:aws:iam::{ACCOUNT}:role/{name}");
             (task(family), json!({"definition": format!("{family}:3"), "taskRole": role(&format!("{family}-role")), "executionRole": role("ecsTaskExecutionRole")}))
         });
-        let roles = families.map(|family| (format!("arn:aws:iam::{ACCOUNT}:role/{family}-role"), json!({"trust": trust(), "policies": []})));
+        let roles =
+            families.map(|family| (format!("arn:aws:iam::{ACCOUNT}:role/{family}-role"), json!({"trust": trust(), "policies": []})));
         let aws = json!({
             "account": ACCOUNT,
             "region": "eu-west-1",
@@ -361,7 +385,10 @@ impl Tree {
     fn logs(&self) {
         let line = |family: &str| {
             let instance = format!("arn:aws:ecs:eu-west-1:{ACCOUNT}:container-instance/web/1");
-            format!("2026-09-21T08:05:00Z 200 172.17.0.2:40312 \"/v2/credentials\" \"python-urllib3/2.8.0\" {} GetCredentials 2 web {instance}\n", task(family))
+            format!(
+                "2026-09-21T08:05:00Z 200 172.17.0.2:40312 \"/v2/credentials\" \"python-urllib3/2.8.0\" {} GetCredentials 2 web {instance}\n",
+                task(family)
+            )
         };
         // The log begins before the tasks do.
         let first = "2026-09-21T07:00:00Z 400 172.17.0.9:40000 \"/v2/credentials\" \"xdeploy-ecs-check\" - \n";

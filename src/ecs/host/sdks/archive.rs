@@ -95,3 +95,39 @@ pub(super) fn has(file: File, package: &str, until: Instant) -> io::Result<bool>
     let archive = ZipArchive::new(BufReader::new(Capped { file, left: LARGEST_LIST, until })).map_err(io::Error::other)?;
     Ok(archive.file_names().flatten().any(|name| name.starts_with(package)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::archive;
+    use super::*;
+    use proptest::prelude::*;
+    use std::io::Write;
+    use std::time::Duration;
+
+    fn file(bytes: &[u8]) -> File {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(bytes).unwrap();
+        file
+    }
+
+    #[test]
+    fn nothing_panics() {
+        let good = archive(&[("BOOT-INF/lib/sdk-core-2.1.0.jar", b""), (PROPERTIES[0].0, b"version=1.11.15"), ("x", &[7; 300])]);
+        let until = Instant::now() + Duration::from_secs(600);
+        proptest!(|(changes in proptest::collection::vec((0..good.len(), any::<u8>()), 1..12), cut in 0..good.len())| {
+            let mut bytes = good.clone();
+            for (place, byte) in changes {
+                bytes[place] = byte;
+            }
+            let _ = read(file(&bytes), until);
+            let _ = has(file(&bytes[cut..]), "x", until);
+        });
+        assert_eq!(read(file(&good), until).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn time_runs_out_inside_an_archive_too() {
+        let good = archive(&[("x", b"")]);
+        assert!(read(file(&good), Instant::now()).is_err());
+    }
+}

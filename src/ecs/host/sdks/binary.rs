@@ -267,73 +267,11 @@ fn texts_tell(texts: &[u8]) -> Vec<(Kind, String)> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
+    use super::super::tests::{elf, go_information};
     use super::*;
     use proptest::prelude::*;
     use std::io::Write;
-
-    /// An ELF file with the given sections, and one segment that maps the whole file to an address.
-    pub(in super::super) fn elf(sections: &[(&str, Vec<u8>)], address: u64) -> Vec<u8> {
-        let mut names = vec![0_u8];
-        let mut body = Vec::new();
-        let mut rows: Vec<(usize, usize, usize)> = Vec::new();
-        let start = 64 + 56;
-        let mut place = |names: &mut Vec<u8>, name: &str, bytes: &[u8]| {
-            rows.push((names.len(), start + body.len(), bytes.len()));
-            names.extend(name.bytes().chain([0]));
-            body.extend(bytes);
-        };
-        for (name, bytes) in sections {
-            place(&mut names, name, bytes);
-        }
-        let own = names.len();
-        names.extend(b".shstrtab\0");
-        let names_at = start + body.len();
-        rows.push((own, names_at, names.len()));
-        body.extend(&names);
-        let table = start + body.len();
-        let mut file = b"\x7fELF\x02\x01\x01".to_vec();
-        file.resize(32, 0);
-        file.extend(64_u64.to_le_bytes());
-        file.extend((table as u64).to_le_bytes());
-        file.extend([0; 6]);
-        for short in [56, 1, 64, rows.len() as u16, rows.len() as u16 - 1] {
-            file.extend(short.to_le_bytes());
-        }
-        for word in [1_u32, 6] {
-            file.extend(word.to_le_bytes());
-        }
-        for long in [0, address, address, table as u64, table as u64, 1] {
-            file.extend(long.to_le_bytes());
-        }
-        file.extend(&body);
-        for (name, offset, size) in &rows {
-            file.extend((*name as u32).to_le_bytes());
-            file.extend(1_u32.to_le_bytes());
-            for long in [0, 0, *offset as u64, *size as u64] {
-                file.extend(long.to_le_bytes());
-            }
-            file.extend([0; 24]);
-        }
-        file
-    }
-
-    pub(in super::super) fn go_information(modules: &str) -> Vec<u8> {
-        let mut bytes = GO_MAGIC.to_vec();
-        bytes.extend([8, 2]);
-        bytes.resize(32, 0);
-        let marked = if modules.is_empty() { String::new() } else { format!("{}{modules}{}", "<".repeat(16), ">".repeat(16)) };
-        for text in ["go1.22.1", &marked] {
-            let mut length = text.len();
-            while length >= 0x80 {
-                bytes.push(length as u8 | 0x80);
-                length >>= 7;
-            }
-            bytes.push(length as u8);
-            bytes.extend(text.bytes());
-        }
-        bytes
-    }
 
     fn told(bytes: &[u8]) -> Told {
         let mut file = tempfile::tempfile().unwrap();

@@ -1,10 +1,72 @@
 //! Roots with the files that each package manager really leaves.
 
-use super::binary::tests::{elf, go_information};
 use super::*;
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::symlink;
+
+/// An ELF file with the given sections, and one segment that maps the whole file to an address.
+pub(super) fn elf(sections: &[(&str, Vec<u8>)], address: u64) -> Vec<u8> {
+    let mut names = vec![0_u8];
+    let mut body = Vec::new();
+    let mut rows: Vec<(usize, usize, usize)> = Vec::new();
+    let start = 64 + 56;
+    let mut place = |names: &mut Vec<u8>, name: &str, bytes: &[u8]| {
+        rows.push((names.len(), start + body.len(), bytes.len()));
+        names.extend(name.bytes().chain([0]));
+        body.extend(bytes);
+    };
+    for (name, bytes) in sections {
+        place(&mut names, name, bytes);
+    }
+    let own = names.len();
+    names.extend(b".shstrtab\0");
+    let names_at = start + body.len();
+    rows.push((own, names_at, names.len()));
+    body.extend(&names);
+    let table = start + body.len();
+    let mut file = b"\x7fELF\x02\x01\x01".to_vec();
+    file.resize(32, 0);
+    file.extend(64_u64.to_le_bytes());
+    file.extend((table as u64).to_le_bytes());
+    file.extend([0; 6]);
+    for short in [56, 1, 64, rows.len() as u16, rows.len() as u16 - 1] {
+        file.extend(short.to_le_bytes());
+    }
+    for word in [1_u32, 6] {
+        file.extend(word.to_le_bytes());
+    }
+    for long in [0, address, address, table as u64, table as u64, 1] {
+        file.extend(long.to_le_bytes());
+    }
+    file.extend(&body);
+    for (name, offset, size) in &rows {
+        file.extend((*name as u32).to_le_bytes());
+        file.extend(1_u32.to_le_bytes());
+        for long in [0, 0, *offset as u64, *size as u64] {
+            file.extend(long.to_le_bytes());
+        }
+        file.extend([0; 24]);
+    }
+    file
+}
+
+pub(super) fn go_information(modules: &str) -> Vec<u8> {
+    let mut bytes = b"\xff Go buildinf:".to_vec();
+    bytes.extend([8, 2]);
+    bytes.resize(32, 0);
+    let marked = if modules.is_empty() { String::new() } else { format!("{}{modules}{}", "<".repeat(16), ">".repeat(16)) };
+    for text in ["go1.22.1", &marked] {
+        let mut length = text.len();
+        while length >= 0x80 {
+            bytes.push(length as u8 | 0x80);
+            length >>= 7;
+        }
+        bytes.push(length as u8);
+        bytes.extend(text.bytes());
+    }
+    bytes
+}
 
 struct Root(tempfile::TempDir);
 
@@ -47,7 +109,7 @@ fn words(words: &[&str]) -> Vec<String> {
     words.iter().map(|word| (*word).to_owned()).collect()
 }
 
-fn archive(entries: &[(&str, &[u8])]) -> Vec<u8> {
+pub(super) fn archive(entries: &[(&str, &[u8])]) -> Vec<u8> {
     let mut writer = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
     for (name, contents) in entries {
         writer.start_file(*name, zip::write::SimpleFileOptions::default()).unwrap();
@@ -92,13 +154,13 @@ fn node_packages() {
         .put("/app/node_modules/other/node_modules/aws-sdk/package.json", r#"{"version":"2.1693.0"}"#)
         .put("/app/node_modules/@own/lib/node_modules/aws-sdk/package.json", "not JSON")
         .put("/app/node_modules/aws-sdk-mock/package.json", r#"{"version":"5.0.0"}"#)
-        .put("/work/node_modules/.pnpm/aws-sdk@2.1000.0/node_modules/aws-sdk/package.json", r#"{"version":"2.1000.0"}"#);
+        .put("/build/node_modules/.pnpm/aws-sdk@2.1000.0/node_modules/aws-sdk/package.json", r#"{"version":"2.1000.0"}"#);
     let start = Start { folders: words(&["/app/dist"]), executables: words(&[]), ..Start::default() };
     assert_eq!(
         root.all(&start),
         [
             told(Kind::JavaScriptV2, "", "/app/node_modules/@own/lib/node_modules/aws-sdk/package.json"),
-            told(Kind::JavaScriptV2, "2.1000.0", "/work/node_modules/.pnpm/aws-sdk@2.1000.0"),
+            told(Kind::JavaScriptV2, "2.1000.0", "/build/node_modules/.pnpm/aws-sdk@2.1000.0"),
             told(Kind::JavaScriptV2, "2.1693.0", "/app/node_modules/other/node_modules/aws-sdk/package.json"),
             told(Kind::JavaScriptV2, "2.4.6", "/app/node_modules/aws-sdk/package.json"),
             told(Kind::JavaScriptV3, "3.458.0", "/app/node_modules/@aws-sdk/credential-provider-node/package.json"),
