@@ -39,8 +39,10 @@ impl Docker {
         (id, u32::try_from(pid).unwrap())
     }
 
+    /// Starts a container, unless it runs.
     pub fn start(&self, name: &str) {
-        self.call("POST", &format!("/containers/{name}/start"), None, 204);
+        let (status, body) = self.send("POST", &format!("/containers/{name}/start"), "application/json", b"").unwrap();
+        assert!([204, 304].contains(&status), "start of {name}: {status} {body}");
     }
 
     /// Stops a container at once.
