@@ -84,7 +84,7 @@ const RESET: &str = r#"
 iptables-restore <"$1/base.rules"
 nft delete table ip by-hand 2>/dev/null || true
 ip route del 169.254.170.2/32 dev lo 2>/dev/null || true
-if [ "$2" = nft ] && [ -s /proc/net/ip_tables_names ]; then iptables-legacy -t nat -F; fi
+if [ "$2" = nft ] && [ -n "$(cat /proc/net/ip_tables_names)" ]; then iptables-legacy -t nat -F; fi
 for interface in all default docker0 ecs-bridge eth0; do echo 0 >/proc/sys/net/ipv4/conf/$interface/route_localnet; done
 "#;
 

@@ -58,6 +58,7 @@ impl Expected {
 
 const BOTH: &[Backend] = &Backend::ALL;
 const NFT: &[Backend] = &[Backend::Nft];
+const LEGACY: &[Backend] = &[Backend::Legacy];
 
 fn run(lab: &mut Lab, lines: &[&str]) {
     lab.sh(&lines.join("\n"));
@@ -68,7 +69,7 @@ pub fn healthy(lab: &mut Lab) {
     run(lab, &ECS_INIT);
 }
 
-const ROWS: [Row; 20] = [
+const ROWS: [Row; 24] = [
     Row {
         name: "no_rules",
         backends: BOTH,
@@ -130,6 +131,35 @@ const ROWS: [Row; 20] = [
             run(lab, &[PREROUTING, OUTPUT, ROUTE_LOCALNET, ESTABLISHED, "iptables -A INPUT -i lo -j ACCEPT", "iptables -P INPUT DROP"])
         },
         expected: [(Timeout, &["XD-ECS-053"]), (Answer, &[]), (Timeout, &["XD-ECS-053"])],
+    },
+    Row {
+        name: "input_policy_drop_that_lets_the_agent_in",
+        backends: LEGACY,
+        set_up: |lab| {
+            let open =
+                ["docker0", "ecs-bridge"].map(|from| format!("iptables -A INPUT -i {from} -d 127.0.0.0/8 -p tcp --dport 51679 -j ACCEPT"));
+            let policy = [ESTABLISHED, "iptables -A INPUT -i lo -j ACCEPT", &open[0], &open[1], "iptables -P INPUT DROP"];
+            run(lab, &[&[PREROUTING, OUTPUT, ROUTE_LOCALNET], &policy[..]].concat());
+        },
+        expected: [(Answer, &[]), (Answer, &[]), (Answer, &[])],
+    },
+    Row {
+        name: "input_rejects",
+        backends: BOTH,
+        set_up: |lab| run(lab, &[PREROUTING, OUTPUT, ROUTE_LOCALNET, "iptables -A INPUT ! -i lo -p tcp --dport 51679 -j REJECT"]),
+        expected: [(Refused, &["XD-ECS-053"]), (Answer, &[]), (Refused, &["XD-ECS-053"])],
+    },
+    Row {
+        name: "prerouting_for_docker0_only",
+        backends: LEGACY,
+        set_up: |lab| run(lab, &[&PREROUTING.replace("-p tcp", "-i docker0 -p tcp"), OUTPUT, ROUTE_LOCALNET]),
+        expected: [(Answer, &[]), (Answer, &[]), (Timeout, &["XD-ECS-050"])],
+    },
+    Row {
+        name: "prerouting_after_a_rule_that_accepts",
+        backends: LEGACY,
+        set_up: |lab| run(lab, &["iptables -t nat -A PREROUTING -d 169.254.0.0/16 -j ACCEPT", PREROUTING, OUTPUT, ROUTE_LOCALNET]),
+        expected: [(Timeout, &["XD-ECS-050"]), (Answer, &[]), (Timeout, &["XD-ECS-050"])],
     },
     // Host mode too: the redirected packet keeps the host's own address as its source, which isn't of 127/8.
     Row {
