@@ -1,14 +1,15 @@
 //! `xdeploy ecs-check`.
 
+use crate::ecs::checks;
 use crate::ecs::checks::about::{Flavour, tasks};
-use crate::ecs::checks::{self};
 use crate::ecs::denial::{Denial, explain};
 use crate::ecs::facts::{HostFacts, Introspection};
 use crate::ecs::host::source::Source;
 use crate::ecs::host::{TASK_LABEL, Wanted, gather};
 use crate::ecs::verdict::{self, Identity, Verdict};
-use crate::error::{Error, Result};
-use crate::model::{Finding, Outcome, Readable, Subject};
+use crate::error::{Error, Result, file_error};
+use crate::model::{Check, Finding, Outcome, Readable, Subject};
+use crate::report::{self, Report};
 use crate::ui::{Tone, Ui, paint};
 use clap::ValueEnum;
 use serde_json::{Value, json};
@@ -24,6 +25,28 @@ pub enum Probe {
     Auto,
     /// Never: only files, rules and Docker are read.
     Never,
+}
+
+/// The language of a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// The document that `--output json` prints.
+    Json,
+    /// For test results.
+    Junit,
+    /// SARIF 2.1.0, for code scanning.
+    Sarif,
+    /// GitHub's workflow commands.
+    Github,
+    /// For a pull request or a step's summary.
+    Markdown,
+}
+
+/// Reads `FORMAT=FILE`.
+fn report_file(text: &str) -> std::result::Result<(Format, PathBuf), String> {
+    let (format, file) =
+        text.split_once('=').filter(|(_, file)| !file.is_empty()).ok_or("a report is FORMAT=FILE, such as junit=ecs.xml")?;
+    Ok((Format::from_str(format, true)?, file.into()))
 }
 
 /// What makes the command fail.
@@ -60,6 +83,9 @@ pub struct Args {
     /// What makes the command fail
     #[arg(long, value_name = "WHAT", env = "XDEPLOY_FAIL_ON", default_value = "fail")]
     pub fail_on: FailOn,
+    /// Also write a report: json, junit, sarif, github or markdown; may be given several times
+    #[arg(long, value_name = "FORMAT=FILE", env = "XDEPLOY_REPORT", value_delimiter = ',', value_parser = report_file)]
+    pub report: Vec<(Format, PathBuf)>,
     /// Say of a pasted "Access Denied" whose credentials were used, and look at nothing
     #[arg(long, value_name = "TEXT", conflicts_with_all = ["root", "docker_host", "task"])]
     pub explain_error: Option<String>,
@@ -85,8 +111,32 @@ pub async fn run(args: &Args, ui: &Ui) -> Result<u8> {
     let verdicts = verdict::judge(&facts, &findings);
     let code = verdict::exit_code(&facts, &findings, &verdicts, args.fail_on == FailOn::Warn);
     tell(ui, &facts, &findings, &verdicts);
-    ui.json(&document(&facts, &findings, &verdicts, code));
+    let document = document(&facts, &findings, &verdicts, code);
+    ui.json(&document);
+    write_reports(args, &findings, &verdicts, &document)?;
     Ok(code)
+}
+
+/// Writes the reports that were asked for, each as a whole: a reader never meets half a file.
+fn write_reports(args: &Args, findings: &[Finding], verdicts: &[Verdict], document: &Value) -> Result<()> {
+    let checks: Vec<&'static Check> = checks::every().map(|(check, _)| *check).collect();
+    let told = verdicts.iter().map(|verdict| (verdict.container.clone(), verdict.text())).collect();
+    let report = Report { tool_version: env!("CARGO_PKG_VERSION"), command: "ecs-check", findings, checks: &checks, verdicts: told };
+    for (format, path) in &args.report {
+        let pretty = |value: &Value| format!("{}\n", serde_json::to_string_pretty(value).unwrap_or_default());
+        let text = match format {
+            Format::Json => pretty(document),
+            Format::Junit => report::junit(&report),
+            Format::Sarif => pretty(&report::sarif(&report)),
+            Format::Github => report::github(&report),
+            Format::Markdown => report::markdown(&report),
+        };
+        let mut beside = path.clone().into_os_string();
+        beside.push(".part");
+        let written = std::fs::write(&beside, text).and_then(|()| std::fs::rename(&beside, path));
+        written.map_err(|error| file_error("write the report", path, &error))?;
+    }
+    Ok(())
 }
 
 fn source(args: &Args) -> Result<Source> {
@@ -104,7 +154,7 @@ fn source(args: &Args) -> Result<Source> {
 fn ignored(ids: &[String]) -> Result<BTreeSet<&'static str>> {
     let one = |id: &String| {
         checks::find(id.trim()).map(|check| check.id).ok_or_else(|| {
-            let all: Vec<&str> = checks::ALL.iter().chain(&checks::LAST).map(|(check, _)| check.id).collect();
+            let all: Vec<&str> = checks::every().map(|(check, _)| check.id).collect();
             let near = all.iter().min_by_key(|known| strsim::levenshtein(known, &id.to_uppercase())).copied().unwrap_or_default();
             Error::usage(format!("--ignore: there is no check {id}")).hint(format!(
                 "the nearest is {near}; there are {} to {}",
@@ -269,23 +319,6 @@ fn document(facts: &HostFacts, findings: &[Finding], verdicts: &[Verdict], code:
             "findings": verdict.findings,
         })
     };
-    let finding = |finding: &Finding| {
-        let mut value = json!({
-            "id": finding.check.id,
-            "title": finding.check.title,
-            "article": finding.check.article,
-            "subject": finding.subject.to_string(),
-            "outcome": finding.outcome,
-            "message": finding.message,
-            "evidence": finding.evidence,
-            "fix": finding.fix,
-            "followsFrom": finding.follows_from,
-        });
-        if let Some((file, line)) = &finding.place {
-            value["place"] = json!({"file": file, "line": line});
-        }
-        value
-    };
     json!({
         "schema": "xdeploy.ecs-check/1",
         "host": {
@@ -297,7 +330,7 @@ fn document(facts: &HostFacts, findings: &[Finding], verdicts: &[Verdict], code:
             "tasks": tasks(facts).iter().filter_map(|container| container.labels.get(TASK_LABEL)).collect::<BTreeSet<_>>().len(),
         },
         "containers": verdicts.iter().map(verdict).collect::<Vec<_>>(),
-        "findings": findings.iter().map(finding).collect::<Vec<_>>(),
+        "findings": findings.iter().map(report::finding_json).collect::<Vec<_>>(),
         "exitCode": code,
     })
 }

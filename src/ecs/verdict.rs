@@ -78,6 +78,7 @@ fn of(facts: &HostFacts, findings: &[Finding], container: &Container) -> Verdict
     let about = |finding: &&Finding| match &finding.subject {
         Subject::Container(name) => *name == container.name,
         Subject::Host => touches(finding.check.id, &mode),
+        Subject::Interface(name) => mode.is_by(name),
         Subject::Role(arn) => role.as_ref() == Some(arn),
     };
     let causes = findings.iter().filter(|finding| finding.is_cause()).filter(about);

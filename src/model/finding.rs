@@ -54,6 +54,8 @@ impl fmt::Display for Outcome {
 pub enum Subject {
     /// The host as a whole.
     Host,
+    /// What comes in by an interface of the host.
+    Interface(String),
     /// A container, by its name in Docker.
     Container(String),
     /// A role, by its ARN.
@@ -64,6 +66,7 @@ impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Subject::Host => f.write_str("host"),
+            Subject::Interface(name) => write!(f, "interface {name}"),
             Subject::Container(name) => write!(f, "container {name}"),
             Subject::Role(arn) => write!(f, "role {arn}"),
         }

@@ -19,8 +19,14 @@ const MAY_IMPORT: [(&str, Option<&[&str]>); 11] = [
 ];
 
 /// Rooms that judge: no I/O, no clock.
-const PURE: [&str; 8] = [
+const PURE: [&str; 14] = [
     "src/policy",
+    "src/ecs/checks",
+    "src/ecs/denial.rs",
+    "src/ecs/environment.rs",
+    "src/ecs/facts.rs",
+    "src/ecs/parse",
+    "src/ecs/verdict.rs",
     "src/deploy/steps",
     "src/deploy/plan.rs",
     "src/deploy/write.rs",

@@ -15,7 +15,7 @@ fn readme() -> String {
 }
 
 /// Compares what stands between two markers of the README, or writes it anew.
-fn compare(marker: &str, actual: &str) {
+pub fn compare(marker: &str, actual: &str) {
     let readme = readme();
     let (open, close) = (format!("<!-- {marker} -->\n"), format!("<!-- /{marker} -->"));
     let start = readme.find(&open).expect("the opening marker") + open.len();

@@ -135,6 +135,14 @@ impl Mode {
         }
     }
 
+    /// Says whether its packets arrive by an interface; host mode's do by `lo`.
+    pub fn is_by(&self, interface: &str) -> bool {
+        match self {
+            Mode::Host => interface == "lo",
+            other => other.interface() == Some(interface),
+        }
+    }
+
     /// ECS's word for it.
     pub fn word(&self) -> &'static str {
         match self {

@@ -4,7 +4,7 @@ use super::about::{Mode, answered, modes, nothing};
 use super::rules::{Fate, address, both, led, own_led, question};
 use crate::ecs::facts::HostFacts;
 use crate::ecs::parse::iptables::Rule;
-use crate::model::{Check, Finding, Outcome};
+use crate::model::{Check, Finding, Outcome, Subject};
 use std::net::Ipv4Addr;
 
 /// The row of this check.
@@ -45,7 +45,7 @@ pub fn look(facts: &HostFacts) -> Vec<Finding> {
             Some(Ok(Fate::Dropped(rule, what))) => dropping(facts, name, rule, what.as_deref()),
             Some(Ok(_)) => continue,
         };
-        found.push(finding);
+        found.push(finding.about(Subject::Interface(name.to_owned())));
     }
     if found.is_empty() {
         found.push(nothing(facts, &CHECK, "no task's packets cross the filter"));

@@ -98,14 +98,19 @@ pub static ALL: [Row; 37] = [
 pub static LAST: [Row; 3] =
     [(&throttled::CHECK, throttled::look), (&agent_log::CHECK, agent_log::look), (&endpoint::CHECK, endpoint::look)];
 
+/// Gives every check, in the order in which they are told.
+pub fn every() -> impl Iterator<Item = &'static Row> {
+    ALL.iter().chain(&LAST)
+}
+
 /// Finds a check by its id.
 pub fn find(id: &str) -> Option<&'static Check> {
-    ALL.iter().chain(&LAST).map(|(check, _)| *check).find(|check| check.id.eq_ignore_ascii_case(id))
+    every().map(|(check, _)| *check).find(|check| check.id.eq_ignore_ascii_case(id))
 }
 
 /// Judges everything, and marks what follows from something else.
 pub fn judge(facts: &HostFacts) -> Vec<Finding> {
-    let mut findings: Vec<Finding> = ALL.iter().chain(&LAST).flat_map(|(_, look)| look(facts)).collect();
+    let mut findings: Vec<Finding> = every().flat_map(|(_, look)| look(facts)).collect();
     trace(facts, &mut findings);
     // Causes first, then what follows from them, then what works but should be known; each in the order of the article.
     findings.sort_by_key(|finding| match finding.outcome {
@@ -144,6 +149,10 @@ fn trace(facts: &HostFacts, findings: &mut [Finding]) {
         .collect();
     let fails =
         |id: &str, subject: &Subject| failing.iter().any(|(failed, whose)| *failed == id && (*whose == Subject::Host || whose == subject));
+    let fails_by = |id: &str, mode: &Mode| {
+        let by = |whose: &Subject| matches!(whose, Subject::Interface(interface) if mode.is_by(interface));
+        failing.iter().any(|(failed, whose)| *failed == id && by(whose))
+    };
     for finding in findings.iter_mut().filter(|finding| finding.outcome == Outcome::Fail) {
         let id = finding.check.id;
         // By hand, rules and agent come and go without each other.
@@ -165,6 +174,6 @@ fn trace(facts: &HostFacts, findings: &mut [Finding]) {
                 &["XD-ECS-001", "XD-ECS-004", "XD-ECS-054", "XD-ECS-050", "XD-ECS-052", "XD-ECS-053", "XD-ECS-058"]
             }
         };
-        finding.follows_from = causes.iter().copied().filter(|cause| fails(cause, &finding.subject)).collect();
+        finding.follows_from = causes.iter().copied().filter(|cause| fails(cause, &finding.subject) || fails_by(cause, &mode)).collect();
     }
 }

@@ -3,7 +3,7 @@
 use super::about::{Flavour, answered, modes};
 use super::rules::{Fate, PORT, address, both, question};
 use crate::ecs::facts::HostFacts;
-use crate::model::{Check, Finding, Outcome};
+use crate::model::{Check, Finding, Outcome, Subject};
 use std::net::Ipv4Addr;
 
 /// The row of this check.
@@ -28,7 +28,9 @@ pub fn look(facts: &HostFacts) -> Vec<Finding> {
     for (mode, containers) in modes(facts) {
         let Some(interface) = mode.interface() else { continue };
         let addresses = containers.first().map(|container| container.addresses.as_slice()).unwrap_or_default();
-        found.push(on(facts, interface, address(addresses, interface), answered(&containers)));
+        found.push(
+            on(facts, interface, address(addresses, interface), answered(&containers)).about(Subject::Interface(interface.to_owned())),
+        );
     }
     if found.is_empty() {
         // No task here needs it now; the next one may.
@@ -65,8 +67,7 @@ fn on(facts: &HostFacts, interface: &str, source: Ipv4Addr, answered: bool) -> F
         }
         Ok(Fate::Passes) => {
             let flavour = Flavour::of(facts);
-            let finding =
-                Finding::new(&CHECK, Outcome::Fail, format!("no rule leads 169.254.170.2 to the agent for what comes in by {interface}"));
+            let finding = Finding::new(&CHECK, Outcome::Fail, "no rule leads 169.254.170.2 to the agent");
             // The agent's supervisor brings its own rules; by hand they would be there twice (facts 0.9).
             if flavour.brings_rules() { finding.mend(flavour.restart(facts)) } else { finding.mend(RULE) }
         }

@@ -321,3 +321,71 @@ fn nothing_in_the_folder_changes() {
     assert_eq!(on(&tree, &[]).status, 0);
     assert!(before == all(tree.path()));
 }
+
+#[test]
+fn the_document_is_what_its_schema_says() {
+    let schema: Value = serde_json::from_str(xdeploy::report::ECS_CHECK_SCHEMA).unwrap();
+    let schema = jsonschema::validator_for(&schema).unwrap();
+    for kind in KINDS {
+        let tree = Tree::healthy(kind);
+        tree.without_variable(METRICS, "AWS_CONTAINER");
+        tree.write("etc/systemd/system/docker.service.d/p.conf", "[Service]\nEnvironment=HTTP_PROXY=http://p:1\n");
+        let document: Value = serde_json::from_str(&on(&tree, &["--output", "json"]).stdout).unwrap();
+        let mistakes: Vec<String> = schema.iter_errors(&document).map(|error| format!("{}: {error}", error.instance_path())).collect();
+        assert!(mistakes.is_empty(), "{kind:?}: {mistakes:#?}");
+    }
+    assert!(!schema.is_valid(&json!({"schema": "xdeploy.ecs-check/1"})));
+}
+
+#[test]
+fn reports_are_written_beside_the_text() {
+    let tree = Tree::healthy(Kind::AmazonLinux2023);
+    tree.without_variable(METRICS, "AWS_CONTAINER");
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name);
+    let reports: Vec<String> =
+        ["json", "junit", "sarif", "github", "markdown"].map(|format| format!("{format}={}", file(format).display())).to_vec();
+    let mut arguments = Vec::new();
+    for report in &reports {
+        arguments.extend(["--report", report]);
+    }
+    let ran = on(&tree, &arguments);
+    assert_eq!(ran.status, 1, "{}", ran.stderr);
+    assert!(ran.stdout.contains("uses instance role ecsInstanceRole"));
+    let text = |name: &str| std::fs::read_to_string(file(name)).unwrap();
+    let document: Value = serde_json::from_str(&text("json")).unwrap();
+    assert_eq!(document["exitCode"], 1);
+    let sarif: Value = serde_json::from_str(&text("sarif")).unwrap();
+    assert_eq!(sarif["runs"][0]["results"][0]["ruleId"], "XD-ECS-070");
+    assert!(text("github").starts_with("::error title=XD-ECS-070"), "{}", text("github"));
+    assert!(text("junit").contains("<failure") && text("markdown").contains("XD-ECS-070"));
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 5);
+    for wrong in ["junit", "junit=", "xml=x"] {
+        assert_eq!(on(&tree, &["--report", wrong]).status, 64, "{wrong}");
+    }
+    let nowhere = on(&tree, &["--report", "junit=/no/such/folder/x"]);
+    assert_eq!(nowhere.status, 1);
+    assert!(nowhere.stderr.contains("could not write the report"), "{}", nowhere.stderr);
+}
+
+/// The README's host: one thing wrong on it, and one in a task.
+#[test]
+fn readme_ecs_check() {
+    let tree = Tree::healthy(Kind::AmazonLinux2);
+    tree.without_variable(METRICS, "AWS_CONTAINER");
+    tree.rules("-A PREROUTING -d 169.254.170.2/32 -p tcp -m tcp --dport 80 -j DNAT --to-destination 127.0.0.1:51679\n", "");
+    tree.probe(WEB.0, "timed-out");
+    tree.probe(super::tree::API.0, "timed-out");
+    let ran = on(&tree, &[]);
+    assert_eq!(ran.status, 1);
+    crate::readme::compare("ecs-check", &format!("```console\n$ sudo xdeploy ecs-check\n{}```\n", ran.stdout));
+}
+
+#[test]
+fn readme_ecs_checks() {
+    let mut table = String::from("| id | article | what holds | why | where it doesn't |\n| --- | --- | --- | --- | --- |\n");
+    for (check, _) in xdeploy::ecs::checks::every() {
+        table.push_str(&format!("| {} | {} | {} | {} | {} |\n", check.id, check.article.join(", "), check.title, check.why, check.fix));
+    }
+    crate::readme::compare("ecs-checks", &format!("\n{table}\n"));
+}
