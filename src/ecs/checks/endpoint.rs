@@ -38,11 +38,14 @@ pub fn look(facts: &HostFacts) -> Vec<Finding> {
 /// Says what an answer means (facts/ecs.md B.5).
 fn told(answer: &Answer, mode: &Mode) -> String {
     match (answer, mode) {
-        (Answer::TimedOut, Mode::Host) => "nothing comes back from 169.254.170.2: no rule of OUTPUT leads it to the agent".to_owned(),
+        (Answer::TimedOut, Mode::Host) => {
+            "nothing comes back from 169.254.170.2: no rule of OUTPUT leads it to the agent, or the host drops what was led there"
+                .to_owned()
+        }
         (Answer::TimedOut, _) => {
             "nothing comes back from 169.254.170.2: no rule leads it to the agent, or the host drops what was led there".to_owned()
         }
-        (Answer::Refused, _) => "169.254.170.2 refuses the connection: the rule is right, and no agent listens".to_owned(),
+        (Answer::Refused, _) => "169.254.170.2 refuses the connection: no agent listens, or a filter of the host rejects it".to_owned(),
         (Answer::Unreachable, _) => "there is no way to 169.254.170.2 from its network".to_owned(),
         (Answer::Introspection, _) => "169.254.170.2 leads to port 51678 instead of 51679".to_owned(),
         (Answer::SomethingElse(status), _) => format!("something that isn't the agent answers at 169.254.170.2 (status {status})"),

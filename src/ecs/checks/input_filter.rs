@@ -1,9 +1,10 @@
 //! XD-ECS-053: the filter lets tasks through to the agent.
 
 use super::about::{Mode, answered, modes, nothing};
-use super::rules::{Fate, address, both, led, own_led, question};
+use super::rules::{ENDPOINT, Fate, address, both, led, own_led, question};
 use crate::ecs::facts::HostFacts;
 use crate::ecs::parse::iptables::Rule;
+use crate::ecs::parse::proc_net::route_to;
 use crate::model::{Check, Finding, Outcome, Subject};
 use std::net::Ipv4Addr;
 
@@ -20,13 +21,14 @@ pub static CHECK: Check = Check {
 /// Looks: `raw` and `mangle` may drop as well.
 pub fn look(facts: &HostFacts) -> Vec<Finding> {
     let mut found = Vec::new();
+    let own = facts.network.routes.known().and_then(|routes| route_to(routes, ENDPOINT)).map_or("eth0", |route| route.interface.as_str());
     for (mode, containers) in modes(facts) {
         let (name, led, first) = match mode.interface() {
             Some(interface) => {
                 let source = containers.first().map(|container| address(&container.addresses, interface)).unwrap_or(Ipv4Addr::UNSPECIFIED);
                 (interface, led(source, interface), question(source, interface))
             }
-            None if mode == Mode::Host => ("lo", own_led(), own_led()),
+            None if mode == Mode::Host => ("lo", own_led(own), own_led(own)),
             None => continue,
         };
         let answered = answered(&containers);

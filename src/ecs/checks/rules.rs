@@ -229,16 +229,11 @@ pub fn own_question(interface: &str) -> Packet<'_> {
     Packet { source: Ipv4Addr::new(10, 0, 0, 1), destination: ENDPOINT, port: 80, input: None, output: Some(interface), states: &["NEW"] }
 }
 
-/// The same packet once it was led to the agent: it comes back by `lo`, and host mode doesn't meet the filter of 127/8 (facts B.5).
-pub fn own_led() -> Packet<'static> {
-    Packet {
-        source: Ipv4Addr::LOCALHOST,
-        destination: Ipv4Addr::LOCALHOST,
-        port: PORT,
-        input: Some("lo"),
-        output: None,
-        states: &["NEW", "DNAT"],
-    }
+/// The same packet once it was led to the agent: it comes back by `lo`, and keeps its source. That is an address of the host's, which a
+/// filter of 127/8 takes for a stranger's, unless the endpoint is routed to `lo` from the start (facts A.3).
+pub fn own_led(interface: &str) -> Packet<'static> {
+    let source = if interface == "lo" { Ipv4Addr::LOCALHOST } else { own_question("").source };
+    Packet { source, destination: Ipv4Addr::LOCALHOST, port: PORT, input: Some("lo"), output: None, states: &["NEW", "DNAT"] }
 }
 
 /// Gives the address that a container's packets come from.
@@ -295,7 +290,8 @@ mod tests {
         assert_eq!(input(back), Fate::Passes);
         assert!(matches!(input("-A INPUT -m recent --name x -j DROP\n"), Fate::Unclear(_)));
         assert_eq!(input(":INPUT ACCEPT\n:a -\n-A INPUT -j a\n-A a -j a\n"), Fate::Passes);
-        let host = fate(&save(&format!("*filter\n{old}")), "filter", "INPUT", &own_led());
-        assert_eq!(host, Fate::Passes);
+        let host = |interface| fate(&save(&format!("*filter\n{old}")), "filter", "INPUT", &own_led(interface));
+        assert!(matches!(host("eth0"), Fate::Dropped(..)));
+        assert_eq!(host("lo"), Fate::Passes);
     }
 }
