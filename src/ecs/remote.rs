@@ -66,9 +66,9 @@ async fn tasks(account: &Account, region: &str, asked: &Asked) -> BTreeMap<Strin
                         let overrides = task.overrides();
                         let facts = TaskFacts {
                             definition: task.task_definition_arn().unwrap_or_default().to_owned(),
-                            task_role: overrides.and_then(|overrides| overrides.task_role_arn()).map(str::to_owned),
-                            overridden: overrides.is_some_and(|overrides| overrides.task_role_arn().is_some()),
-                            execution_role: overrides.and_then(|overrides| overrides.execution_role_arn()).map(str::to_owned),
+                            task_role: overrides.and_then(|overrides| given(overrides.task_role_arn())),
+                            overridden: overrides.is_some_and(|overrides| given(overrides.task_role_arn()).is_some()),
+                            execution_role: overrides.and_then(|overrides| given(overrides.execution_role_arn())),
                         };
                         found.insert(task.task_arn().unwrap_or_default().to_owned(), Readable::Known(facts));
                     }
@@ -92,14 +92,14 @@ async fn tasks(account: &Account, region: &str, asked: &Asked) -> BTreeMap<Strin
         *task = match definitions.get(&facts.definition) {
             Some(Ok(answer)) => {
                 let definition = answer.task_definition();
-                let role = definition.and_then(|definition| definition.task_role_arn());
-                let execution = definition.and_then(|definition| definition.execution_role_arn());
+                let role = definition.and_then(|definition| given(definition.task_role_arn()));
+                let execution = definition.and_then(|definition| given(definition.execution_role_arn()));
                 Readable::Known(TaskFacts {
                     definition: facts.definition.rsplit('/').next().unwrap_or_default().to_owned(),
                     // A task's override wins over its definition (facts E).
-                    task_role: facts.task_role.clone().or(role.map(|role| full(account, role))),
+                    task_role: facts.task_role.clone().or(role.map(|role| full(account, &role))),
                     overridden: facts.overridden,
-                    execution_role: facts.execution_role.clone().or(execution.map(|role| full(account, role))),
+                    execution_role: facts.execution_role.clone().or(execution.map(|role| full(account, &role))),
                 })
             }
             Some(Err(why)) => Readable::Unknown(why.clone()),
@@ -107,6 +107,11 @@ async fn tasks(account: &Account, region: &str, asked: &Asked) -> BTreeMap<Strin
         };
     }
     found
+}
+
+/// No role may also be an empty text.
+fn given(arn: Option<&str>) -> Option<String> {
+    arn.filter(|arn| !arn.is_empty()).map(str::to_owned)
 }
 
 /// A definition may name its role shortly (facts E).

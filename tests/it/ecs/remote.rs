@@ -132,12 +132,15 @@ fn a_profile_that_is_none_is_exit_4() {
     let tree = Tree::healthy(Kind::AmazonLinux2023);
     let root = tree.path().to_str().unwrap();
     let out = bed.xdeploy(&["ecs-check", "--root", root, "--profile", "deb"]).code(4);
-    snapbox::assert_data_eq!(out.stderr.clone(), snapbox::str![[r#"
+    snapbox::assert_data_eq!(
+        out.stderr.clone(),
+        snapbox::str![[r#"
 error: there is no AWS profile `deb`
 
 hint: did you mean `--profile dev`?
 
-"#]]);
+"#]]
+    );
     // What isn't asked for needs no profile, and what is can't do without.
     let _ = bed.xdeploy(&["ecs-check", "--root", root, "--profile", "deb", "--no-aws"]).code(0);
     let _ = bed.xdeploy(&["ecs-check", "--root", root, "--needs", "s3:GetObject=arn:aws:s3:::x/y"]).code(64);
