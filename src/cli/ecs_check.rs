@@ -1,12 +1,15 @@
 //! `xdeploy ecs-check`.
 
+use super::ask;
 use crate::aws::Connector;
 use crate::ecs::checks;
 use crate::ecs::checks::about::{Flavour, tasks};
 use crate::ecs::denial::{Denial, explain};
 use crate::ecs::facts::{AwsFacts, HostFacts, Introspection};
+use crate::ecs::fixes::{self, Change, Fix};
 use crate::ecs::host::source::Source;
 use crate::ecs::host::{TASK_LABEL, Wanted, gather};
+use crate::ecs::mend;
 use crate::ecs::remote::{self, Asked};
 use crate::ecs::verdict::{self, Identity, Verdict};
 use crate::error::{Error, Result, file_error};
@@ -106,6 +109,12 @@ pub struct Args {
     /// How long to look for SDKs in all containers together
     #[arg(long, value_name = "TIME", env = "XDEPLOY_SDK_SEARCH", default_value = "150ms", value_parser = humantime::parse_duration)]
     pub sdk_search: Duration,
+    /// Mend what the article prescribes: flags, NO_PROXY, rules, sysctl, what is saved, a restart; each is shown first, and asked for
+    #[arg(long, env = "XDEPLOY_FIX", value_parser = FalseyValueParser::new())]
+    pub fix: bool,
+    /// With --fix, don't ask
+    #[arg(long, env = "XDEPLOY_YES", value_parser = FalseyValueParser::new())]
+    pub yes: bool,
     /// Pass over a check, such as XD-ECS-070; may be given several times
     #[arg(long, value_name = "ID", env = "XDEPLOY_IGNORE", value_delimiter = ',')]
     pub ignore: Vec<String>,
@@ -128,26 +137,114 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui) -> Result<u8> {
     let ignored = ignored(&args.ignore)?;
     let source = source(args)?;
     let wanted = Wanted { docker: args.docker_host.clone(), probe: args.probe == Probe::Auto, sdk_search: args.sdk_search };
-    let mut facts = gather(&source, &wanted).await;
-    if let Some(task) = &args.task {
-        only(&mut facts, task)?;
-    }
-    facts.aws = match ask_aws(common, args, &facts).await? {
-        Some(aws) => Readable::Known(aws),
-        None => facts.aws,
+    let look = async || -> Result<Seen> {
+        let mut facts = gather(&source, &wanted).await;
+        if let Some(task) = &args.task {
+            only(&mut facts, task)?;
+        }
+        facts.aws = match ask_aws(common, args, &facts).await? {
+            Some(aws) => Readable::Known(aws),
+            None => facts.aws,
+        };
+        let mut findings = checks::judge(&facts);
+        findings.retain(|finding| !ignored.contains(finding.check.id));
+        for finding in &mut findings {
+            finding.follows_from.retain(|id| !ignored.contains(id));
+        }
+        let verdicts = verdict::judge(&facts, &findings);
+        Ok(Seen { facts, findings, verdicts })
     };
-    let mut findings = checks::judge(&facts);
-    findings.retain(|finding| !ignored.contains(finding.check.id));
-    for finding in &mut findings {
-        finding.follows_from.retain(|id| !ignored.contains(id));
+    let mut seen = look().await?;
+    tell(ui, &seen.facts, &seen.findings, &seen.verdicts);
+    let mut fixed = Vec::new();
+    if args.fix {
+        let changed = mend_all(ui, args, &source, &seen, &look, &mut fixed).await?;
+        if changed {
+            seen = look().await?;
+            ui.result("\nAfter that:\n");
+            tell(ui, &seen.facts, &seen.findings, &seen.verdicts);
+        }
     }
-    let verdicts = verdict::judge(&facts, &findings);
+    let Seen { facts, findings, verdicts } = seen;
     let code = verdict::exit_code(&facts, &findings, &verdicts, args.fail_on == FailOn::Warn);
-    tell(ui, &facts, &findings, &verdicts);
-    let document = document(&facts, &findings, &verdicts, code);
+    let mut document = document(&facts, &findings, &verdicts, code);
+    if args.fix {
+        document["fixes"] = Value::Array(fixed);
+    }
     ui.json(&document);
     write_reports(args, &findings, &verdicts, &document)?;
     Ok(code)
+}
+
+/// What one look saw.
+struct Seen {
+    facts: HostFacts,
+    findings: Vec<Finding>,
+    verdicts: Vec<Verdict>,
+}
+
+/// Shows what would be changed, asks, changes, looks again after each, and puts back what made it worse; says whether anything was kept.
+async fn mend_all(
+    ui: &Ui,
+    args: &Args,
+    source: &Source,
+    seen: &Seen,
+    look: &impl AsyncFn() -> Result<Seen>,
+    fixed: &mut Vec<Value>,
+) -> Result<bool> {
+    let fixes = fixes::plan(&seen.facts, &seen.findings);
+    if fixes.is_empty() {
+        ui.result("\nNothing here is for --fix to mend.");
+        return Ok(false);
+    }
+    ui.result(&format!("\n{}", paint(Tone::Heading, "To mend it:")));
+    for fix in &fixes {
+        ui.result(&format!("  {} ({})", fix.what, fix.checks.join(", ")));
+        for change in &fix.changes {
+            ui.result(&format!("    {}", change.told()));
+        }
+    }
+    let root = args.root.clone().unwrap_or_else(|| "/".into());
+    let is_file = |change: &Change| matches!(change, Change::File { .. });
+    if !source.live {
+        ui.result("Only files are changed in a folder; the commands are for its host.");
+    } else if !seen.facts.root {
+        return Err(Error::refused("only root can mend a host").hint("run it with sudo"));
+    }
+    if !args.yes && !ask::confirm(ui, "Change this?", "pass --yes, or leave --fix out")? {
+        return Err(Error::refused("nothing was changed"));
+    }
+    let mut before = seen.findings.clone();
+    let mut kept = false;
+    for fix in fixes {
+        let fix = match source.live {
+            true => fix,
+            false => Fix { changes: fix.changes.iter().filter(|change| is_file(change)).cloned().collect(), ..fix },
+        };
+        if fix.changes.is_empty() {
+            continue;
+        }
+        ui.status(&format!("{} …", fix.what));
+        let done = mend::apply(&root, &fix, &mut mend::Own)?;
+        let backups: Vec<String> = done.backups.iter().map(|path| path.display().to_string()).collect();
+        let after = look().await?;
+        let worse = fixes::worse(&before, &after.findings);
+        let told = fix.changes.iter().map(Change::told).collect::<Vec<_>>();
+        if worse.is_empty() {
+            for backup in &backups {
+                ui.status(&format!("  what was there: {backup}"));
+            }
+            before = after.findings;
+            kept = true;
+        } else {
+            ui.warning(&format!("that made it worse ({}): it is put back", worse.join(", ")));
+            for left in mend::undo(done, &mut mend::Own) {
+                ui.warning(&format!("could not be put back: {left}"));
+            }
+        }
+        fixed.push(json!({"checks": fix.checks, "what": fix.what, "changes": told, "kept": worse.is_empty(), "backups": if worse.is_empty() { backups } else { Vec::new() }}));
+    }
+    Ok(kept)
 }
 
 /// Asks AWS about the tasks that were found, if a profile was given.

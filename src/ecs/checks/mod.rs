@@ -25,7 +25,7 @@ mod instance_attributes;
 mod loopback_guard;
 mod network_none;
 mod never_fetched;
-mod no_proxy;
+pub mod no_proxy;
 pub mod other_credentials;
 mod php_fpm;
 pub mod process_variable;

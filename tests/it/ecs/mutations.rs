@@ -100,16 +100,16 @@ fn other_healthy_hosts_give_none_either() {
 }
 
 /// A single thing that is wrong.
-struct Mutation {
-    name: &'static str,
+pub struct Mutation {
+    pub name: &'static str,
     /// Where it makes sense.
-    on: &'static [Kind],
+    pub on: &'static [Kind],
     /// The check that must find it.
-    by: &'static str,
-    outcome: Outcome,
+    pub by: &'static str,
+    pub outcome: Outcome,
     /// What the container that suffers then uses; `None` where nothing changes for who runs already.
     then: Option<(&'static str, Identity)>,
-    make: fn(&Tree),
+    pub make: fn(&Tree),
 }
 
 const EVERYWHERE: &[Kind] = &KINDS;
@@ -172,7 +172,7 @@ fn sdk(tree: &Tree, container: (&str, u32), path: &str, text: &str) {
     tree.write(&format!("proc/{}/root/{path}", container.1), text);
 }
 
-fn mutations() -> Vec<Mutation> {
+pub fn mutations() -> Vec<Mutation> {
     let mut all = of_the_agent();
     all.extend(of_the_configuration());
     all.extend(of_proxies());

@@ -143,7 +143,7 @@ impl Tree {
         self.edit(&format!("xdeploy-capture/{}", self.rules_file()), from, to);
     }
 
-    fn rules_file(&self) -> &'static str {
+    pub fn rules_file(&self) -> &'static str {
         match self.kind {
             Kind::AmazonLinux2 | Kind::AmazonLinux1 | Kind::AmazonLinux2ByHand | Kind::Bottlerocket => "iptables-legacy-save.txt",
             _ => "iptables-nft-save.txt",

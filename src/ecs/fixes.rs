@@ -1,0 +1,442 @@
+//! What `--fix` does: only what the article and the facts prescribe (facts/ecs.md A.2, A.4, A.7, B.3). Pure: it says which changes, and
+//! how a text changes; `mend` makes them.
+
+use super::checks::about::{Flavour, agent_container, agent_runs};
+use super::checks::no_proxy::WANTED;
+use super::environment::{TASK_ENI, TASK_ROLE, TASK_ROLE_HOST, meant};
+use super::facts::{HostFacts, ProxyOf};
+use crate::model::{Finding, Outcome, Subject};
+
+/// The rule of PREROUTING, without its verb.
+const PREROUTING: &str = "PREROUTING -p tcp -d 169.254.170.2 --dport 80 -j DNAT --to-destination 127.0.0.1:51679";
+/// The rule of OUTPUT.
+const OUTPUT: &str = "OUTPUT -p tcp -d 169.254.170.2 --dport 80 -j REDIRECT --to-ports 51679";
+/// The filter of 127/8 as ecs-init has it today.
+const GUARD: &str = "INPUT --dst 127.0.0.0/8 ! --src 127.0.0.0/8 -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j DROP";
+/// Where `route_localnet` is saved.
+const SYSCTL_FILE: &str = "/etc/sysctl.d/99-zz-ecs-route-localnet.conf";
+
+/// How a file writes its variables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    /// `NAME=value`.
+    EnvFile,
+    /// `Environment="NAME=value"`, below `[Service]`.
+    Unit,
+    /// `export NAME=value`.
+    Shell,
+    /// `env NAME=value`.
+    Upstart,
+}
+
+impl Dialect {
+    fn line(self, name: &str, value: &str) -> String {
+        match self {
+            Dialect::EnvFile => format!("{name}={value}"),
+            Dialect::Unit => format!("Environment=\"{name}={value}\""),
+            Dialect::Shell => format!("export {name}={value}"),
+            Dialect::Upstart => format!("env {name}={value}"),
+        }
+    }
+}
+
+/// How a text changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Edit {
+    /// Sets a variable: lines that set it go, one that sets it is added.
+    Set {
+        /// How the file writes it.
+        dialect: Dialect,
+        /// The variable.
+        name: String,
+        /// Its value.
+        value: String,
+    },
+    /// Writes names as every reader takes them: without `export`, and without blanks around them.
+    CleanNames,
+    /// Takes out the lines that have a text in them.
+    Without(String),
+    /// The whole text.
+    Whole(String),
+}
+
+impl Edit {
+    /// Gives the text that a text becomes.
+    pub fn apply(&self, text: &str) -> String {
+        match self {
+            Edit::Whole(text) => text.clone(),
+            Edit::Without(part) => text.split_inclusive('\n').filter(|line| !line.contains(part.as_str())).collect(),
+            Edit::CleanNames => text.split_inclusive('\n').map(clean).collect(),
+            Edit::Set { dialect, name, value } => {
+                let mut kept: String = text.split_inclusive('\n').filter(|line| !sets(*dialect, line, name)).collect();
+                if !kept.is_empty() && !kept.ends_with('\n') {
+                    kept.push('\n');
+                }
+                if *dialect == Dialect::Unit && !kept.lines().any(|line| line.trim() == "[Service]") {
+                    kept.push_str("[Service]\n");
+                }
+                kept.push_str(&dialect.line(name, value));
+                kept.push('\n');
+                kept
+            }
+        }
+    }
+}
+
+/// Says whether a line sets a variable; a comment doesn't.
+fn sets(dialect: Dialect, line: &str, name: &str) -> bool {
+    let line = line.trim();
+    if line.starts_with(['#', ';']) {
+        return false;
+    }
+    let assigned = match dialect {
+        Dialect::EnvFile => line,
+        Dialect::Unit => match line.strip_prefix("Environment=") {
+            // A line that sets others as well stays: the last one counts.
+            Some(rest) => rest.trim_matches(['"', '\'']),
+            None => return false,
+        },
+        Dialect::Shell => line.strip_prefix("export ").unwrap_or(line),
+        Dialect::Upstart => line.strip_prefix("env ").unwrap_or_default(),
+    };
+    assigned.split_once('=').is_some_and(|(found, rest)| meant(found) == name && (dialect != Dialect::Unit || !rest.contains('=')))
+}
+
+fn clean(line: &str) -> String {
+    let trimmed = line.trim_start();
+    if trimmed.starts_with(['#', ';']) {
+        return line.to_owned();
+    }
+    match trimmed.split_once('=') {
+        Some((name, value)) if meant(name) != name && name.len() < 80 => format!("{}={value}", meant(name)),
+        _ => line.to_owned(),
+    }
+}
+
+/// One change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// A file's text; what was there is kept beside it.
+    File {
+        /// The path on the host.
+        path: String,
+        /// What becomes of its text.
+        edit: Edit,
+    },
+    /// A program.
+    Run {
+        /// The program and its arguments.
+        command: Vec<String>,
+        /// What takes it back.
+        back: Option<Vec<String>>,
+    },
+    /// A program whose output becomes a file, as `iptables-save` has to.
+    Save {
+        /// The program.
+        program: String,
+        /// The file.
+        path: String,
+    },
+}
+
+/// What mends one finding.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fix {
+    /// The checks that it is for.
+    pub checks: Vec<&'static str>,
+    /// What it does, in words.
+    pub what: String,
+    /// The changes, in order.
+    pub changes: Vec<Change>,
+}
+
+fn words(text: &str) -> Vec<String> {
+    text.split(' ').map(str::to_owned).collect()
+}
+
+fn run(command: &str, back: Option<&str>) -> Change {
+    Change::Run { command: words(command), back: back.map(words) }
+}
+
+impl Change {
+    /// Says it as a person would type it.
+    pub fn told(&self) -> String {
+        match self {
+            Change::Run { command, .. } => command.join(" "),
+            Change::Save { program, path } => format!("{program} > {path}"),
+            Change::File { path, edit } => match edit {
+                Edit::Set { name, value, dialect } => format!("{path}: {}", dialect.line(name, value)),
+                Edit::CleanNames => format!("{path}: names without `export` and blanks"),
+                Edit::Without(part) => format!("{path}: without the lines that have {part}"),
+                Edit::Whole(text) => format!("{path}: {}", text.trim_end()),
+            },
+        }
+    }
+}
+
+/// What one check objects to.
+fn bad<'f>(findings: &'f [Finding], id: &'static str) -> impl Iterator<Item = &'f Finding> {
+    findings.iter().filter(move |finding| finding.check.id == id && matches!(finding.outcome, Outcome::Fail | Outcome::Warn))
+}
+
+/// Says what mends what was found; what isn't here a person has to mend.
+pub fn plan(facts: &HostFacts, findings: &[Finding]) -> Vec<Fix> {
+    let flavour = Flavour::of(facts);
+    let fails = |id: &'static str| bad(findings, id).any(|finding| finding.outcome == Outcome::Fail);
+    let mut fixes = Vec::new();
+    let mut restart: Vec<&'static str> = Vec::new();
+    configuration(facts, flavour, findings, &mut fixes, &mut restart);
+    proxies(facts, flavour, findings, &mut fixes, &mut restart);
+    for id in ["XD-ECS-001", "XD-ECS-002", "XD-ECS-014", "XD-ECS-054"] {
+        // What another program holds isn't given back by a restart.
+        let taken = id == "XD-ECS-054" && bad(findings, id).any(|finding| finding.message.starts_with("something"));
+        if fails(id) && !taken {
+            restart.push(id);
+        }
+    }
+    let rules_gone = ["XD-ECS-050", "XD-ECS-051"]
+        .iter()
+        .any(|id| bad(findings, id).any(|finding| finding.outcome == Outcome::Fail && finding.message.starts_with("no rule")));
+    if flavour.has_ecs_init() && rules_gone {
+        restart.push("XD-ECS-050");
+    }
+    if fails("XD-ECS-052") {
+        let change = run("sysctl -w net.ipv4.conf.all.route_localnet=1", Some("sysctl -w net.ipv4.conf.all.route_localnet=0"));
+        fixes.push(Fix {
+            checks: vec!["XD-ECS-052"],
+            what: "let the kernel route to 127.0.0.1 from a bridge".into(),
+            changes: vec![change],
+        });
+    }
+    rules(flavour, findings, &mut fixes);
+    let changes = restarts(facts, flavour);
+    if !restart.is_empty() && !changes.is_empty() {
+        restart.sort_unstable();
+        restart.dedup();
+        fixes.push(Fix { checks: restart, what: "start the agent again".into(), changes });
+    }
+    saved(facts, flavour, findings, &mut fixes);
+    fixes
+}
+
+/// Names what fails after a change and didn't before. What a mended file leaves to do, a restart, is no worse than the file was.
+pub fn worse(before: &[Finding], after: &[Finding]) -> Vec<String> {
+    let failed = |finding: &&Finding| finding.outcome == Outcome::Fail;
+    let known =
+        |finding: &Finding| before.iter().filter(failed).any(|old| old.check.id == finding.check.id && old.subject == finding.subject);
+    let new = after.iter().filter(failed).filter(|finding| !known(finding) && finding.check.id != "XD-ECS-014");
+    new.map(|finding| format!("{} ({})", finding.check.id, finding.subject)).collect()
+}
+
+/// What starts the agent again; by hand it is a whole `docker run`, which nobody here knows.
+fn restarts(facts: &HostFacts, flavour: Flavour) -> Vec<Change> {
+    match flavour {
+        Flavour::EcsInit | Flavour::Bottlerocket => vec![run("systemctl restart ecs", None)],
+        Flavour::Suse => vec![run("systemctl restart amazon-ecs", None)],
+        Flavour::Upstart if agent_runs(facts) == Some(true) => vec![run("stop ecs", None), run("start ecs", None)],
+        Flavour::Upstart => vec![run("start ecs", None)],
+        // A container that has ended has what it was given: starting it is enough.
+        Flavour::ByHand => {
+            let ended = agent_container(facts).filter(|agent| !agent.running);
+            ended.map(|agent| run(&format!("docker start {}", agent.name), None)).into_iter().collect()
+        }
+        Flavour::Absent => Vec::new(),
+    }
+}
+
+const ETC: &str = "/etc/ecs/ecs.config";
+
+fn configuration(facts: &HostFacts, flavour: Flavour, findings: &[Finding], fixes: &mut Vec<Fix>, restart: &mut Vec<&'static str>) {
+    if flavour == Flavour::Bottlerocket || flavour == Flavour::Absent {
+        return;
+    }
+    let mut changes = Vec::new();
+    let mut checks = Vec::new();
+    let names: Vec<&Finding> = bad(findings, "XD-ECS-013").filter(|finding| !finding.message.contains("boolean")).collect();
+    if !names.is_empty() {
+        for file in facts
+            .config
+            .iter()
+            .filter(|file| names.iter().any(|finding| finding.place.as_ref().is_some_and(|(path, _)| *path == file.path)))
+        {
+            changes.push(Change::File { path: file.path.clone(), edit: Edit::CleanNames });
+        }
+        checks.push("XD-ECS-013");
+    }
+    for (id, name) in [("XD-ECS-010", TASK_ROLE), ("XD-ECS-011", TASK_ROLE_HOST), ("XD-ECS-012", TASK_ENI)] {
+        let failing = bad(findings, id).any(|finding| finding.outcome == Outcome::Fail && !finding.follows_from.contains(&"XD-ECS-014"));
+        let written = bad(findings, "XD-ECS-013").any(|finding| finding.message.contains(&format!("{name} is")));
+        if failing || written {
+            changes.push(Change::File {
+                path: ETC.into(),
+                edit: Edit::Set { dialect: Dialect::EnvFile, name: name.into(), value: "true".into() },
+            });
+            checks.push(if failing { id } else { "XD-ECS-013" });
+        }
+    }
+    if let Some(finding) = bad(findings, "XD-ECS-078").find(|finding| finding.place.is_some()) {
+        let edit = Edit::Set { dialect: Dialect::EnvFile, name: "ECS_TASK_METADATA_RPS_LIMIT".into(), value: "40,60".into() };
+        changes.push(Change::File { path: ETC.into(), edit });
+        checks.push(finding.check.id);
+    }
+    if !changes.is_empty() {
+        restart.extend(&checks);
+        checks.dedup();
+        fixes.push(Fix { checks, what: "write the agent's configuration as its reader takes it, with task roles on".into(), changes });
+    }
+}
+
+/// Adds to a list what must go past the proxy.
+fn past(list: Option<&str>) -> String {
+    let mut entries: Vec<&str> = list.unwrap_or_default().split(',').map(str::trim).filter(|entry| !entry.is_empty()).collect();
+    entries.extend(WANTED.split(',').filter(|wanted| !list.unwrap_or_default().split(',').any(|entry| entry.trim() == *wanted)));
+    entries.join(",")
+}
+
+fn proxies(facts: &HostFacts, flavour: Flavour, findings: &[Finding], fixes: &mut Vec<Fix>, restart: &mut Vec<&'static str>) {
+    if bad(findings, "XD-ECS-030").next().is_some() && flavour != Flavour::Bottlerocket {
+        let list = facts.config.iter().rev().find_map(|file| file.ecs_init.no_proxy());
+        let edit = Edit::Set { dialect: Dialect::EnvFile, name: "NO_PROXY".into(), value: past(list) };
+        let changes = vec![Change::File { path: ETC.into(), edit }];
+        fixes.push(Fix { checks: vec!["XD-ECS-030"], what: "let the agent go past its proxy".into(), changes });
+        restart.push("XD-ECS-030");
+    }
+    for (id, docker) in [("XD-ECS-031", false), ("XD-ECS-032", true)] {
+        for finding in bad(findings, id) {
+            let Some(place) = facts.proxies.iter().find(|place| finding.place.as_ref().is_some_and(|(path, _)| *path == place.path)) else {
+                continue;
+            };
+            // Bottlerocket's files are its own: `apiclient set` writes them.
+            if place.whose == ProxyOf::Everybody {
+                continue;
+            }
+            let dialect = match place.path.as_str() {
+                path if path.ends_with(".conf") => Dialect::Unit,
+                path if path.starts_with("/etc/init/") => Dialect::Upstart,
+                _ => Dialect::Shell,
+            };
+            let edit = Edit::Set { dialect, name: "NO_PROXY".into(), value: past(place.sets.no_proxy()) };
+            let mut changes = vec![Change::File { path: place.path.clone(), edit }];
+            if dialect == Dialect::Unit {
+                changes.push(run("systemctl daemon-reload", None));
+            }
+            // Docker itself isn't started again: that would end every container here.
+            let whose = if docker { "Docker (from its next start on)" } else { "ecs-init" };
+            fixes.push(Fix { checks: vec![finding.check.id], what: format!("let {whose} go past its proxy"), changes });
+            if !docker {
+                restart.push(finding.check.id);
+            }
+        }
+    }
+}
+
+fn rules(flavour: Flavour, findings: &[Finding], fixes: &mut Vec<Fix>) {
+    let rule = |verb: &str, table: &str, rule: &str| words(&format!("iptables -t {table} {verb} {rule}"));
+    let add = |verb: &str, table: &str, text: &str| Change::Run { command: rule(verb, table, text), back: Some(rule("-D", table, text)) };
+    let failing = |id: &'static str| bad(findings, id).filter(|finding| finding.outcome == Outcome::Fail);
+    // By hand nobody else brings them; what leads elsewhere is somebody's rule, and ours goes before it.
+    for (id, text) in [("XD-ECS-050", PREROUTING), ("XD-ECS-051", OUTPUT)] {
+        let Some(finding) = failing(id).next() else { continue };
+        let gone = finding.message.starts_with("no rule");
+        if !flavour.brings_rules() || !gone {
+            let verb = if gone { "-A" } else { "-I" };
+            fixes.push(Fix {
+                checks: vec![finding.check.id],
+                what: "lead 169.254.170.2 to the agent".into(),
+                changes: vec![add(verb, "nat", text)],
+            });
+        }
+    }
+    for finding in failing("XD-ECS-053") {
+        let Subject::Interface(interface) = &finding.subject else { continue };
+        let old = finding.message.starts_with("an old filter");
+        let changes = match (old, finding.evidence.first().and_then(|rule| rule.strip_prefix("-A INPUT "))) {
+            (true, Some(text)) => {
+                let text = format!("INPUT {text}");
+                let taken = Change::Run { command: rule("-D", "filter", &text), back: Some(rule("-I", "filter", &text)) };
+                vec![add("-I", "filter", GUARD), taken]
+            }
+            _ if interface == "lo" => vec![add("-I", "filter", "INPUT -i lo -j ACCEPT")],
+            _ => vec![add("-I", "filter", &format!("INPUT -i {interface} -d 127.0.0.0/8 -p tcp --dport 51679 -j ACCEPT"))],
+        };
+        let fix = Fix { checks: vec![finding.check.id], what: format!("let what was led to the agent in by {interface}"), changes };
+        // The old filter is one for all interfaces.
+        if !fixes.iter().any(|other: &Fix| other.changes == fix.changes) {
+            fixes.push(fix);
+        }
+    }
+}
+
+fn saved(facts: &HostFacts, flavour: Flavour, findings: &[Finding], fixes: &mut Vec<Fix>) {
+    if bad(findings, "XD-ECS-056").next().is_some() {
+        let files = facts.saved.rules.iter().filter(|file| file.names_endpoint && file.rules.is_some());
+        let changes: Vec<Change> =
+            files.map(|file| Change::File { path: file.path.clone(), edit: Edit::Without("169.254.170.2".into()) }).collect();
+        if !changes.is_empty() {
+            fixes.push(Fix { checks: vec!["XD-ECS-056"], what: "save no rule that ecs-init brings itself".into(), changes });
+        }
+    }
+    if bad(findings, "XD-ECS-055").next().is_none() || flavour != Flavour::ByHand {
+        return;
+    }
+    let mut changes = Vec::new();
+    let lacks = |text: &str| bad(findings, "XD-ECS-055").any(|finding| finding.evidence.iter().any(|line| line.contains(text)));
+    let debian = facts.platform.id == "debian" || facts.platform.like.contains("debian");
+    let (path, unit) = if debian { ("/etc/iptables/rules.v4", "netfilter-persistent") } else { ("/etc/sysconfig/iptables", "iptables") };
+    if lacks("rule of") || lacks("the one of") {
+        changes.push(Change::Save { program: "iptables-save".into(), path: path.into() });
+        if !facts.saved.enabled.iter().any(|enabled| enabled == unit) {
+            changes.push(run(&format!("systemctl enable {unit}"), Some(&format!("systemctl disable {unit}"))));
+        }
+    }
+    if lacks("route_localnet") {
+        let last = facts.saved.route_localnet.last().filter(|(file, _, _)| file == "/etc/sysctl.conf");
+        changes.push(match last {
+            // It is read last, whatever other files say.
+            Some((file, _, _)) => Change::File { path: file.clone(), edit: Edit::Without("route_localnet".into()) },
+            None => Change::File { path: SYSCTL_FILE.into(), edit: Edit::Whole("net.ipv4.conf.all.route_localnet=1\n".into()) },
+        });
+    }
+    if !changes.is_empty() {
+        fixes.push(Fix { checks: vec!["XD-ECS-055"], what: "let a reboot bring the rules back".into(), changes });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn set(dialect: Dialect, name: &str, value: &str) -> Edit {
+        Edit::Set { dialect, name: name.into(), value: value.into() }
+    }
+
+    #[test]
+    fn a_variable_is_set_once_and_nothing_else_changes() {
+        let text = "# ECS_A=no\nexport ECS_A=\"x\"\nB=1\nECS_A =2";
+        assert_eq!(set(Dialect::EnvFile, "ECS_A", "true").apply(text), "# ECS_A=no\nB=1\nECS_A=true\n");
+        let unit = "[Service]\nEnvironment=\"HTTP_PROXY=http://p:1\" \"NO_PROXY=x\"\nEnvironment=NO_PROXY=y\n";
+        let wanted = "[Service]\nEnvironment=\"HTTP_PROXY=http://p:1\" \"NO_PROXY=x\"\nEnvironment=\"NO_PROXY=z\"\n";
+        assert_eq!(set(Dialect::Unit, "NO_PROXY", "z").apply(unit), wanted);
+        assert_eq!(set(Dialect::Shell, "NO_PROXY", "z").apply("export NO_PROXY=a\n"), "export NO_PROXY=z\n");
+        assert_eq!(set(Dialect::Upstart, "NO_PROXY", "z").apply("env NO_PROXY=a\nscript\n"), "script\nenv NO_PROXY=z\n");
+        assert_eq!(Edit::CleanNames.apply("export A=1\nB =2\n#C =3\nD\n"), "A=1\nB=2\n#C =3\nD\n");
+        assert_eq!(past(Some("a, 169.254.170.2")), "a,169.254.170.2,169.254.169.254,/var/run/docker.sock");
+    }
+
+    proptest! {
+        #[test]
+        fn setting_twice_is_setting_once(text in "([A-C]{1,2} ?=[a-z\" ]{0,4}\r?\n|#|export |Environment=|env |\\PC){0,12}", value in "[a-z0-9]{1,6}") {
+            for dialect in [Dialect::EnvFile, Dialect::Unit, Dialect::Shell, Dialect::Upstart] {
+                let edit = set(dialect, "AB", &value);
+                let once = edit.apply(&text);
+                prop_assert_eq!(edit.apply(&once), once.clone());
+                // What isn't about the variable stays, in its order.
+                let others = |text: &str| text.lines().map(str::to_owned).filter(|line| !sets(dialect, line, "AB") && line != "[Service]").collect::<Vec<_>>();
+                prop_assert_eq!(others(&once), others(&text));
+            }
+            let clean = Edit::CleanNames.apply(&text);
+            prop_assert_eq!(Edit::CleanNames.apply(&clean), clean);
+        }
+    }
+}
