@@ -116,8 +116,11 @@ impl Variable {
 
 /// Gives the name that a name was meant to be: without `#`, `export` and blanks.
 pub fn meant(name: &str) -> &str {
-    let name = name.trim_start_matches(['#', ';', ' ', '\t']);
-    name.strip_prefix("export ").unwrap_or(name).trim()
+    let mut name = name.trim_start_matches(['#', ';', ' ', '\t']);
+    while let Some(rest) = name.strip_prefix("export ") {
+        name = rest.trim_start();
+    }
+    name.trim()
 }
 
 /// Takes user and password out of a proxy's address.

@@ -2,7 +2,7 @@
 //! how a text changes; `mend` makes them.
 
 use super::checks::about::{Flavour, agent_container, agent_runs};
-use super::checks::no_proxy::WANTED;
+use super::checks::no_proxy::{CREDENTIALS, IMDS, Proxy, WANTED, judge};
 use super::environment::{TASK_ENI, TASK_ROLE, TASK_ROLE_HOST, meant};
 use super::facts::{HostFacts, ProxyOf};
 use crate::model::{Finding, Outcome, Subject};
@@ -52,8 +52,8 @@ pub enum Edit {
         /// Its value.
         value: String,
     },
-    /// Writes names as every reader takes them: without `export`, and without blanks around them.
-    CleanNames,
+    /// Writes names and values as every reader takes them: without `export`, blanks and quotes.
+    Clean,
     /// Takes out the lines that have a text in them.
     Without(String),
     /// The whole text.
@@ -66,7 +66,7 @@ impl Edit {
         match self {
             Edit::Whole(text) => text.clone(),
             Edit::Without(part) => text.split_inclusive('\n').filter(|line| !line.contains(part.as_str())).collect(),
-            Edit::CleanNames => text.split_inclusive('\n').map(clean).collect(),
+            Edit::Clean => text.split_inclusive('\n').map(clean).collect(),
             Edit::Set { dialect, name, value } => {
                 let mut kept: String = text.split_inclusive('\n').filter(|line| !sets(*dialect, line, name)).collect();
                 if !kept.is_empty() && !kept.ends_with('\n') {
@@ -108,7 +108,13 @@ fn clean(line: &str) -> String {
         return line.to_owned();
     }
     match trimmed.split_once('=') {
-        Some((name, value)) if meant(name) != name && name.len() < 80 => format!("{}={value}", meant(name)),
+        Some((name, value)) if name.len() < 80 && (meant(name) != name || meant(name).starts_with("ECS_")) => {
+            let ended = value.trim_end_matches(['\r', '\n']);
+            let bare = ['"', '\''].iter().find_map(|quote| ended.trim().strip_prefix(*quote)?.strip_suffix(*quote));
+            // What has quotes within is more than a quoted word, and is left as it is.
+            let bare = bare.filter(|bare| meant(name).starts_with("ECS_") && !bare.contains(['"', '\'']));
+            format!("{}={}{}", meant(name), bare.unwrap_or(ended), &value[ended.len()..])
+        }
         _ => line.to_owned(),
     }
 }
@@ -166,7 +172,7 @@ impl Change {
             Change::Save { program, path } => format!("{program} > {path}"),
             Change::File { path, edit } => match edit {
                 Edit::Set { name, value, dialect } => format!("{path}: {}", dialect.line(name, value)),
-                Edit::CleanNames => format!("{path}: names without `export` and blanks"),
+                Edit::Clean => format!("{path}: names without `export`, blanks and quotes"),
                 Edit::Without(part) => format!("{path}: without the lines that have {part}"),
                 Edit::Whole(text) => format!("{path}: {}", text.trim_end()),
             },
@@ -197,7 +203,7 @@ pub fn plan(facts: &HostFacts, findings: &[Finding]) -> Vec<Fix> {
     let rules_gone = ["XD-ECS-050", "XD-ECS-051"]
         .iter()
         .any(|id| bad(findings, id).any(|finding| finding.outcome == Outcome::Fail && finding.message.starts_with("no rule")));
-    if flavour.has_ecs_init() && rules_gone {
+    if flavour.brings_rules() && rules_gone {
         restart.push("XD-ECS-050");
     }
     if fails("XD-ECS-052") {
@@ -259,7 +265,7 @@ fn configuration(facts: &HostFacts, flavour: Flavour, findings: &[Finding], fixe
             .iter()
             .filter(|file| names.iter().any(|finding| finding.place.as_ref().is_some_and(|(path, _)| *path == file.path)))
         {
-            changes.push(Change::File { path: file.path.clone(), edit: Edit::CleanNames });
+            changes.push(Change::File { path: file.path.clone(), edit: Edit::Clean });
         }
         checks.push("XD-ECS-013");
     }
@@ -294,7 +300,13 @@ fn past(list: Option<&str>) -> String {
 }
 
 fn proxies(facts: &HostFacts, flavour: Flavour, findings: &[Finding], fixes: &mut Vec<Fix>, restart: &mut Vec<&'static str>) {
-    if bad(findings, "XD-ECS-030").next().is_some() && flavour != Flavour::Bottlerocket {
+    let file = facts.config.iter().rev().find(|file| file.path == ETC).map(|file| match flavour {
+        Flavour::ByHand => file.docker.clone().unwrap_or_default(),
+        _ => file.ecs_init.clone(),
+    });
+    // Where the file is right already, only the agent's next start is missing.
+    let right = file.is_some_and(|sets| judge(&sets, &[IMDS, CREDENTIALS], true) == Proxy::Past);
+    if bad(findings, "XD-ECS-030").next().is_some() && flavour != Flavour::Bottlerocket && !right {
         let list = facts.config.iter().rev().find_map(|file| file.ecs_init.no_proxy());
         let edit = Edit::Set { dialect: Dialect::EnvFile, name: "NO_PROXY".into(), value: past(list) };
         let changes = vec![Change::File { path: ETC.into(), edit }];
@@ -420,7 +432,7 @@ mod tests {
         assert_eq!(set(Dialect::Unit, "NO_PROXY", "z").apply(unit), wanted);
         assert_eq!(set(Dialect::Shell, "NO_PROXY", "z").apply("export NO_PROXY=a\n"), "export NO_PROXY=z\n");
         assert_eq!(set(Dialect::Upstart, "NO_PROXY", "z").apply("env NO_PROXY=a\nscript\n"), "script\nenv NO_PROXY=z\n");
-        assert_eq!(Edit::CleanNames.apply("export A=1\nB =2\n#C =3\nD\n"), "A=1\nB=2\n#C =3\nD\n");
+        assert_eq!(Edit::Clean.apply("export A=1\nB =2\n#C =3\nD\nECS_E=\"x\"\nF=\"x\""), "A=1\nB=2\n#C =3\nD\nECS_E=x\nF=\"x\"");
         assert_eq!(past(Some("a, 169.254.170.2")), "a,169.254.170.2,169.254.169.254,/var/run/docker.sock");
     }
 
@@ -435,8 +447,8 @@ mod tests {
                 let others = |text: &str| text.lines().map(str::to_owned).filter(|line| !sets(dialect, line, "AB") && line != "[Service]").collect::<Vec<_>>();
                 prop_assert_eq!(others(&once), others(&text));
             }
-            let clean = Edit::CleanNames.apply(&text);
-            prop_assert_eq!(Edit::CleanNames.apply(&clean), clean);
+            let clean = Edit::Clean.apply(&text);
+            prop_assert_eq!(Edit::Clean.apply(&clean), clean);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! XD-ECS-051: a rule leads tasks of host mode to the agent.
 
 use super::about::{Flavour, Mode, answered, modes};
-use super::rules::{ENDPOINT, Fate, PORT, both, own_question};
+use super::rules::{ENDPOINT, Fate, PORT, both, hidden, own_question};
 use crate::ecs::facts::HostFacts;
 use crate::ecs::parse::proc_net::route_to;
 use crate::model::{Check, Finding, Outcome};
@@ -45,6 +45,12 @@ pub fn look(facts: &HostFacts) -> Vec<Finding> {
         }
         Ok(Fate::Dropped(rule, _)) => {
             Finding::new(&CHECK, Outcome::Fail, "a rule drops what goes to 169.254.170.2").seen(rule).mend("delete that rule")
+        }
+        Ok(Fate::Passes) if hidden(&facts.netfilter, "OUTPUT", &own_question(interface)) => {
+            let message = "the agent's rule is there, and one before it lets the packets go";
+            Finding::new(&CHECK, Outcome::Fail, message)
+                .mend("delete that rule, or put the agent's before it")
+                .mend(RULE.replace(" -A ", " -I "))
         }
         Ok(Fate::Passes) => {
             let finding = Finding::new(&CHECK, Outcome::Fail, "no rule leads 169.254.170.2 to the agent for what the host itself asks");

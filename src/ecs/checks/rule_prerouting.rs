@@ -1,7 +1,7 @@
 //! XD-ECS-050: a rule leads tasks on a bridge to the agent.
 
 use super::about::{Flavour, answered, modes};
-use super::rules::{Fate, PORT, address, both, question};
+use super::rules::{Fate, PORT, address, both, hidden, question};
 use crate::ecs::facts::HostFacts;
 use crate::model::{Check, Finding, Outcome, Subject};
 use std::net::Ipv4Addr;
@@ -64,6 +64,12 @@ fn on(facts: &HostFacts, interface: &str, source: Ipv4Addr, answered: bool) -> F
         }
         Ok(Fate::Dropped(rule, _)) => {
             Finding::new(&CHECK, Outcome::Fail, "a rule drops what goes to 169.254.170.2").seen(rule).mend("delete that rule")
+        }
+        Ok(Fate::Passes) if hidden(&facts.netfilter, "PREROUTING", &question(source, interface)) => {
+            let message = "the agent's rule is there, and one before it lets the packets go";
+            Finding::new(&CHECK, Outcome::Fail, message)
+                .mend("delete that rule, or put the agent's before it")
+                .mend(RULE.replace(" -A ", " -I "))
         }
         Ok(Fate::Passes) => {
             let flavour = Flavour::of(facts);

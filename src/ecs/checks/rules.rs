@@ -213,6 +213,16 @@ pub fn both(netfilter: &Netfilter, table: &str, chain: &str, packet: &Packet<'_>
     }
 }
 
+/// Says whether a rule is there that would lead a packet to the agent, if no other one came before it.
+pub fn hidden(netfilter: &Netfilter, chain: &str, packet: &Packet<'_>) -> bool {
+    let leads = |rule: &Rule| {
+        meets(rule, packet) == Some(true) && matches!(decided(rule, chain), Some(Step::Done(Fate::Sent { port: Some(PORT), .. })))
+    };
+    let there =
+        |rules: &Ruleset| rules.0.get("nat").and_then(|table| table.0.get(chain)).is_some_and(|chain| chain.rules.iter().any(leads));
+    [&netfilter.nft, &netfilter.legacy].into_iter().any(|backend| matches!(backend, Readable::Known(Some(rules)) if there(rules)))
+}
+
 /// The first packet of a task's question for its credentials, as it comes in by an interface.
 pub fn question(source: Ipv4Addr, interface: &str) -> Packet<'_> {
     Packet { source, destination: ENDPOINT, port: 80, input: Some(interface), output: None, states: &["NEW"] }
