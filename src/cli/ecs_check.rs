@@ -8,7 +8,7 @@ use crate::ecs::denial::{Denial, explain};
 use crate::ecs::facts::{AwsFacts, HostFacts, Introspection};
 use crate::ecs::fixes::{self, Change, Fix};
 use crate::ecs::host::source::Source;
-use crate::ecs::host::{TASK_LABEL, Wanted, gather};
+use crate::ecs::host::{TASK_LABEL, Wanted, gather, gather_inside, is_inside};
 use crate::ecs::mend;
 use crate::ecs::remote::{self, Asked};
 use crate::ecs::verdict::{self, Identity, Verdict};
@@ -85,6 +85,9 @@ pub struct Args {
     /// Read this folder instead of the running host: a mounted disk, or an unpacked bundle
     #[arg(long, value_name = "DIR", env = "XDEPLOY_ROOT")]
     pub root: Option<PathBuf>,
+    /// Look from inside a container of a task, as on Fargate [default: found out from ECS's own variables]
+    #[arg(long, env = "XDEPLOY_IN_TASK", value_parser = FalseyValueParser::new(), conflicts_with_all = ["root", "docker_host", "task", "fix"])]
+    pub in_task: bool,
     /// Where Docker or Podman answers [default: /var/run/docker.sock, else Podman's]
     #[arg(long, value_name = "URL", env = "XDEPLOY_DOCKER_HOST")]
     pub docker_host: Option<String>,
@@ -125,7 +128,7 @@ pub struct Args {
     #[arg(long, value_name = "FORMAT=FILE", env = "XDEPLOY_REPORT", value_delimiter = ',', value_parser = report_file)]
     pub report: Vec<(Format, PathBuf)>,
     /// Say of a pasted "Access Denied" whose credentials were used, and look at nothing
-    #[arg(long, value_name = "TEXT", conflicts_with_all = ["root", "docker_host", "task"])]
+    #[arg(long, value_name = "TEXT", env = "XDEPLOY_EXPLAIN_ERROR", conflicts_with_all = ["root", "docker_host", "task"])]
     pub explain_error: Option<String>,
 }
 
@@ -137,8 +140,12 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui) -> Result<u8> {
     let ignored = ignored(&args.ignore)?;
     let source = source(args)?;
     let wanted = Wanted { docker: args.docker_host.clone(), probe: args.probe == Probe::Auto, sdk_search: args.sdk_search };
+    let inside = args.in_task || source.live && args.docker_host.is_none() && is_inside(&source);
     let look = async || -> Result<Seen> {
-        let mut facts = gather(&source, &wanted).await;
+        let mut facts = match inside {
+            true => gather_inside(&source, &wanted).await,
+            false => gather(&source, &wanted).await,
+        };
         if let Some(task) = &args.task {
             only(&mut facts, task)?;
         }
@@ -358,6 +365,12 @@ fn tell_denial(ui: &Ui, denial: &Denial) {
 
 /// Says in one line what host it is.
 fn host(facts: &HostFacts) -> String {
+    if facts.in_task {
+        let system = if facts.platform.name.is_empty() { "unknown system" } else { &facts.platform.name };
+        let on =
+            facts.containers.known().and_then(|containers| containers.first()?.environment.told("AWS_EXECUTION_ENV").map(str::to_owned));
+        return format!("The inside of a container: {system}{}", on.map_or_else(String::new, |on| format!(", {on}")));
+    }
     let platform = match facts.platform.name.as_str() {
         "" => "unknown system",
         name => name,
@@ -384,7 +397,14 @@ fn tell(ui: &Ui, facts: &HostFacts, findings: &[Finding], verdicts: &[Verdict]) 
     }
     for verdict in verdicts {
         let task = verdict.task.rsplit('/').next().unwrap_or_default();
-        ui.result(&format!("\n{} (task {task}, {})", paint(Tone::Heading, &format!("container {}", verdict.container)), verdict.mode));
+        match facts.in_task {
+            true => ui.result(&format!("\n{}", paint(Tone::Heading, "this container"))),
+            false => ui.result(&format!(
+                "\n{} (task {task}, {})",
+                paint(Tone::Heading, &format!("container {}", verdict.container)),
+                verdict.mode
+            )),
+        }
         let tone = match verdict.identity {
             Identity::TaskRole => Tone::Added,
             Identity::CannotTell => Tone::Changed,
@@ -472,7 +492,7 @@ fn document(facts: &HostFacts, findings: &[Finding], verdicts: &[Verdict], code:
         json!({
             "name": verdict.container,
             "task": verdict.task,
-            "networkMode": verdict.mode,
+            "networkMode": if facts.in_task { Value::Null } else { json!(verdict.mode) },
             "verdict": {"identity": verdict.identity, "role": verdict.role, "because": verdict.because, "text": verdict.text()},
             "findings": verdict.findings,
         })
@@ -484,6 +504,7 @@ fn document(facts: &HostFacts, findings: &[Finding], verdicts: &[Verdict], code:
             "flavour": format!("{:?}", Flavour::of(facts)).to_ascii_lowercase(),
             "agent": agent,
             "live": facts.live,
+            "inTask": facts.in_task,
             "root": facts.root,
             "tasks": tasks(facts).iter().filter_map(|container| container.labels.get(TASK_LABEL)).collect::<BTreeSet<_>>().len(),
         },

@@ -14,6 +14,8 @@ use std::collections::BTreeMap;
 pub struct HostFacts {
     /// It is the running host, and not a folder with its files.
     pub live: bool,
+    /// It is the inside of a container, and nothing is known of its host.
+    pub in_task: bool,
     /// Whose eyes these are is root.
     pub root: bool,
     /// When it was read, in seconds since 1970.

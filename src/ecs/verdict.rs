@@ -1,10 +1,10 @@
 //! Which identity the application of a container really uses, and why (facts/ecs.md C).
 
-use super::checks::about::{Mode, agent_runs, tasks};
+use super::checks::about::{Mode, agent_runs, reaches_agent, tasks};
 use super::checks::other_credentials::winners;
 use super::checks::process_variable::without;
 use super::environment::{FULL_URI, RELATIVE_URI};
-use super::facts::{Answer, Container, HostFacts};
+use super::facts::{Container, HostFacts};
 use super::host::TASK_LABEL;
 use super::sdk_table::{OnEndpointError, on_endpoint_error, too_old_among};
 use crate::model::{Finding, Outcome, Subject};
@@ -154,7 +154,7 @@ fn decide(facts: &HostFacts, container: &Container) -> (Identity, Vec<String>) {
         return (Identity::CannotTell, vec![format!("what its processes have in their environment can't be read: {why}")]);
     }
     match container.probe.known() {
-        Some(Answer::Agent | Answer::Throttled) => (Identity::TaskRole, Vec::new()),
+        Some(_) if reaches_agent(container) => (Identity::TaskRole, Vec::new()),
         Some(_) => broken(facts, container),
         None if Mode::of(facts, container) == Mode::Nothing || agent_runs(facts) == Some(false) => broken(facts, container),
         None => {

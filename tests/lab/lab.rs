@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 
 use crate::docker::Docker;
 use crate::probe::Got;
+use crate::rows::ECS_INIT;
 
 pub const CLUSTER: &str = "lab";
 pub const INSTANCE: &str = "arn:aws:ecs:eu-central-1:111122223333:container-instance/lab/0c0ffee0c0ffee0c0ffee0c0ffee0001";
@@ -507,7 +508,11 @@ fn furnish(folder: &Path, backend: Backend) {
             write("etc/ecs/ecs.config", "ECS_CLUSTER=lab\n");
             write("usr/libexec/amazon-ecs-init", "");
             write("usr/lib/systemd/system/ecs.service", "[Service]\nEnvironmentFile=-/etc/ecs/ecs.config\n");
-            write("usr/bin/systemctl", "#!/bin/sh\ncat /etc/unit-of-ecs\n");
+            // What `systemctl restart ecs` comes to: ecs-init adds its rules, without looking whether they are there.
+            let restart = ECS_INIT.join("\n  ");
+            let active = "printf 'ActiveState=active\\nExecMainStatus=0\\n' >/etc/unit-of-ecs";
+            let script = format!("#!/bin/sh\nif [ \"$1\" = show ]; then\n  cat /etc/unit-of-ecs\nelse\n  {restart}\n  {active}\nfi\n");
+            write("usr/bin/systemctl", &script);
             fs::set_permissions(folder.join("usr/bin/systemctl"), Permissions::from_mode(0o755)).unwrap();
         }
         // … and one whose agent somebody runs by hand, as the article has it, with rules and setting saved.

@@ -8,8 +8,10 @@
 
 mod agent;
 mod docker;
+mod fix;
 mod http;
 mod imds;
+mod inside;
 mod lab;
 mod machine;
 mod needs;
@@ -43,6 +45,8 @@ fn tests() -> libtest_mimic::Conclusion {
     // The longest first.
     let mut trials: Vec<Trial> = sdks::trials();
     trials.extend(rows::trials());
+    trials.extend(fix::trials());
+    trials.extend(inside::trials());
     trials.extend(traces::trials());
     trials.extend(machine::trials());
     let conclusion = libtest_mimic::run(&arguments, trials);

@@ -10,16 +10,17 @@ use crate::lab::{Backend, Lab, with};
 use crate::needs;
 use crate::probe::Got;
 
-const PREROUTING: &str = "iptables -t nat -A PREROUTING -p tcp -d 169.254.170.2 --dport 80 -j DNAT --to-destination 127.0.0.1:51679";
-const OUTPUT: &str = "iptables -t nat -A OUTPUT -p tcp -d 169.254.170.2 --dport 80 -j REDIRECT --to-ports 51679";
-const ROUTE_LOCALNET: &str = "echo 1 >/proc/sys/net/ipv4/conf/all/route_localnet";
-const FILTER: &str = "iptables -I INPUT --dst 127.0.0.0/8 ! --src 127.0.0.0/8 -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j DROP";
-const OLD_FILTER: &str = "iptables -I INPUT --dst 127.0.0.0/8 ! --src 127.0.0.0/8 -m conntrack ! --ctstate RELATED,ESTABLISHED -j DROP";
-const ESTABLISHED: &str = "iptables -A INPUT -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT";
+pub const PREROUTING: &str = "iptables -t nat -A PREROUTING -p tcp -d 169.254.170.2 --dport 80 -j DNAT --to-destination 127.0.0.1:51679";
+pub const OUTPUT: &str = "iptables -t nat -A OUTPUT -p tcp -d 169.254.170.2 --dport 80 -j REDIRECT --to-ports 51679";
+pub const ROUTE_LOCALNET: &str = "echo 1 >/proc/sys/net/ipv4/conf/all/route_localnet";
+pub const FILTER: &str =
+    "iptables -I INPUT --dst 127.0.0.0/8 ! --src 127.0.0.0/8 -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j DROP";
+pub const OLD_FILTER: &str = "iptables -I INPUT --dst 127.0.0.0/8 ! --src 127.0.0.0/8 -m conntrack ! --ctstate RELATED,ESTABLISHED -j DROP";
+pub const ESTABLISHED: &str = "iptables -A INPUT -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT";
 const INTROSPECTION: [&str; 2] =
     ["iptables -I INPUT -p tcp --dport 51678 ! -i lo -j DROP", "iptables -I INPUT -p tcp --dport 51678 -i docker0 -j ACCEPT"];
 /// What ecs-init adds, in its order (facts/ecs.md B.3).
-const ECS_INIT: [&str; 6] = [PREROUTING, FILTER, INTROSPECTION[0], INTROSPECTION[1], OUTPUT, ROUTE_LOCALNET];
+pub const ECS_INIT: [&str; 6] = [PREROUTING, FILTER, INTROSPECTION[0], INTROSPECTION[1], OUTPUT, ROUTE_LOCALNET];
 
 /// One state of the host and what comes of it.
 struct Row {

@@ -1,6 +1,7 @@
 //! `xdeploy ecs-check` reads a host and leaves it as it is, but for the lines that its questions leave in the agent's audit log.
 
 use std::fs;
+use std::time::{Duration, Instant};
 
 use libtest_mimic::Trial;
 
@@ -20,7 +21,10 @@ find /etc /var /run -not -name audit.log -printf '%p %s %T@ %m\n' | sort
 ";
 
 pub fn trials() -> Vec<Trial> {
-    vec![needs::trial("traces::ecs_check_changes_nothing", &[], || with_third(ecs_check_changes_nothing))]
+    vec![
+        needs::trial("traces::ecs_check_changes_nothing", &[], || with_third(ecs_check_changes_nothing)),
+        needs::trial("traces::a_dead_endpoint_takes_less_than_three_seconds", &[], || with_third(a_dead_endpoint)),
+    ]
 }
 
 fn ecs_check_changes_nothing(lab: &mut Lab) {
@@ -40,4 +44,18 @@ fn ecs_check_changes_nothing(lab: &mut Lab) {
     let new = &after[before.len()..];
     // The host itself, and each network that reaches the agent: three of bridge, one of awsvpc, and the host's again.
     assert!(new.len() <= 7 && new.iter().all(|line| line.contains(" 400 ") && line.contains("\"xdeploy")), "{new:#?}");
+}
+
+/// Nothing comes back, from any of the networks (issue 5).
+fn a_dead_endpoint(lab: &mut Lab) {
+    lab.reset();
+    let took = |_| {
+        let started = Instant::now();
+        let said = lab.ecs_check(&[]);
+        assert_eq!(said["exitCode"], 1);
+        started.elapsed()
+    };
+    let best = (0..3).map(took).min().unwrap();
+    println!("a dead endpoint: {best:?}");
+    assert!(best < Duration::from_secs(3), "{best:?}");
 }

@@ -178,7 +178,18 @@ pub fn modes(facts: &HostFacts) -> Vec<(Mode, Vec<&Container>)> {
 
 /// Says whether a container of a task that is connected like this was answered by the agent, from inside.
 pub fn answered(containers: &[&Container]) -> bool {
-    containers.iter().any(|container| matches!(container.probe.known(), Some(Answer::Agent | Answer::Throttled)))
+    containers.iter().any(|container| reaches_agent(container))
+}
+
+/// Says whether the agent answered a container; on Fargate the platform stands in its place, and what it says to a question without an
+/// id isn't known: any answer of it is one (facts/ecs.md B.6).
+pub fn reaches_agent(container: &Container) -> bool {
+    let fargate = container.environment.told("AWS_EXECUTION_ENV") == Some("AWS_ECS_FARGATE");
+    match container.probe.known() {
+        Some(Answer::Agent | Answer::Throttled) => true,
+        Some(Answer::SomethingElse(status)) => fargate && (400..500).contains(status),
+        _ => false,
+    }
 }
 
 /// Makes a finding one about a container.

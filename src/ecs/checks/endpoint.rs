@@ -1,6 +1,6 @@
 //! XD-ECS-080: the agent answers from inside the task.
 
-use super::about::{Mode, no_tasks, of_container, tasks};
+use super::about::{Mode, no_tasks, of_container, reaches_agent, tasks};
 use crate::ecs::facts::Answer;
 use crate::ecs::facts::HostFacts;
 use crate::model::Readable;
@@ -24,6 +24,7 @@ pub fn look(facts: &HostFacts) -> Vec<Finding> {
         let finding = match &container.probe {
             Readable::Known(Answer::Agent) => Finding::new(&CHECK, Outcome::Pass, "the agent answers"),
             Readable::Known(Answer::Throttled) => Finding::new(&CHECK, Outcome::Fail, "the agent answers that it is asked too often (429)"),
+            Readable::Known(_) if reaches_agent(container) => Finding::new(&CHECK, Outcome::Pass, "Fargate answers"),
             Readable::Known(answer) => Finding::new(&CHECK, Outcome::Fail, told(answer, &mode)),
             Readable::Unknown(why) => Finding::new(&CHECK, Outcome::CannotTell, format!("it wasn't asked from inside: {why}")),
         };

@@ -117,6 +117,10 @@ pub fn find(id: &str) -> Option<&'static Check> {
 /// Judges everything, and marks what follows from something else.
 pub fn judge(facts: &HostFacts) -> Vec<Finding> {
     let mut findings: Vec<Finding> = every().flat_map(|(_, look)| look(facts)).collect();
+    if facts.in_task {
+        // From inside, only the container is to be seen, and its network mode isn't.
+        findings.retain(|finding| matches!(finding.subject, Subject::Container(_)) && !OUTSIDE.contains(&finding.check.id));
+    }
     trace(facts, &mut findings);
     // Causes first, then what follows from them, then what works but should be known; each in the order of the article.
     findings.sort_by_key(|finding| match finding.outcome {
@@ -129,6 +133,9 @@ pub fn judge(facts: &HostFacts) -> Vec<Finding> {
     });
     findings
 }
+
+/// What only the host, its engine or AWS can say of a container.
+const OUTSIDE: [&str; 6] = ["XD-ECS-058", "XD-ECS-071", "XD-ECS-075", "XD-ECS-077", "XD-ECS-020", "XD-ECS-023"];
 
 /// What a failure may follow from: the check, and the checks that explain it where they fail.
 const EXPLAINED: [(&str, &[&str]); 12] = [

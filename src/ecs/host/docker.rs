@@ -148,6 +148,14 @@ fn container(document: &Value) -> Container {
     }
 }
 
+/// The container that this program itself runs in; the task's own labels aren't to be seen from there.
+pub fn inside(environment: Environment) -> Container {
+    let mut found = container(&serde_json::json!({"Id": "inside", "Name": "/this", "State": {"Running": true}}));
+    found.labels.insert(super::TASK_LABEL.to_owned(), "this".to_owned());
+    found.environment = environment;
+    found
+}
+
 /// `default` is Docker's word for what the only network says better.
 fn network_mode(host: &Value, networks: Option<&serde_json::Map<String, Value>>) -> String {
     let mode = text(host, "NetworkMode");

@@ -11,6 +11,7 @@ mod saved;
 pub mod sdks;
 pub mod source;
 
+use super::environment::RELATIVE_URI;
 use super::facts::{Agent, Answer, AwsFacts, Container, HostFacts, Imds, Introspection, Need, RoleFacts, SdksFound, TaskFacts};
 use crate::model::Readable;
 use sdks::{Limits, Start};
@@ -80,6 +81,7 @@ pub async fn gather(source: &Source, wanted: &Wanted) -> HostFacts {
         .or_else(|| processes::named(source, "agent").filter(|_| source.exists("/usr/bin/amazon-ecs-agent")));
     let facts = HostFacts {
         live: source.live,
+        in_task: false,
         unread: BTreeMap::new(),
         root: rustix::process::geteuid().is_root(),
         now: now(source),
@@ -107,6 +109,93 @@ pub async fn gather(source: &Source, wanted: &Wanted) -> HostFacts {
     };
     // Only now is everything read.
     HostFacts { unread: source.unread(), ..facts }
+}
+
+/// Gathers what can be seen from inside a container: it is the only one, and its host isn't to be seen.
+pub async fn gather_inside(source: &Source, wanted: &Wanted) -> HostFacts {
+    let elsewhere = || "it is the host's, and this is the inside of a container".to_owned();
+    let mut container = docker::inside(processes::environment(source, 1).known().cloned().unwrap_or_default());
+    let own = std::process::id();
+    let all = processes::every(source).into_iter().filter(|process| process.pid != own);
+    container.processes = Readable::Known(all.collect());
+    processes::fill_from(source, &mut container, own);
+    // What this program itself was given is what `docker exec` gives, and what the task's definition says.
+    if let Some(given) = processes::environment(source, own).known() {
+        container.environment = given.clone();
+    }
+    let asked = async {
+        match source.live && wanted.probe {
+            true => tokio::join!(probe::credentials(None, probe::ENDPOINT), probe::reaches_imds_here(), probe::imds()),
+            false if source.live => {
+                let why = || "not asked (--probe never)".to_owned();
+                (Readable::Unknown(why()), Readable::Unknown(why()), Readable::Unknown(why()))
+            }
+            false => {
+                let probes = captured_probes(source, std::slice::from_ref(&container));
+                let (_, answer, imds) = probes.into_iter().next().unwrap_or((
+                    String::new(),
+                    Readable::Unknown("the folder doesn't hold it".into()),
+                    Readable::Unknown("the folder doesn't hold it".into()),
+                ));
+                (answer, imds, captured_imds(source))
+            }
+        }
+    };
+    let (answer, reaches, imds) = asked.await;
+    (container.probe, container.reaches_imds) = (answer, reaches);
+    let searched = {
+        let source = source.clone();
+        let pids: Vec<u32> = container.processes.known().into_iter().flatten().map(|process| process.pid).collect();
+        let time = wanted.sdk_search;
+        tokio::task::spawn_blocking(move || {
+            sdks::find(&source.process_file(own, "root"), &start(&source, &pids), &Limits { time, ..Limits::default() })
+        })
+    };
+    container.sdks = match searched.await {
+        Ok(found) => {
+            let incomplete = if found.complete { None } else { found.why.or(Some("the search was cut short".into())) };
+            Readable::Known(SdksFound { sdks: found.sdks, incomplete })
+        }
+        Err(error) => Readable::Unknown(error.to_string()),
+    };
+    HostFacts {
+        live: source.live,
+        in_task: true,
+        unread: BTreeMap::new(),
+        root: rustix::process::geteuid().is_root(),
+        now: now(source),
+        platform: agent::platform(source),
+        agent: Agent {
+            introspection: Readable::Unknown(elsewhere()),
+            unit: Readable::Unknown(elsewhere()),
+            process: None,
+            endpoint: Readable::Unknown(elsewhere()),
+        },
+        config: Vec::new(),
+        config_json: Readable::Unknown(elsewhere()),
+        proxies: Vec::new(),
+        netfilter: super::facts::Netfilter { nft: Readable::Unknown(elsewhere()), legacy: Readable::Unknown(elsewhere()) },
+        network: super::facts::Network {
+            route_localnet: Readable::Unknown(elsewhere()),
+            routes: Readable::Unknown(elsewhere()),
+            on_51679: Readable::Unknown(elsewhere()),
+        },
+        saved: super::facts::Saved { rules: Vec::new(), route_localnet: Vec::new(), enabled: Vec::new() },
+        docker: Readable::Unknown(elsewhere()),
+        containers: Readable::Known(vec![container]),
+        logs: super::facts::Logs { audit: Readable::Unknown(elsewhere()), telling: Vec::new() },
+        imds,
+        aws: Readable::Unknown("AWS wasn't asked: it is for the host's side (--profile)".into()),
+    }
+}
+
+/// Says whether this program runs inside a container of a task: only there ECS's own variables are, and no engine's socket.
+pub fn is_inside(source: &Source) -> bool {
+    let own = processes::environment(source, std::process::id());
+    let given = own
+        .known()
+        .is_some_and(|own| ["ECS_CONTAINER_METADATA_URI_V4", "ECS_CONTAINER_METADATA_URI", RELATIVE_URI].iter().any(|name| own.has(name)));
+    given && !source.exists("/var/run/docker.sock")
 }
 
 /// The time: for a folder, the time that it was made at.

@@ -91,7 +91,16 @@ fn answer(status: u16, body: &[u8]) -> Answer {
 
 /// Says whether the instance metadata service answers from a container's network; the token that it gives is dropped unread.
 pub async fn reaches_imds(namespace: PathBuf) -> Readable<bool> {
-    match token(Some(namespace)).await {
+    reached(token(Some(namespace)).await)
+}
+
+/// The same, from where this program runs.
+pub async fn reaches_imds_here() -> Readable<bool> {
+    reached(token(None).await)
+}
+
+fn reached(answer: Result<Option<String>, Silent>) -> Readable<bool> {
+    match answer {
         Ok(Some(_)) => Readable::Known(true),
         // Without tokens the old way may be open: any answer is one.
         Ok(None) => Readable::Known(true),

@@ -93,13 +93,24 @@ pub fn holder(source: &Source, inode: u64) -> Option<String> {
     })
 }
 
+/// Lists every process that is to be seen.
+pub fn every(source: &Source) -> Vec<Process> {
+    source.names("/proc").iter().filter_map(|name| name.parse().ok()).filter_map(|pid| process(source, pid)).collect()
+}
+
 /// Fills in what a container's files say.
 pub fn fill(source: &Source, container: &mut Container) {
-    container.routes = match read(source, container.pid, "net/route") {
+    let pid = container.pid;
+    fill_from(source, container, pid);
+}
+
+/// The same, as one of its processes sees them.
+pub fn fill_from(source: &Source, container: &mut Container, pid: u32) {
+    container.routes = match read(source, pid, "net/route") {
         Some(text) => Readable::Known(proc_net::routes(&text)),
-        None => Readable::Unknown(format!("/proc/{}/net/route can't be read", container.pid)),
+        None => Readable::Unknown(format!("/proc/{pid}/net/route can't be read")),
     };
-    let inside = source.root_of(container.pid);
+    let inside = source.root_of(pid);
     container.profiles = profiles(&inside, container);
     container.php = php(&inside);
 }

@@ -392,3 +392,20 @@ fn readme_ecs_checks() {
     }
     crate::readme::compare("ecs-checks", &format!("\n{table}\n"));
 }
+
+/// Fifty containers take less than 0.3 s, without probes (issue 5).
+#[test]
+fn fifty_containers_are_judged_at_once() {
+    let tree = Tree::healthy(Kind::AmazonLinux2023);
+    tree.many(WEB, 47);
+    let took = |_| {
+        let started = std::time::Instant::now();
+        let ran = on(&tree, &["--output", "json"]);
+        let document: Value = serde_json::from_str(&ran.stdout).unwrap();
+        assert_eq!(document["containers"].as_array().unwrap().len(), 50);
+        started.elapsed()
+    };
+    let best = (0..5).map(took).min().unwrap();
+    println!("fifty containers: {best:?}");
+    assert!(best < std::time::Duration::from_millis(300), "{best:?}");
+}

@@ -187,6 +187,26 @@ impl Tree {
         self.write(&path, &kept);
     }
 
+    /// Adds copies of a container, each of an image of its own and with a process of its own.
+    pub fn many(&self, (name, pid): (&str, u32), count: u32) {
+        let mut copies = Vec::new();
+        self.container(name, |document| copies.extend((0..count).map(|_| document.clone())));
+        for (number, copy) in (1..).zip(&mut copies) {
+            let own = pid + 1000 + number;
+            copy["Id"] = json!(id(own));
+            copy["Name"] = json!(format!("/{name}-{number}"));
+            copy["State"]["Pid"] = json!(own);
+            copy["Config"]["Image"] = json!(format!("app:{number}"));
+            self.process(own, own, 1, "python3", &[RELATIVE]);
+            self.write(&format!("proc/{own}/net/route"), &fs::read_to_string(self.at(&format!("proc/{pid}/net/route"))).unwrap());
+            self.write(
+                &format!("proc/{own}/root/usr/lib/python3/dist-packages/botocore-1.34.50.dist-info/METADATA"),
+                "Name: botocore\nVersion: 1.34.50\n",
+            );
+        }
+        self.json("docker/containers.json", |containers| containers.as_array_mut().unwrap().extend(copies));
+    }
+
     /// Says what the agent's container got; by hand and by ecs-init alike.
     pub fn agent_got(&self, name: &str, value: Option<&str>) {
         let put = |environment: &mut Vec<Value>| {
