@@ -1,18 +1,19 @@
 //! `xdeploy ecs-check`.
 
-use super::ask;
+use super::{Stop, ask};
 use crate::aws::Connector;
 use crate::ecs::checks;
 use crate::ecs::checks::about::{Flavour, tasks};
 use crate::ecs::denial::{Denial, explain};
-use crate::ecs::facts::{AwsFacts, HostFacts, Introspection};
+use crate::ecs::facts::{Answer, AwsFacts, HostFacts, Introspection};
 use crate::ecs::fixes::{self, Change, Fix};
+use crate::ecs::host::probe;
 use crate::ecs::host::source::Source;
 use crate::ecs::host::{TASK_LABEL, Wanted, gather, gather_inside, is_inside};
 use crate::ecs::mend;
 use crate::ecs::remote::{self, Asked};
 use crate::ecs::verdict::{self, Identity, Verdict};
-use crate::error::{Error, Result, file_error};
+use crate::error::{Error, Kind, Result, file_error};
 use crate::model::{Check, Finding, Outcome, Readable, Subject};
 use crate::report::{self, Report};
 use crate::settings::{CommonFlags, variable};
@@ -22,6 +23,7 @@ use clap::builder::FalseyValueParser;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// When to ask from inside the containers' networks.
@@ -132,7 +134,7 @@ pub struct Args {
     pub explain_error: Option<String>,
 }
 
-pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui) -> Result<u8> {
+pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop) -> Result<u8> {
     if let Some(text) = &args.explain_error {
         tell_denial(ui, &explain(text));
         return Ok(0);
@@ -165,7 +167,9 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui) -> Result<u8> {
     tell(ui, &seen.facts, &seen.findings, &seen.verdicts);
     let mut fixed = Vec::new();
     if args.fix {
-        let changed = mend_all(ui, args, &source, &seen, &look, &mut fixed).await?;
+        let changed = mend_all(ui, args, &source, &seen, &look, &mut fixed, stop).await;
+        stop.applying.store(false, Ordering::SeqCst);
+        let changed = changed?;
         if changed {
             seen = look().await?;
             ui.result("\nAfter that:\n");
@@ -198,6 +202,7 @@ async fn mend_all(
     seen: &Seen,
     look: &impl AsyncFn() -> Result<Seen>,
     fixed: &mut Vec<Value>,
+    stop: &Stop,
 ) -> Result<bool> {
     let fixes = fixes::plan(&seen.facts, &seen.findings);
     if fixes.is_empty() {
@@ -215,6 +220,8 @@ async fn mend_all(
     let is_file = |change: &Change| matches!(change, Change::File { .. });
     if !source.live {
         ui.result("Only files are changed in a folder; the commands are for its host.");
+    } else if args.docker_host.as_ref().is_some_and(|host| !host.starts_with("unix://")) {
+        return Err(Error::refused("--docker-host is another machine's, and --fix would change this one").hint("run it there"));
     } else if !seen.facts.root {
         return Err(Error::refused("only root can mend a host").hint("run it with sudo"));
     }
@@ -223,7 +230,13 @@ async fn mend_all(
     }
     let mut before = seen.findings.clone();
     let mut kept = false;
+    // From here on Ctrl-C waits until a fix is whole, and looked at.
+    stop.applying.store(true, Ordering::SeqCst);
     for fix in fixes {
+        if stop.asked.load(Ordering::SeqCst) {
+            return Err(Error::new(Kind::Interrupted, "interrupted between two changes")
+                .hint("run the same command again: what is done stays done"));
+        }
         let fix = match source.live {
             true => fix,
             false => Fix { changes: fix.changes.iter().filter(|change| is_file(change)).cloned().collect(), ..fix },
@@ -232,26 +245,63 @@ async fn mend_all(
             continue;
         }
         ui.status(&format!("{} …", fix.what));
-        let done = mend::apply(&root, &fix, &mut mend::Own)?;
-        let backups: Vec<String> = done.backups.iter().map(|path| path.display().to_string()).collect();
-        let after = look().await?;
-        let worse = fixes::worse(&before, &after.findings);
         let told = fix.changes.iter().map(Change::told).collect::<Vec<_>>();
+        let mut record = json!({"checks": fix.checks, "what": fix.what, "changes": told, "kept": false, "backups": []});
+        let done = match mend::apply(&root, &fix, &mut mend::Own) {
+            Ok(done) => done,
+            Err(error) => {
+                ui.warning(&format!("{}{}", error.message, error.causes.iter().map(|cause| format!(": {cause}")).collect::<String>()));
+                record["error"] = json!(error.message);
+                fixed.push(record);
+                continue;
+            }
+        };
+        if fix.restarts() && source.live {
+            answers_again().await;
+        }
+        let backups: Vec<String> = done.backups.iter().map(|path| path.display().to_string()).collect();
+        let (worse, after) = match look().await {
+            Ok(after) => (fixes::worse(&before, &after.findings), Some(after)),
+            Err(error) => (vec![format!("what came of it can't be read: {}", error.message)], None),
+        };
         if worse.is_empty() {
             for backup in &backups {
                 ui.status(&format!("  what was there: {backup}"));
             }
-            before = after.findings;
+            before = after.map_or(before, |after| after.findings);
             kept = true;
+            record["kept"] = json!(true);
+            record["backups"] = json!(backups);
+        } else if done.is_final() {
+            ui.warning(&format!("after that it is worse ({}), and it can't be taken back", worse.join(", ")));
+            kept = true;
+            record["kept"] = json!(true);
+            record["worse"] = json!(worse);
         } else {
             ui.warning(&format!("that made it worse ({}): it is put back", worse.join(", ")));
             for left in mend::undo(done, &mut mend::Own) {
                 ui.warning(&format!("could not be put back: {left}"));
             }
+            record["worse"] = json!(worse);
         }
-        fixed.push(json!({"checks": fix.checks, "what": fix.what, "changes": told, "kept": worse.is_empty(), "backups": if worse.is_empty() { backups } else { Vec::new() }}));
+        fixed.push(record);
     }
     Ok(kept)
+}
+
+/// Waits until an agent that was started again answers, or a minute is over.
+async fn answers_again() {
+    let ready = async || {
+        let (says, gives) = tokio::join!(probe::introspection(), probe::credentials(None, probe::AGENT));
+        matches!((says, gives), (Readable::Known(Introspection::Agent { instance: Some(_), .. }), Readable::Known(Answer::Agent)))
+    };
+    for _ in 0..60 {
+        // The old one may still answer for a moment.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        if ready().await {
+            return;
+        }
+    }
 }
 
 /// Asks AWS about the tasks that were found, if a profile was given.
@@ -298,7 +348,16 @@ fn write_reports(args: &Args, findings: &[Finding], verdicts: &[Verdict], docume
         };
         let mut beside = path.clone().into_os_string();
         beside.push(".part");
-        let written = std::fs::write(&beside, text).and_then(|()| std::fs::rename(&beside, path));
+        let written = (|| {
+            // Whoever can write there could have put a link in its place.
+            match std::fs::remove_file(&beside) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+            let mut file = std::fs::File::options().write(true).create_new(true).open(&beside)?;
+            std::io::Write::write_all(&mut file, text.as_bytes())?;
+            std::fs::rename(&beside, path)
+        })();
         written.map_err(|error| file_error("write the report", path, &error))?;
     }
     Ok(())
@@ -501,7 +560,7 @@ fn document(facts: &HostFacts, findings: &[Finding], verdicts: &[Verdict], code:
         "schema": "xdeploy.ecs-check/1",
         "host": {
             "system": facts.platform.name,
-            "flavour": format!("{:?}", Flavour::of(facts)).to_ascii_lowercase(),
+            "flavour": Flavour::of(facts).word(),
             "agent": agent,
             "live": facts.live,
             "inTask": facts.in_task,

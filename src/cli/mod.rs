@@ -155,7 +155,7 @@ async fn run(cli: &Cli, ui: &Ui, stop: &Stop) -> Result<u8> {
         Command::Rehearse(args) => Box::pin(rehearse::run(common, args, ui, stop)).await,
         Command::Rights(args) => rights::run(common, args, ui),
         Command::Simulate(args) => simulate::run(args).await,
-        Command::EcsCheck(args) => Box::pin(ecs_check::run(common, args, ui)).await,
+        Command::EcsCheck(args) => Box::pin(ecs_check::run(common, args, ui, stop)).await,
         Command::WhoAmI => Box::pin(who_am_i::run(common, ui)).await,
     }
 }

@@ -125,6 +125,7 @@ pub fn meant(name: &str) -> &str {
 
 /// Takes user and password out of a proxy's address.
 fn without_login(url: &str) -> String {
+    let url = url.split_whitespace().next().unwrap_or_default();
     let (scheme, rest) = url.split_once("://").map_or(("", url), |(scheme, rest)| (scheme, rest));
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     // What comes after the host isn't needed, and the last `@` ends the login.
@@ -177,9 +178,15 @@ impl Environment {
             .find_map(|variable| variable.told().map(|value| (variable.name.as_str(), value)))
     }
 
+    /// Finds the proxy of plain HTTP, as Go does: the addresses in question are asked so.
+    pub fn http_proxy(&self) -> Option<(&str, &str)> {
+        let set = ["HTTP_PROXY", "http_proxy"].iter().filter_map(|name| self.get(name)).find(|variable| variable.is_set())?;
+        set.told().map(|value| (set.name.as_str(), value))
+    }
+
     /// Gives what needs no proxy, by either name.
     pub fn no_proxy(&self) -> Option<&str> {
-        ["NO_PROXY", "no_proxy"].iter().find_map(|name| self.told(name)).filter(|value| !value.trim().is_empty())
+        ["NO_PROXY", "no_proxy"].iter().filter_map(|name| self.told(name)).find(|value| !value.trim().is_empty())
     }
 }
 

@@ -334,6 +334,8 @@ pub struct Process {
     pub name: String,
     /// The names of what it was started with; values only where they may be told.
     pub environment: Readable<Environment>,
+    /// What could be read there isn't an environment any more: programs write their titles over it (facts/ecs.md 0.8).
+    pub overwritten: bool,
 }
 
 /// A file with AWS profiles in it.
@@ -343,6 +345,8 @@ pub struct ProfileFile {
     pub path: String,
     /// The profiles with keys, or with another way to get some.
     pub profiles: Vec<String>,
+    /// It is where a process of the container looks.
+    pub own: bool,
 }
 
 /// The SDKs of a container.
@@ -359,8 +363,9 @@ pub struct SdksFound {
 pub struct Logs {
     /// The audit log: who fetched which role.
     pub audit: Readable<super::parse::audit_log::Summary>,
-    /// Lines of the agent's and of ecs-init's log that explain something: file, line's text.
-    pub telling: Vec<(String, String)>,
+    /// What explains something in the agent's and in ecs-init's log: file, what it says, how often. The lines themselves may hold more
+    /// than anybody should read.
+    pub telling: Vec<(String, &'static str, usize)>,
 }
 
 /// What the instance says of itself.

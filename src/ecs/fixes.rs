@@ -5,6 +5,8 @@ use super::checks::about::{Flavour, agent_container, agent_runs};
 use super::checks::no_proxy::{CREDENTIALS, IMDS, Proxy, WANTED, judge};
 use super::environment::{TASK_ENI, TASK_ROLE, TASK_ROLE_HOST, meant};
 use super::facts::{HostFacts, ProxyOf};
+use super::host::ROUTE_LOCALNET;
+use super::parse::settings::sysctl;
 use crate::model::{Finding, Outcome, Subject};
 
 /// The rule of PREROUTING, without its verb.
@@ -54,8 +56,10 @@ pub enum Edit {
     },
     /// Writes names and values as every reader takes them: without `export`, blanks and quotes.
     Clean,
-    /// Takes out the lines that have a text in them.
-    Without(String),
+    /// Takes out the lines of saved rules that have the endpoint's address in them.
+    WithoutEndpoint,
+    /// Sets `route_localnet` of `all` in the lines that set it.
+    RouteLocalnet,
     /// The whole text.
     Whole(String),
 }
@@ -65,7 +69,10 @@ impl Edit {
     pub fn apply(&self, text: &str) -> String {
         match self {
             Edit::Whole(text) => text.clone(),
-            Edit::Without(part) => text.split_inclusive('\n').filter(|line| !line.contains(part.as_str())).collect(),
+            Edit::WithoutEndpoint => {
+                text.split_inclusive('\n').filter(|line| !line.contains("169.254.170.2/") && !line.contains("169.254.170.2 ")).collect()
+            }
+            Edit::RouteLocalnet => text.split_inclusive('\n').map(route_localnet).collect(),
             Edit::Clean => text.split_inclusive('\n').map(clean).collect(),
             Edit::Set { dialect, name, value } => {
                 let mut kept: String = text.split_inclusive('\n').filter(|line| !sets(*dialect, line, name)).collect();
@@ -102,6 +109,13 @@ fn sets(dialect: Dialect, line: &str, name: &str) -> bool {
     assigned.split_once('=').is_some_and(|(found, rest)| meant(found) == name && (dialect != Dialect::Unit || !rest.contains('=')))
 }
 
+fn route_localnet(line: &str) -> String {
+    match sysctl(line).first() {
+        Some((name, value, _)) if name == ROUTE_LOCALNET && value != "1" => format!("{ROUTE_LOCALNET}=1\n"),
+        _ => line.to_owned(),
+    }
+}
+
 fn clean(line: &str) -> String {
     let trimmed = line.trim_start();
     if trimmed.starts_with(['#', ';']) {
@@ -113,7 +127,7 @@ fn clean(line: &str) -> String {
             let bare = ['"', '\''].iter().find_map(|quote| ended.trim().strip_prefix(*quote)?.strip_suffix(*quote));
             // What has quotes within is more than a quoted word, and is left as it is.
             let bare = bare.filter(|bare| meant(name).starts_with("ECS_") && !bare.contains(['"', '\'']));
-            format!("{}={}{}", meant(name), bare.unwrap_or(ended), &value[ended.len()..])
+            format!("{}={}{}", meant(name), bare.unwrap_or(ended.trim()), &value[ended.len()..])
         }
         _ => line.to_owned(),
     }
@@ -164,6 +178,14 @@ fn run(command: &str, back: Option<&str>) -> Change {
     Change::Run { command: words(command), back: back.map(words) }
 }
 
+impl Fix {
+    /// Says whether it starts the agent again: then it takes a while until it answers.
+    pub fn restarts(&self) -> bool {
+        let starts = |change: &Change| matches!(change, Change::Run { command, .. } if command.iter().any(|word| word == "restart" || word == "start"));
+        self.changes.iter().any(starts)
+    }
+}
+
 impl Change {
     /// Says it as a person would type it.
     pub fn told(&self) -> String {
@@ -173,7 +195,8 @@ impl Change {
             Change::File { path, edit } => match edit {
                 Edit::Set { name, value, dialect } => format!("{path}: {}", dialect.line(name, value)),
                 Edit::Clean => format!("{path}: names without `export`, blanks and quotes"),
-                Edit::Without(part) => format!("{path}: without the lines that have {part}"),
+                Edit::WithoutEndpoint => format!("{path}: without the rules for 169.254.170.2"),
+                Edit::RouteLocalnet => format!("{path}: {ROUTE_LOCALNET}=1"),
                 Edit::Whole(text) => format!("{path}: {}", text.trim_end()),
             },
         }
@@ -214,13 +237,14 @@ pub fn plan(facts: &HostFacts, findings: &[Finding]) -> Vec<Fix> {
             changes: vec![change],
         });
     }
-    rules(flavour, findings, &mut fixes);
     let changes = restarts(facts, flavour);
     if !restart.is_empty() && !changes.is_empty() {
         restart.sort_unstable();
         restart.dedup();
         fixes.push(Fix { checks: restart, what: "start the agent again".into(), changes });
     }
+    // After the restart, which puts its own rules where they belong and takes one copy out first.
+    rules(flavour, findings, &mut fixes);
     saved(facts, flavour, findings, &mut fixes);
     fixes
 }
@@ -230,15 +254,17 @@ pub fn worse(before: &[Finding], after: &[Finding]) -> Vec<String> {
     let failed = |finding: &&Finding| finding.outcome == Outcome::Fail;
     let known =
         |finding: &Finding| before.iter().filter(failed).any(|old| old.check.id == finding.check.id && old.subject == finding.subject);
-    let new = after.iter().filter(failed).filter(|finding| !known(finding) && finding.check.id != "XD-ECS-014");
+    // A task that came meanwhile is nobody's fault.
+    let there = |finding: &Finding| finding.subject == Subject::Host || before.iter().any(|old| old.subject == finding.subject);
+    let new = after.iter().filter(failed).filter(|finding| !known(finding) && there(finding) && finding.check.id != "XD-ECS-014");
     new.map(|finding| format!("{} ({})", finding.check.id, finding.subject)).collect()
 }
 
 /// What starts the agent again; by hand it is a whole `docker run`, which nobody here knows.
 fn restarts(facts: &HostFacts, flavour: Flavour) -> Vec<Change> {
     match flavour {
-        Flavour::EcsInit | Flavour::Bottlerocket => vec![run("systemctl restart ecs", None)],
-        Flavour::Suse => vec![run("systemctl restart amazon-ecs", None)],
+        Flavour::EcsInit | Flavour::Bottlerocket => vec![run("systemctl --no-block restart ecs", None)],
+        Flavour::Suse => vec![run("systemctl --no-block restart amazon-ecs", None)],
         Flavour::Upstart if agent_runs(facts) == Some(true) => vec![run("stop ecs", None), run("start ecs", None)],
         Flavour::Upstart => vec![run("start ecs", None)],
         // A container that has ended has what it was given: starting it is enough.
@@ -258,20 +284,21 @@ fn configuration(facts: &HostFacts, flavour: Flavour, findings: &[Finding], fixe
     }
     let mut changes = Vec::new();
     let mut checks = Vec::new();
-    let names: Vec<&Finding> = bad(findings, "XD-ECS-013").filter(|finding| !finding.message.contains("boolean")).collect();
-    if !names.is_empty() {
-        for file in facts
-            .config
-            .iter()
-            .filter(|file| names.iter().any(|finding| finding.place.as_ref().is_some_and(|(path, _)| *path == file.path)))
-        {
-            changes.push(Change::File { path: file.path.clone(), edit: Edit::Clean });
-        }
+    // Docker refuses a whole file for one name; under ecs-init a name that counts for nothing today might change the cluster tomorrow.
+    let refused = facts
+        .config
+        .iter()
+        .filter(|file| flavour == Flavour::ByHand && file.docker.is_err() && bad(findings, "XD-ECS-013").next().is_some());
+    for file in refused {
+        changes.push(Change::File { path: file.path.clone(), edit: Edit::Clean });
         checks.push("XD-ECS-013");
     }
     for (id, name) in [("XD-ECS-010", TASK_ROLE), ("XD-ECS-011", TASK_ROLE_HOST), ("XD-ECS-012", TASK_ENI)] {
         let failing = bad(findings, id).any(|finding| finding.outcome == Outcome::Fail && !finding.follows_from.contains(&"XD-ECS-014"));
-        let written = bad(findings, "XD-ECS-013").any(|finding| finding.message.contains(&format!("{name} is")));
+        let written = bad(findings, "XD-ECS-013").any(|finding| {
+            let names = [format!("{name} is"), format!("export {name}`"), format!("`{name} ")];
+            finding.outcome == Outcome::Fail && names.iter().any(|name| finding.message.contains(name))
+        });
         if failing || written {
             changes.push(Change::File {
                 path: ETC.into(),
@@ -361,6 +388,10 @@ fn rules(flavour: Flavour, findings: &[Finding], fixes: &mut Vec<Fix>) {
     }
     for finding in failing("XD-ECS-053") {
         let Subject::Interface(interface) = &finding.subject else { continue };
+        // What `raw` or `mangle` drops, no rule of the filter lets in.
+        if finding.message.starts_with("table ") {
+            continue;
+        }
         let old = finding.message.starts_with("an old filter");
         let changes = match (old, finding.evidence.first().and_then(|rule| rule.strip_prefix("-A INPUT "))) {
             (true, Some(text)) => {
@@ -382,8 +413,7 @@ fn rules(flavour: Flavour, findings: &[Finding], fixes: &mut Vec<Fix>) {
 fn saved(facts: &HostFacts, flavour: Flavour, findings: &[Finding], fixes: &mut Vec<Fix>) {
     if bad(findings, "XD-ECS-056").next().is_some() {
         let files = facts.saved.rules.iter().filter(|file| file.names_endpoint && file.rules.is_some());
-        let changes: Vec<Change> =
-            files.map(|file| Change::File { path: file.path.clone(), edit: Edit::Without("169.254.170.2".into()) }).collect();
+        let changes: Vec<Change> = files.map(|file| Change::File { path: file.path.clone(), edit: Edit::WithoutEndpoint }).collect();
         if !changes.is_empty() {
             fixes.push(Fix { checks: vec!["XD-ECS-056"], what: "save no rule that ecs-init brings itself".into(), changes });
         }
@@ -395,18 +425,19 @@ fn saved(facts: &HostFacts, flavour: Flavour, findings: &[Finding], fixes: &mut 
     let lacks = |text: &str| bad(findings, "XD-ECS-055").any(|finding| finding.evidence.iter().any(|line| line.contains(text)));
     let debian = facts.platform.id == "debian" || facts.platform.like.contains("debian");
     let (path, unit) = if debian { ("/etc/iptables/rules.v4", "netfilter-persistent") } else { ("/etc/sysconfig/iptables", "iptables") };
-    if lacks("rule of") || lacks("the one of") {
+    // Two that bring rules back at a boot undo each other; and without systemd the way is another one.
+    let others = facts.saved.enabled.iter().any(|enabled| ["firewalld", "ufw"].contains(&enabled.as_str()));
+    if (lacks("rule of") || lacks("the one of")) && !others && facts.platform.systemd {
         changes.push(Change::Save { program: "iptables-save".into(), path: path.into() });
         if !facts.saved.enabled.iter().any(|enabled| enabled == unit) {
             changes.push(run(&format!("systemctl enable {unit}"), Some(&format!("systemctl disable {unit}"))));
         }
     }
     if lacks("route_localnet") {
-        let last = facts.saved.route_localnet.last().filter(|(file, _, _)| file == "/etc/sysctl.conf");
-        changes.push(match last {
-            // It is read last, whatever other files say.
-            Some((file, _, _)) => Change::File { path: file.clone(), edit: Edit::Without("route_localnet".into()) },
-            None => Change::File { path: SYSCTL_FILE.into(), edit: Edit::Whole("net.ipv4.conf.all.route_localnet=1\n".into()) },
+        changes.push(match facts.saved.route_localnet.last() {
+            // The one that is read last wins, whatever others say.
+            Some((file, _, _)) => Change::File { path: file.clone(), edit: Edit::RouteLocalnet },
+            None => Change::File { path: SYSCTL_FILE.into(), edit: Edit::Whole(format!("{ROUTE_LOCALNET}=1\n")) },
         });
     }
     if !changes.is_empty() {
@@ -434,6 +465,11 @@ mod tests {
         assert_eq!(set(Dialect::Upstart, "NO_PROXY", "z").apply("env NO_PROXY=a\nscript\n"), "script\nenv NO_PROXY=z\n");
         assert_eq!(Edit::Clean.apply("export A=1\nB =2\n#C =3\nD\nECS_E=\"x\"\nF=\"x\""), "A=1\nB=2\n#C =3\nD\nECS_E=x\nF=\"x\"");
         assert_eq!(past(Some("a, 169.254.170.2")), "a,169.254.170.2,169.254.169.254,/var/run/docker.sock");
+    }
+
+    #[test]
+    fn export_said_twice_is_taken_out_whole() {
+        assert_eq!(Edit::Clean.apply("export export A="), "A=");
     }
 
     proptest! {

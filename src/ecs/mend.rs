@@ -51,6 +51,13 @@ pub struct Done {
     pub backups: Vec<PathBuf>,
 }
 
+impl Done {
+    /// Says whether nothing can be taken back.
+    pub fn is_final(&self) -> bool {
+        self.backs.is_empty()
+    }
+}
+
 /// Makes the changes of a fix below a root; where one fails, those before it are taken back.
 ///
 /// # Errors
@@ -76,16 +83,26 @@ fn make(root: &Path, change: &Change, hands: &mut dyn Hands, done: &mut Done) ->
         }
         Change::Save { program, path } => {
             let text = hands.run(std::slice::from_ref(program)).map_err(|why| failed(program, why))?;
-            write(&root.join(path.trim_start_matches('/')), |_| text.clone(), done)?;
+            write(root, path, |_| text.clone(), done)?;
         }
-        Change::File { path, edit } => write(&root.join(path.trim_start_matches('/')), |text| edit.apply(text), done)?,
+        Change::File { path, edit } => write(root, path, |text| edit.apply(text), done)?,
     }
     Ok(())
 }
 
 /// Changes a file's text: what was there is copied beside it first, and the new text takes its place in one step, so that whoever is
 /// stopped at any moment leaves the old file or the new one.
-fn write(path: &Path, change: impl Fn(&str) -> String, done: &mut Done) -> Result<()> {
+fn write(root: &Path, inside: &str, change: impl Fn(&str) -> String, done: &mut Done) -> Result<()> {
+    let path = &root.join(inside.trim_start_matches('/'));
+    // A link on the way may lead out of the root: of a folder that somebody else made, or of a host in an unusual order.
+    let below = Path::new(inside.trim_start_matches('/')).ancestors().skip(1).filter(|part| !part.as_os_str().is_empty());
+    for part in below {
+        let folder = root.join(part);
+        if fs::symlink_metadata(&folder).is_ok_and(|found| !found.is_dir()) {
+            return Err(Error::refused(format!("{} is no plain folder, and what is below it is left alone", folder.display()))
+                .hint("change what it leads to by hand"));
+        }
+    }
     let found = match fs::symlink_metadata(path) {
         Ok(found) => Some(found),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,

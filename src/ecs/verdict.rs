@@ -2,10 +2,12 @@
 
 use super::checks::about::{Mode, agent_runs, reaches_agent, tasks};
 use super::checks::other_credentials::winners;
+use super::checks::php_fpm;
 use super::checks::process_variable::without;
 use super::environment::{FULL_URI, RELATIVE_URI};
 use super::facts::{Container, HostFacts};
 use super::host::TASK_LABEL;
+use super::host::sdks::Sdk;
 use super::sdk_table::{OnEndpointError, on_endpoint_error, too_old_among};
 use crate::model::{Finding, Outcome, Subject};
 use serde::Serialize;
@@ -143,14 +145,19 @@ fn decide(facts: &HostFacts, container: &Container) -> (Identity, Vec<String>) {
         let why = format!("{} (PID {}) doesn't have {RELATIVE_URI} (XD-ECS-060)", process.name, process.inner);
         return fallen(facts, container, why);
     }
-    if php_clears(container) {
-        return fallen(facts, container, "php-fpm clears the environment of its workers (XD-ECS-061)".to_owned());
+    if php_fpm::runs(container) {
+        if !php_fpm::clearing(container).is_empty() {
+            return fallen(facts, container, "php-fpm clears the environment of its workers (XD-ECS-061)".to_owned());
+        }
+        if container.php.is_empty() {
+            return (Identity::CannotTell, vec!["php-fpm runs, and no file of its pools was found (XD-ECS-061)".to_owned()]);
+        }
     }
-    if let Some(sdk) = container.sdks.known().and_then(|found| found.sdks.iter().find(|sdk| too_old_among(sdk, &found.sdks) == Some(true)))
-    {
+    if let Some(sdk) = only_old(container) {
         return fallen(facts, container, format!("{} {} is older than task roles (XD-ECS-040)", sdk.kind, sdk.version));
     }
-    if let Some(why) = container.processes.unknown() {
+    let unread = container.processes.known().and_then(|processes| processes.iter().find_map(|process| process.environment.unknown()));
+    if let Some(why) = container.processes.unknown().or(unread) {
         return (Identity::CannotTell, vec![format!("what its processes have in their environment can't be read: {why}")]);
     }
     match container.probe.known() {
@@ -164,10 +171,10 @@ fn decide(facts: &HostFacts, container: &Container) -> (Identity, Vec<String>) {
     }
 }
 
-fn php_clears(container: &Container) -> bool {
-    let runs = container.processes.known().is_some_and(|processes| processes.iter().any(|process| process.name.starts_with("php-fpm")));
-    let mut pools = container.php.iter().flat_map(|(_, pools)| pools);
-    runs && pools.any(|pool| pool.clears && !pool.passes.iter().any(|name| name == RELATIVE_URI))
+/// Finds an SDK that is older than task roles, if none beside it is younger: which of two an application uses can't be seen.
+fn only_old(container: &Container) -> Option<&Sdk> {
+    let sdks = &container.sdks.known()?.sdks;
+    sdks.iter().all(|sdk| too_old_among(sdk, sdks) == Some(true)).then(|| sdks.first()).flatten()
 }
 
 /// A process that knows nothing of the task role: its SDK goes on to the instance's.
@@ -182,7 +189,14 @@ fn broken(facts: &HostFacts, container: &Container) -> (Identity, Vec<String>) {
     let stopping = sdks.iter().find(|sdk| on_endpoint_error(sdk) == OnEndpointError::Stops);
     let path = "the agent doesn't answer from inside its network".to_owned();
     match (falling, stopping) {
-        (Some(sdk), _) => instance(
+        (Some(one), Some(other)) => {
+            let unclear = format!(
+                "{} {} would use the instance's role, {} {} stops: which one asks can't be seen",
+                one.kind, one.version, other.kind, other.version
+            );
+            (Identity::CannotTell, vec![path, unclear])
+        }
+        (Some(sdk), None) => instance(
             facts,
             container,
             format!("{path}, and {} {} then goes on to the instance's role without a word", sdk.kind, sdk.version),
@@ -217,9 +231,19 @@ pub fn exit_code(facts: &HostFacts, findings: &[Finding], verdicts: &[Verdict], 
     let bad = |finding: &Finding| finding.outcome == Outcome::Fail || warnings_fail && finding.outcome == Outcome::Warn;
     if findings.iter().any(bad) {
         1
-    } else if facts.containers.known().is_none() || verdicts.iter().any(|verdict| verdict.identity == Identity::CannotTell) {
+    } else if facts.containers.known().is_none()
+        || undecided(facts, findings)
+        || verdicts.iter().any(|verdict| verdict.identity == Identity::CannotTell)
+    {
         5
     } else {
         0
     }
+}
+
+/// Somebody asked AWS, and what was asked for can't be told.
+fn undecided(facts: &HostFacts, findings: &[Finding]) -> bool {
+    let asked = ["XD-ECS-020", "XD-ECS-022", "XD-ECS-023"];
+    let unknown = |finding: &Finding| finding.outcome == Outcome::CannotTell && asked.contains(&finding.check.id);
+    facts.aws.known().is_some() && findings.iter().any(unknown)
 }

@@ -73,6 +73,11 @@ impl fmt::Display for Subject {
     }
 }
 
+/// Takes out what a terminal would act on: much of what is told comes from containers.
+fn printable(text: String) -> String {
+    if text.contains(char::is_control) { text.replace(char::is_control, "\u{fffd}") } else { text }
+}
+
 /// What one check says of one subject.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
@@ -101,7 +106,7 @@ impl Finding {
             check,
             subject: Subject::Host,
             outcome,
-            message: message.into(),
+            message: printable(message.into()),
             evidence: Vec::new(),
             fix: Vec::new(),
             place: None,
@@ -119,14 +124,14 @@ impl Finding {
     /// Adds what was seen.
     #[must_use]
     pub fn seen(mut self, evidence: impl Into<String>) -> Finding {
-        self.evidence.push(evidence.into());
+        self.evidence.push(printable(evidence.into()));
         self
     }
 
     /// Adds what to run or to write.
     #[must_use]
     pub fn mend(mut self, fix: impl Into<String>) -> Finding {
-        self.fix.push(fix.into());
+        self.fix.push(printable(fix.into()));
         self
     }
 

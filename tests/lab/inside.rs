@@ -42,7 +42,7 @@ fn it_judges_its_own_container(lab: &mut Lab) {
     let fine = inside(lab, "bridge", &[ROLE, METADATA], "");
     assert_eq!((&fine["host"]["inTask"], outcome(&fine, "XD-ECS-080").as_str()), (&Value::Bool(true), "pass"), "{fine:#}");
     assert_eq!(fine["containers"][0]["verdict"]["identity"], "task-role", "{fine:#}");
-    let cleared = inside(lab, "bridge", &[ROLE, METADATA], "env -i sleep 60 &");
+    let cleared = inside(lab, "bridge", &[ROLE, METADATA], "env -i PATH=/bin sleep 60 &");
     assert_eq!(outcome(&cleared, "XD-ECS-060"), "fail", "{cleared:#}");
     let without = inside(lab, "bridge", &[METADATA], "");
     assert_eq!(without["containers"][0]["verdict"]["identity"], "instance-role", "{without:#}");

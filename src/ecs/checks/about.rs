@@ -44,6 +44,18 @@ impl Flavour {
         if agent_container(facts).is_some() || answers || !facts.config.is_empty() { Flavour::ByHand } else { Flavour::Absent }
     }
 
+    /// Gives the stable word used in JSON.
+    pub fn word(self) -> &'static str {
+        match self {
+            Flavour::EcsInit => "ecs-init",
+            Flavour::Suse => "ecs-init-suse",
+            Flavour::Upstart => "ecs-init-upstart",
+            Flavour::Bottlerocket => "bottlerocket",
+            Flavour::ByHand => "by-hand",
+            Flavour::Absent => "absent",
+        }
+    }
+
     /// ecs-init sets the flags, the rules and the kernel's setting by itself.
     pub fn has_ecs_init(self) -> bool {
         matches!(self, Flavour::EcsInit | Flavour::Suse | Flavour::Upstart)
@@ -208,6 +220,10 @@ pub struct Next<'f> {
 
 /// Says what a variable will be when the agent is started again, as this host's reader takes the files.
 pub fn next<'f>(facts: &'f HostFacts, flavour: Flavour, name: &str) -> Next<'f> {
+    // ecs-init forces it off on hosts outside AWS (facts A.2).
+    if name == TASK_ENI && is_external(facts) {
+        return Next { place: None, value: Some("false".to_owned()) };
+    }
     let read = |file: &'f crate::ecs::facts::ConfigFile| match flavour {
         Flavour::ByHand | Flavour::Absent => file.docker.as_ref().ok(),
         _ => Some(&file.ecs_init),
@@ -221,6 +237,11 @@ pub fn next<'f>(facts: &'f HostFacts, flavour: Flavour, name: &str) -> Next<'f> 
     }
     let on = [TASK_ROLE, TASK_ROLE_HOST, TASK_ENI].contains(&name) && flavour.brings_rules();
     Next { place: None, value: on.then(|| "true".to_owned()) }
+}
+
+/// Says whether the host is one of ECS Anywhere.
+pub fn is_external(facts: &HostFacts) -> bool {
+    facts.config.iter().any(|file| file.ecs_init.told("ECS_EXTERNAL").and_then(go_bool) == Some(true))
 }
 
 /// A flag's state: on, off, or a text that is no boolean, which counts as off (facts A.2).
@@ -285,6 +306,17 @@ pub fn nothing(facts: &HostFacts, check: &'static Check, message: &str) -> Findi
 
 /// The agent's configuration.
 pub const CONFIG: &[&str] = &["/etc/ecs/ecs.config", "/var/lib/ecs/ecs.config", "/etc/ecs_container_agent"];
+
+/// Where rules are saved, and what brings them back.
+pub const SAVED: &[&str] = &[
+    "/etc/sysconfig/iptables",
+    "/etc/iptables",
+    "/etc/ufw",
+    "/etc/firewalld",
+    "/etc/nftables",
+    "/etc/sysconfig/nftables",
+    "/etc/systemd/system",
+];
 
 /// What a check says of files that are there and can't be read; `None` if all could.
 pub fn unread(facts: &HostFacts, check: &'static Check, starts: &[&str]) -> Option<Finding> {

@@ -19,11 +19,11 @@ pub fn look(facts: &HostFacts) -> Vec<Finding> {
     if let Some(finding) = unread(facts, &CHECK, &["/var/log/ecs/ecs-"]) {
         return vec![finding];
     }
-    let Some((path, line)) = facts.logs.telling.last() else {
+    let Some((path, _, _)) = facts.logs.telling.last() else {
         return vec![Finding::new(&CHECK, Outcome::Pass, "its last lines tell of none")];
     };
-    let mut finding = Finding::new(&CHECK, Outcome::Warn, format!("{path}: {line}")).at(path, None);
-    let others = facts.logs.telling.iter().rev().skip(1).take(4);
-    finding.evidence = others.map(|(path, line)| format!("{path}: {line}")).collect();
+    let told: Vec<String> = facts.logs.telling.iter().map(|(path, sign, count)| format!("{path}: `{sign}`, {count} times")).collect();
+    let mut finding = Finding::new(&CHECK, Outcome::Warn, told.first().cloned().unwrap_or_default()).at(path, None);
+    finding.evidence = told.into_iter().skip(1).collect();
     vec![finding.mend(format!("sudo less {path}"))]
 }

@@ -23,7 +23,7 @@ pub fn look(facts: &HostFacts) -> Vec<Finding> {
         let mode = Mode::of(facts, container);
         let finding = match &container.probe {
             Readable::Known(Answer::Agent) => Finding::new(&CHECK, Outcome::Pass, "the agent answers"),
-            Readable::Known(Answer::Throttled) => Finding::new(&CHECK, Outcome::Fail, "the agent answers that it is asked too often (429)"),
+            Readable::Known(Answer::Throttled) => Finding::new(&CHECK, Outcome::Warn, "the agent answers that it is asked too often (429)"),
             Readable::Known(_) if reaches_agent(container) => Finding::new(&CHECK, Outcome::Pass, "Fargate answers"),
             Readable::Known(answer) => Finding::new(&CHECK, Outcome::Fail, told(answer, &mode)),
             Readable::Unknown(why) => Finding::new(&CHECK, Outcome::CannotTell, format!("it wasn't asked from inside: {why}")),

@@ -1,10 +1,10 @@
 //! XD-ECS-012: ECS_ENABLE_TASK_ENI is on.
 
-use super::about::{Mode, modes};
+use super::about::{Mode, is_external, modes};
 use super::flags;
 use crate::ecs::environment::TASK_ENI;
 use crate::ecs::facts::HostFacts;
-use crate::model::{Check, Finding};
+use crate::model::{Check, Finding, Outcome};
 
 /// The row of this check.
 pub static CHECK: Check = Check {
@@ -18,6 +18,9 @@ pub static CHECK: Check = Check {
 
 /// Looks.
 pub fn look(facts: &HostFacts) -> Vec<Finding> {
+    if is_external(facts) {
+        return vec![Finding::new(&CHECK, Outcome::NotApplicable, "ECS Anywhere has no awsvpc")];
+    }
     let used = modes(facts).iter().any(|(mode, _)| matches!(mode, Mode::Awsvpc));
     vec![flags::judge(facts, &CHECK, TASK_ENI, "awsvpc", used)]
 }

@@ -35,8 +35,11 @@ pub fn judge(facts: &HostFacts, check: &'static Check, name: &str, modes: &str, 
     let silent = now.as_ref().unwrap_or(&later) == &Flag::Unset && later == Flag::Unset;
     let optional = name != crate::ecs::environment::TASK_ROLE;
     let outcome = match (used, silent && optional) {
-        (true, _) | (false, false) => Outcome::Fail,
+        (true, _) => Outcome::Fail,
         (false, true) => Outcome::NotApplicable,
+        // Whoever turned it off where no task needs it may have meant it.
+        (false, false) if optional => Outcome::Warn,
+        (false, false) => Outcome::Fail,
     };
     let message = if used { format!("{message}; tasks here run with {modes}") } else { message };
     let mut finding = Finding::new(check, outcome, message);

@@ -35,17 +35,22 @@ pub fn look(facts: &HostFacts) -> Vec<Finding> {
         let steps = [("raw", "PREROUTING", &first), ("mangle", "PREROUTING", &first), ("mangle", "INPUT", &led), ("filter", "INPUT", &led)];
         let dropped = steps
             .into_iter()
-            .map(|(table, chain, packet)| both(&facts.netfilter, table, chain, packet))
-            .find(|fate| !matches!(fate, Ok(Fate::Passes | Fate::Sent { .. })));
+            .map(|(table, chain, packet)| (table, both(&facts.netfilter, table, chain, packet)))
+            .find(|(_, fate)| !matches!(fate, Ok(Fate::Passes | Fate::Sent { .. })));
         let finding = match dropped {
             None => Finding::new(&CHECK, Outcome::Pass, format!("nothing drops what comes in by {name}")),
             Some(_) if answered => Finding::new(&CHECK, Outcome::Pass, format!("the agent answers from {name}")),
-            Some(Err(why)) => Finding::new(&CHECK, Outcome::CannotTell, format!("the rules can't be read: {why}")),
-            Some(Ok(Fate::Unclear(rule))) => {
+            Some((_, Err(why))) => Finding::new(&CHECK, Outcome::CannotTell, format!("the rules can't be read: {why}")),
+            Some((_, Ok(Fate::Unclear(rule)))) => {
                 Finding::new(&CHECK, Outcome::CannotTell, "it hangs on a rule that asks for something that isn't judged here").seen(rule)
             }
-            Some(Ok(Fate::Dropped(rule, what))) => dropping(facts, name, rule, what.as_deref()),
-            Some(Ok(_)) => continue,
+            Some((table @ ("raw" | "mangle"), Ok(Fate::Dropped(rule, _)))) => {
+                Finding::new(&CHECK, Outcome::Fail, format!("table {table} drops what comes in by {name}"))
+                    .seen(rule)
+                    .mend("delete that rule")
+            }
+            Some((_, Ok(Fate::Dropped(rule, what)))) => dropping(facts, name, rule, what.as_deref()),
+            Some((_, Ok(_))) => continue,
         };
         found.push(finding.about(Subject::Interface(name.to_owned())));
     }

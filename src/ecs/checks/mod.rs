@@ -27,7 +27,7 @@ mod network_none;
 mod never_fetched;
 pub mod no_proxy;
 pub mod other_credentials;
-mod php_fpm;
+pub mod php_fpm;
 pub mod process_variable;
 mod proxy_agent;
 mod proxy_container;

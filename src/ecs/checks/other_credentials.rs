@@ -67,6 +67,6 @@ pub fn winners(container: &Container) -> Result<Option<String>, String> {
     };
     let asked =
         environment.told("AWS_PROFILE").or(environment.told("AWS_DEFAULT_PROFILE")).filter(|name| !name.is_empty()).unwrap_or("default");
-    let file = files.iter().find(|file| file.profiles.iter().any(|profile| profile == asked));
+    let file = files.iter().find(|file| file.own && file.profiles.iter().any(|profile| profile == asked));
     Ok(file.map(|file| format!("profile {asked} of {}", file.path)))
 }

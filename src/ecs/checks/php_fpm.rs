@@ -2,7 +2,7 @@
 
 use super::about::{nothing, of_container, tasks};
 use crate::ecs::environment::RELATIVE_URI;
-use crate::ecs::facts::HostFacts;
+use crate::ecs::facts::{Container, HostFacts};
 use crate::ecs::parse::settings::Pool;
 use crate::model::{Check, Finding, Outcome};
 
@@ -21,17 +21,11 @@ pub fn look(facts: &HostFacts) -> Vec<Finding> {
     let mut found = Vec::new();
     let given = tasks(facts).into_iter().filter(|container| container.environment.has(RELATIVE_URI));
     for container in given {
-        let runs = container.processes.known().is_some_and(|processes| processes.iter().any(|process| process.name.starts_with("php-fpm")));
-        if !runs {
+        if !runs(container) {
             continue;
         }
-        let pools: Vec<(&str, &Pool)> =
-            container.php.iter().flat_map(|(path, pools)| pools.iter().map(move |pool| (path.as_str(), pool))).collect();
-        // Several files may speak of one pool: what one of them says counts.
-        let hands_on = |name: &str| {
-            pools.iter().any(|(_, pool)| pool.name == name && (!pool.clears || pool.passes.iter().any(|passed| passed == RELATIVE_URI)))
-        };
-        let clearing: Vec<&(&str, &Pool)> = pools.iter().filter(|(_, pool)| !hands_on(&pool.name)).collect();
+        let pools = pools(container);
+        let clearing = clearing(container);
         let finding = match (clearing.first(), pools.is_empty()) {
             (_, true) => Finding::new(
                 &CHECK,
@@ -53,4 +47,21 @@ pub fn look(facts: &HostFacts) -> Vec<Finding> {
         found.push(nothing(facts, &CHECK, "no php-fpm runs in a task"));
     }
     found
+}
+
+fn pools(container: &Container) -> Vec<(&str, &Pool)> {
+    container.php.iter().flat_map(|(path, pools)| pools.iter().map(move |pool| (path.as_str(), pool))).collect()
+}
+
+/// Lists the pools that keep the variable from their workers. Several files may speak of one pool: what one of them says counts.
+pub fn clearing(container: &Container) -> Vec<(&str, &Pool)> {
+    let pools = pools(container);
+    let passes = |pool: &Pool| !pool.clears || pool.passes.iter().any(|passed| passed == RELATIVE_URI);
+    let hands_on = |name: &str| pools.iter().any(|(_, pool)| pool.name == name && passes(pool));
+    pools.iter().copied().filter(|(_, pool)| !hands_on(&pool.name)).collect()
+}
+
+/// Says whether php-fpm runs in a container.
+pub fn runs(container: &Container) -> bool {
+    container.processes.known().is_some_and(|processes| processes.iter().any(|process| process.name.starts_with("php-fpm")))
 }

@@ -28,6 +28,9 @@ const CLEARING: [(&str, &str); 7] = [
     ("systemd", "systemd gives its units an environment of their own"),
 ];
 
+/// What asks AWS for nothing itself: what it starts is looked at.
+const IDLE: [&str; 9] = ["cron", "crond", "sshd", "systemd", "s6-supervise", "s6-svscan", "dbus-daemon", "rsyslogd", "syslogd"];
+
 /// Looks.
 pub fn look(facts: &HostFacts) -> Vec<Finding> {
     let mut found = Vec::new();
@@ -74,7 +77,9 @@ pub fn look(facts: &HostFacts) -> Vec<Finding> {
 /// Lists the processes that lack the variable; php-fpm overwrites what could be read and is judged by its pools.
 pub fn without(processes: &[Process]) -> Vec<&Process> {
     let lacks = |process: &&Process| process.environment.known().is_some_and(|environment| !environment.has(RELATIVE_URI));
-    processes.iter().filter(|process| !process.name.starts_with("php-fpm")).filter(lacks).collect()
+    let counts =
+        |process: &&Process| !process.overwritten && !process.name.starts_with("php-fpm") && !IDLE.contains(&process.name.as_str());
+    processes.iter().filter(counts).filter(lacks).collect()
 }
 
 fn ancestors<'p>(process: &'p Process, processes: &'p [Process]) -> impl Iterator<Item = &'p Process> {

@@ -28,7 +28,7 @@ pub fn look(facts: &HostFacts) -> Vec<Finding> {
     });
     let mut worst: Option<Finding> = None;
     for (whose, path, environment) in given.into_iter().chain(files) {
-        let line = environment.proxy().and_then(|(name, _)| environment.get(name)).map(|variable| variable.line);
+        let line = environment.http_proxy().and_then(|(name, _)| environment.get(name)).map(|variable| variable.line);
         let finding = match judge(environment, &[IMDS, CREDENTIALS], true) {
             Proxy::None => continue,
             Proxy::Past => Finding::new(&CHECK, Outcome::Pass, format!("{whose}: everything that must goes past the proxy")),

@@ -1,9 +1,9 @@
 //! XD-ECS-032: Docker goes past its proxy to the instance.
 
 use super::about::unread;
-use super::no_proxy::{IMDS, Proxy, WANTED, judge};
-use crate::ecs::facts::HostFacts;
-use crate::ecs::facts::ProxyOf;
+use super::no_proxy::{IMDS, places};
+use crate::ecs::environment::Environment;
+use crate::ecs::facts::{HostFacts, ProxyOf, ProxyPlace};
 use crate::model::{Check, Finding, Outcome};
 
 /// The row of this check.
@@ -21,29 +21,16 @@ pub fn look(facts: &HostFacts) -> Vec<Finding> {
     if let Some(finding) = unread(facts, &CHECK, &["/etc/systemd/system/docker", "/etc/sysconfig/docker"]) {
         return vec![finding];
     }
-    let mut found = Vec::new();
-    for place in facts.proxies.iter().filter(|place| matches!(place.whose, ProxyOf::Docker)) {
-        let line = place.sets.proxy().and_then(|(name, _)| place.sets.get(name)).map(|variable| variable.line);
-        let finding = match judge(&place.sets, &[IMDS], false) {
-            Proxy::None => continue,
-            Proxy::Past => Finding::new(&CHECK, Outcome::Pass, format!("{}: what must goes past the proxy", place.path)),
-            Proxy::Silent(proxy) => Finding::new(&CHECK, Outcome::Warn, format!("{} gives Docker {proxy} and no NO_PROXY", place.path)),
-            Proxy::Through(proxy, missing) => {
-                let message = format!("{} gives Docker {proxy}, and its NO_PROXY lacks {}", place.path, missing.join(" and "));
-                Finding::new(&CHECK, Outcome::Warn, message)
-            }
-        };
-        let finding = finding.at(&place.path, line);
-        found.push(if finding.outcome == Outcome::Pass {
-            finding
+    let set: Vec<&ProxyPlace> = facts.proxies.iter().filter(|place| matches!(place.whose, ProxyOf::Docker)).collect();
+    places(
+        &CHECK,
+        &Environment::default(),
+        &set,
+        ("Docker", &[IMDS], Outcome::Warn),
+        if facts.platform.systemd {
+            "sudo systemctl daemon-reload, and `sudo systemctl restart docker` when its containers may end"
         } else {
-            finding
-                .mend(format!("NO_PROXY={WANTED} in {}", place.path))
-                .mend("sudo systemctl daemon-reload && sudo systemctl restart docker")
-        });
-    }
-    if found.is_empty() {
-        found.push(Finding::new(&CHECK, Outcome::NotApplicable, "Docker has no proxy"));
-    }
-    found
+            "sudo service docker restart, when its containers may end"
+        },
+    )
 }

@@ -1,9 +1,9 @@
 //! XD-ECS-031: ecs-init goes past its proxy where it must.
 
 use super::about::{Flavour, unread};
-use super::no_proxy::{CREDENTIALS, IMDS, Proxy, WANTED, judge};
-use crate::ecs::facts::HostFacts;
-use crate::ecs::facts::ProxyOf;
+use super::no_proxy::{CREDENTIALS, IMDS, places};
+use crate::ecs::environment::Environment;
+use crate::ecs::facts::{HostFacts, ProxyOf, ProxyPlace};
 use crate::model::{Check, Finding, Outcome};
 
 /// The row of this check.
@@ -25,29 +25,19 @@ pub fn look(facts: &HostFacts) -> Vec<Finding> {
     ) {
         return vec![finding];
     }
-    let mut found = Vec::new();
-    for place in facts.proxies.iter().filter(|place| matches!(place.whose, ProxyOf::EcsInit | ProxyOf::Everybody)) {
-        let line = place.sets.proxy().and_then(|(name, _)| place.sets.get(name)).map(|variable| variable.line);
-        let finding = match judge(&place.sets, &[IMDS, CREDENTIALS], false) {
-            Proxy::None => continue,
-            Proxy::Past => Finding::new(&CHECK, Outcome::Pass, format!("{}: what must goes past the proxy", place.path)),
-            Proxy::Silent(proxy) => Finding::new(&CHECK, Outcome::Fail, format!("{} gives ecs-init {proxy} and no NO_PROXY", place.path)),
-            Proxy::Through(proxy, missing) => {
-                let message = format!("{} gives ecs-init {proxy}, and its NO_PROXY lacks {}", place.path, missing.join(" and "));
-                Finding::new(&CHECK, Outcome::Fail, message)
-            }
-        };
-        let finding = finding.at(&place.path, line);
-        found.push(if finding.outcome == Outcome::Pass {
-            finding
+    // systemd gives ecs-init its configuration's file as well; upstart doesn't (facts A.2).
+    let files = facts.config.iter().filter(|_| facts.platform.systemd).flat_map(|file| file.systemd.0.clone());
+    let before = Environment(files.collect());
+    let set: Vec<&ProxyPlace> = facts.proxies.iter().filter(|place| matches!(place.whose, ProxyOf::EcsInit | ProxyOf::Everybody)).collect();
+    places(
+        &CHECK,
+        &before,
+        &set,
+        ("ecs-init", &[IMDS, CREDENTIALS], Outcome::Fail),
+        &if facts.platform.systemd {
+            format!("sudo systemctl daemon-reload; {}", Flavour::of(facts).restart(facts))
         } else {
-            finding
-                .mend(format!("NO_PROXY={WANTED} in {}", place.path))
-                .mend(format!("sudo systemctl daemon-reload; {}", Flavour::of(facts).restart(facts)))
-        });
-    }
-    if found.is_empty() {
-        found.push(Finding::new(&CHECK, Outcome::NotApplicable, "ecs-init has no proxy"));
-    }
-    found
+            Flavour::of(facts).restart(facts)
+        },
+    )
 }

@@ -41,7 +41,7 @@ pub fn look(facts: &HostFacts) -> Vec<Finding> {
             Finding::new(&CHECK, Outcome::Fail, format!("a rule leads 169.254.170.2 to {to}{port} instead of port 51679"))
                 .seen(rule)
                 .mend("delete that rule, or put the agent's before it")
-                .mend(RULE)
+                .mend(RULE.replace(" -A ", " -I "))
         }
         Ok(Fate::Dropped(rule, _)) => {
             Finding::new(&CHECK, Outcome::Fail, "a rule drops what goes to 169.254.170.2").seen(rule).mend("delete that rule")

@@ -60,7 +60,7 @@ fn on(facts: &HostFacts, interface: &str, source: Ipv4Addr, answered: bool) -> F
             Finding::new(&CHECK, Outcome::Fail, format!("a rule leads 169.254.170.2 to {to}{port} instead of 127.0.0.1:51679"))
                 .seen(rule)
                 .mend("delete that rule, or put the agent's before it")
-                .mend(RULE)
+                .mend(RULE.replace(" -A ", " -I "))
         }
         Ok(Fate::Dropped(rule, _)) => {
             Finding::new(&CHECK, Outcome::Fail, "a rule drops what goes to 169.254.170.2").seen(rule).mend("delete that rule")

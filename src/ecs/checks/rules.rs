@@ -130,9 +130,9 @@ fn decided(rule: &Rule, chain: &str) -> Option<Step> {
     }
 }
 
-fn walk(table: &Table, chain: &str, packet: &Packet<'_>, depth: usize) -> Step {
+fn walk(table: &Table, chain: &str, packet: &Packet<'_>, depth: usize, from: usize) -> Step {
     let Some(rules) = table.0.get(chain).map(|chain| &chain.rules) else { return Step::Ended };
-    for (at, rule) in rules.iter().enumerate() {
+    for (at, rule) in rules.iter().enumerate().skip(from) {
         let met = meets(rule, packet);
         if met == Some(false) {
             continue;
@@ -140,7 +140,7 @@ fn walk(table: &Table, chain: &str, packet: &Packet<'_>, depth: usize) -> Step {
         let calls = rule.target.as_deref().filter(|target| depth < DEEPEST && table.0.contains_key(*target));
         let step = match (decided(rule, chain), calls) {
             (Some(step), _) => step,
-            (None, Some(called)) => match walk(table, called, packet, depth + 1) {
+            (None, Some(called)) => match walk(table, called, packet, depth + 1, 0) {
                 Step::Ended | Step::Returned if rule.goes => return Step::Returned,
                 Step::Ended | Step::Returned => continue,
                 step => step,
@@ -151,7 +151,7 @@ fn walk(table: &Table, chain: &str, packet: &Packet<'_>, depth: usize) -> Step {
             return step;
         }
         // It may or may not be met: only if both ways end alike is it told.
-        let rest = walk(&without(table, chain, at), chain, packet, depth);
+        let rest = walk(table, chain, packet, depth, at + 1);
         return match (&step, &rest) {
             (Step::Done(one), Step::Done(other)) if same(one, other) => rest,
             (Step::Accepted | Step::Returned, Step::Accepted | Step::Ended | Step::Returned) => rest,
@@ -169,19 +169,10 @@ fn same(one: &Fate, other: &Fate) -> bool {
     }
 }
 
-/// A table without the first rules of a chain, up to and with one.
-fn without(table: &Table, chain: &str, at: usize) -> Table {
-    let mut table = table.clone();
-    if let Some(chain) = table.0.get_mut(chain) {
-        chain.rules.drain(..=at);
-    }
-    table
-}
-
 /// Says what one chain of one backend does to a packet.
 pub fn fate(rules: &Ruleset, table: &str, chain: &str, packet: &Packet<'_>) -> Fate {
     let Some(table) = rules.0.get(table) else { return Fate::Passes };
-    match walk(table, chain, packet, 0) {
+    match walk(table, chain, packet, 0, 0) {
         Step::Done(fate) => fate,
         Step::Accepted => Fate::Passes,
         Step::Ended | Step::Returned => match table.0.get(chain).and_then(|chain| chain.policy.as_deref()) {

@@ -1,6 +1,6 @@
 //! XD-ECS-055: a reboot brings the rules back.
 
-use super::about::{Flavour, Mode, modes, unread};
+use super::about::{Flavour, Mode, SAVED, modes, unread};
 use super::rules::{Fate, PORT, address, fate, own_question, question};
 use crate::ecs::facts::HostFacts;
 use crate::ecs::parse::iptables::Ruleset;
@@ -18,20 +18,7 @@ pub static CHECK: Check = Check {
 
 /// Looks, where the agent is run by hand: elsewhere its supervisor brings the rules (facts/ecs.md 0.9).
 pub fn look(facts: &HostFacts) -> Vec<Finding> {
-    if let Some(finding) = unread(
-        facts,
-        &CHECK,
-        &[
-            "/etc/sysconfig/iptables",
-            "/etc/iptables",
-            "/etc/ufw",
-            "/etc/firewalld",
-            "/etc/nftables",
-            "/etc/sysconfig/nftables",
-            "/etc/systemd/system",
-            "/etc/sysctl",
-        ],
-    ) {
+    if let Some(finding) = unread(facts, &CHECK, SAVED).or_else(|| unread(facts, &CHECK, &["/etc/sysctl"])) {
         return vec![finding];
     }
     let flavour = Flavour::of(facts);

@@ -1,6 +1,6 @@
 //! XD-ECS-056: no saved rule doubles the agent's own.
 
-use super::about::{Flavour, unread};
+use super::about::{Flavour, SAVED, unread};
 use crate::ecs::facts::HostFacts;
 use crate::model::{Check, Finding, Outcome};
 
@@ -16,19 +16,7 @@ pub static CHECK: Check = Check {
 
 /// Looks, where the agent's supervisor brings the rules.
 pub fn look(facts: &HostFacts) -> Vec<Finding> {
-    if let Some(finding) = unread(
-        facts,
-        &CHECK,
-        &[
-            "/etc/sysconfig/iptables",
-            "/etc/iptables",
-            "/etc/ufw",
-            "/etc/firewalld",
-            "/etc/nftables",
-            "/etc/sysconfig/nftables",
-            "/etc/systemd/system",
-        ],
-    ) {
+    if let Some(finding) = unread(facts, &CHECK, SAVED) {
         return vec![finding];
     }
     if !Flavour::of(facts).brings_rules() {

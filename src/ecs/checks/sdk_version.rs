@@ -29,7 +29,11 @@ pub fn look(facts: &HostFacts) -> Vec<Finding> {
                 let old: Vec<&Sdk> = sdks.iter().filter(|sdk| too_old_among(sdk, sdks) == Some(true)).collect();
                 let unclear: Vec<&Sdk> = sdks.iter().filter(|sdk| too_old_among(sdk, sdks).is_none()).collect();
                 if !old.is_empty() {
-                    let mut finding = Finding::new(&CHECK, Outcome::Fail, format!("{} is older than task roles", names(&old)));
+                    let mut finding = Finding::new(
+                        &CHECK,
+                        if old.len() == sdks.len() { Outcome::Fail } else { Outcome::Warn },
+                        format!("{} is older than task roles", names(&old)),
+                    );
                     for sdk in &old {
                         let least = of(sdk.kind).minimum_version().unwrap_or("none that is known");
                         finding = finding.seen(format!("{} {} in {}; the first that knows them: {least}", sdk.kind, sdk.version, sdk.path));

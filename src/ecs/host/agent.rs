@@ -137,8 +137,6 @@ const TELLING: [&str; 12] = [
 ];
 /// How much of a log's end is read for them.
 const TAIL: usize = 256 << 10;
-/// How many such lines are kept of a log.
-const KEPT: usize = 20;
 
 /// Reads the logs.
 pub fn logs(source: &Source, config: &[ConfigFile]) -> Logs {
@@ -150,9 +148,12 @@ pub fn logs(source: &Source, config: &[ConfigFile]) -> Logs {
         while !text.is_char_boundary(start) {
             start += 1;
         }
-        let lines = text[start..].lines().filter(|line| TELLING.iter().any(|sign| line.contains(sign)));
-        let lines: Vec<&str> = lines.collect();
-        telling.extend(lines[lines.len().saturating_sub(KEPT)..].iter().map(|line| (path.clone(), (*line).to_owned())));
+        for sign in TELLING {
+            let count = text[start..].matches(sign).count();
+            if count > 0 {
+                telling.push((path.clone(), sign, count));
+            }
+        }
     }
     Logs { audit: audit(source, config), telling }
 }

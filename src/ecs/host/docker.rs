@@ -71,8 +71,15 @@ async fn asked(endpoint: &str) -> Result<(DockerEngine, Vec<Container>), String>
         .buffered(AT_ONCE)
         .collect()
         .await;
-    // A container that went away between list and question is none any more.
-    let containers = documents.iter().filter_map(|document| document.as_ref().ok()).map(container).collect();
+    let mut containers = Vec::new();
+    for document in &documents {
+        match document {
+            Ok(document) => containers.push(container(document)),
+            // A container that went away between list and question is none any more; one that can't be looked at is one.
+            Err(why) if why.ends_with("answered 404") => {}
+            Err(why) => return Err(why.clone()),
+        }
+    }
     Ok((DockerEngine { endpoint: endpoint.to_owned(), version: text(&version, "Version") }, containers))
 }
 

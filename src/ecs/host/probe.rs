@@ -13,8 +13,8 @@ use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// How long a connection, and then an answer, may take. With both, a dead endpoint is told within 3 s.
-const PATIENCE: Duration = Duration::from_millis(1300);
+/// How long a connection, and then an answer, may take. With a second try, a dead endpoint is told within 3 s.
+const PATIENCE: Duration = Duration::from_millis(1200);
 /// The instance's own service answers at once or never.
 const IMDS_PATIENCE: Duration = Duration::from_millis(700);
 

@@ -49,6 +49,7 @@ fn process(source: &Source, pid: u32) -> Option<Process> {
         parent: number("PPid").unwrap_or(0),
         name: name(source, pid).unwrap_or_else(|| field("Name").unwrap_or_default().to_owned()),
         environment: environment(source, pid),
+        overwritten: overwritten(source, pid),
     })
 }
 
@@ -58,7 +59,18 @@ fn name(source: &Source, pid: u32) -> Option<String> {
     let first = line.split('\0').next()?;
     // php-fpm writes `php-fpm: pool www` over it.
     let first = first.split(' ').next()?.trim_end_matches(':');
-    first.rsplit('/').next().filter(|name| !name.is_empty()).map(str::to_owned)
+    let name: String = first.rsplit('/').next()?.chars().filter(|letter| !letter.is_control()).take(64).collect();
+    Some(name).filter(|name| !name.is_empty())
+}
+
+/// Says whether nothing of an environment is left: no program starts without any variable unless somebody wants it so.
+fn overwritten(source: &Source, pid: u32) -> bool {
+    let bytes = std::fs::read(source.process_file(pid, "environ"));
+    bytes.is_ok_and(|bytes| {
+        let first = bytes.split(|byte| *byte == 0).find(|part| !part.is_empty()).unwrap_or_default();
+        let name = first.split(|byte| *byte == b'=').next().unwrap_or_default();
+        !first.contains(&b'=') || name.is_empty() || !name.iter().all(|byte| byte.is_ascii_alphanumeric() || b"_.-%".contains(byte))
+    })
 }
 
 /// What a process was started with.
@@ -153,35 +165,50 @@ fn folders(inside: &Inside, pattern: &str) -> Vec<String> {
 
 /// Finds AWS profiles with keys: they beat the task role in most SDKs (facts C.2).
 fn profiles(inside: &Inside, container: &Container) -> Readable<Vec<ProfileFile>> {
-    let mut paths: Vec<String> = ["AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"]
-        .iter()
-        .filter_map(|name| container.environment.told(name))
-        .map(str::to_owned)
-        .collect();
-    let mut homes = vec!["/root".to_owned()];
-    homes.extend(container.environment.told("HOME").map(str::to_owned));
+    // Docker gives HOME to processes, and doesn't tell it with the container.
+    let environments = container.processes.known().into_iter().flatten().filter_map(|process| process.environment.known());
+    let mut own: Vec<String> =
+        environments.chain([&container.environment]).filter_map(|environment| environment.told("HOME")).map(str::to_owned).collect();
+    if own.is_empty() {
+        own.push("/root".to_owned());
+    }
+    let mut homes: Vec<(String, bool)> = own.into_iter().map(|home| (home, true)).collect();
+    homes.push(("/root".to_owned(), false));
     match inside.names("/home") {
-        Ok(names) => homes.extend(names.into_iter().map(|(name, _)| format!("/home/{name}"))),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Ok(names) => homes.extend(names.into_iter().map(|(name, _)| (format!("/home/{name}"), false))),
+        Err(error) if absent(&error) => {}
         Err(error) => return Readable::Unknown(format!("the container's files can't be read: {error}")),
     }
-    homes.sort();
-    homes.dedup();
-    paths.extend(homes.iter().flat_map(|home| ["credentials", "config"].map(|name| format!("{}/.aws/{name}", home.trim_end_matches('/')))));
-    let mut found = Vec::new();
-    for path in paths {
+    let mut paths: Vec<(String, bool)> = Vec::new();
+    for (variable, name) in [("AWS_SHARED_CREDENTIALS_FILE", "credentials"), ("AWS_CONFIG_FILE", "config")] {
+        match container.environment.told(variable).filter(|path| !path.is_empty()) {
+            // What is named so stands in the place of every home's.
+            Some(path) => paths.push((path.to_owned(), true)),
+            None => paths.extend(homes.iter().map(|(home, own)| (format!("{}/.aws/{name}", home.trim_end_matches('/')), *own))),
+        }
+    }
+    let mut found: Vec<ProfileFile> = Vec::new();
+    for (path, own) in paths {
+        if found.iter().any(|file| file.path == path) {
+            continue;
+        }
         match inside.text(&path) {
             Ok(text) => {
                 let profiles = with_credentials(&text);
                 if !profiles.is_empty() {
-                    found.push(ProfileFile { path, profiles });
+                    found.push(ProfileFile { path, profiles, own });
                 }
             }
-            Err(error) if matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => {}
+            // A device is no file of profiles: /dev/null is there to have none.
+            Err(error) if absent(&error) || error.kind() == std::io::ErrorKind::InvalidInput => {}
             Err(error) => return Readable::Unknown(format!("{path} in the container: {error}")),
         }
     }
     Readable::Known(found)
+}
+
+fn absent(error: &std::io::Error) -> bool {
+    matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory)
 }
 
 /// Names the profiles that give credentials of their own; no value is kept.

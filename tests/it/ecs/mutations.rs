@@ -38,7 +38,7 @@ fn healthy_too() -> Vec<Healthy> {
             tree.write("etc/sysconfig/docker", &format!("export {PROXY}\nexport NO_PROXY=*\n"))
         }),
         ("a container's proxy", EVERYWHERE, "XD-ECS-033", |tree| {
-            tree.variables(WEB, &["https_proxy=http://proxy:1", "no_proxy=169.254.170.2"])
+            tree.variables(WEB, &["http_proxy=http://proxy:1", "no_proxy=169.254.170.2"])
         }),
         ("php-fpm hands the variable on", EVERYWHERE, "XD-ECS-061", |tree| {
             tree.process(WEB.1, WEB.1 + 10_000, WEB.1, "php-fpm: pool www", &[]);
@@ -342,7 +342,7 @@ fn of_proxies() -> Vec<Mutation> {
             tree.write("etc/init/ecs.override", "env HTTP_PROXY=http://proxy:3128\nenv NO_PROXY=169.254.169.254\n");
         }),
         fails("Bottlerocket's proxy lacks an address", &[Kind::Bottlerocket], "XD-ECS-031", |tree| {
-            tree.write("etc/network/proxy.env", "HTTPS_PROXY=http://proxy:3128\nNO_PROXY=localhost\n");
+            tree.write("etc/network/proxy.env", "HTTP_PROXY=http://proxy:3128\nNO_PROXY=localhost\n");
         }),
         warns("Docker's drop-in lacks the instance", BY_SYSTEMD, "XD-ECS-032", |tree| {
             tree.write(
@@ -441,7 +441,7 @@ fn of_the_rules() -> Vec<Mutation> {
             tree.probe(WEB.0, "unreachable");
         }),
         fails("something that nobody can see drops it", EVERYWHERE, "XD-ECS-080", |tree| tree.probe(WEB.0, "timed-out")),
-        fails("the agent is asked too often", EVERYWHERE, "XD-ECS-080", |tree| tree.probe(WEB.0, "throttled")),
+        warns("the agent is asked too often", EVERYWHERE, "XD-ECS-080", |tree| tree.probe(WEB.0, "throttled")),
     ]
 }
 
@@ -493,7 +493,7 @@ fn of_containers() -> Vec<Mutation> {
         .then(WEB, Identity::OtherCredentials),
         fails("AWS_PROFILE names a profile with a role", EVERYWHERE, "XD-ECS-073", |tree| {
             tree.write(&format!("proc/{}/root/home/app/.aws/config", API.1), "[profile ci]\nrole_arn = arn:aws:iam::1:role/x\n");
-            tree.variables(API, &["AWS_PROFILE=ci"]);
+            tree.variables(API, &["AWS_PROFILE=ci", "HOME=/home/app"]);
         })
         .then(API, Identity::OtherCredentials),
         fails("a web identity stands before it", EVERYWHERE, "XD-ECS-073", |tree| {

@@ -311,8 +311,9 @@ impl Tree {
         self.capture("agent/endpoint.txt", "agent\n");
         self.capture("imds.json", &json!({"tokenRequired": true, "role": "ecsInstanceRole"}).to_string());
         let mut containers = Vec::new();
-        let environment =
-            ["ECS_CLUSTER=web", "ECS_ENABLE_TASK_IAM_ROLE=true", "ECS_ENABLE_TASK_IAM_ROLE_NETWORK_HOST=true", "ECS_ENABLE_TASK_ENI=true"];
+        // Outside AWS there is no awsvpc.
+        let eni = if kind == Kind::Anywhere { "ECS_ENABLE_TASK_ENI=false" } else { "ECS_ENABLE_TASK_ENI=true" };
+        let environment = ["ECS_CLUSTER=web", "ECS_ENABLE_TASK_IAM_ROLE=true", "ECS_ENABLE_TASK_IAM_ROLE_NETWORK_HOST=true", eni];
         if kind == Kind::Bottlerocket {
             self.write("proc/900/comm", "amazon-ecs-agen\n");
             self.write("proc/900/cmdline", "/usr/bin/amazon-ecs-agent\0");
