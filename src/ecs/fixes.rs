@@ -218,7 +218,9 @@ pub fn plan(facts: &HostFacts, findings: &[Finding]) -> Vec<Fix> {
     proxies(facts, flavour, findings, &mut fixes, &mut restart);
     for id in ["XD-ECS-001", "XD-ECS-002", "XD-ECS-014", "XD-ECS-054"] {
         // What another program holds isn't given back by a restart.
-        let taken = id == "XD-ECS-054" && bad(findings, id).any(|finding| finding.message.starts_with("something"));
+        // Nor does one open a filter.
+        let taken = id == "XD-ECS-054"
+            && bad(findings, id).any(|finding| finding.message.starts_with("something") || finding.follows_from.contains(&"XD-ECS-053"));
         if fails(id) && !taken {
             restart.push(id);
         }

@@ -177,6 +177,13 @@ fn trace(facts: &HostFacts, findings: &mut [Finding]) {
         let causes = EXPLAINED.iter().find(|(explained, _)| *explained == id).map_or(&[][..], |(_, causes)| causes);
         finding.follows_from = causes.iter().copied().filter(|cause| fails(cause, &finding.subject)).collect();
     }
+    // A filter that drops what comes in by `lo` keeps the host itself from the agent as well.
+    let shut = failing.contains(&(input_filter::CHECK.id, Subject::Interface("lo".to_owned())));
+    for finding in
+        findings.iter_mut().filter(|finding| shut && finding.check.id == agent_port::CHECK.id && finding.outcome == Outcome::Fail)
+    {
+        finding.follows_from.push(input_filter::CHECK.id);
+    }
     for finding in findings.iter_mut().filter(|finding| finding.check.id == endpoint::CHECK.id && finding.outcome == Outcome::Fail) {
         let Subject::Container(name) = &finding.subject else { continue };
         let container = about::tasks(facts).into_iter().find(|container| container.name == *name);

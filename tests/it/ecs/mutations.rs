@@ -417,6 +417,13 @@ fn of_the_rules() -> Vec<Mutation> {
             silent(tree, "timed-out");
         })
         .then(WEB, Identity::NoCredentials),
+        fails("the filter's policy is DROP, for the host itself as well", EVERYWHERE, "XD-ECS-053", |tree| {
+            tree.rules(":INPUT ACCEPT [0:0]\n:FORWARD", ":INPUT DROP [0:0]\n:FORWARD");
+            tree.capture("agent/endpoint.txt", "timed-out");
+            silent(tree, "timed-out");
+            tree.probe(METRICS.0, "timed-out");
+        })
+        .then(METRICS, Identity::NoCredentials),
         fails("a rule drops what comes in by docker0", EVERYWHERE, "XD-ECS-053", |tree| {
             tree.rules(GUARD, &format!("{GUARD}-A INPUT -i docker0 -j DROP\n"));
             tree.probe(WEB.0, "timed-out");
