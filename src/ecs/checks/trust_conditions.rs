@@ -15,7 +15,7 @@ pub static CHECK: Check = Check {
     article: &["B3"],
 };
 
-/// Looks: the article's form without conditions works (facts/ecs.md E), so that it is only told.
+/// Looks: the article's form without conditions works (facts/ecs.md E), so that it is only told; a role that is everybody's is not.
 pub fn look(facts: &HostFacts) -> Vec<Finding> {
     let Some(aws) = facts.aws.known() else {
         return vec![Finding::new(&CHECK, Outcome::CannotTell, facts.aws.unknown().unwrap_or_default())];
@@ -29,7 +29,13 @@ pub fn look(facts: &HostFacts) -> Vec<Finding> {
             ours && statement["Effect"] == "Allow"
                 && !keys.iter().any(|key| ["aws:sourcearn", "aws:sourceaccount"].contains(&key.to_ascii_lowercase().as_str()))
         });
+        let everybody = policy::statements(&role.trust).into_iter().any(|statement| {
+            let named = policy::names_in(statement["Principal"].get("AWS")).contains(&"*") || statement["Principal"] == "*";
+            named && statement["Effect"] == "Allow" && policy::condition_keys_of(statement).is_empty()
+        });
         let finding = match open {
+            _ if everybody => Finding::new(&CHECK, Outcome::Fail, "everybody may assume it: a statement trusts `*` without a condition")
+                .mend("name ecs-tasks.amazonaws.com as the principal of that statement, with the conditions"),
             true => Finding::new(
                 &CHECK,
                 Outcome::Pass,
