@@ -82,7 +82,7 @@ pub enum FailOn {
 }
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Run it as root on the container host: without, what it can't read it says. It changes nothing.")]
+#[command(after_help = "Run it as root on the container host: without, what it can't read it says. It changes nothing without --fix.")]
 pub struct Args {
     /// Read this folder instead of the running host: a mounted disk, or an unpacked bundle
     #[arg(long, value_name = "DIR", env = "XDEPLOY_ROOT")]

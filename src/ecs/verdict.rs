@@ -70,7 +70,7 @@ pub fn judge(facts: &HostFacts, findings: &[Finding]) -> Vec<Verdict> {
 fn of(facts: &HostFacts, findings: &[Finding], container: &Container) -> Verdict {
     let task = container.labels.get(TASK_LABEL).cloned().unwrap_or_default();
     let known = facts.aws.known().and_then(|aws| aws.tasks.get(&task)?.known()?.task_role.clone());
-    let (identity, because) = decide(facts, container);
+    let (identity, mut because) = decide(facts, container);
     let role = match identity {
         Identity::TaskRole => known,
         Identity::InstanceRole => facts.imds.known().and_then(|imds| imds.role.clone()),
@@ -86,8 +86,6 @@ fn of(facts: &HostFacts, findings: &[Finding], container: &Container) -> Verdict
     let causes = findings.iter().filter(|finding| finding.is_cause()).filter(about);
     let mut ids: Vec<&'static str> = causes.map(|finding| finding.check.id).collect();
     ids.dedup();
-    let because = if identity == Identity::TaskRole { Vec::new() } else { because };
-    let mut because = because;
     if let Some(cause) = findings.iter().find(|finding| finding.is_cause() && about(finding) && path_matters(finding.check.id))
         && matches!(identity, Identity::NoCredentials | Identity::InstanceRole)
         && container.environment.has(RELATIVE_URI)
@@ -139,22 +137,22 @@ fn decide(facts: &HostFacts, container: &Container) -> (Identity, Vec<String>) {
         if container.environment.has(FULL_URI) {
             return (Identity::OtherCredentials, vec![format!("{FULL_URI} leads to somebody else than the agent")]);
         }
-        return fallen(facts, container, "its task definition names no task role (XD-ECS-070)".to_owned());
+        return instance(facts, container, "its task definition names no task role (XD-ECS-070)".to_owned());
     }
     if let Some(process) = container.processes.known().and_then(|processes| without(processes).first().copied()) {
         let why = format!("{} (PID {}) doesn't have {RELATIVE_URI} (XD-ECS-060)", process.name, process.inner);
-        return fallen(facts, container, why);
+        return instance(facts, container, why);
     }
     if php_fpm::runs(container) {
         if !php_fpm::clearing(container).is_empty() {
-            return fallen(facts, container, "php-fpm clears the environment of its workers (XD-ECS-061)".to_owned());
+            return instance(facts, container, "php-fpm clears the environment of its workers (XD-ECS-061)".to_owned());
         }
         if container.php.is_empty() {
             return (Identity::CannotTell, vec!["php-fpm runs, and no file of its pools was found (XD-ECS-061)".to_owned()]);
         }
     }
     if let Some(sdk) = only_old(container) {
-        return fallen(facts, container, format!("{} {} is older than task roles (XD-ECS-040)", sdk.kind, sdk.version));
+        return instance(facts, container, format!("{} {} is older than task roles (XD-ECS-040)", sdk.kind, sdk.version));
     }
     let unread = container.processes.known().and_then(|processes| processes.iter().find_map(|process| process.environment.unknown()));
     if let Some(why) = container.processes.unknown().or(unread) {
@@ -175,11 +173,6 @@ fn decide(facts: &HostFacts, container: &Container) -> (Identity, Vec<String>) {
 fn only_old(container: &Container) -> Option<&Sdk> {
     let sdks = &container.sdks.known()?.sdks;
     sdks.iter().all(|sdk| too_old_among(sdk, sdks) == Some(true)).then(|| sdks.first()).flatten()
-}
-
-/// A process that knows nothing of the task role: its SDK goes on to the instance's.
-fn fallen(facts: &HostFacts, container: &Container, why: String) -> (Identity, Vec<String>) {
-    instance(facts, container, why)
 }
 
 /// The variable is there, and the agent isn't reached: what then happens is the SDK's way (facts C.3).

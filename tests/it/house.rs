@@ -19,12 +19,13 @@ const MAY_IMPORT: [(&str, Option<&[&str]>); 11] = [
 ];
 
 /// Rooms that judge: no I/O, no clock.
-const PURE: [&str; 14] = [
+const PURE: [&str; 15] = [
     "src/policy",
     "src/ecs/checks",
     "src/ecs/denial.rs",
     "src/ecs/environment.rs",
     "src/ecs/facts.rs",
+    "src/ecs/fixes.rs",
     "src/ecs/parse",
     "src/ecs/verdict.rs",
     "src/deploy/steps",

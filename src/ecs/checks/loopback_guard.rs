@@ -19,6 +19,9 @@ pub static CHECK: Check = Check {
 
 /// Looks: it is no matter of credentials, and only told.
 pub fn look(facts: &HostFacts) -> Vec<Finding> {
+    if let (Some(why), true) = (facts.network.route_localnet.unknown(), Flavour::of(facts) != Flavour::Absent) {
+        return vec![Finding::new(&CHECK, Outcome::CannotTell, why.to_owned())];
+    }
     let on = facts.network.route_localnet.known().is_some_and(|values| values.values().any(|on| *on));
     let given = |name: &str| facts.config.iter().rev().find_map(|file| file.systemd.told(name)).and_then(go_bool);
     if !on || Flavour::of(facts) == Flavour::Absent {

@@ -4,7 +4,7 @@ use super::about::{nothing, of_container, tasks};
 use crate::ecs::facts::HostFacts;
 use crate::ecs::facts::SdksFound;
 use crate::ecs::sdk_table::{OnEndpointError, on_endpoint_error};
-use crate::model::{Check, Finding, Outcome};
+use crate::model::{Check, Finding, Outcome, Readable};
 
 /// The row of this check.
 pub static CHECK: Check = Check {
@@ -20,7 +20,14 @@ pub static CHECK: Check = Check {
 pub fn look(facts: &HostFacts) -> Vec<Finding> {
     let mut found = Vec::new();
     for container in tasks(facts) {
-        let Some(SdksFound { sdks, .. }) = container.sdks.known() else { continue };
+        let sdks = match &container.sdks {
+            Readable::Known(SdksFound { sdks, .. }) => sdks,
+            Readable::Unknown(why) => {
+                let finding = Finding::new(&CHECK, Outcome::CannotTell, format!("its files weren't searched: {why}"));
+                found.push(of_container(finding, container));
+                continue;
+            }
+        };
         let falling: Vec<String> = sdks
             .iter()
             .filter(|sdk| on_endpoint_error(sdk) == OnEndpointError::UsesInstanceRole)

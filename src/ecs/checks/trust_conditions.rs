@@ -22,7 +22,15 @@ pub fn look(facts: &HostFacts) -> Vec<Finding> {
     };
     let mut found = Vec::new();
     for arn in task_roles(aws) {
-        let Some(Readable::Known(Some(role))) = aws.roles.get(&arn) else { continue };
+        let role = match aws.roles.get(&arn) {
+            Some(Readable::Known(Some(role))) => role,
+            Some(Readable::Unknown(why)) => {
+                found.push(Finding::new(&CHECK, Outcome::CannotTell, why.clone()).about(Subject::Role(arn)));
+                continue;
+            }
+            // That it isn't there is XD-ECS-022's to say.
+            Some(Readable::Known(None)) | None => continue,
+        };
         let open = policy::statements(&role.trust).into_iter().any(|statement| {
             let ours = policy::names_in(statement["Principal"].get("Service")).contains(&ECS_TASKS);
             let keys = policy::condition_keys_of(statement);
