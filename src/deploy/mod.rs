@@ -7,6 +7,7 @@ pub mod breaking;
 pub mod chain;
 pub mod declaration;
 pub mod excess;
+pub mod failures;
 pub mod names;
 pub mod observe;
 pub mod plan;

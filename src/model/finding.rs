@@ -3,20 +3,21 @@
 use serde::Serialize;
 use std::fmt;
 
-/// One thing that is looked at on a container host; a row of the reference.
+/// A rule with an id of its own: something that is looked at on a container host, or a way in which a deployment fails; a row of
+/// the reference.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Check {
-    /// `XD-ECS-0NN`; never used again for something else.
+    /// `XD-ECS-0NN` or `XD-CP-0NN`; never used again for something else.
     pub id: &'static str,
-    /// What is looked at, in a few words.
+    /// What is looked at, or what is wrong, in a few words.
     pub title: &'static str,
-    /// What goes wrong for a task where it doesn't hold.
+    /// What goes wrong for a task where it doesn't hold; for a failure its cause.
     pub why: &'static str,
-    /// What to do about it, in words; a finding adds the commands for its host.
+    /// What to do about it, in words; a finding or an explanation adds the commands.
     pub fix: &'static str,
     /// Where AWS describes it.
     pub docs: &'static str,
-    /// The points of article B that it answers (`B1` to `B7`, or `B` for what stands above the points).
+    /// The points of the articles that it answers (`A2.3`, `B1` to `B7`, or `A` and `B` for what stands above the points).
     pub article: &'static [&'static str],
 }
 

@@ -5,6 +5,7 @@
 mod github;
 mod junit;
 mod markdown;
+pub mod rules;
 mod sarif;
 #[cfg(test)]
 mod tests;

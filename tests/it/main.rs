@@ -8,6 +8,7 @@ mod breaks;
 mod decisions;
 mod ecs;
 mod errors;
+mod explain;
 mod fuzz;
 mod house;
 mod naive;

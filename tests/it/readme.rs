@@ -8,7 +8,7 @@ use clap::CommandFactory;
 use serde_json::json;
 use std::fmt::Write;
 use std::path::Path;
-use xdeploy::deploy::chain::{On, ROWS, Who};
+use xdeploy::deploy::chain::ROWS;
 
 fn readme() -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap()
@@ -154,33 +154,7 @@ fn readme_reference() {
 fn readme_chain() {
     let mut text = String::from("| call | article | who | action | on | made | for |\n| --- | --- | --- | --- | --- | --- | --- |\n");
     for row in ROWS {
-        let who = match row.who {
-            Who::Events => "EventBridge",
-            Who::EventRole => "EventBridge's role",
-            Who::CodePipeline => "CodePipeline",
-            Who::ServiceRole => "service role",
-            Who::SourceRole => "source action's role, else the service role",
-            Who::DeployRole => "cross-account role",
-        };
-        let on = match row.on {
-            On::EventRole => "EventBridge's role",
-            On::Pipeline => "the pipeline",
-            On::ServiceRole => "the service role",
-            On::SourceRole => "the source action's role",
-            On::SourceBucket => "input bucket",
-            On::SourceObject => "source object",
-            On::SourceKey => "the input bucket's customer key",
-            On::HomeBucket => "artifact bucket",
-            On::HomeArtifact => "artifact",
-            On::HomeKey => "artifact key",
-            On::ActionBucket => "artifact bucket of the output bucket's region",
-            On::ActionArtifact => "artifact in the output bucket's region",
-            On::ActionKey => "artifact key of the output bucket's region",
-            On::DeployRole => "the cross-account role",
-            On::OutputBucket => "output bucket",
-            On::OutputObject => "a file in the output bucket",
-            On::OutputKey => "the files' customer key",
-        };
+        let (who, on) = (row.who.words(), row.on.words());
         let made = if row.may_be_called { "may be" } else { "yes" };
         let _ = writeln!(text, "| `{}` | {} | {who} | `{}` | {on} | {made} | {} |", row.name, row.article, row.action, row.why);
     }
