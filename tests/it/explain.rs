@@ -334,7 +334,8 @@ fn each_row_is_told_from_its_neighbours_with_both_accounts() {
         seen.insert(told.row);
         for explanation in told.explanations(&set_ups) {
             count += 1;
-            let scores: Vec<String> = explanation.causes.iter().map(|cause| format!("{} {}", cause.id.unwrap_or("-"), cause.score)).collect();
+            let scores: Vec<String> =
+                explanation.causes.iter().map(|cause| format!("{} {}", cause.id.unwrap_or("-"), cause.score)).collect();
             println!("{} {:?} {:.60}: {}", id_of(told.row), explanation.symptom.kind, explanation.symptom.text, scores.join(", "));
             if first(&explanation) != id_of(told.row) {
                 missed.entry(told.row).or_default().push(format!("{:?}: {}", explanation.symptom.text, scores.join(", ")));
@@ -401,7 +402,8 @@ fn row_of(link: &str) -> Option<u8> {
         "service-role" => Some(12),
         "source-read" => Some(2),
         "deploy-role" => Some(13),
-        // `Failed replicating` with a denial is in no row: the denied link is the cause.
+        // KMS's own words stand behind `Failed replicating`; S3's say nothing that a row has, so the denied link is the cause.
+        "copy-decrypt" | "copy-encrypt" => Some(11),
         link if link.starts_with("copy-") => None,
         link if link.starts_with("source-") || link.starts_with("artifact-") => Some(3),
         link if link.starts_with("deploy-") => Some(6),
@@ -419,7 +421,16 @@ async fn breaks_and_explains(whole: &Scene, link: &str) -> Explanation {
     // Much later, in 2027: of two things within a second nobody knows which was first.
     scene.rehearsal.keep_up(1_800_000_000_000);
     let route = release::route(&accounts, &scene.settings).await.unwrap();
-    accounts.dev.s3(HOME).put_object().bucket("in-bucket").key(&route.object_key).body(release::sample().unwrap().into()).send().await.unwrap();
+    accounts
+        .dev
+        .s3(HOME)
+        .put_object()
+        .bucket("in-bucket")
+        .key(&route.object_key)
+        .body(release::sample().unwrap().into())
+        .send()
+        .await
+        .unwrap();
     let snapshot = scene.look(&accounts).await.unwrap();
     let declaration = &snapshot.pipeline.as_ref().unwrap().declaration;
     let runs = gather::runs(&accounts, &route, Some(declaration), None).await.unwrap();
@@ -497,4 +508,227 @@ fn what_cannot_be_read_is_told() {
     let out: Vec<&str> = explanation.ruled_out.iter().map(|out| out.id).collect();
     assert!(out.contains(&"XD-CP-004") && out.contains(&"XD-CP-025") && !out.contains(&"XD-CP-047"), "{out:?}");
     assert_eq!(explanation.symptom.at, Some(Place::Source));
+}
+
+/// The program, with a message on its standard input.
+fn piped(mut command: Command, text: &str) -> Output {
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // A program that refuses its arguments doesn't read.
+    let _ = child.stdin.take().unwrap().write_all(text.as_bytes());
+    child.wait_with_output().unwrap()
+}
+
+fn out(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn err(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// The program without any AWS behind it and without any profile.
+fn offline(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_xdeploy"));
+    command.args(args).env_clear().env("HOME", "/nowhere").env("AWS_EC2_METADATA_DISABLED", "true").stdin(Stdio::null());
+    command
+}
+
+const BOTH: [&str; 4] = ["--dev-profile", "dev", "--prod-profile", "prod"];
+
+/// Two accounts with a whole set-up, and a runtime for the clients that change something beside the program.
+struct World {
+    served: Served,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl World {
+    fn new() -> World {
+        let served = Served::new();
+        let buckets = ["--create-buckets", "--enable-versioning", "--input-bucket", "in-bucket", "--output-bucket", "out-bucket"];
+        served.run(&[&["setup", "--yes"], &buckets[..]].concat());
+        World { served, runtime: tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap() }
+    }
+
+    fn config(&self, account: &str) -> aws_config::SdkConfig {
+        self.served.rehearsal.config(self.served.rehearsal.keys(account), HOME)
+    }
+
+    /// A colleague tightens production's policies.
+    fn tighten(&self) {
+        let iam = aws_sdk_iam::Client::new(&self.config(PROD));
+        let request = iam.detach_role_policy().role_name("prods3role").policy_arn(format!("arn:aws:iam::{PROD}:policy/devkmss3access"));
+        self.runtime.block_on(request.send()).unwrap();
+    }
+
+    fn upload(&self) {
+        let s3 = aws_sdk_s3::Client::new(&self.config(DEV));
+        let body = release::sample().unwrap();
+        self.runtime.block_on(s3.put_object().bucket("in-bucket").key("sample-website.zip").body(body.into()).send()).unwrap();
+    }
+
+    fn json(&self, args: &[&str]) -> Value {
+        let output = self.served.try_run(&[args, &["--output", "json"]].concat());
+        assert_eq!(output.status.code(), Some(0), "{}{}", out(&output), err(&output));
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+}
+
+#[test]
+fn a_release_that_fails_says_how_to_learn_why_and_explain_says_it() {
+    let world = World::new();
+    world.tighten();
+    let released = world.served.try_run(&["release", "--sample"]);
+    let said = err(&released);
+    assert_eq!(released.status.code(), Some(1), "{said}");
+    let hints: Vec<&str> = said.lines().filter(|line| line.starts_with("hint:")).collect();
+    assert_eq!(hints[0], "hint: `xdeploy explain --pipeline crossaccountdeploy` says why", "{said}");
+    let explained = world.served.try_run(&["explain", "--pipeline", "crossaccountdeploy"]);
+    let told = out(&explained);
+    assert_eq!(explained.status.code(), Some(0), "{told}{}", err(&explained));
+    for part in [
+        "Deploy/Deploy: PermissionError: Unable to access the artifact",
+        "Cause: the deploy role may not read or decrypt the artifact (XD-CP-006)",
+        "seen: deploy-read: s3:GetObject by arn:aws:iam::222222222222:role/prods3role",
+        "- xdeploy setup --pipeline crossaccountdeploy\n",
+        "or add to the policies of role prods3role (setup's is devkmss3access) (prod (222222222222)): {",
+        "XD-CP-007 artifacts are encrypted with an AWS managed key: the artifact store names the customer key arn:aws:kms:us-east-1:111111111111:key/",
+        "XD-CP-042 ",
+    ] {
+        assert!(told.contains(part), "no `{part}` in\n{told}");
+    }
+    let told = world.json(&["explain", "--pipeline", "crossaccountdeploy"]);
+    assert_eq!((&told["schema"], &told["kind"], &told["inCatalogue"]), (&json!("xdeploy.explain/1"), &json!("failure"), &json!(true)));
+    assert_eq!((&told["causes"][0]["id"], &told["causes"][0]["link"]["name"]), (&json!("XD-CP-006"), &json!("deploy-read")));
+    assert_eq!((&told["execution"]["status"], &told["execution"]["failed"]["action"]), (&json!("Failed"), &json!("Deploy")));
+    let failed = told["execution"]["id"].as_str().unwrap();
+    // What was said to mend it does, and the run before can still be asked for.
+    world.served.run(&["setup", "--yes"]);
+    world.served.run(&["release", "--sample"]);
+    let green = world.json(&["explain"]);
+    assert_eq!((&green["execution"]["status"], &green["causes"]), (&json!("Succeeded"), &json!([])), "{green:#}");
+    let older = world.json(&["explain", "--execution", failed]);
+    assert_eq!((&older["causes"][0]["id"], &older["causes"][0]["shown"]), (&json!("XD-CP-006"), &json!(false)), "{older:#}");
+    let unknown = world.served.try_run(&["explain", "--execution", "00000000-0000-0000-0000-000000000000"]);
+    assert!(unknown.status.code() == Some(1) && err(&unknown).contains("has no execution 00000000"), "{}", err(&unknown));
+}
+
+#[test]
+fn an_upload_that_starts_nothing_is_seen_and_explained() {
+    let world = World::new();
+    let rule = "codepipeline-crossaccountdeploy-source";
+    let events = aws_sdk_eventbridge::Client::new(&world.config(DEV));
+    world.runtime.block_on(events.disable_rule().name(rule).send()).unwrap();
+    // Whole seconds are all that S3 tells.
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    world.upload();
+    let told = world.json(&["explain"]);
+    assert_eq!((&told["symptom"]["kind"], &told["causes"][0]["id"]), (&json!("not-started"), &json!("XD-CP-036")), "{told:#}");
+    assert_eq!(told["causes"][0]["evidence"][0], format!("rule {rule} is disabled"));
+    assert_eq!(told["causes"][0]["run"][0], format!("aws events enable-rule --name {rule} --region us-east-1"));
+}
+
+#[test]
+fn a_pasted_message_is_explained_without_aws() {
+    let output = piped(offline(&["explain", "-"]), NO_ARTIFACT);
+    let told = out(&output);
+    assert_eq!(output.status.code(), Some(0), "{told}{}", err(&output));
+    assert!(told.contains("\nLikely: the deploy role may not read or decrypt the artifact (XD-CP-006)\n"), "{told}");
+    assert!(told.contains("\nOr: ") && told.contains("  look at: "), "{told}");
+    assert!(err(&output).contains("no profile is named"), "{}", err(&output));
+    let output = piped(offline(&["explain", "-", "--output", "json"]), NO_PUT);
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&told["causes"][0]["id"], &told["causes"][0]["shown"]), (&json!("XD-CP-008"), &json!(false)));
+    let unknown = piped(offline(&["explain", "-"]), "The flux capacitor is empty");
+    assert_eq!(unknown.status.code(), Some(5), "{}", out(&unknown));
+    assert!(out(&unknown).contains("This text is not in the catalogue"), "{}", out(&unknown));
+    let nothing = piped(offline(&["explain", "-"]), " \n");
+    assert!(nothing.status.code() == Some(64) && err(&nothing).contains("there is no message"), "{}", err(&nothing));
+}
+
+#[test]
+fn a_pasted_message_is_told_apart_by_both_accounts() {
+    let world = World::new();
+    world.tighten();
+    let ask = |text: &str| {
+        let output = piped(world.served.command(&[&["explain", "-", "--output", "json"], &BOTH[..]].concat()), text);
+        let told: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {}", err(&output)));
+        (output.status.code(), told)
+    };
+    let (code, told) = ask(NO_ARTIFACT);
+    assert_eq!((code, &told["causes"][0]["id"], &told["causes"][0]["shown"]), (Some(0), &json!("XD-CP-006"), &json!(true)), "{told:#}");
+    // What nobody has ever read is explained by what is denied.
+    let (code, told) = ask("The flux capacitor is empty");
+    assert_eq!(
+        (code, &told["inCatalogue"], &told["causes"][0]["link"]["name"]),
+        (Some(0), &json!(false), &json!("deploy-read")),
+        "{told:#}"
+    );
+    world.served.run(&["setup", "--yes"]);
+    let (code, told) = ask("The flux capacitor is empty");
+    assert_eq!((code, &told["causes"]), (Some(5), &json!([])), "{told:#}");
+    // A pipeline that isn't there leaves the text.
+    let output =
+        piped(world.served.command(&[&["explain", "-", "--pipeline", "other", "--output", "json"], &BOTH[..]].concat()), NO_ARTIFACT);
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(told["causes"][0]["id"], "XD-CP-006");
+    assert!(told["cannotTell"].to_string().contains("there is no pipeline other"), "{told:#}");
+}
+
+#[test]
+fn a_message_of_an_ecs_task_is_sent_where_it_belongs() {
+    let text = "User: arn:aws:sts::111122223333:assumed-role/ecsInstanceRole/i-0abcdef1234567890 is not authorized to perform: s3:GetObject on resource: \"arn:aws:s3:::b/k\"";
+    let output = piped(offline(&["explain", "-"]), text);
+    assert_eq!(output.status.code(), Some(0), "{}", err(&output));
+    assert!(
+        out(&output).contains("ecs-check --explain-error") && out(&output).contains("instance's role ecsInstanceRole"),
+        "{}",
+        out(&output)
+    );
+    let output = piped(offline(&["explain", "-", "--output", "json"]), text);
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&told["schema"], &told["kind"]), (&json!("xdeploy.explain/1"), &json!("ecs-denial")));
+}
+
+#[test]
+fn secrets_in_a_message_are_never_repeated() {
+    let secret = "wJalrXUtnFEMIx7MDENGxbPxRfiCYEXAMPLE0123";
+    let text = format!(
+        "{NO_ARTIFACT}\nAWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE\nAWS_SECRET_ACCESS_KEY={secret}\nhttps://b.s3.amazonaws.com/k?X-Amz-Signature={secret}&x\n{secret}\n{{\"SessionToken\": \"{secret}\"}}"
+    );
+    for format in ["text", "json"] {
+        let output = piped(offline(&["explain", "-", "--output", format]), &text);
+        let told = format!("{}{}", out(&output), err(&output));
+        assert_eq!(output.status.code(), Some(0), "{told}");
+        assert!(!told.contains(&secret[4..]) && told.contains("(hidden)") && told.contains("AKIAIOSFODNN7EXAMPLE"), "{told}");
+    }
+}
+
+#[test]
+fn rules_and_calls_are_explained_by_name() {
+    for (what, parts) in [
+        (
+            "XD-CP-006",
+            &["XD-CP-006 the deploy role may not read", "Unable to access the artifact", "where: Deploy", "XD-CP-007", "A4.2"][..],
+        ),
+        ("xd-ecs-010", &["XD-ECS-010 ", "why:", "fix:", "https://docs.aws.amazon.com/"][..]),
+        ("deploy-decrypt", &["kms:Decrypt on artifact key of the output bucket's region", "A1.3, A4.2 grants it", "XD-CP-006"][..]),
+        ("start-run:their-rule", &["codepipeline:StartPipelineExecution", "XD-CP-038"][..]),
+    ] {
+        let output = offline(&["explain", what]).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{what}: {}", err(&output));
+        for part in parts {
+            assert!(out(&output).contains(part), "{what}: no `{part}` in\n{}", out(&output));
+        }
+        let output = offline(&["explain", what, "--output", "json"]).output().unwrap();
+        let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(told["schema"], "xdeploy.explain/1");
+    }
+    for (what, hint) in
+        [("XD-CP-06", "did you mean `XD-CP-06"), ("deploy-decryp", "did you mean `deploy-decrypt`?"), ("zzz", "the README lists all")]
+    {
+        let output = offline(&["explain", what]).output().unwrap();
+        assert!(output.status.code() == Some(64) && err(&output).contains(hint) && output.stdout.is_empty(), "{what}: {}", err(&output));
+    }
+    let output = offline(&["explain"]).output().unwrap();
+    assert!(output.status.code() == Some(64) && err(&output).contains("not said which AWS profiles"), "{}", err(&output));
 }

@@ -102,7 +102,11 @@ pub(super) static ROWS: [Row; 6] = [
         says: "(the family of XD-CP-003) … versioning is not enabled on the source bucket",
         at: AT,
         kinds: MESSAGE,
-        texts: &[r"version(ing|ed)\b.{0,80}\b(not|isn't|must|disabled|suspended|off)\b", r"\b(not|un-?|enable) ?version(ed|ing)\b", r"\b(must|needs?|requires?)\b.{0,40}\bversion(ed|ing)\b"],
+        texts: &[
+            r"version(ing|ed)\b.{0,80}\b(not|isn't|must|disabled|suspended|off)\b",
+            r"\b(not|un-?|enable) ?version(ed|ing)\b",
+            r"\b(must|needs?|requires?)\b.{0,40}\bversion(ed|ing)\b",
+        ],
         codes: &["ConfigurationError"],
         behind: &[3],
         links: &[],
