@@ -724,7 +724,7 @@ fn rules_and_calls_are_explained_by_name() {
         assert_eq!(told["schema"], "xdeploy.explain/1");
     }
     for (what, hint) in
-        [("XD-CP-06", "did you mean `XD-CP-06"), ("deploy-decryp", "did you mean `deploy-decrypt`?"), ("zzz", "the README lists all")]
+        [("XD-CP-06", "did you mean `XD-CP-006`?"), ("deploy-decryp", "did you mean `deploy-decrypt`?"), ("zzz", "the README lists all")]
     {
         let output = offline(&["explain", what]).output().unwrap();
         assert!(output.status.code() == Some(64) && err(&output).contains(hint) && output.stdout.is_empty(), "{what}: {}", err(&output));

@@ -19,7 +19,7 @@ const MAY_IMPORT: [(&str, Option<&[&str]>); 11] = [
 ];
 
 /// Rooms that judge: no I/O, no clock.
-const PURE: [&str; 15] = [
+const PURE: [&str; 22] = [
     "src/policy",
     "src/ecs/checks",
     "src/ecs/denial.rs",
@@ -34,6 +34,13 @@ const PURE: [&str; 15] = [
     "src/deploy/blueprint.rs",
     "src/deploy/rights",
     "src/deploy/declaration.rs",
+    "src/deploy/failures/catalogue",
+    "src/deploy/failures/evidence.rs",
+    "src/deploy/failures/explain.rs",
+    "src/deploy/failures/fits",
+    "src/deploy/failures/mod.rs",
+    "src/deploy/failures/redact.rs",
+    "src/deploy/failures/symptom.rs",
     "src/model",
 ];
 

@@ -2,13 +2,16 @@
 //!
 //! `SNAPSHOTS=overwrite cargo test --test it readme` writes both anew.
 
-use crate::support::{Action, Bed};
+use crate::support::served::Served;
+use crate::support::{Action, Bed, normalised};
 use crate::world::World;
 use clap::CommandFactory;
 use serde_json::json;
 use std::fmt::Write;
 use std::path::Path;
 use xdeploy::deploy::chain::ROWS;
+use xdeploy::deploy::failures::rows;
+use xdeploy::rehearsal::PROD;
 
 fn readme() -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap()
@@ -179,6 +182,52 @@ fn readme_broken() {
         shown.push(line);
     }
     compare("broken", &format!("```console\n$ xdeploy verify\n{}\n```\n", shown.join("\n").trim_end()));
+}
+
+/// A failed release, and what explains it.
+#[test]
+fn readme_explain() {
+    let served = Served::new();
+    let buckets = ["--create-buckets", "--enable-versioning", "--input-bucket", "input-bucket", "--output-bucket", "output-bucket"];
+    served.run(&[&["setup", "--yes"], &buckets[..]].concat());
+    let iam = aws_sdk_iam::Client::new(&served.rehearsal.config(served.rehearsal.keys(PROD), "us-east-1"));
+    let detach = iam.detach_role_policy().role_name("prods3role").policy_arn(format!("arn:aws:iam::{PROD}:policy/devkmss3access"));
+    tokio::runtime::Runtime::new().unwrap().block_on(detach.send()).unwrap();
+    let mut transcript = String::new();
+    for (command, code) in [("release --sample", 1), ("explain --pipeline crossaccountdeploy", 0)] {
+        let words: Vec<&str> = command.split(' ').collect();
+        let output = served.try_run(&words);
+        // Who both profiles are is told by every command; here the second is enough.
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let said: String =
+            said.lines().filter(|line| !line.starts_with("dev ") && !line.starts_with("prod ")).map(|line| format!("{line}\n")).collect();
+        let said = format!("{said}{}", String::from_utf8_lossy(&output.stdout));
+        assert_eq!(output.status.code(), Some(code), "{said}");
+        let _ = write!(transcript, "$ xdeploy {command}\n{}\n", normalised(&said).trim_end());
+    }
+    let lines = transcript.lines().map(|line| match line.find(" as version ") {
+        Some(at) => format!("{} as version VERSION-ID", &line[..at]),
+        None => line.to_owned(),
+    });
+    // The end of an artifact's key is made by chance.
+    let lines = lines.map(|line| match line.find("/SourceArti/").map(|at| at + "/SourceArti/".len()) {
+        Some(at) if line[at..].find(".zip") == Some(7) => format!("{}AbCdEfG{}", &line[..at], &line[at + 7..]),
+        _ => line,
+    });
+    compare("explain", &format!("```console\n{}\n```\n", lines.collect::<Vec<_>>().join("\n")));
+}
+
+/// The catalogue, from the table that is ranked.
+#[test]
+fn readme_failures() {
+    let cell = |text: &str| text.replace('|', "\\|");
+    let mut text = String::from("| id | where | it says | cause | fix |\n| --- | --- | --- | --- | --- |\n");
+    for row in rows() {
+        let at: Vec<&str> = row.at.iter().map(|place| place.word()).collect();
+        let (says, why, fix) = (cell(row.says), cell(row.check.why), cell(row.check.fix));
+        let _ = writeln!(text, "| [`{}`]({}) | {} | {says} | {why} | {fix} |", row.check.id, row.check.docs, at.join(", "));
+    }
+    compare("failures", &text);
 }
 
 fn is_caller(line: &str) -> bool {

@@ -29,9 +29,12 @@ pub fn explain(ui: &Ui, what: &str) -> Result<u8> {
 fn unknown(what: &str) -> Error {
     let names: Vec<&str> = rules::rules().into_iter().map(|rule| rule.id).chain(ROWS.iter().map(|row| row.name)).collect();
     let like = |name: &&str| strsim::jaro_winkler(&name.to_lowercase(), &what.to_lowercase());
+    // `XD-CP-6` is no typing error but a number without its zeros.
+    let numbered = what.rsplit_once('-').and_then(|(family, number)| rules::find(&format!("{family}-{:03}", number.parse::<u16>().ok()?)));
     let nearest = names.iter().max_by(|one, other| like(one).total_cmp(&like(other)));
+    let nearest = numbered.map(|rule| &rule.id).or(nearest);
     let error = Error::usage(format!("there is no rule and no call `{what}`"));
-    let error = match nearest.filter(|name| like(name) > 0.8) {
+    let error = match nearest.filter(|name| numbered.is_some() || like(name) > 0.8) {
         Some(name) => error.hint(format!("did you mean `{name}`?")),
         None => error,
     };
