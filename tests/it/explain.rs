@@ -381,6 +381,32 @@ fn each_row_s_own_text_names_it_without_the_accounts() {
     println!("{} of 47 rows named by their text alone", 47 - hidden.len());
 }
 
+/// What a terminal, a mail or a person does to a text makes no difference.
+#[test]
+fn capitals_spaces_and_lines_make_no_difference() {
+    for told in catalogue() {
+        for symptom in told.symptoms().into_iter().filter(|symptom| symptom.kind == Kind::Message && !symptom.text.is_empty()) {
+            let expected = explain(&symptom, None);
+            let wrapped = symptom.text.split(' ').collect::<Vec<_>>().join("\n   ");
+            let around = format!("2026-11-23T01:00:00Z  ERROR\t{}\n\nRequest ID: 94776b24-4694-4a9a-9b70-17bc7d478e93", symptom.text);
+            for text in [symptom.text.to_uppercase(), symptom.text.to_lowercase(), wrapped, around] {
+                let changed = explain(&Symptom { text: text.clone(), ..symptom.clone() }, None);
+                assert_eq!(first(&changed), first(&expected), "{text}");
+            }
+        }
+    }
+}
+
+/// A long log is looked through in no time, and nothing in it makes the program panic.
+#[test]
+fn a_long_text_takes_no_time() {
+    let log = "object key bucket role permission version is not authorized to perform the action artifact extract ".repeat(2000);
+    let started = std::time::Instant::now();
+    let explanation = explain(&Symptom::pasted(&log), None);
+    assert!(started.elapsed() < std::time::Duration::from_secs(10), "{:?}", started.elapsed());
+    println!("{:?}, {} causes", started.elapsed(), explanation.causes.len());
+}
+
 #[test]
 fn the_catalogue_is_whole() {
     let numbers: Vec<u8> = rows().iter().map(|row| row.number).collect();

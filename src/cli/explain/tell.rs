@@ -9,6 +9,9 @@ use serde_json::{Value, json};
 /// How many causes are told; the rest is in the JSON.
 const CAUSES: usize = 4;
 
+/// How many characters of a pasted message are repeated; the JSON has all.
+const SHOWN: usize = 2_000;
+
 /// Gives the JSON document.
 pub fn document(explanation: &Explanation) -> Value {
     let mut document = json!({"schema": "xdeploy.explain/1", "kind": "failure"});
@@ -42,7 +45,9 @@ pub fn run(ui: &Ui, route: &Route, run: Option<&Run>, explanation: &Explanation)
 
 /// Tells what a pasted message means.
 pub fn pasted(ui: &Ui, explanation: &Explanation) {
-    ui.result(&explanation.symptom.text);
+    let text = &explanation.symptom.text;
+    let shown: String = text.chars().take(SHOWN).collect();
+    ui.result(&format!("{shown}{}", if shown.len() < text.len() { " …" } else { "" }));
     rest(ui, explanation);
 }
 
@@ -56,6 +61,11 @@ fn rest(ui: &Ui, explanation: &Explanation) {
     }
     for (index, cause) in explanation.causes.iter().take(CAUSES).enumerate() {
         tell_cause(ui, cause, index);
+    }
+    let first = explanation.causes.first().and_then(|cause| cause.link.as_ref()).map(|link| link.name.as_str());
+    let more: Vec<&str> = explanation.denied.iter().map(String::as_str).filter(|name| first.is_some_and(|first| first != *name)).collect();
+    if !more.is_empty() {
+        ui.result(&format!("\n{} {}; `xdeploy verify` says what each lacks", paint(Tone::Heading, "Denied as well:"), more.join(", ")));
     }
     if !explanation.ruled_out.is_empty() || (!explanation.allowed.is_empty() && explanation.symptom.kind == Kind::Message) {
         ui.result(&format!("\n{}", paint(Tone::Heading, "Ruled out:")));

@@ -3,6 +3,9 @@
 use super::redact::redact;
 use serde::Serialize;
 
+/// How many characters are looked at: CodePipeline's messages have 5,000 at the most (facts D.1), and people paste more than the message.
+const MATCHED: usize = 20_000;
+
 /// Where a failure shows (facts E, "Where").
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -87,9 +90,11 @@ impl Symptom {
         Symptom { kind: Kind::Green, at: None, code: None, text: String::new() }
     }
 
-    /// Gives code and text in lower case, as patterns are matched against.
+    /// Gives code and text as patterns are matched against: in lower case, on one line, and no more than a message can be long.
     pub(super) fn matched(&self) -> String {
         let code = self.code.as_deref().map(|code| format!("{code}: ")).unwrap_or_default();
-        format!("{code}{}", self.text).to_lowercase()
+        let whole = format!("{code}{}", self.text).to_lowercase();
+        let line = whole.split_whitespace().collect::<Vec<_>>().join(" ");
+        line.chars().take(MATCHED).collect()
     }
 }
