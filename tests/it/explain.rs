@@ -38,7 +38,7 @@ fn quiet() -> Readings {
     }
 }
 
-fn with_accounts(symptom: &Symptom, settings: &Settings, snapshot: &Snapshot, readings: &Readings) -> Explanation {
+pub fn with_accounts(symptom: &Symptom, settings: &Settings, snapshot: &Snapshot, readings: &Readings) -> Explanation {
     let proof = prove(settings, snapshot).unwrap().unwrap();
     let evidence = Evidence::of(settings, snapshot, &proof, readings, &[]).unwrap().unwrap();
     explain(symptom, Some(&evidence))
@@ -313,11 +313,11 @@ fn tagged(readings: &mut Readings) {
     readings.source = Readable::Known(Some(Source { version: "v1".to_owned(), tags: 2, modified: 1 }));
 }
 
-fn id_of(row: u8) -> String {
+pub fn id_of(row: u8) -> String {
     format!("XD-CP-{row:03}")
 }
 
-fn first(explanation: &Explanation) -> &str {
+pub fn first(explanation: &Explanation) -> &str {
     explanation.causes.first().and_then(|cause| cause.id).unwrap_or("nothing")
 }
 
@@ -616,7 +616,7 @@ fn a_release_that_fails_says_how_to_learn_why_and_explain_says_it() {
         "Cause: the deploy role may not read or decrypt the artifact (XD-CP-006)",
         "seen: deploy-read: s3:GetObject by arn:aws:iam::222222222222:role/prods3role",
         "- xdeploy setup --pipeline crossaccountdeploy\n",
-        "or add to the policies of role prods3role (setup's is devkmss3access) (prod (222222222222)): {",
+        "or add to the policies of role prods3role (setup's is devkmss3access), prod (222222222222): {",
         "XD-CP-007 artifacts are encrypted with an AWS managed key: the artifact store names the customer key arn:aws:kms:us-east-1:111111111111:key/",
         "XD-CP-042 ",
     ] {

@@ -9,6 +9,7 @@ mod decisions;
 mod ecs;
 mod errors;
 mod explain;
+mod explain_worlds;
 mod fuzz;
 mod house;
 mod naive;

@@ -6,7 +6,7 @@ mod tell;
 use super::{proof, session};
 use crate::aws::Accounts;
 use crate::deploy::failures::gather::{self, Runs};
-use crate::deploy::failures::{Evidence, Explanation, Kind as Sort, Readings, Symptom, explain, redact};
+use crate::deploy::failures::{Evidence, Explanation, Kind as Sort, Readings, Symptom, explain, explain_unread, redact};
 use crate::deploy::observe::Organisations;
 use crate::deploy::plan::{Callers, Plan};
 use crate::deploy::proof::{Proof, prove};
@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 
 #[derive(Debug, clap::Args)]
 #[command(
-    after_long_help = "Without WHAT it reads the pipeline's last run. A message is explained by its text alone where no profile is named; with profiles both accounts are read and proven, so that rows with the same text are told apart. Nothing is changed.\n\nExamples:\n  xdeploy explain --pipeline crossaccountdeploy\n  pbpaste | xdeploy explain -\n  xdeploy explain XD-CP-006\n  xdeploy explain deploy-decrypt"
+    after_long_help = "Without WHAT it reads the pipeline's last run. A message is explained by its text alone where no profile is named; with profiles both accounts are read and proven, so that rows with the same text are told apart. Nothing is changed.\n\nExamples:\n  xdeploy explain --pipeline crossaccountdeploy\n  xdeploy explain - < message.txt\n  xdeploy explain XD-CP-006\n  xdeploy explain deploy-decrypt"
 )]
 pub struct Args {
     /// `-` for a message on standard input, a rule such as XD-CP-006 or XD-ECS-010, or a call of the chain such as deploy-decrypt
@@ -76,14 +76,9 @@ fn unread(error: Error) -> Result<String> {
 
 /// Explains with what was read, or without.
 fn judged(symptom: &Symptom, settings: &Settings, seen: &std::result::Result<Seen, String>) -> Result<Explanation> {
-    let explained = |evidence: Option<&Evidence<'_>>| explain(symptom, evidence);
     Ok(match seen {
-        Ok(seen) => explained(seen.evidence(settings)?.as_ref()),
-        Err(why) => {
-            let mut explanation = explained(None);
-            explanation.cannot_tell.push(format!("the accounts could not be read whole: {why}"));
-            explanation
-        }
+        Ok(seen) => explain(symptom, seen.evidence(settings)?.as_ref()),
+        Err(why) => explain_unread(symptom, why),
     })
 }
 

@@ -6,7 +6,7 @@ use crate::deploy::release::Route;
 use crate::ui::{Tone, Ui, paint};
 use serde_json::{Value, json};
 
-/// How many causes are told; the rest is in the JSON.
+/// How many causes are told; of the rest only the ids are.
 const CAUSES: usize = 4;
 
 /// How many characters of a pasted message are repeated; the JSON has all.
@@ -53,14 +53,19 @@ pub fn pasted(ui: &Ui, explanation: &Explanation) {
 
 fn rest(ui: &Ui, explanation: &Explanation) {
     if !explanation.in_catalogue && explanation.symptom.kind == Kind::Message {
-        let then = match explanation.causes.is_empty() {
-            true => "nothing that could fail here is denied as far as it can be told",
-            false => "but a call that could fail here is denied",
+        let then = match (explanation.with_accounts, explanation.causes.is_empty()) {
+            (false, _) => "with both profiles the calls of the pipeline are proven, and what is denied is told",
+            (true, true) => "nothing that could fail here is denied as far as it can be told",
+            (true, false) => "but a call that could fail here is denied",
         };
         ui.result(&format!("\nThis text is not in the catalogue; {then}."));
     }
     for (index, cause) in explanation.causes.iter().take(CAUSES).enumerate() {
         tell_cause(ui, cause, index);
+    }
+    let rest: Vec<&str> = explanation.causes.iter().skip(CAUSES).filter_map(|cause| cause.id).collect();
+    if !rest.is_empty() {
+        ui.result(&format!("\n{} {}; `xdeploy explain ID` tells each", paint(Tone::Heading, "May also be:"), rest.join(", ")));
     }
     let first = explanation.causes.first().and_then(|cause| cause.link.as_ref()).map(|link| link.name.as_str());
     let more: Vec<&str> = explanation.denied.iter().map(String::as_str).filter(|name| first.is_some_and(|first| first != *name)).collect();

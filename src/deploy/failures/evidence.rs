@@ -130,7 +130,7 @@ impl<'a> Evidence<'a> {
         }
         for by in link.because.iter().filter(|by| by.effect == "Deny") {
             lines.push(format!(
-                "let {} of {} ({}) except {}, by a condition on aws:PrincipalArn",
+                "let {} of {}, {}, except {} by a condition on aws:PrincipalArn",
                 by.statement,
                 by.document,
                 self.side(&by.account),
@@ -138,7 +138,7 @@ impl<'a> Evidence<'a> {
             ));
         }
         for (lack, statement) in link.missing.iter().filter_map(|lack| Some((lack, lack.statement.as_ref()?))) {
-            lines.push(format!("add to {} ({}): {statement}", lack.document, self.side(&lack.account)));
+            lines.push(format!("add to {}, {}: {statement}", lack.document, self.side(&lack.account)));
         }
         lines
     }

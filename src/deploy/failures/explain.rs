@@ -14,6 +14,8 @@ use std::sync::LazyLock;
 const OWN: i32 = 60;
 /// The text of a row behind which it hides, or a symptom without a text.
 const BEHIND: i32 = 30;
+/// Its own text stands within the text of a row behind which it hides.
+const SAYS_MORE: i32 = 15;
 /// Its error code.
 const CODE: i32 = 8;
 /// It shows where it was seen.
@@ -108,6 +110,8 @@ impl RuledOut {
 pub struct Explanation {
     /// What was seen.
     pub symptom: Symptom,
+    /// Both accounts were looked at.
+    pub with_accounts: bool,
     /// The text is in the catalogue.
     pub in_catalogue: bool,
     /// What may be the cause, the likeliest first.
@@ -134,22 +138,29 @@ struct Reached {
     score: i32,
 }
 
-/// Finds the rows that a symptom may be, by its text.
-fn reached(symptom: &Symptom) -> Vec<Reached> {
+/// What AWS says of a denial across accounts of different organisations, and no more (facts E, "Message availability").
+static BARE: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"access ?denied|not authorized|\bforbidden\b|\b403\b").ok());
+/// The rows of such denials.
+const DENIALS: [u8; 4] = [2, 3, 6, 8];
+
+/// Finds the rows that a symptom may be, by its text. A bare denial may be whatever hides behind denials, as far as the accounts show it.
+fn reached(symptom: &Symptom, with_accounts: bool) -> Vec<Reached> {
     let text = symptom.matched();
     let says = |index: usize| PATTERNS.get(index).is_some_and(|patterns| patterns.iter().any(|pattern| pattern.is_match(&text)));
     let own: BTreeSet<u8> = match symptom.kind {
         Kind::Message => rows().iter().enumerate().filter(|(index, _)| says(*index)).map(|(_, row)| row.number).collect(),
         _ => BTreeSet::new(),
     };
+    let bare = with_accounts && own.is_empty() && BARE.as_ref().is_some_and(|bare| bare.is_match(&text));
     let mut found = Vec::new();
     for row in rows() {
         let is_own = own.contains(&row.number);
-        let hides = row.behind.iter().any(|number| own.contains(number));
+        let hides = row.behind.iter().any(|number| own.contains(number) || (bare && DENIALS.contains(number)));
         let silent = symptom.kind != Kind::Message && row.kinds.contains(&symptom.kind);
         let mut score = match (is_own, hides || silent) {
             (true, _) if GENERAL.contains(&row.number) => BEHIND,
-            (true, _) => OWN,
+            (true, true) => OWN + SAYS_MORE,
+            (true, false) => OWN,
             (false, true) => BEHIND,
             (false, false) => continue,
         };
@@ -182,7 +193,9 @@ fn is_at(link: &Judged, at: Option<Place>) -> bool {
 fn named_by(link: &Judged, text: &str) -> usize {
     let name_of = |arn: &str| arn.rsplit(":::").next().and_then(|rest| rest.split('/').next()).unwrap_or_default().to_lowercase();
     let role = link.who.rsplit('/').next().unwrap_or_default().to_lowercase();
-    let action = text.contains(&format!("{} ", link.action.to_lowercase())) || text.ends_with(&link.action.to_lowercase());
+    // `s3:PutObject` in IAM's words, `PutObject operation` in an SDK's.
+    let verb = link.action.rsplit(':').next().unwrap_or_default().to_lowercase();
+    let action = text.match_indices(&verb).any(|(at, _)| !text[at + verb.len()..].starts_with(|next: char| next.is_ascii_alphanumeric()));
     let thing = if link.resource.contains(":s3:::") { name_of(&link.resource) } else { link.resource.to_lowercase() };
     // A bucket's name may be the beginning of another's.
     let named = !thing.is_empty()
@@ -262,9 +275,25 @@ fn by_link(link: &Judged, evidence: &Evidence<'_>) -> Cause {
     }
 }
 
+/// The rows about regions: what keeps setup and the proof from going on is then the cause itself.
+const OF_REGIONS: [&str; 2] = ["XD-CP-027", "XD-CP-035"];
+
+/// Explains a symptom by its text where the accounts could not be read whole or the chain not be proven, with why.
+pub fn explain_unread(symptom: &Symptom, why: &str) -> Explanation {
+    let mut explanation = explain(symptom, None);
+    match explanation.causes.first_mut().filter(|cause| cause.id.is_some_and(|id| OF_REGIONS.contains(&id)) && why.contains(" is in ")) {
+        Some(cause) => {
+            (cause.shown, cause.read) = (true, Vec::new());
+            cause.evidence.push(why.to_owned());
+        }
+        None => explanation.cannot_tell.push(format!("the calls of the pipeline could not be proven: {why}")),
+    }
+    explanation
+}
+
 /// Explains a symptom by what is known; without evidence by its text alone.
 pub fn explain(symptom: &Symptom, evidence: Option<&Evidence<'_>>) -> Explanation {
-    let reached = reached(symptom);
+    let reached = reached(symptom, evidence.is_some());
     // The links of the rows whose own text it is; of rows without a text of their own, where it has none.
     let own = reached.iter().filter(|one| one.own || symptom.kind != Kind::Message);
     let names: BTreeSet<&str> = own.flat_map(|one| one.row.links.iter().copied()).collect();
@@ -314,6 +343,7 @@ pub fn explain(symptom: &Symptom, evidence: Option<&Evidence<'_>>) -> Explanatio
     }
     Explanation {
         symptom: symptom.clone(),
+        with_accounts: evidence.is_some(),
         in_catalogue,
         allowed: of(Verdict::Allowed),
         denied: of(Verdict::Denied),

@@ -12,7 +12,7 @@ mod redact;
 mod symptom;
 
 pub use evidence::{Evidence, Readings, Source};
-pub use explain::{Cause, Explanation, LinkTold, RuledOut, explain};
+pub use explain::{Cause, Explanation, LinkTold, RuledOut, explain, explain_unread};
 pub use redact::redact;
 pub use symptom::{Kind, Place, Symptom};
 
