@@ -483,6 +483,8 @@ async fn every_link(target: &'static str, policies: Policies) -> usize {
         assert_eq!(cause.id.map(str::to_owned), row_of(link).map(id_of), "{policies} {link}: {explanation:#?}");
         assert_eq!(cause.link.as_ref().map(|link| &link.name), Some(link), "{policies}: {explanation:#?}");
         assert_eq!(cause.link.as_ref().unwrap().verdict, Verdict::Denied);
+        // Nothing else is said to be the cause.
+        assert_eq!(explanation.causes.len(), 1, "{link}: {explanation:#?}");
         assert!(cause.run.iter().any(|run| run.contains("add to ")), "{link}: {cause:#?}");
         assert!(cause.evidence.iter().any(|seen| seen.contains("dev (") || seen.contains("prod (")), "{link}: {cause:#?}");
     }
@@ -608,8 +610,10 @@ fn a_release_that_fails_says_how_to_learn_why_and_explain_says_it() {
     assert_eq!(released.status.code(), Some(1), "{said}");
     let hints: Vec<&str> = said.lines().filter(|line| line.starts_with("hint:")).collect();
     assert_eq!(hints[0], "hint: `xdeploy explain --pipeline crossaccountdeploy` says why", "{said}");
+    let before = world.served.rehearsal.dump();
     let explained = world.served.try_run(&["explain", "--pipeline", "crossaccountdeploy"]);
     let told = out(&explained);
+    assert_eq!(world.served.rehearsal.dump(), before, "it changes nothing");
     assert_eq!(explained.status.code(), Some(0), "{told}{}", err(&explained));
     for part in [
         "Deploy/Deploy: PermissionError: Unable to access the artifact",
@@ -647,6 +651,8 @@ fn an_upload_that_starts_nothing_is_seen_and_explained() {
     // Whole seconds are all that S3 tells.
     std::thread::sleep(std::time::Duration::from_millis(1100));
     world.upload();
+    let said = world.served.run(&["explain"]);
+    assert!(said.contains("its event may still be on the way") && said.contains(", and that started nothing."), "{said}");
     let told = world.json(&["explain"]);
     assert_eq!((&told["symptom"]["kind"], &told["causes"][0]["id"]), (&json!("not-started"), &json!("XD-CP-036")), "{told:#}");
     assert_eq!(told["causes"][0]["evidence"][0], format!("rule {rule} is disabled"));
@@ -713,6 +719,10 @@ fn a_message_of_an_ecs_task_is_sent_where_it_belongs() {
     let output = piped(offline(&["explain", "-", "--output", "json"]), text);
     let told: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((&told["schema"], &told["kind"]), (&json!("xdeploy.explain/1"), &json!("ecs-denial")));
+    // A session of EventBridge's looks like a task's.
+    let text = "User: arn:aws:sts::111111111111:assumed-role/cwe-role-us-east-1-web/ae48e92617b5f5c7f22e502be8dd8d16 is not authorized to perform: codepipeline:StartPipelineExecution on resource: arn:aws:codepipeline:us-east-1:111111111111:web";
+    let output = piped(offline(&["explain", "-"]), text);
+    assert!(out(&output).contains("(XD-CP-038)"), "{}", out(&output));
 }
 
 #[test]
