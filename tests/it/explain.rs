@@ -381,6 +381,48 @@ fn each_row_s_own_text_names_it_without_the_accounts() {
     println!("{} of 47 rows named by their text alone", 47 - hidden.len());
 }
 
+/// Messages as people posted them, with what they took out and added.
+const POSTED: [(u8, &str); 9] = [
+    (
+        3,
+        "Insufficient permissions\nThe service role or action role doesn’t have the permissions required to access the Amazon S3 bucket named pre-reqs-artifactbucket-xxxxxxxxx. \nUpdate the IAM role permissions, and then try again.\nError: Amazon S3:AccessDenied:Access Denied (Service: Amazon S3; Status Code: 403; Error Code: AccessDenied; Request ID:...",
+    ),
+    (
+        8,
+        "Pipeline with S3 as Deployment Provider fails with error:\n  Insufficient permissions\n  You do not have sufficient permissions to call s3.putObject for the deployment bucket",
+    ),
+    (
+        10,
+        "The ciphertext refers to a customer master key that does not exist, does not exist in this region, or you are not allowed to access. (Service: Amazon S3; Status Code: 403; Error Code: AccessDenied; Request ID: .......; Proxy: null)",
+    ),
+    (
+        11,
+        "User: arn:aws:sts::222222222222:assumed-role/StagingDeployRole/…\nis not authorized to perform: kms:Decrypt on resource: arn:aws:kms:eu-west-1:111111111111:key/abcd-…",
+    ),
+    (
+        13,
+        "XXX is not authorized to perform AssumeRole on role XXXXX (Service: AWSCodePipeline Error Code: InvalidStructureException) (module name): (short issue description)",
+    ),
+    (
+        13,
+        "arn:aws:iam::1111111111111:role/adf-codepipeline-role is not authorized to perform AssumeRole on role arn:aws:iam::2222222222:role/adf-codecommit-role (Service: AWSCodePipeline; Status Code: 400; Error Code: InvalidStructureException; Request ID: 99030bbe-56c4-46b1-aed7-d46c2c94e4f4)",
+    ),
+    (20, "An error occurred (AccessControlListNotSupported) when calling the PutObject operation: The bucket does not allow ACLs"),
+    (
+        20,
+        "Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting (Service: Amazon S3; Status Code: 400; Error Code: InvalidBucketAclWithObjectOwnership; Request ID: P93EQDAT9W9CQ1Q9)",
+    ),
+    (45, "Error : Artifact Bucket must have a KMS Key to add cross-account action 'Deploy'"),
+];
+
+#[test]
+fn messages_as_people_post_them_are_known() {
+    for (row, text) in POSTED {
+        let explanation = explain(&Symptom::pasted(text), None);
+        assert_eq!(first(&explanation), id_of(row), "{text}: {:?}", explanation.causes.iter().map(|cause| cause.id).collect::<Vec<_>>());
+    }
+}
+
 /// What a terminal, a mail or a person does to a text makes no difference.
 #[test]
 fn capitals_spaces_and_lines_make_no_difference() {
