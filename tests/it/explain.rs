@@ -567,6 +567,24 @@ fn an_unknown_text_is_explained_by_what_is_denied_or_not_at_all() {
     assert!(explanation.causes.is_empty() && explanation.allowed.is_empty() && !explanation.in_catalogue);
 }
 
+/// Across organisations AWS says "Access Denied" and no more (facts E, "Message availability"): the accounts say the rest.
+#[test]
+fn a_bare_denial_is_explained_by_the_accounts() {
+    let built = &set_ups()[0];
+    let bare = Symptom::pasted("An error occurred (AccessDenied) when calling the PutObject operation: Access Denied");
+    assert!(explain(&bare, None).causes.is_empty());
+    let whole = with_accounts(&bare, &built.settings, &built.snapshot, &quiet());
+    assert!(whole.causes.is_empty() && !whole.in_catalogue, "{whole:#?}");
+    let mut value = built.value();
+    value["deploy_role"]["boundary"] = json!({"arn": format!("arn:aws:iam::{PROD}:policy/limit"), "document": {"known":
+        {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": ["s3:Get*", "kms:*"], "Resource": "*"}]}}});
+    let bounded = with_accounts(&bare, &built.settings, &serde_json::from_value(value).unwrap(), &quiet());
+    assert_eq!(first(&bounded), "XD-CP-024", "{bounded:#?}");
+    let broken: Snapshot = serde_json::from_value(without(built, "output-write")).unwrap();
+    let broken = with_accounts(&bare, &built.settings, &broken, &quiet());
+    assert_eq!(broken.causes[0].link.as_ref().map(|link| link.name.as_str()), Some("output-write"), "{broken:#?}");
+}
+
 /// What can't be read is never ruled out.
 #[test]
 fn what_cannot_be_read_is_told() {
