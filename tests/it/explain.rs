@@ -719,6 +719,31 @@ fn an_upload_that_starts_nothing_is_seen_and_explained() {
     assert_eq!(told["causes"][0]["run"][0], format!("aws events enable-rule --name {rule} --region us-east-1"));
 }
 
+/// A run that waits for somebody has not failed.
+#[test]
+fn a_run_that_is_under_way_has_nothing_to_explain() {
+    let world = World::new();
+    let pipelines = aws_sdk_codepipeline::Client::new(&world.config(DEV));
+    world.runtime.block_on(async {
+        use aws_sdk_codepipeline::types::{ActionCategory, ActionDeclaration, ActionOwner, ActionTypeId, StageDeclaration};
+        let mut pipeline = pipelines.get_pipeline().name("crossaccountdeploy").send().await.unwrap().pipeline.unwrap();
+        let kind = ActionTypeId::builder().category(ActionCategory::Approval).owner(ActionOwner::Aws).provider("Manual").version("1");
+        let approval = ActionDeclaration::builder().name("Approve").action_type_id(kind.build().unwrap()).build().unwrap();
+        pipeline.stages.insert(1, StageDeclaration::builder().name("Approve").actions(approval).build().unwrap());
+        pipelines.update_pipeline().pipeline(pipeline).send().await.unwrap();
+    });
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    world.upload();
+    let runs = world.runtime.block_on(pipelines.list_pipeline_executions().pipeline_name("crossaccountdeploy").send()).unwrap();
+    let id = runs.pipeline_execution_summaries()[0].pipeline_execution_id().unwrap();
+    let told = world.json(&["explain", "--execution", id]);
+    assert_eq!((&told["execution"]["status"], &told["causes"]), (&json!("InProgress"), &json!([])), "{told:#}");
+    // The run before it failed for want of an object, and that is said with what came later.
+    let said = world.served.run(&["explain"]);
+    assert!(said.contains("a newer execution is under way") && said.contains("(XD-CP-001)"), "{said}");
+    assert!(said.contains("is there now, as version"), "{said}");
+}
+
 #[test]
 fn a_pasted_message_is_explained_without_aws() {
     let output = piped(offline(&["explain", "-"]), NO_ARTIFACT);
