@@ -1,6 +1,7 @@
 //! A named profile becomes a verified account: id, partition, caller, region, SDK clients.
 
 mod api_error;
+pub mod choices;
 pub mod profile;
 pub mod raw;
 pub mod role;

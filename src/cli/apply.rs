@@ -36,7 +36,7 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop) -> Res
     }
     let saw = plan.snapshot();
     settings.region = Some(saw.dev.region.parse().map_err(Error::usage)?);
-    let accounts = session::connect(&settings).await?;
+    let accounts = session::connect(ui, &settings).await?;
     for (account, planned) in [(&accounts.dev, &saw.dev), (&accounts.prod, &saw.prod)] {
         if account.id != planned.account {
             return Err(Error::new(
@@ -57,7 +57,7 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop) -> Res
     }
     let asked = if saw.dev_organisation.is_some() { Organisations::Always } else { Organisations::Never };
     // Only read, not planned anew: the world may have moved to where no plan can be made, and what moved is what must be told.
-    let now = session::read(&accounts, plan.settings(), plan.artifact(), asked).await?;
+    let now = session::read(ui, &accounts, plan.settings(), plan.artifact(), asked).await?;
     let moved = moved(saw, &now);
     if !moved.is_empty() {
         let mut error = Error::new(Kind::Conflict, format!("the world has moved since the plan was made: {}", moved.join(", ")));

@@ -31,6 +31,19 @@ fn answered<T>(answer: Answer<T>, question: &str, flag: &str) -> Result<Option<T
     }
 }
 
+/// Takes the answer to one question of several; Esc ends them all.
+///
+/// # Errors
+/// There is no answer; `flag` says what to pass instead.
+pub fn given<T>(answer: Answer<T>, question: &str, flag: &str) -> Result<T> {
+    answered(answer, question, flag)?.ok_or_else(cancelled)
+}
+
+/// The error after a no.
+pub fn cancelled() -> Error {
+    Error::refused("cancelled: nothing was changed").hint("run the same command again when you are ready")
+}
+
 /// Prints an error, also as JSON where that was asked for.
 pub fn show_error(ui: &Ui, error: &Error) {
     ui.failure(&error.message, &error.causes, &error.hints);

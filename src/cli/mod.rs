@@ -16,6 +16,7 @@ mod simulate;
 mod teardown;
 mod verify;
 mod who_am_i;
+mod wizard;
 
 use crate::error::{Error, Kind, Result};
 use crate::model::{ColorWhen, OutputFormat};

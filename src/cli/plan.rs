@@ -1,10 +1,10 @@
 //! `xdeploy plan`.
 
-use super::{proof, session, show};
+use super::{proof, session, show, wizard};
 use crate::deploy::observe::Organisations;
 use crate::error::{Error, Result};
 use crate::model::Verdict;
-use crate::settings::{CommonFlags, DeploymentFlags, Settings};
+use crate::settings::{CommonFlags, DeploymentFlags, Settings, with_file};
 use crate::ui::Ui;
 use clap::builder::FalseyValueParser;
 use std::path::PathBuf;
@@ -28,11 +28,13 @@ pub struct Args {
 }
 
 pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui) -> Result<u8> {
-    let settings = Settings::resolve(common, &args.deployment)?;
+    let (common, flags) = with_file(common, &args.deployment)?;
+    wizard::refuse_missing(&common, &flags)?;
+    let settings = Settings::of(common, flags)?;
     let artifact = session::artifact(args.artifact.as_deref(), !settings.no_extract)?;
-    let accounts = session::connect(&settings).await?;
+    let accounts = session::connect(ui, &settings).await?;
     session::introduce(ui, &accounts);
-    let plan = session::make_plan(&accounts, &settings, artifact, Organisations::Always).await?;
+    let plan = session::make_plan(ui, &accounts, &settings, artifact, Organisations::Always).await?;
     show::plan(ui, &plan);
     let proof = proof::of_plan(&plan)?;
     proof::show(ui, &proof, &proof::Telling { snapshot: plan.snapshot(), all: false, when: proof::when(&plan), mended: &[] });

@@ -217,7 +217,7 @@ pub async fn again(accounts: &Accounts, settings: &Settings, before: &Proof, ui:
     let mut pause = Duration::from_secs(1);
     loop {
         let found = async {
-            let snapshot = session::read(accounts, settings, None, Organisations::Always).await?;
+            let snapshot = session::read(ui, accounts, settings, None, Organisations::Always).await?;
             let proof = prove(settings, &snapshot)?.ok_or_else(|| Error::failed("the pipeline isn't to be seen"))?;
             Ok::<_, Error>((proof, snapshot))
         };

@@ -2,6 +2,7 @@
 
 use super::session;
 use crate::aws::Accounts;
+use crate::deploy::arrival;
 use crate::deploy::release::{self, ActionState, Outcome, Route, Source};
 use crate::deploy::zipfile;
 use crate::error::{Error, Result};
@@ -10,8 +11,10 @@ use crate::settings::{CommonFlags, DeploymentFlags, Settings};
 use crate::ui::Ui;
 use clap::builder::FalseyValueParser;
 use serde_json::{Value, json};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 #[derive(Debug, clap::Args)]
 #[command(group(clap::ArgGroup::new("artifact").required(true).args(["file", "sample"])))]
@@ -70,11 +73,13 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui) -> Result<u8> {
         }
         None => Source::Sample(release::sample()?),
     };
-    let accounts = session::connect(&settings).await?;
+    let accounts = session::connect(ui, &settings).await?;
     session::introduce(ui, &accounts);
     let uploaded = upload(&accounts, &settings, &source, ui).await?;
     let patience = args.start_after.unwrap_or_else(|| uploaded.route.patience());
+    let waiting = ui.busy(&format!("waiting for the pipeline to start by itself, up to {}", humantime::format_duration(patience)));
     let (id, started_by) = release::find_or_start(&accounts, &uploaded.route, &uploaded.version, patience).await?;
+    drop(waiting);
     let how = match started_by {
         release::StartedBy::Trigger => "started by its own change detection",
         release::StartedBy::Xdeploy => "started by xdeploy, since nothing else did",
@@ -120,8 +125,17 @@ pub async fn upload(accounts: &Accounts, settings: &Settings, source: &Source, u
         ui.warning(warning);
     }
     let wanted = route.keys(contents.as_ref());
+    let left = arrival::left_behind(accounts, &route, &wanted).await;
+    if let Some(one) = left.first() {
+        ui.warning(&format!(
+            "{} other objects are there, such as {one}: what an archive no longer has stays, for CodePipeline deletes nothing (facts A.4)",
+            left.len()
+        ));
+    }
     let since = SystemTime::now();
+    let uploading = ui.busy(&format!("uploading to s3://{}/{}", route.input_bucket, route.object_key));
     let version = release::upload(accounts, &route, source).await?;
+    drop(uploading);
     ui.status(&format!("uploaded s3://{}/{} as version {version}", route.input_bucket, route.object_key));
     Ok(Uploaded { route, version, wanted, since })
 }
@@ -146,7 +160,17 @@ pub fn document(accounts: &Accounts, uploaded: &Uploaded, id: &str) -> Value {
 /// # Errors
 /// It can't be followed, or takes too long.
 pub async fn follow(accounts: &Accounts, route: &Route, id: &str, timeout: Duration, ui: &Ui, document: &mut Value) -> Result<Outcome> {
-    let tell = |state: &ActionState| ui.status(&format!("{}/{}: {}", state.stage, state.action, state.status));
+    let busy = ui.busy(&format!("waiting for execution {id}"));
+    let since: RefCell<BTreeMap<String, Instant>> = RefCell::default();
+    let tell = |state: &ActionState| {
+        let name = format!("{}/{}", state.stage, state.action);
+        let begun = *since.borrow_mut().entry(name.clone()).or_insert_with(Instant::now);
+        busy.now(&format!("{name}: {}", state.status));
+        match state.status.as_str() {
+            "InProgress" => ui.status(&format!("{name}: {}", state.status)),
+            ended => ui.status(&format!("{name}: {ended} ({})", session::seconds(begun.elapsed()))),
+        }
+    };
     let outcome = release::follow(accounts, route, id, timeout, &tell).await?;
     document["status"] = json!(outcome.status);
     document["actions"] = json!(outcome.actions);
@@ -179,7 +203,7 @@ pub fn succeeded(route: &Route, id: &str, outcome: &Outcome) -> Result<()> {
 /// The output bucket can't be read, files are missing, or production doesn't own what arrived.
 pub async fn arrival(accounts: &Accounts, uploaded: &Uploaded, ui: &Ui, document: &mut Value) -> Result<()> {
     let Uploaded { route, wanted, since, .. } = uploaded;
-    let arrival = release::arrival(accounts, route, wanted, *since).await?;
+    let arrival = arrival::arrival(accounts, route, wanted, *since).await?;
     document["arrival"] = json!(arrival);
     if !route.keys_vary() {
         ui.result(&format!("\n{} objects in s3://{}:", arrival.objects.len(), route.output_bucket));

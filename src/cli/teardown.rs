@@ -40,11 +40,13 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop) -> Res
         return Err(Error::refused(format!("`--confirm {confirmed}` is not the pipeline's name, {name}"))
             .hint(format!("pass `--pipeline {name} --confirm {name}` if that one is meant")));
     }
-    let accounts = session::connect(&settings).await?;
+    let accounts = session::connect(ui, &settings).await?;
     session::introduce(ui, &accounts);
     let _lock = if args.dry_run { None } else { Some(lock::take(&accounts.dev.id, &accounts.dev.region, name)?) };
+    let reading = ui.busy("reading both accounts");
     let snapshot = observe(&accounts.dev, &accounts.prod, &settings, Purpose::Teardown, Organisations::Never).await?;
     let past = look_back(&accounts, &settings, &snapshot).await?;
+    drop(reading);
     let undo = undo(&settings, &snapshot, &past, args.keep_key)?;
     if undo.writes.is_empty() {
         ui.result(&format!("Nothing to remove for pipeline {name}."));
@@ -83,7 +85,7 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop) -> Res
     if args.confirm.is_none()
         && !ask::confirm_by_name(ui, "Type the pipeline's name to tear it down:", name, &format!("pass `--confirm {name}`"))?
     {
-        return Err(Error::refused("cancelled: nothing was changed").hint("run the same command again when you are ready"));
+        return Err(ask::cancelled());
     }
     if snapshot.pipeline.is_some() {
         // Before anything goes: a run that finds half of its rights gone would only fail.

@@ -29,7 +29,7 @@ pub struct Args {
 
 pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui) -> Result<u8> {
     let settings = Settings::resolve(common, &args.deployment)?;
-    let accounts = session::connect(&settings).await?;
+    let accounts = session::connect(ui, &settings).await?;
     session::introduce(ui, &accounts);
     let (code, document) = on(&accounts, &settings, args, ui).await?;
     ui.json(&document);
@@ -41,7 +41,7 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui) -> Result<u8> {
 /// # Errors
 /// As the command.
 pub async fn on(accounts: &Accounts, settings: &Settings, args: &Args, ui: &Ui) -> Result<(u8, Value)> {
-    let snapshot = session::read(accounts, settings, None, Organisations::Always).await.map_err(|error| match error.kind {
+    let snapshot = session::read(ui, accounts, settings, None, Organisations::Always).await.map_err(|error| match error.kind {
         // What couldn't be read can't be judged.
         Kind::Denied => Error { kind: Kind::CannotTell, ..error },
         _ => error,

@@ -2,6 +2,7 @@
 
 pub mod after;
 pub mod apply;
+pub mod arrival;
 pub mod blueprint;
 pub mod breaking;
 pub mod chain;

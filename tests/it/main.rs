@@ -33,5 +33,6 @@ mod stops;
 mod support;
 mod teardown;
 mod terminal;
+mod wizard;
 mod world;
 mod worlds;

@@ -53,7 +53,7 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop) -> Res
         return stage.list(&settings, ui).await;
     }
     if let Some(link) = &args.link {
-        stage.knows(&settings, link).await?;
+        stage.knows(&settings, link, ui).await?;
     }
     if let Some(path) = &args.setup.write_config {
         settings.write_file(path)?;

@@ -77,16 +77,16 @@ impl Stage {
     }
 
     /// Proves the chain that this set-up would have.
-    async fn planned(&self, settings: &Settings) -> Result<Proof> {
-        proof::of_plan(&session::make_plan(&self.accounts, settings, None, Organisations::OfExisting).await?)
+    async fn planned(&self, settings: &Settings, ui: &Ui) -> Result<Proof> {
+        proof::of_plan(&session::make_plan(ui, &self.accounts, settings, None, Organisations::OfExisting).await?)
     }
 
     /// Makes sure that the chain of this set-up has a link of this name.
     ///
     /// # Errors
     /// It hasn't.
-    pub async fn knows(&self, settings: &Settings, link: &str) -> Result<()> {
-        let proof = self.planned(settings).await?;
+    pub async fn knows(&self, settings: &Settings, link: &str, ui: &Ui) -> Result<()> {
+        let proof = self.planned(settings, ui).await?;
         let names: Vec<&str> = proof.links.iter().map(|judged| judged.name.as_str()).collect();
         if names.contains(&link) {
             return Ok(());
@@ -101,7 +101,7 @@ impl Stage {
 
     /// Names the links of the chain that this set-up would have.
     pub async fn list(&self, settings: &Settings, ui: &Ui) -> Result<u8> {
-        let proof = self.planned(settings).await?;
+        let proof = self.planned(settings, ui).await?;
         let show = |proof: &Proof, may_be_called: bool| {
             for link in proof.links.iter().filter(|link| link.may_be_called == may_be_called) {
                 ui.result(&format!("  {:<28} {:<36} {}", link.name, link.action, link.why));
@@ -181,7 +181,7 @@ impl Stage {
 
     /// Breaks a link, releases, lets verify find it, and mends it if that was asked for.
     pub async fn broken(&self, settings: &Settings, args: &Args, link: &str, ui: &Ui, stop: &Stop, document: &mut Value) -> Result<u8> {
-        let snapshot = session::read(&self.accounts, settings, None, Organisations::Always).await?;
+        let snapshot = session::read(ui, &self.accounts, settings, None, Organisations::Always).await?;
         let Break { writes, text, denied } = breaking::breaking(settings, &snapshot, link)?;
         let manner = Manner { pipeline_arn: "", wait_for_runs: false, listen: &|_| (), stop: &AtomicBool::new(false) };
         apply::apply(&self.accounts, &writes, &manner).await?;
@@ -220,7 +220,7 @@ impl Stage {
 
     /// Tells each call that the pipeline made.
     async fn calls(&self, settings: &Settings, since: usize, ui: &Ui) -> Result<Value> {
-        let snapshot = session::read(&self.accounts, settings, None, Organisations::OfExisting).await?;
+        let snapshot = session::read(ui, &self.accounts, settings, None, Organisations::OfExisting).await?;
         let links = links(settings, &snapshot)?;
         let log = self.rehearsal.log();
         let own = log.get(since..).unwrap_or_default().iter().filter(|call| !is_ours(call));

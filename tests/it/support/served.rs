@@ -55,18 +55,27 @@ impl Served {
 
     /// Runs the program, whatever becomes of it.
     pub fn try_run(&self, args: &[&str]) -> Output {
+        self.command(args).args(["--dev-profile", "dev", "--prod-profile", "prod"]).output().unwrap()
+    }
+
+    /// The program with these arguments and its environment, and no profile named.
+    pub fn command(&self, args: &[&str]) -> Command {
         let dir = self.dir.path();
-        Command::new(env!("CARGO_BIN_EXE_xdeploy"))
+        let mut command = Command::new(env!("CARGO_BIN_EXE_xdeploy"));
+        command
             .args(args)
-            .args(["--dev-profile", "dev", "--prod-profile", "prod"])
             .current_dir(dir)
             .env_clear()
             .env("HOME", dir)
             .env("AWS_CONFIG_FILE", dir.join("config"))
             .env("AWS_SHARED_CREDENTIALS_FILE", dir.join("credentials"))
             .env("AWS_EC2_METADATA_DISABLED", "true")
-            .env("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{}", self.port))
-            .output()
-            .unwrap()
+            .env("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{}", self.port));
+        command
+    }
+
+    /// Makes a bucket, as its owner would.
+    pub fn bucket(&self, account: &str, region: &str, name: &str, versioned: bool) {
+        self._runtime.block_on(self.rehearsal.make_bucket(account, region, name, versioned)).unwrap();
     }
 }
