@@ -11,6 +11,7 @@ use crate::settings::{CommonFlags, DeploymentFlags, Settings};
 use crate::ui::Ui;
 use clap::builder::FalseyValueParser;
 use serde_json::json;
+use std::time::{Duration, SystemTime};
 
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "Example:\n  xdeploy teardown --pipeline crossaccountdeploy --confirm crossaccountdeploy")]
@@ -103,9 +104,12 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop) -> Res
     .await?;
     ui.result(&format!("\nDone: {change} changed, {remove} removed."));
     if undo.writes.iter().any(|write| matches!(write.call, Call::ScheduleKeyDeletion { .. })) {
+        let days = u64::try_from(KEY_DAYS).unwrap_or_default();
+        let date = humantime::format_rfc3339_seconds(SystemTime::now() + Duration::from_secs(days * 24 * 60 * 60)).to_string();
         ui.result(&format!(
-            "The key is deleted in {KEY_DAYS} days; until then `aws kms cancel-key-deletion` keeps it, and what it encrypted."
+            "The key is deleted on {date} ({KEY_DAYS} days from now); until then `aws kms cancel-key-deletion` keeps it, and what it encrypted."
         ));
+        document["keyDeletionDate"] = json!(date);
     }
     document["applied"] = json!(true);
     ui.json(&document);

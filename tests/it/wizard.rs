@@ -95,14 +95,9 @@ fn the_whole_wizard_on_the_rehearsal() {
     );
     talk.ended(26, 0);
     let text = talk.text();
-    for told in [
-        "0 of",
-        "calls allowed after this plan",
-        "done A4",
-        "Recommended follow-up",
-        "xdeploy ecs-check",
-        "settings written to xdeploy.toml",
-    ] {
+    for told in
+        ["calls allowed after this plan", "done A4", "Recommended follow-up", "xdeploy ecs-check", "settings written to xdeploy.toml"]
+    {
         assert!(text.contains(told), "{told}\n{text}");
     }
     assert!(!text.contains("nobodys-secret-key"));
@@ -237,4 +232,18 @@ fn the_wizard_on_the_emulators() {
     let args: Vec<&str> = words.iter().map(String::as_str).chain(["--yes"]).collect();
     assert!(bed.xdeploy(&args).success().stdout.contains("No changes."));
     assert!(bed.xdeploy(&["setup", "--yes"]).success().stdout.contains("No changes."), "xdeploy.toml is read");
+}
+
+#[test]
+fn ctrl_c_while_it_writes_finishes_the_call_and_says_how_to_go_on() {
+    let served = served();
+    let script: Vec<(&str, &str)> = PLAIN.into_iter().chain([("Apply this plan", "y\r"), ("waiting for AWS to see", CTRL_C)]).collect();
+    // New things are seen late, so that there is a time to interrupt.
+    let _ = served.rehearsal.clone().settle(20);
+    let talk = talk(&command(&served, &["setup"]), &script, 80);
+    talk.ended(script.len(), 130);
+    let text = talk.text();
+    assert!(text.contains("finishing the calls under way") && text.contains("what is done stays done"), "{text}");
+    let _ = served.rehearsal.clone().settle(0);
+    served.run(&["setup", "--yes", "--input-bucket", "site-input", "--output-bucket", "site-output"]);
 }

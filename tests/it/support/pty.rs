@@ -84,7 +84,9 @@ impl Talk {
     /// Makes sure that the whole script was played, and of the exit code.
     #[track_caller]
     pub fn ended(&self, steps: usize, code: i32) -> &Talk {
-        assert_eq!((self.told, self.code), (steps, code), "{}", self.text());
+        let text = self.text();
+        let end: String = text.chars().skip(text.chars().count().saturating_sub(4000)).collect();
+        assert_eq!((self.told, self.code), (steps, code), "{end}");
         self
     }
 }
