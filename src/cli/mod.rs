@@ -30,11 +30,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 const EXIT_CODES: &str = "Exit codes: 0 done, nothing to do, or all good; 1 failed; 2 differences, only with --detailed-exitcode; \
 3 refused or cancelled; 4 no usable credentials or the wrong account; 5 could not tell; 64 bad command line; 130 interrupted.";
 
+const START: &str = "Start here:
+  xdeploy rehearse    see all of it work on two accounts in memory; needs no AWS account
+  xdeploy setup       in a terminal it asks for what it needs; nothing changes before you say yes
+  xdeploy ecs-check   on a container host: why a task gets \"Access Denied\"";
+
 /// Sets up, checks, uses and undoes cross-account S3 deployments with AWS CodePipeline.
 ///
 /// A pipeline in a development account deploys to a bucket of a production account, which then owns the objects.
 #[derive(Debug, Parser)]
-#[command(name = "xdeploy", version, propagate_version = true, max_term_width = 100, after_help = EXIT_CODES)]
+#[command(name = "xdeploy", version, propagate_version = true, max_term_width = 100, before_help = START, after_help = EXIT_CODES)]
 pub struct Cli {
     #[command(flatten)]
     common: CommonFlags,

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 #[derive(Debug, Clone, clap::Args)]
 #[command(
-    after_long_help = "Examples:\n  xdeploy setup --dev-profile dev --prod-profile prod \\\n    --input-bucket codepipeline-input-bucket --output-bucket codepipeline-output-bucket\n  xdeploy setup --artifact sample-website.zip --yes    # the rest from xdeploy.toml"
+    after_long_help = "Examples:\n  xdeploy setup    # in a terminal: asks for all that is missing, checks each answer, ends with plan, proof and a question\n  xdeploy setup --dev-profile dev --prod-profile prod \\\n    --input-bucket codepipeline-input-bucket --output-bucket codepipeline-output-bucket\n  xdeploy setup --artifact sample-website.zip --yes    # the rest from xdeploy.toml"
 )]
 pub struct Args {
     #[command(flatten)]

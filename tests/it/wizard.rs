@@ -87,13 +87,21 @@ fn the_whole_wizard_on_the_rehearsal() {
             ("How much do the policies grant", "least\r"),
             ("Everything else has a default", "cross-account\r"),
             ("Cross-account role", "webdeployer\r"),
+            // Space marks; the list has the user who is asked.
+            ("Everything else has a default", "key admin\r"),
+            ("Who administers the key", " \r"),
+            ("key administrators: arn:aws:iam::111111111111:user/caller", ""),
+            // What makes no sense is said, and what was before stays.
+            ("Everything else has a default", "folder\r"),
+            ("Folder to deploy into", "/absolute\r"),
+            ("is not a deployment path", ""),
             ("Everything else has a default", "no: show\r"),
             ("Apply this plan", "y\r"),
             ("Save these settings", "y\r"),
         ],
         100,
     );
-    talk.ended(26, 0);
+    talk.ended(32, 0);
     let text = talk.text();
     for told in
         ["calls allowed after this plan", "done A4", "Recommended follow-up", "xdeploy ecs-check", "settings written to xdeploy.toml"]
@@ -114,6 +122,60 @@ fn the_whole_wizard_on_the_rehearsal() {
         assert!(said.contains("No changes."), "{args:?}\n{said}");
     }
     assert_eq!(state(&served), before);
+}
+
+/// Buckets that aren't there are made, the output bucket where that is wanted.
+#[test]
+fn new_buckets_are_part_of_the_plan() {
+    let served = served();
+    let script = [
+        ("Input bucket", "make\r"),
+        ("Name of the bucket", "Not_A_Bucket\r"),
+        ("is not a bucket name", ""),
+        // Somebody else's: told, and asked again.
+        ("Name of the bucket", "site-output\r"),
+        ("another account", ""),
+        ("Input bucket", "make\r"),
+        ("Name of the bucket", "new-input\r"),
+        ("Key of the source zip", ENTER),
+        ("Output bucket", "make\r"),
+        ("Name of the bucket", "new-output\r"),
+        ("Region of the new output bucket", "eu-west-1\r"),
+        ("Zip to upload now", ENTER),
+        ("Everything else has a default", ENTER),
+        ("Apply this plan", "y\r"),
+        ("Save these settings", ENTER),
+    ];
+    let talk = talk(&command(&served, &["setup", "--dev-profile", "dev", "--prod-profile", "prod", "--pipeline", "far"]), &script, 80);
+    talk.ended(script.len(), 0);
+    let words = printed(&talk).join(" ");
+    assert!(words.contains("--prod-region eu-west-1") && words.contains("--create-buckets"), "{words}");
+    let buckets = state(&served)["buckets"].to_string();
+    assert!(buckets.contains("new-input") && buckets.contains("new-output"), "{buckets}");
+}
+
+/// Who reads only `--help` gets to a pipeline that ran.
+#[test]
+fn the_help_leads_a_newcomer_to_a_green_pipeline() {
+    let served = served();
+    let help = String::from_utf8(served.command(&["--help"]).output().unwrap().stdout).unwrap();
+    let start: Vec<&str> =
+        help.split("Start here:").nth(1).unwrap().lines().map(str::trim).filter_map(|line| line.strip_prefix("xdeploy ")).collect();
+    let first: Vec<&str> = start[0].split("  ").next().unwrap().split_whitespace().collect();
+    let output = served.command(&first).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success() && said.contains("owned by prod"), "{first:?}\n{said}");
+    // The second is the wizard, and what it recommends in the end makes the pipeline go green.
+    let second: Vec<&str> = start[1].split("  ").next().unwrap().split_whitespace().collect();
+    let script: Vec<(&str, &str)> = PLAIN.into_iter().chain([("Apply this plan", "y\r"), ("Save these settings", "y\r")]).collect();
+    let talk = talk(&command(&served, &second), &script, 80);
+    let text = talk.ended(script.len(), 0).text();
+    assert!(text.contains("`xdeploy release FILE"), "{text}");
+    let zip = served.dir.path().join("site.zip");
+    std::fs::write(&zip, xdeploy::deploy::release::sample().unwrap()).unwrap();
+    let release = served.command(&["release", "site.zip"]).output().unwrap();
+    let said = String::from_utf8_lossy(&release.stdout).into_owned();
+    assert!(release.status.success() && said.contains("owned by prod"), "{said}{}", String::from_utf8_lossy(&release.stderr));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use crate::aws::choices::{self, BucketSeen};
 use crate::cli::ask;
 use crate::deploy::observe::head_bucket;
 use crate::error::{Error, Result};
-use crate::model::{BucketName, Side};
+use crate::model::{BucketName, RegionName, Side};
 use crate::ui::Choice;
 
 /// What was chosen from a list of buckets.
@@ -81,10 +81,25 @@ impl Wizard<'_> {
                 self.ui
                     .status(&format!("{} is in {region}: the artifact store there gets a bucket and a key of its own (A2.6)", named.name));
             }
-            self.answers.flags.create_buckets |= named.region.is_none();
+            if named.region.is_none() {
+                self.answers.flags.create_buckets = true;
+                self.region_of_new(place)?;
+            }
             self.answers.flags.output_bucket = Some(named.name);
             return Ok(());
         }
+    }
+
+    /// Where an output bucket is made; one that is there says it itself.
+    fn region_of_new(&mut self, place: &Place) -> Result<()> {
+        if self.answers.common.prod_region.is_some() {
+            return Ok(());
+        }
+        let region: RegionName = self.parsed("Region of the new output bucket:", Some(&place.region), "", "pass `--prod-region`")?;
+        if region.as_str() != place.region {
+            self.answers.common.prod_region = Some(region);
+        }
+        Ok(())
     }
 
     /// Asks for a bucket and where it is; `None` takes the answer back.

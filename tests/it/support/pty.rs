@@ -1,5 +1,6 @@
 //! A real terminal for the program: a pseudo-terminal that python opens, and a person who reads and types.
 
+use std::num::NonZero;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
@@ -79,6 +80,14 @@ impl Talk {
         }
         text.push_str(rest);
         text
+    }
+
+    /// What stands on the terminal in the end, as somebody sees it who scrolls back.
+    pub fn screen(&self, columns: u16) -> String {
+        let mut terminal = vt100::Parser::new(NonZero::new(1000).unwrap(), NonZero::new(columns).unwrap(), 0);
+        terminal.process(self.raw.as_bytes());
+        let lines: Vec<String> = terminal.screen().rows(0, columns).map(|line| line.trim_end().to_owned()).collect();
+        lines.join("\n").trim_end().to_owned()
     }
 
     /// Makes sure that the whole script was played, and of the exit code.
