@@ -2,7 +2,7 @@
 //!
 //! `SNAPSHOTS=overwrite cargo test --test it readme` writes both anew.
 
-use crate::support::{Action, Bed};
+use crate::support::{Action, Bed, normalised};
 use crate::world::World;
 use clap::CommandFactory;
 use serde_json::json;
@@ -90,6 +90,8 @@ fn readme_rehearse() {
     let is_time = |name: &str| name.len() == 13 && name.bytes().all(|byte| byte.is_ascii_digit());
     let lines = text.lines().map(|line| match line.rsplit_once('/') {
         Some((before, name)) if is_time(name) => format!("{before}/1767225600000"),
+        // How long it took.
+        _ if line.ends_with("s)") => normalised(line),
         _ => line.to_owned(),
     });
     let lines: Vec<String> = lines.collect();

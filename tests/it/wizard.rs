@@ -1,8 +1,9 @@
 //! The wizard of setup on a real terminal: asked, answered, mended, left; on the rehearsal and on the emulators.
 
-use crate::support::Bed;
+use crate::readme::compare;
 use crate::support::pty::{CTRL_C, DOWN, ENTER, ESC, Talk, talk};
 use crate::support::served::Served;
+use crate::support::{Bed, normalised};
 use std::process::Command;
 use xdeploy::rehearsal::{DEV, PROD};
 
@@ -308,4 +309,47 @@ fn ctrl_c_while_it_writes_finishes_the_call_and_says_how_to_go_on() {
     assert!(text.contains("finishing the calls under way") && text.contains("what is done stays done"), "{text}");
     let _ = served.rehearsal.clone().settle(0);
     served.run(&["setup", "--yes", "--input-bucket", "site-input", "--output-bucket", "site-output"]);
+}
+
+/// What the README shows of the wizard is what stands on the terminal.
+#[test]
+fn readme_wizard() {
+    let served = served();
+    let script: Vec<(&str, &str)> = PLAIN.into_iter().chain([("Apply this plan", "y\r"), ("Save these settings", "y\r")]).collect();
+    let talk = talk(&command(&served, &["setup"]), &script, 160);
+    let screen = talk.ended(script.len(), 0).screen(160);
+    let text = normalised(&screen);
+    // The plan is the one that is shown below.
+    let (before, rest) = text.split_once("\nA1 KMS key").unwrap();
+    let (_, after) = rest.split_once("\nPlan: ").unwrap();
+    compare("wizard", &format!("```console\n$ xdeploy setup\n{before}\n[the changes, by step of the article]\n\nPlan: {after}\n```\n"));
+}
+
+/// What the deploy action does to an archive that surprises people is said before it is uploaded (facts A.4).
+#[test]
+fn a_release_warns_before_it_uploads() {
+    let served = served();
+    served.run(&["setup", "--yes", "--input-bucket", "site-input", "--output-bucket", "site-output"]);
+    let zip = |name: &str, files: &[&str]| {
+        let mut archive = zip::ZipWriter::new(std::fs::File::create(served.dir.path().join(name)).unwrap());
+        for file in files {
+            archive.start_file(*file, zip::write::SimpleFileOptions::default()).unwrap();
+        }
+        archive.finish().unwrap();
+    };
+    zip("first.zip", &["index.html", "old/page.html"]);
+    zip("second.zip", &["index.html", "fonts/a.WOFF2", "data.json"]);
+    zip("third.zip", &["index.html", "../outside.html"]);
+    served.run(&["release", "first.zip"]);
+    let output = served.try_run(&["release", "second.zip"]);
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{told}");
+    let (before, _) = told.split_once("uploaded s3://").unwrap();
+    assert!(before.contains("1 other objects are there, such as old/page.html"), "{told}");
+    assert!(before.contains("1 files, such as fonts/a.WOFF2, will have the content type application/octet-stream"), "{told}");
+    let calls = served.rehearsal.log().len();
+    let output = served.try_run(&["release", "third.zip"]);
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.code() == Some(1) && told.contains("..") && !told.contains("uploaded"), "{told}");
+    assert!(served.rehearsal.log()[calls..].iter().all(|call| call.action != "s3:PutObject"));
 }

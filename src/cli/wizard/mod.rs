@@ -100,7 +100,7 @@ impl Wizard<'_> {
     /// Says before the first question what questions do.
     fn begin(&mut self) {
         if !std::mem::replace(&mut self.asked, true) {
-            self.ui.status("Nothing is changed before the plan is shown and you say yes; Esc or Ctrl-C leaves everything as it is.");
+            self.ui.status("Nothing changes before you say yes to the plan; Esc or Ctrl-C ends it.");
         }
     }
 
@@ -186,7 +186,7 @@ impl Wizard<'_> {
         let bucket = self.answers.flags.input_bucket.as_ref().map(ToString::to_string).unwrap_or_default();
         if !self.answers.flags.create_buckets && choices::has_object(&place.dev, &place.region, &bucket, key.as_str()).await == Some(false)
         {
-            self.ui.status(&format!("s3://{bucket}/{key} isn't there yet: the pipeline's first run waits for it, or it is uploaded below"));
+            self.ui.status(&format!("s3://{bucket}/{key} isn't there yet: name its file below, or upload it later"));
         }
         if key.as_str() != default {
             self.answers.flags.object_key = Some(key);
