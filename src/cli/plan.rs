@@ -1,12 +1,14 @@
 //! `xdeploy plan`.
 
 use super::{proof, session, show};
+use crate::deploy::kept;
 use crate::deploy::observe::Organisations;
 use crate::error::{Error, Result};
 use crate::model::Verdict;
 use crate::settings::{CommonFlags, DeploymentFlags, Settings};
 use crate::ui::Ui;
 use clap::builder::FalseyValueParser;
+use serde_json::json;
 use std::path::PathBuf;
 
 #[derive(Debug, clap::Args)]
@@ -47,6 +49,7 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui) -> Result<u8> {
         None => {}
     }
     let mut document = serde_json::to_value(&plan).map_err(|error| Error::internal(error.to_string()))?;
+    document["kept"] = json!(kept::of_plan(&plan));
     document["proof"] = proof::to_json(&proof, plan.snapshot(), &[]);
     ui.json(&document);
     let verdict = if args.strict { proof.strict_verdict() } else { proof.verdict() };

@@ -2,6 +2,7 @@
 
 use super::{Stop, ask, lock, proof, session, show};
 use crate::aws::Accounts;
+use crate::deploy::kept;
 use crate::deploy::observe::Organisations;
 use crate::deploy::plan::Plan;
 use crate::deploy::snapshot::Snapshot;
@@ -136,7 +137,7 @@ pub fn summary(plan: &Plan) -> Value {
                 "change": write.call.change(), "resource": write.resource, "title": write.title, "before": before, "after": after})
         })
         .collect();
-    json!({"pipeline": plan.settings().pipeline, "add": add, "change": change, "remove": remove, "writes": writes, "notes": plan.notes()})
+    json!({"pipeline": plan.settings().pipeline, "add": add, "change": change, "remove": remove, "writes": writes, "kept": kept::of_plan(plan), "notes": plan.notes()})
 }
 
 /// The executions that an update among the writes would stop.

@@ -50,7 +50,7 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop) -> Res
         ui.result(&format!("Nothing to remove for pipeline {name}."));
     } else {
         ui.result(&format!("Teardown of pipeline {name} in {}:", snapshot.dev.region));
-        show::writes(ui, &undo.writes, &snapshot.dev, &snapshot.prod);
+        show::writes(ui, &undo.writes, &[], &snapshot.dev, &snapshot.prod);
     }
     if !undo.left.is_empty() {
         ui.result("\nLeft as it is:");

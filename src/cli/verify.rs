@@ -141,7 +141,7 @@ fn drift(ui: &Ui, settings: &Settings, plan: &Result<Plan>) -> bool {
     }
     let snapshot = plan.snapshot();
     ui.result(&format!("Pipeline {} differs from what setup would make:", settings.pipeline));
-    show::writes(ui, plan.writes(), &snapshot.dev, &snapshot.prod);
+    show::writes(ui, plan.writes(), &[], &snapshot.dev, &snapshot.prod);
     for note in plan.notes() {
         ui.result(&format!("\n{}: {}", if note.warning { "warning" } else { "note" }, note.text));
     }

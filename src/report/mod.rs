@@ -2,6 +2,7 @@
 //!
 //! All are pure functions of the same [`Report`]; nothing here decides what a finding means.
 
+mod changes;
 mod github;
 mod junit;
 mod markdown;
@@ -9,6 +10,7 @@ mod sarif;
 #[cfg(test)]
 mod tests;
 
+pub use changes::{Group, Line, groups, lines};
 pub use github::github;
 pub use junit::junit;
 pub use markdown::markdown;

@@ -85,6 +85,7 @@ xdeploy.who-am-i/1
     assert!(said.contains("plan saved"), "{said}");
     let mut saved = serde_json::from_str::<Value>(&fs::read_to_string(bed.dir().join("plan")).unwrap()).unwrap();
     saved["proof"] = plan["proof"].clone();
+    saved["kept"] = plan["kept"].clone();
     assert_eq!(plan, saved);
     same(
         &structure(&plan),
@@ -93,6 +94,12 @@ xdeploy.plan/1
 .callers
 .callers.dev
 .callers.prod
+.kept
+.kept[].account
+.kept[].maker
+.kept[].resource
+.kept[].step
+.kept[].what
 .notes
 .notes[].text
 .notes[].warning
@@ -256,6 +263,12 @@ xdeploy.apply/1
 .plan
 .plan.add
 .plan.change
+.plan.kept
+.plan.kept[].account
+.plan.kept[].maker
+.plan.kept[].resource
+.plan.kept[].step
+.plan.kept[].what
 .plan.notes
 .plan.notes[].text
 .plan.notes[].warning
@@ -351,6 +364,12 @@ xdeploy.verify/1
 .plan
 .plan.add
 .plan.change
+.plan.kept
+.plan.kept[].account
+.plan.kept[].maker
+.plan.kept[].resource
+.plan.kept[].step
+.plan.kept[].what
 .plan.notes
 .plan.pipeline
 .plan.remove
@@ -422,6 +441,12 @@ xdeploy.setup/1
 .plan
 .plan.add
 .plan.change
+.plan.kept
+.plan.kept[].account
+.plan.kept[].maker
+.plan.kept[].resource
+.plan.kept[].step
+.plan.kept[].what
 .plan.notes
 .plan.notes[].text
 .plan.notes[].warning

@@ -47,9 +47,36 @@ fn a_default_set_up_reads_like_this() {
         str![[r#"
 Plan for pipeline crossaccountdeploy in us-east-1:
 
+A2.3, A2.5 Input and output bucket (dev 111111111111)
+  = keep input bucket codepipeline-input-bucket-0000000000
+
+A2.3, A2.5 Input and output bucket (prod 222222222222)
+  = keep output bucket codepipeline-output-bucket-0000000000
+
 A1 KMS key (dev 111111111111)
   + create KMS key in us-east-1
       kms:CreateKey (known after apply: key in us-east-1)
+      + statement Enable IAM User Permissions
+          + Effect         Allow
+          + Principal.AWS  arn:aws:iam::111111111111:root
+          + Action         kms:*
+          + Resource       *
+      + statement Allow access for Key Administrators
+          + Effect         Allow
+          + Principal.AWS  arn:aws:iam::111111111111:user/caller
+          + Action         kms:CancelKeyDeletion, kms:Create*, kms:Delete*, kms:Describe*, kms:Disable*, kms:Enable*, kms:Get*, kms:List*, kms:Put*, kms:ReplicateKey, kms:Revoke*, kms:RotateKeyOnDemand, kms:ScheduleKeyDeletion, kms:TagResource, kms:UntagResource, kms:Update*, kms:UpdatePrimaryRegion
+          + Resource       *
+      + statement XdeploycrossaccountdeployKeyUsers
+          + Effect         Allow
+          + Principal.AWS  arn:aws:iam::222222222222:root
+          + Action         kms:Decrypt, kms:DescribeKey, kms:Encrypt, kms:GenerateDataKey*, kms:ReEncrypt*
+          + Resource       *
+      + statement XdeploycrossaccountdeployKeyGrants
+          + Effect                                    Allow
+          + Principal.AWS                             arn:aws:iam::222222222222:root
+          + Action                                    kms:CreateGrant, kms:ListGrants, kms:RevokeGrant
+          + Resource                                  *
+          + Condition.Bool.kms:GrantIsForAWSResource  true
   ~ turn on yearly rotation of the key in us-east-1
       kms:EnableKeyRotation (known after apply: key in us-east-1)
   + create alias/s3deploykey in us-east-1
@@ -58,8 +85,32 @@ A1 KMS key (dev 111111111111)
 A2.1, A2.2 Service role and artifact bucket (dev 111111111111)
   + create service role AWSCodePipelineServiceRole-us-east-1-crossaccountdeploy
       iam:CreateRole arn:aws:iam::111111111111:role/service-role/AWSCodePipelineServiceRole-us-east-1-crossaccountdeploy
+      + statement without Sid
+          + Effect             Allow
+          + Principal.Service  codepipeline.amazonaws.com
+          + Action             sts:AssumeRole
   + create inline policy xdeploy-crossaccountdeploy of AWSCodePipelineServiceRole-us-east-1-crossaccountdeploy
       iam:PutRolePolicy arn:aws:iam::111111111111:role/service-role/AWSCodePipelineServiceRole-us-east-1-crossaccountdeploy
+      + statement AllowS3BucketAccess
+          + Effect                                      Allow
+          + Action                                      s3:GetBucketAcl, s3:GetBucketLocation, s3:GetBucketVersioning
+          + Resource                                    arn:aws:s3:::codepipeline-us-east-1-111111111111
+          + Condition.StringEquals.aws:ResourceAccount  111111111111
+      + statement AllowS3ObjectAccess
+          + Effect                                      Allow
+          + Action                                      s3:GetObject, s3:GetObjectTagging, s3:GetObjectVersion, s3:GetObjectVersionTagging, s3:PutObject, s3:PutObjectAcl, s3:PutObjectTagging
+          + Resource                                    arn:aws:s3:::codepipeline-us-east-1-111111111111/*
+          + Condition.StringEquals.aws:ResourceAccount  111111111111
+      + statement AllowSourceBucketAccess
+          + Effect                                      Allow
+          + Action                                      s3:GetBucketAcl, s3:GetBucketLocation, s3:GetBucketVersioning, s3:ListBucket
+          + Resource                                    arn:aws:s3:::codepipeline-input-bucket-0000000000
+          + Condition.StringEquals.aws:ResourceAccount  111111111111
+      + statement AllowSourceObjectAccess
+          + Effect                                      Allow
+          + Action                                      s3:GetObject, s3:GetObjectTagging, s3:GetObjectVersion, s3:GetObjectVersionTagging
+          + Resource                                    arn:aws:s3:::codepipeline-input-bucket-0000000000/*
+          + Condition.StringEquals.aws:ResourceAccount  111111111111
   + create artifact bucket codepipeline-us-east-1-111111111111 in us-east-1
       s3:CreateBucket arn:aws:s3:::codepipeline-us-east-1-111111111111
   ~ block public access to codepipeline-us-east-1-111111111111
@@ -70,57 +121,192 @@ A2.1, A2.2 Service role and artifact bucket (dev 111111111111)
 A1.3, A3 Key users (dev 111111111111)
   ~ update policy of the key in us-east-1: users are the service role and account 222222222222
       kms:PutKeyPolicy (known after apply: key in us-east-1)
+      ~ statement XdeploycrossaccountdeployKeyUsers
+          + Principal.AWS  arn:aws:iam::111111111111:role/service-role/AWSCodePipelineServiceRole-us-east-1-crossaccountdeploy
+      ~ statement XdeploycrossaccountdeployKeyGrants
+          + Principal.AWS  arn:aws:iam::111111111111:role/service-role/AWSCodePipelineServiceRole-us-east-1-crossaccountdeploy
 
 A4 Cross-account role (prod 222222222222)
   + create cross-account role prods3role
       iam:CreateRole arn:aws:iam::222222222222:role/prods3role
+      + statement XdeploycrossaccountdeployTrust
+          + Effect         Allow
+          + Principal.AWS  arn:aws:iam::111111111111:role/service-role/AWSCodePipelineServiceRole-us-east-1-crossaccountdeploy
+          + Action         sts:AssumeRole
   + create policy outputbucketdeployaccess
       iam:CreatePolicy arn:aws:iam::222222222222:policy/outputbucketdeployaccess
+      + statement without Sid
+          + Effect    Allow
+          + Action    s3:Put*
+          + Resource  arn:aws:s3:::codepipeline-output-bucket-0000000000/*
+      + statement without Sid
+          + Effect    Allow
+          + Action    s3:ListBucket
+          + Resource  arn:aws:s3:::codepipeline-output-bucket-0000000000
+      + statement DeployActionReads
+          + Effect    Allow
+          + Action    s3:GetBucketAcl, s3:GetBucketLocation, s3:GetBucketVersioning
+          + Resource  arn:aws:s3:::codepipeline-output-bucket-0000000000
   + attach policy outputbucketdeployaccess to prods3role
       iam:AttachRolePolicy arn:aws:iam::222222222222:role/prods3role
   + create policy devkmss3access
       iam:CreatePolicy arn:aws:iam::222222222222:policy/devkmss3access
+      + statement without Sid
+          + Effect    Allow
+          + Action    kms:Decrypt, kms:DescribeKey, kms:Encrypt, kms:GenerateDataKey*, kms:ReEncrypt*
+          + Resource  (known after apply: key in us-east-1)
+      + statement without Sid
+          + Effect    Allow
+          + Action    s3:Get*
+          + Resource  arn:aws:s3:::codepipeline-us-east-1-111111111111/*
+      + statement without Sid
+          + Effect    Allow
+          + Action    s3:ListBucket
+          + Resource  arn:aws:s3:::codepipeline-us-east-1-111111111111
   + attach policy devkmss3access to prods3role
       iam:AttachRolePolicy arn:aws:iam::222222222222:role/prods3role
 
 A5 Artifact bucket policy (dev 111111111111)
   ~ update policy of codepipeline-us-east-1-111111111111: account 222222222222 may read and write artifacts
       s3:PutBucketPolicy arn:aws:s3:::codepipeline-us-east-1-111111111111
+      + statement DenyUnEncryptedObjectUploads
+          + Effect                                                     Deny
+          + Principal.AWS                                              *
+          + Action                                                     s3:PutObject
+          + Resource                                                   arn:aws:s3:::codepipeline-us-east-1-111111111111/*
+          + Condition.StringNotEquals.s3:x-amz-server-side-encryption  aws:kms
+      + statement DenyInsecureConnections
+          + Effect                              Deny
+          + Principal.AWS                       *
+          + Action                              s3:*
+          + Resource                            arn:aws:s3:::codepipeline-us-east-1-111111111111/*
+          + Condition.Bool.aws:SecureTransport  false
+      + statement XdeploycrossaccountdeployArtifactObjects
+          + Effect         Allow
+          + Principal.AWS  arn:aws:iam::222222222222:root
+          + Action         s3:Get*, s3:Put*
+          + Resource       arn:aws:s3:::codepipeline-us-east-1-111111111111/*
+      + statement XdeploycrossaccountdeployArtifactList
+          + Effect         Allow
+          + Principal.AWS  arn:aws:iam::222222222222:root
+          + Action         s3:ListBucket
+          + Resource       arn:aws:s3:::codepipeline-us-east-1-111111111111
 
 A6 Assume-role policy (dev 111111111111)
   + create policy assumeprods3role
       iam:CreatePolicy arn:aws:iam::111111111111:policy/assumeprods3role
+      + statement without Sid
+          + Effect    Allow
+          + Action    sts:AssumeRole
+          + Resource  arn:aws:iam::222222222222:role/prods3role
   + attach policy assumeprods3role to AWSCodePipelineServiceRole-us-east-1-crossaccountdeploy
       iam:AttachRolePolicy arn:aws:iam::111111111111:role/service-role/AWSCodePipelineServiceRole-us-east-1-crossaccountdeploy
 
 A2.3 Change detection (dev 111111111111)
   + create EventBridge's role cwe-role-us-east-1-crossaccountdeploy
       iam:CreateRole arn:aws:iam::111111111111:role/service-role/cwe-role-us-east-1-crossaccountdeploy
+      + statement without Sid
+          + Effect             Allow
+          + Principal.Service  events.amazonaws.com
+          + Action             sts:AssumeRole
   + create inline policy start-pipeline-execution-us-east-1-crossaccountdeploy of cwe-role-us-east-1-crossaccountdeploy
       iam:PutRolePolicy arn:aws:iam::111111111111:role/service-role/cwe-role-us-east-1-crossaccountdeploy
+      + statement without Sid
+          + Effect    Allow
+          + Action    codepipeline:StartPipelineExecution
+          + Resource  arn:aws:codepipeline:us-east-1:111111111111:crossaccountdeploy
   + set EventBridge rule codepipeline-crossaccountdeploy-source
       events:PutRule arn:aws:events:us-east-1:111111111111:rule/codepipeline-crossaccountdeploy-source
+      + source  aws.s3
+      + detail-type  Object Created
+      + detail.bucket.name  codepipeline-input-bucket-0000000000
+      + detail.object.key  sample-website.zip
   ~ set target of rule codepipeline-crossaccountdeploy-source: pipeline crossaccountdeploy
       events:PutTargets arn:aws:events:us-east-1:111111111111:rule/codepipeline-crossaccountdeploy-source
+      + Id  pipeline
+      + Arn  arn:aws:codepipeline:us-east-1:111111111111:crossaccountdeploy
+      + RoleArn  arn:aws:iam::111111111111:role/service-role/cwe-role-us-east-1-crossaccountdeploy
+      + InputTransformer.InputPathsMap.revisionValue  $.detail.object.version-id
+      + InputTransformer.InputTemplate  {"sourceRevisions":[{"actionName":"Source","revisionType":"S3_OBJECT_VERSION_ID","revisionValue":<revisionValue>}]}
   ~ update notification of codepipeline-input-bucket-0000000000: EventBridge hears of new objects
       s3:PutBucketNotification arn:aws:s3:::codepipeline-input-bucket-0000000000
+      + EventBridgeConfiguration
 
 A2, A7 Pipeline (dev 111111111111)
   + create pipeline crossaccountdeploy
       codepipeline:CreatePipeline arn:aws:codepipeline:us-east-1:111111111111:crossaccountdeploy
+      + name  crossaccountdeploy
+      + roleArn  arn:aws:iam::111111111111:role/service-role/AWSCodePipelineServiceRole-us-east-1-crossaccountdeploy
+      + artifactStore.type  S3
+      + artifactStore.location  codepipeline-us-east-1-111111111111
+      + artifactStore.encryptionKey.id  (known after apply: key in us-east-1)
+      + artifactStore.encryptionKey.type  KMS
+      + stages[Source].actions[Source].actionTypeId.category  Source
+      + stages[Source].actions[Source].actionTypeId.owner  AWS
+      + stages[Source].actions[Source].actionTypeId.provider  S3
+      + stages[Source].actions[Source].actionTypeId.version  1
+      + stages[Source].actions[Source].runOrder  1
+      + stages[Source].actions[Source].configuration.S3Bucket  codepipeline-input-bucket-0000000000
+      + stages[Source].actions[Source].configuration.S3ObjectKey  sample-website.zip
+      + stages[Source].actions[Source].configuration.PollForSourceChanges  false
+      + stages[Source].actions[Source].outputArtifacts[SourceArtifact].name  SourceArtifact
+      + stages[Source].actions[Source].inputArtifacts  []
+      + stages[Source].actions[Source].region  us-east-1
+      + stages[Source].actions[Source].namespace  SourceVariables
+      + stages[Deploy].actions[Deploy].actionTypeId.category  Deploy
+      + stages[Deploy].actions[Deploy].actionTypeId.owner  AWS
+      + stages[Deploy].actions[Deploy].actionTypeId.provider  S3
+      + stages[Deploy].actions[Deploy].actionTypeId.version  1
+      + stages[Deploy].actions[Deploy].runOrder  1
+      + stages[Deploy].actions[Deploy].configuration.BucketName  codepipeline-output-bucket-0000000000
+      + stages[Deploy].actions[Deploy].configuration.Extract  true
+      + stages[Deploy].actions[Deploy].outputArtifacts  []
+      + stages[Deploy].actions[Deploy].inputArtifacts[SourceArtifact].name  SourceArtifact
+      + stages[Deploy].actions[Deploy].roleArn  arn:aws:iam::222222222222:role/prods3role
+      + stages[Deploy].actions[Deploy].region  us-east-1
+      + stages[Deploy].actions[Deploy].namespace  DeployVariables
+      + executionMode  SUPERSEDED
+      + pipelineType  V2
 
 note: a new pipeline runs at once; that first run fails at Source until sample-website.zip is uploaded (A2.7): `xdeploy release FILE --pipeline crossaccountdeploy`
 
-Plan: 16 to add, 7 to change, 0 to remove.
+Plan: 16 to add, 7 to change, 0 to remove, 2 as they should be.
 
 note: more is granted than these calls need; `--policies least-privilege` narrows what setup wrote
 35 of 35 calls allowed after this plan.
 ────
 Plan for pipeline crossaccountdeploy in us-east-1:
 
+A2.3, A2.5 Input and output bucket (dev 111111111111)
+  = keep input bucket codepipeline-input-bucket-0000000000
+
+A2.3, A2.5 Input and output bucket (prod 222222222222)
+  = keep output bucket codepipeline-output-bucket-0000000000
+
 A1 KMS key (dev 111111111111)
   + create KMS key in us-east-1
       kms:CreateKey (known after apply: key in us-east-1)
+      + statement Enable IAM User Permissions
+          + Effect         Allow
+          + Principal.AWS  arn:aws:iam::111111111111:root
+          + Action         kms:*
+          + Resource       *
+      + statement Allow access for Key Administrators
+          + Effect         Allow
+          + Principal.AWS  arn:aws:iam::111111111111:user/caller
+          + Action         kms:CancelKeyDeletion, kms:Create*, kms:Delete*, kms:Describe*, kms:Disable*, kms:Enable*, kms:Get*, kms:List*, kms:Put*, kms:ReplicateKey, kms:Revoke*, kms:RotateKeyOnDemand, kms:ScheduleKeyDeletion, kms:TagResource, kms:UntagResource, kms:Update*, kms:UpdatePrimaryRegion
+          + Resource       *
+      + statement XdeploycrossaccountdeployKeyUsers
+          + Effect         Allow
+          + Principal.AWS  arn:aws:iam::222222222222:root
+          + Action         kms:Decrypt, kms:DescribeKey, kms:Encrypt, kms:GenerateDataKey*, kms:ReEncrypt*
+          + Resource       *
+      + statement XdeploycrossaccountdeployKeyGrants
+          + Effect                                    Allow
+          + Principal.AWS                             arn:aws:iam::222222222222:root
+          + Action                                    kms:CreateGrant, kms:ListGrants, kms:RevokeGrant
+          + Resource                                  *
+          + Condition.Bool.kms:GrantIsForAWSResource  true
   ~ turn on yearly rotation of the key in us-east-1
       kms:EnableKeyRotation (known after apply: key in us-east-1)
   + create alias/s3deploykey in us-east-1
@@ -129,8 +315,32 @@ A1 KMS key (dev 111111111111)
 A2.1, A2.2 Service role and artifact bucket (dev 111111111111)
   + create service role AWSCodePipelineServiceRole-us-east-1-crossaccountdeploy
       iam:CreateRole arn:aws:iam::111111111111:role/service-role/AWSCodePipelineServiceRole-us-east-1-crossaccountdeploy
+      + statement without Sid
+          + Effect             Allow
+          + Principal.Service  codepipeline.amazonaws.com
+          + Action             sts:AssumeRole
   + create inline policy xdeploy-crossaccountdeploy of AWSCodePipelineServiceRole-us-east-1-crossaccountdeploy
       iam:PutRolePolicy arn:aws:iam::111111111111:role/service-role/AWSCodePipelineServiceRole-us-east-1-crossaccountdeploy
+      + statement AllowS3BucketAccess
+          + Effect                                      Allow
+          + Action                                      s3:GetBucketAcl, s3:GetBucketLocation, s3:GetBucketVersioning
+          + Resource                                    arn:aws:s3:::codepipeline-us-east-1-111111111111
+          + Condition.StringEquals.aws:ResourceAccount  111111111111
+      + statement AllowS3ObjectAccess
+          + Effect                                      Allow
+          + Action                                      s3:GetObject, s3:GetObjectTagging, s3:GetObjectVersion, s3:GetObjectVersionTagging, s3:PutObject, s3:PutObjectAcl, s3:PutObjectTagging
+          + Resource                                    arn:aws:s3:::codepipeline-us-east-1-111111111111/*
+          + Condition.StringEquals.aws:ResourceAccount  111111111111
+      + statement AllowSourceBucketAccess
+          + Effect                                      Allow
+          + Action                                      s3:GetBucketAcl, s3:GetBucketLocation, s3:GetBucketVersioning, s3:ListBucket
+          + Resource                                    arn:aws:s3:::codepipeline-input-bucket-0000000000
+          + Condition.StringEquals.aws:ResourceAccount  111111111111
+      + statement AllowSourceObjectAccess
+          + Effect                                      Allow
+          + Action                                      s3:GetObject, s3:GetObjectTagging, s3:GetObjectVersion, s3:GetObjectVersionTagging
+          + Resource                                    arn:aws:s3:::codepipeline-input-bucket-0000000000/*
+          + Condition.StringEquals.aws:ResourceAccount  111111111111
   + create artifact bucket codepipeline-us-east-1-111111111111 in us-east-1
       s3:CreateBucket arn:aws:s3:::codepipeline-us-east-1-111111111111
   ~ block public access to codepipeline-us-east-1-111111111111
@@ -141,48 +351,156 @@ A2.1, A2.2 Service role and artifact bucket (dev 111111111111)
 A1.3, A3 Key users (dev 111111111111)
   ~ update policy of the key in us-east-1: users are the service role and account 222222222222
       kms:PutKeyPolicy (known after apply: key in us-east-1)
+      ~ statement XdeploycrossaccountdeployKeyUsers
+          + Principal.AWS  arn:aws:iam::111111111111:role/service-role/AWSCodePipelineServiceRole-us-east-1-crossaccountdeploy
+      ~ statement XdeploycrossaccountdeployKeyGrants
+          + Principal.AWS  arn:aws:iam::111111111111:role/service-role/AWSCodePipelineServiceRole-us-east-1-crossaccountdeploy
 
 A4 Cross-account role (prod 222222222222)
   + create cross-account role prods3role
       iam:CreateRole arn:aws:iam::222222222222:role/prods3role
+      + statement XdeploycrossaccountdeployTrust
+          + Effect         Allow
+          + Principal.AWS  arn:aws:iam::111111111111:role/service-role/AWSCodePipelineServiceRole-us-east-1-crossaccountdeploy
+          + Action         sts:AssumeRole
   + create policy outputbucketdeployaccess
       iam:CreatePolicy arn:aws:iam::222222222222:policy/outputbucketdeployaccess
+      + statement without Sid
+          + Effect    Allow
+          + Action    s3:Put*
+          + Resource  arn:aws:s3:::codepipeline-output-bucket-0000000000/*
+      + statement without Sid
+          + Effect    Allow
+          + Action    s3:ListBucket
+          + Resource  arn:aws:s3:::codepipeline-output-bucket-0000000000
+      + statement DeployActionReads
+          + Effect    Allow
+          + Action    s3:GetBucketAcl, s3:GetBucketLocation, s3:GetBucketVersioning
+          + Resource  arn:aws:s3:::codepipeline-output-bucket-0000000000
   + attach policy outputbucketdeployaccess to prods3role
       iam:AttachRolePolicy arn:aws:iam::222222222222:role/prods3role
   + create policy devkmss3access
       iam:CreatePolicy arn:aws:iam::222222222222:policy/devkmss3access
+      + statement without Sid
+          + Effect    Allow
+          + Action    kms:Decrypt, kms:DescribeKey, kms:Encrypt, kms:GenerateDataKey*, kms:ReEncrypt*
+          + Resource  (known after apply: key in us-east-1)
+      + statement without Sid
+          + Effect    Allow
+          + Action    s3:Get*
+          + Resource  arn:aws:s3:::codepipeline-us-east-1-111111111111/*
+      + statement without Sid
+          + Effect    Allow
+          + Action    s3:ListBucket
+          + Resource  arn:aws:s3:::codepipeline-us-east-1-111111111111
   + attach policy devkmss3access to prods3role
       iam:AttachRolePolicy arn:aws:iam::222222222222:role/prods3role
 
 A5 Artifact bucket policy (dev 111111111111)
   ~ update policy of codepipeline-us-east-1-111111111111: account 222222222222 may read and write artifacts
       s3:PutBucketPolicy arn:aws:s3:::codepipeline-us-east-1-111111111111
+      + statement DenyUnEncryptedObjectUploads
+          + Effect                                                     Deny
+          + Principal.AWS                                              *
+          + Action                                                     s3:PutObject
+          + Resource                                                   arn:aws:s3:::codepipeline-us-east-1-111111111111/*
+          + Condition.StringNotEquals.s3:x-amz-server-side-encryption  aws:kms
+      + statement DenyInsecureConnections
+          + Effect                              Deny
+          + Principal.AWS                       *
+          + Action                              s3:*
+          + Resource                            arn:aws:s3:::codepipeline-us-east-1-111111111111/*
+          + Condition.Bool.aws:SecureTransport  false
+      + statement XdeploycrossaccountdeployArtifactObjects
+          + Effect         Allow
+          + Principal.AWS  arn:aws:iam::222222222222:root
+          + Action         s3:Get*, s3:Put*
+          + Resource       arn:aws:s3:::codepipeline-us-east-1-111111111111/*
+      + statement XdeploycrossaccountdeployArtifactList
+          + Effect         Allow
+          + Principal.AWS  arn:aws:iam::222222222222:root
+          + Action         s3:ListBucket
+          + Resource       arn:aws:s3:::codepipeline-us-east-1-111111111111
 
 A6 Assume-role policy (dev 111111111111)
   + create policy assumeprods3role
       iam:CreatePolicy arn:aws:iam::111111111111:policy/assumeprods3role
+      + statement without Sid
+          + Effect    Allow
+          + Action    sts:AssumeRole
+          + Resource  arn:aws:iam::222222222222:role/prods3role
   + attach policy assumeprods3role to AWSCodePipelineServiceRole-us-east-1-crossaccountdeploy
       iam:AttachRolePolicy arn:aws:iam::111111111111:role/service-role/AWSCodePipelineServiceRole-us-east-1-crossaccountdeploy
 
 A2.3 Change detection (dev 111111111111)
   + create EventBridge's role cwe-role-us-east-1-crossaccountdeploy
       iam:CreateRole arn:aws:iam::111111111111:role/service-role/cwe-role-us-east-1-crossaccountdeploy
+      + statement without Sid
+          + Effect             Allow
+          + Principal.Service  events.amazonaws.com
+          + Action             sts:AssumeRole
   + create inline policy start-pipeline-execution-us-east-1-crossaccountdeploy of cwe-role-us-east-1-crossaccountdeploy
       iam:PutRolePolicy arn:aws:iam::111111111111:role/service-role/cwe-role-us-east-1-crossaccountdeploy
+      + statement without Sid
+          + Effect    Allow
+          + Action    codepipeline:StartPipelineExecution
+          + Resource  arn:aws:codepipeline:us-east-1:111111111111:crossaccountdeploy
   + set EventBridge rule codepipeline-crossaccountdeploy-source
       events:PutRule arn:aws:events:us-east-1:111111111111:rule/codepipeline-crossaccountdeploy-source
+      + source  aws.s3
+      + detail-type  Object Created
+      + detail.bucket.name  codepipeline-input-bucket-0000000000
+      + detail.object.key  sample-website.zip
   ~ set target of rule codepipeline-crossaccountdeploy-source: pipeline crossaccountdeploy
       events:PutTargets arn:aws:events:us-east-1:111111111111:rule/codepipeline-crossaccountdeploy-source
+      + Id  pipeline
+      + Arn  arn:aws:codepipeline:us-east-1:111111111111:crossaccountdeploy
+      + RoleArn  arn:aws:iam::111111111111:role/service-role/cwe-role-us-east-1-crossaccountdeploy
+      + InputTransformer.InputPathsMap.revisionValue  $.detail.object.version-id
+      + InputTransformer.InputTemplate  {"sourceRevisions":[{"actionName":"Source","revisionType":"S3_OBJECT_VERSION_ID","revisionValue":<revisionValue>}]}
   ~ update notification of codepipeline-input-bucket-0000000000: EventBridge hears of new objects
       s3:PutBucketNotification arn:aws:s3:::codepipeline-input-bucket-0000000000
+      + EventBridgeConfiguration
 
 A2, A7 Pipeline (dev 111111111111)
   + create pipeline crossaccountdeploy
       codepipeline:CreatePipeline arn:aws:codepipeline:us-east-1:111111111111:crossaccountdeploy
+      + name  crossaccountdeploy
+      + roleArn  arn:aws:iam::111111111111:role/service-role/AWSCodePipelineServiceRole-us-east-1-crossaccountdeploy
+      + artifactStore.type  S3
+      + artifactStore.location  codepipeline-us-east-1-111111111111
+      + artifactStore.encryptionKey.id  (known after apply: key in us-east-1)
+      + artifactStore.encryptionKey.type  KMS
+      + stages[Source].actions[Source].actionTypeId.category  Source
+      + stages[Source].actions[Source].actionTypeId.owner  AWS
+      + stages[Source].actions[Source].actionTypeId.provider  S3
+      + stages[Source].actions[Source].actionTypeId.version  1
+      + stages[Source].actions[Source].runOrder  1
+      + stages[Source].actions[Source].configuration.S3Bucket  codepipeline-input-bucket-0000000000
+      + stages[Source].actions[Source].configuration.S3ObjectKey  sample-website.zip
+      + stages[Source].actions[Source].configuration.PollForSourceChanges  false
+      + stages[Source].actions[Source].outputArtifacts[SourceArtifact].name  SourceArtifact
+      + stages[Source].actions[Source].inputArtifacts  []
+      + stages[Source].actions[Source].region  us-east-1
+      + stages[Source].actions[Source].namespace  SourceVariables
+      + stages[Deploy].actions[Deploy].actionTypeId.category  Deploy
+      + stages[Deploy].actions[Deploy].actionTypeId.owner  AWS
+      + stages[Deploy].actions[Deploy].actionTypeId.provider  S3
+      + stages[Deploy].actions[Deploy].actionTypeId.version  1
+      + stages[Deploy].actions[Deploy].runOrder  1
+      + stages[Deploy].actions[Deploy].configuration.BucketName  codepipeline-output-bucket-0000000000
+      + stages[Deploy].actions[Deploy].configuration.Extract  true
+      + stages[Deploy].actions[Deploy].outputArtifacts  []
+      + stages[Deploy].actions[Deploy].inputArtifacts[SourceArtifact].name  SourceArtifact
+      + stages[Deploy].actions[Deploy].roleArn  arn:aws:iam::222222222222:role/prods3role
+      + stages[Deploy].actions[Deploy].region  us-east-1
+      + stages[Deploy].actions[Deploy].namespace  DeployVariables
+      + executionMode  SUPERSEDED
+      + pipelineType  V2
 
 note: a new pipeline runs at once; that first run fails at Source until sample-website.zip is uploaded (A2.7): `xdeploy release FILE --pipeline crossaccountdeploy`
 
-Plan: 16 to add, 7 to change, 0 to remove.
+Plan: 16 to add, 7 to change, 0 to remove, 2 as they should be.
 
 note: more is granted than these calls need; `--policies least-privilege` narrows what setup wrote
 assumed: the organisation's policies for dev (111111111111) and prod (222222222222) allow everything: not asked for before a first set-up without `--strict`
@@ -245,6 +563,7 @@ note: more is granted than these calls need; `--policies least-privilege` narrow
 35 of 35 calls allowed.
 
 No changes. Pipeline crossaccountdeploy is as it should be.
+21 things are as they should be.
 ────
 
 "#]],
