@@ -8,12 +8,14 @@ mod plan;
 mod proof;
 mod rehearse;
 mod release;
+mod reports;
 mod rights;
 mod session;
 mod setup;
 mod show;
 mod simulate;
 mod teardown;
+mod telling;
 mod verify;
 mod who_am_i;
 

@@ -1,6 +1,7 @@
 //! `xdeploy setup`.
 
-use super::{Stop, ask, lock, proof, session, show};
+use super::reports::{self, ReportFlags, Reports};
+use super::{Stop, ask, lock, proof, session, show, telling};
 use crate::aws::Accounts;
 use crate::deploy::kept;
 use crate::deploy::observe::Organisations;
@@ -43,11 +44,14 @@ pub struct Args {
     /// Write the settings of this run to a new file
     #[arg(long, value_name = "FILE", env = "XDEPLOY_WRITE_CONFIG")]
     pub write_config: Option<PathBuf>,
+    #[command(flatten)]
+    pub reports: ReportFlags,
 }
 
 pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop) -> Result<u8> {
     let settings = Settings::resolve(common, &args.deployment)?;
     let artifact = session::artifact(args.artifact.as_deref(), !settings.no_extract)?;
+    let reports = Reports::ready(&args.reports, reports::ALL, "setup")?;
     if let Some(path) = &args.write_config {
         settings.write_file(path)?;
         ui.status(&format!("settings written to {}", path.display()));
@@ -55,9 +59,8 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop) -> Res
     let accounts = session::connect(&settings).await?;
     session::introduce(ui, &accounts);
     let _lock = if args.dry_run { None } else { Some(lock::take(&accounts.dev.id, &accounts.dev.region, settings.pipeline.as_str())?) };
-    let (code, document) = on(&accounts, &settings, args, artifact, ui, stop).await?;
-    ui.json(&document);
-    Ok(code)
+    let outcome = on(&accounts, &settings, args, artifact, ui, stop, &reports).await;
+    reports.finish(ui, outcome.map(|(code, document)| reports.result(ui, code, &document)))
 }
 
 /// Sets up on two accounts, and gives the exit code and the JSON document.
@@ -71,6 +74,7 @@ pub async fn on(
     artifact: Option<Artifact>,
     ui: &Ui,
     stop: &Stop,
+    reports: &Reports,
 ) -> Result<(u8, Value)> {
     let asked = if args.strict { Organisations::Always } else { Organisations::OfExisting };
     let plan = session::make_plan(accounts, settings, artifact, asked).await?;
@@ -84,6 +88,7 @@ pub async fn on(
         "proof": proof::to_json(&proof, plan.snapshot(), &[]),
         "applied": false,
     });
+    reports.say(telling::of_plan("setup", &plan, &proof, &document));
     if plan.is_empty() || args.dry_run {
         if !plan.is_empty() {
             ui.status("nothing was changed: this was a dry run");

@@ -6,6 +6,7 @@ mod changes;
 mod github;
 mod junit;
 mod markdown;
+mod pull_request;
 mod sarif;
 #[cfg(test)]
 mod tests;
@@ -14,6 +15,7 @@ pub use changes::{Group, Line, groups, lines};
 pub use github::github;
 pub use junit::junit;
 pub use markdown::markdown;
+pub use pull_request::{Sheet, pull_request};
 pub use sarif::sarif;
 
 use crate::model::{Check, Finding, Outcome};

@@ -108,6 +108,7 @@ xdeploy.plan/1
 .proof.assumptions
 .proof.calls
 .proof.findings
+.proof.findings[].id
 .proof.findings[].level
 .proof.findings[].text
 .proof.links
@@ -120,6 +121,7 @@ xdeploy.plan/1
 .proof.links[].because[].effect
 .proof.links[].because[].statement
 .proof.links[].fact
+.proof.links[].id
 .proof.links[].mayBeCalled
 .proof.links[].missing
 .proof.links[].name
@@ -289,6 +291,7 @@ xdeploy.apply/1
 .proof.assumptions
 .proof.calls
 .proof.findings
+.proof.findings[].id
 .proof.findings[].level
 .proof.findings[].text
 .proof.links
@@ -301,6 +304,7 @@ xdeploy.apply/1
 .proof.links[].because[].effect
 .proof.links[].because[].statement
 .proof.links[].fact
+.proof.links[].id
 .proof.links[].mayBeCalled
 .proof.links[].missing
 .proof.links[].name
@@ -315,6 +319,7 @@ xdeploy.apply/1
 .proofAfter.assumptions
 .proofAfter.calls
 .proofAfter.findings
+.proofAfter.findings[].id
 .proofAfter.findings[].level
 .proofAfter.findings[].text
 .proofAfter.links
@@ -327,6 +332,7 @@ xdeploy.apply/1
 .proofAfter.links[].because[].effect
 .proofAfter.links[].because[].statement
 .proofAfter.links[].fact
+.proofAfter.links[].id
 .proofAfter.links[].mayBeCalled
 .proofAfter.links[].missing
 .proofAfter.links[].name
@@ -379,6 +385,7 @@ xdeploy.verify/1
 .proof.assumptions
 .proof.calls
 .proof.findings
+.proof.findings[].id
 .proof.findings[].level
 .proof.findings[].text
 .proof.links
@@ -391,6 +398,7 @@ xdeploy.verify/1
 .proof.links[].because[].effect
 .proof.links[].because[].statement
 .proof.links[].fact
+.proof.links[].id
 .proof.links[].mayBeCalled
 .proof.links[].missing
 .proof.links[].name
@@ -467,6 +475,7 @@ xdeploy.setup/1
 .proof.assumptions
 .proof.calls
 .proof.findings
+.proof.findings[].id
 .proof.findings[].level
 .proof.findings[].text
 .proof.links
@@ -479,6 +488,7 @@ xdeploy.setup/1
 .proof.links[].because[].effect
 .proof.links[].because[].statement
 .proof.links[].fact
+.proof.links[].id
 .proof.links[].mayBeCalled
 .proof.links[].missing
 .proof.links[].name
@@ -493,6 +503,7 @@ xdeploy.setup/1
 .proofAfter.assumptions
 .proofAfter.calls
 .proofAfter.findings
+.proofAfter.findings[].id
 .proofAfter.findings[].level
 .proofAfter.findings[].text
 .proofAfter.links
@@ -505,6 +516,7 @@ xdeploy.setup/1
 .proofAfter.links[].because[].effect
 .proofAfter.links[].because[].statement
 .proofAfter.links[].fact
+.proofAfter.links[].id
 .proofAfter.links[].mayBeCalled
 .proofAfter.links[].missing
 .proofAfter.links[].name

@@ -55,8 +55,18 @@ impl Served {
 
     /// Runs the program, whatever becomes of it.
     pub fn try_run(&self, args: &[&str]) -> Output {
+        self.command(args).output().unwrap()
+    }
+
+    /// Runs the program with one more variable in its environment.
+    pub fn with_variable(&self, args: &[&str], name: &str, value: impl AsRef<std::ffi::OsStr>) -> Output {
+        self.command(args).env(name, value).output().unwrap()
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
         let dir = self.dir.path();
-        Command::new(env!("CARGO_BIN_EXE_xdeploy"))
+        let mut command = Command::new(env!("CARGO_BIN_EXE_xdeploy"));
+        command
             .args(args)
             .args(["--dev-profile", "dev", "--prod-profile", "prod"])
             .current_dir(dir)
@@ -65,8 +75,7 @@ impl Served {
             .env("AWS_CONFIG_FILE", dir.join("config"))
             .env("AWS_SHARED_CREDENTIALS_FILE", dir.join("credentials"))
             .env("AWS_EC2_METADATA_DISABLED", "true")
-            .env("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{}", self.port))
-            .output()
-            .unwrap()
+            .env("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{}", self.port));
+        command
     }
 }
