@@ -8,6 +8,7 @@ mod junit;
 mod markdown;
 mod pull_request;
 mod sarif;
+mod schema;
 #[cfg(test)]
 mod tests;
 
@@ -17,6 +18,7 @@ pub use junit::junit;
 pub use markdown::markdown;
 pub use pull_request::{Sheet, pull_request};
 pub use sarif::sarif;
+pub use schema::{schema, schemas};
 
 use crate::model::{Check, Finding, Outcome};
 use serde_json::{Value, json};

@@ -50,7 +50,7 @@ const EVERY: [&str; 10] = [
     "markdown=r.md",
 ];
 
-fn remove_policy(served: &Served, name: &str) {
+pub fn remove_policy(served: &Served, name: &str) {
     let config = served.rehearsal.config(served.rehearsal.keys(xdeploy::rehearsal::PROD), "us-east-1");
     let iam = aws_sdk_iam::Client::from_conf(aws_sdk_iam::config::Builder::from(&config).build());
     let runtime = tokio::runtime::Runtime::new().unwrap();
