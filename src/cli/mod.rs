@@ -8,12 +8,15 @@ mod plan;
 mod proof;
 mod rehearse;
 mod release;
+mod reports;
 mod rights;
+mod schema;
 mod session;
 mod setup;
 mod show;
 mod simulate;
 mod teardown;
+mod telling;
 mod verify;
 mod who_am_i;
 mod wizard;
@@ -71,6 +74,8 @@ enum Command {
     EcsCheck(Box<ecs_check::Args>),
     /// Say who both profiles are
     WhoAmI,
+    /// Print the JSON Schema of a document that `--output json` prints
+    Schema(schema::Args),
 }
 
 /// Set by Ctrl-C, and by apply while it must finish the calls under way.
@@ -162,6 +167,7 @@ async fn run(cli: &Cli, ui: &Ui, stop: &Stop) -> Result<u8> {
         Command::Rights(args) => rights::run(common, args, ui),
         Command::Simulate(args) => simulate::run(args).await,
         Command::EcsCheck(args) => Box::pin(ecs_check::run(common, args, ui, stop)).await,
+        Command::Schema(args) => schema::run(args, ui),
         Command::WhoAmI => Box::pin(who_am_i::run(common, ui)).await,
     }
 }

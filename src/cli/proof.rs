@@ -134,7 +134,7 @@ pub fn show(ui: &Ui, proof: &Proof, telling: &Telling<'_>) {
 }
 
 /// "30 of 30 calls allowed", with what isn't.
-fn count_line(proof: &Proof) -> String {
+pub fn count_line(proof: &Proof) -> String {
     let (allowed, all) = proof.counts();
     let count = |verdict: Verdict, may_be_called: bool| {
         proof.links.iter().filter(|link| link.verdict == verdict && link.may_be_called == may_be_called).count()

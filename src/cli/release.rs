@@ -1,6 +1,7 @@
 //! `xdeploy release`.
 
-use super::session;
+use super::reports::{self, ReportFlags, Reports};
+use super::{session, telling};
 use crate::aws::Accounts;
 use crate::deploy::arrival;
 use crate::deploy::release::{self, ActionState, Outcome, Route, Source};
@@ -53,6 +54,8 @@ pub struct Args {
     /// Name of the S3 deploy action, where a pipeline has several
     #[arg(long, value_name = "NAME", env = "XDEPLOY_ACTION")]
     pub action: Option<String>,
+    #[command(flatten)]
+    pub reports: ReportFlags,
 }
 
 pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui) -> Result<u8> {
@@ -66,6 +69,7 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui) -> Result<u8> {
         ..DeploymentFlags::default()
     };
     let settings = Settings::resolve(common, &flags)?;
+    let reports = Reports::ready(&args.reports, reports::ALL, "release")?;
     let source = match &args.file {
         Some(path) => {
             zipfile::fingerprint(path)?;
@@ -91,12 +95,21 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui) -> Result<u8> {
         let Uploaded { route, version, .. } = &uploaded;
         ui.result(&format!("Released version {version} of {} to pipeline {} (execution {id}).", route.object_key, route.pipeline));
     } else {
-        let outcome = follow(&accounts, &uploaded.route, &id, args.timeout, ui, &mut document).await?;
-        succeeded(&uploaded.route, &id, &outcome)?;
-        arrival(&accounts, &uploaded, ui, &mut document).await?;
+        let outcome = to_the_end(&accounts, &uploaded, &id, args.timeout, ui, &mut document).await;
+        reports.say(telling::of_release(&uploaded.route.pipeline, &document));
+        if let Err(error) = outcome {
+            return reports.finish(ui, Err(error));
+        }
     }
-    ui.json(&document);
-    Ok(0)
+    reports.say(telling::of_release(&uploaded.route.pipeline, &document));
+    reports.finish(ui, Ok(reports.result(ui, 0, &document)))
+}
+
+/// Follows an execution that must succeed, and looks at what arrived.
+async fn to_the_end(accounts: &Accounts, uploaded: &Uploaded, id: &str, timeout: Duration, ui: &Ui, document: &mut Value) -> Result<()> {
+    let outcome = follow(accounts, &uploaded.route, id, timeout, ui, document).await?;
+    succeeded(&uploaded.route, id, &outcome)?;
+    arrival(accounts, uploaded, ui, document).await
 }
 
 /// A source object, and what is to come of it.

@@ -1,8 +1,10 @@
 //! `xdeploy setup`.
 
+use super::reports::{self, ReportFlags, Reports};
 use super::wizard::{self, Answers};
-use super::{Stop, ask, lock, proof, session, show};
+use super::{Stop, ask, lock, proof, session, show, telling};
 use crate::aws::Accounts;
+use crate::deploy::kept;
 use crate::deploy::observe::Organisations;
 use crate::deploy::plan::Plan;
 use crate::deploy::snapshot::Snapshot;
@@ -43,9 +45,12 @@ pub struct Args {
     /// Write the settings of this run to a new file
     #[arg(long, value_name = "FILE", env = "XDEPLOY_WRITE_CONFIG")]
     pub write_config: Option<PathBuf>,
+    #[command(flatten)]
+    pub reports: ReportFlags,
 }
 
 pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop) -> Result<u8> {
+    let reports = Reports::ready(&args.reports, reports::ALL, "setup")?;
     let (common, flags) = with_file(common, &args.deployment)?;
     let mut answers = Answers { common, flags, artifact: args.artifact.clone() };
     let mut asked = false;
@@ -65,18 +70,17 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop) -> Res
     let accounts = session::connect(ui, &settings).await?;
     session::introduce(ui, &accounts);
     let _lock = if args.dry_run { None } else { Some(lock::take(&accounts.dev.id, &accounts.dev.region, settings.pipeline.as_str())?) };
-    let done = on(&accounts, &settings, args, artifact, ui, stop).await;
+    let done = on(&accounts, &settings, args, artifact, ui, stop, &reports).await;
     let interrupted = done.as_ref().is_err_and(|error| error.kind == Kind::Interrupted);
     if asked && !interrupted {
         let line = wizard::command_line(&answers.common, &answers.flags, answers.artifact.as_deref());
         ui.status(&format!("\nThe same run as one command:\n\n  {line}\n"));
     }
-    let (code, document) = done?;
-    if asked && document["applied"] == json!(true) && args.write_config.is_none() {
+    let offer = asked && args.write_config.is_none() && done.as_ref().is_ok_and(|(_, document)| document["applied"] == json!(true));
+    if offer {
         offer_file(ui, &settings, answers.common.config.is_some())?;
     }
-    ui.json(&document);
-    Ok(code)
+    reports.finish(ui, done.map(|(code, document)| reports.result(ui, code, &document)))
 }
 
 /// Offers to keep the answers, where no settings file is there yet.
@@ -105,6 +109,7 @@ pub async fn on(
     artifact: Option<Artifact>,
     ui: &Ui,
     stop: &Stop,
+    reports: &Reports,
 ) -> Result<(u8, Value)> {
     let asked = if args.strict { Organisations::Always } else { Organisations::OfExisting };
     let plan = session::make_plan(ui, accounts, settings, artifact, asked).await?;
@@ -118,6 +123,7 @@ pub async fn on(
         "proof": proof::to_json(&proof, plan.snapshot(), &[]),
         "applied": false,
     });
+    reports.say(telling::of_plan("setup", &plan, &proof, &document));
     if plan.is_empty() || args.dry_run {
         if !plan.is_empty() {
             ui.status("nothing was changed: this was a dry run");
@@ -171,7 +177,7 @@ pub fn summary(plan: &Plan) -> Value {
                 "change": write.call.change(), "resource": write.resource, "title": write.title, "before": before, "after": after})
         })
         .collect();
-    json!({"pipeline": plan.settings().pipeline, "add": add, "change": change, "remove": remove, "writes": writes, "notes": plan.notes()})
+    json!({"pipeline": plan.settings().pipeline, "add": add, "change": change, "remove": remove, "writes": writes, "kept": kept::of_plan(plan), "notes": plan.notes()})
 }
 
 /// The executions that an update among the writes would stop.

@@ -1,6 +1,7 @@
 //! `xdeploy teardown`.
 
-use super::{Stop, ask, lock, session, show};
+use super::reports::{Format, ReportFlags, Reports};
+use super::{Stop, ask, lock, session, show, telling};
 use crate::deploy::apply::quiet;
 use crate::deploy::observe::{Organisations, Purpose, observe};
 use crate::deploy::teardown::{KEY_DAYS, look_back, undo};
@@ -10,7 +11,7 @@ use crate::model::PipelineName;
 use crate::settings::{CommonFlags, DeploymentFlags, Settings};
 use crate::ui::Ui;
 use clap::builder::FalseyValueParser;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::time::{Duration, SystemTime};
 
 #[derive(Debug, clap::Args)]
@@ -30,9 +31,21 @@ pub struct Args {
     /// Show what would be removed and what left, and change nothing
     #[arg(long, env = "XDEPLOY_DRY_RUN", value_parser = FalseyValueParser::new())]
     pub dry_run: bool,
+    #[command(flatten)]
+    pub reports: ReportFlags,
 }
 
+/// Nothing is judged, so there is nothing for the formats of findings.
+const FORMATS: &[Format] = &[Format::Json, Format::Markdown];
+
 pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop) -> Result<u8> {
+    let reports = Reports::ready(&args.reports, FORMATS, "teardown")?;
+    let outcome = on(common, args, ui, stop, &reports).await;
+    reports.finish(ui, outcome.map(|document| reports.result(ui, 0, &document)))
+}
+
+/// Tears down, and gives the JSON document.
+async fn on(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop, reports: &Reports) -> Result<Value> {
     let settings = Settings::resolve(common, &args.deployment)?;
     let name = settings.pipeline.as_str();
     if let Some(confirmed) = &args.confirm
@@ -53,7 +66,7 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop) -> Res
         ui.result(&format!("Nothing to remove for pipeline {name}."));
     } else {
         ui.result(&format!("Teardown of pipeline {name} in {}:", snapshot.dev.region));
-        show::writes(ui, &undo.writes, &snapshot.dev, &snapshot.prod);
+        show::writes(ui, &undo.writes, &[], &snapshot.dev, &snapshot.prod);
     }
     if !undo.left.is_empty() {
         ui.result("\nLeft as it is:");
@@ -73,9 +86,10 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop) -> Res
         "left": undo.left,
         "applied": false,
     });
+    let left: Vec<_> = undo.left.iter().map(|left| (left.what.clone(), left.why.clone())).collect();
+    reports.say(telling::of_teardown(name, &snapshot, &undo.writes, &left, &document));
     if undo.writes.is_empty() || args.dry_run {
-        ui.json(&document);
-        return Ok(0);
+        return Ok(document);
     }
     ui.result(&format!("\nTeardown: {change} to change, {remove} to remove, {} left.", undo.left.len()));
     let running = snapshot.pipeline.as_ref().map(|found| found.running.join(", ")).unwrap_or_default();
@@ -112,6 +126,5 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop) -> Res
         document["keyDeletionDate"] = json!(date);
     }
     document["applied"] = json!(true);
-    ui.json(&document);
-    Ok(0)
+    Ok(document)
 }

@@ -3,20 +3,21 @@
 use serde::Serialize;
 use std::fmt;
 
-/// One thing that is looked at on a container host; a row of the reference.
+/// One thing that is looked at, on a container host or in two accounts; a row of the reference.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Check {
-    /// `XD-ECS-0NN`; never used again for something else.
+    /// `XD-ECS-0NN`, `XD-CALL-0NN`, …; never used again for something else.
     pub id: &'static str,
     /// What is looked at, in a few words.
     pub title: &'static str,
-    /// What goes wrong for a task where it doesn't hold.
+    /// What goes wrong where it doesn't hold.
     pub why: &'static str,
-    /// What to do about it, in words; a finding adds the commands for its host.
+    /// What to do about it, in words; a finding adds the commands or statements for its place.
     pub fix: &'static str,
     /// Where AWS describes it.
     pub docs: &'static str,
-    /// The points of article B that it answers (`B1` to `B7`, or `B` for what stands above the points).
+    /// The steps of article A that it is about, or the points of article B that it answers (`B1` to `B7`, or `B` for what
+    /// stands above the points).
     pub article: &'static [&'static str],
 }
 
@@ -60,6 +61,8 @@ pub enum Subject {
     Container(String),
     /// A role, by its ARN.
     Role(String),
+    /// A pipeline, by its name.
+    Pipeline(String),
 }
 
 impl fmt::Display for Subject {
@@ -69,6 +72,7 @@ impl fmt::Display for Subject {
             Subject::Interface(name) => write!(f, "interface {name}"),
             Subject::Container(name) => write!(f, "container {name}"),
             Subject::Role(arn) => write!(f, "role {arn}"),
+            Subject::Pipeline(name) => write!(f, "pipeline {name}"),
         }
     }
 }

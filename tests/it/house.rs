@@ -4,22 +4,23 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each room may name with `crate::`, besides itself. `None`: everything.
-const MAY_IMPORT: [(&str, Option<&[&str]>); 11] = [
+const MAY_IMPORT: [(&str, Option<&[&str]>); 12] = [
     ("model", Some(&[])),
     ("error", Some(&[])),
+    ("files", Some(&[])),
     ("policy", Some(&["model"])),
     ("settings", Some(&["model", "error"])),
     ("aws", Some(&["model", "error"])),
-    ("deploy", Some(&["model", "policy", "settings", "aws", "error"])),
-    ("ecs", Some(&["model", "policy", "settings", "aws", "error"])),
+    ("deploy", Some(&["model", "policy", "settings", "aws", "error", "files"])),
+    ("ecs", Some(&["model", "policy", "settings", "aws", "error", "files"])),
     ("rehearsal", Some(&["model", "policy"])),
-    ("report", Some(&["model", "deploy", "ecs"])),
+    ("report", Some(&["model", "policy", "deploy", "ecs"])),
     ("ui", Some(&["model"])),
     ("cli", None),
 ];
 
 /// Rooms that judge: no I/O, no clock.
-const PURE: [&str; 15] = [
+const PURE: [&str; 19] = [
     "src/policy",
     "src/ecs/checks",
     "src/ecs/denial.rs",
@@ -34,6 +35,10 @@ const PURE: [&str; 15] = [
     "src/deploy/blueprint.rs",
     "src/deploy/rights",
     "src/deploy/declaration.rs",
+    "src/deploy/difference.rs",
+    "src/deploy/findings.rs",
+    "src/deploy/kept.rs",
+    "src/deploy/rules.rs",
     "src/model",
 ];
 

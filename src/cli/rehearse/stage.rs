@@ -3,6 +3,7 @@
 use super::{Args, REGION, now};
 use crate::aws::{Account, Accounts, Unverified};
 use crate::cli::release::{self as releasing, Uploaded};
+use crate::cli::reports::{ReportFlags, Reports};
 use crate::cli::{Stop, ask, proof, session, setup, verify};
 use crate::deploy::apply::{self, Manner};
 use crate::deploy::breaking::{self, Break};
@@ -194,9 +195,14 @@ impl Stage {
             ui.failure(&error.message, &error.causes, &[]);
         }
         ui.result("\nxdeploy verify says:");
-        let arguments =
-            verify::Args { deployment: args.setup.deployment.clone(), detailed_exitcode: false, strict: false, second_opinion: false };
-        let (code, told) = verify::on(&self.accounts, settings, &arguments, ui).await?;
+        let arguments = verify::Args {
+            deployment: args.setup.deployment.clone(),
+            detailed_exitcode: false,
+            strict: false,
+            second_opinion: false,
+            reports: ReportFlags::default(),
+        };
+        let (code, told) = verify::on(&self.accounts, settings, &arguments, ui, &Reports::default()).await?;
         document["verify"] = told;
         match (&failed, code) {
             (None, 0) => ui.result(&format!("\nThe pipeline went green without `{link}`: it isn't confirmed that this call is made.")),
@@ -209,7 +215,7 @@ impl Stage {
         }
         ui.result("\nxdeploy setup, once more:");
         let again = setup::Args { yes: true, artifact: None, ..args.setup.clone() };
-        let (code, told) = setup::on(&self.accounts, settings, &again, None, ui, stop).await?;
+        let (code, told) = setup::on(&self.accounts, settings, &again, None, ui, stop, &Reports::default()).await?;
         let mut mended = json!({"setup": told});
         if code == 0 {
             self.green(settings, None, ui, &mut mended).await?;

@@ -10,6 +10,9 @@ fn now() -> u64 {
     u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap()
 }
 
+/// Both profiles, as flags.
+const PROFILES: [&str; 4] = ["--dev-profile", "dev", "--prod-profile", "prod"];
+
 /// Two accounts in memory behind a port of the loopback, with profiles `dev` and `prod`.
 pub struct Served {
     pub rehearsal: Rehearsal,
@@ -55,7 +58,12 @@ impl Served {
 
     /// Runs the program, whatever becomes of it.
     pub fn try_run(&self, args: &[&str]) -> Output {
-        self.command(args).args(["--dev-profile", "dev", "--prod-profile", "prod"]).output().unwrap()
+        self.command(args).args(PROFILES).output().unwrap()
+    }
+
+    /// Runs the program with one more variable in its environment.
+    pub fn with_variable(&self, args: &[&str], name: &str, value: impl AsRef<std::ffi::OsStr>) -> Output {
+        self.command(args).args(PROFILES).env(name, value).output().unwrap()
     }
 
     /// The program with these arguments and its environment, and no profile named.
