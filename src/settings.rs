@@ -313,6 +313,16 @@ impl Settings {
         Ok(settings)
     }
 
+    /// Says whether a flag, a variable or the settings file names a profile, so that AWS can be asked.
+    ///
+    /// # Errors
+    /// The file can't be read, or has unknown keys.
+    pub fn names_profile(common: &CommonFlags) -> Result<bool> {
+        let file = File::load(common.config.as_deref())?;
+        let in_file = file.dev.profile.is_some() || file.target.iter().any(|target| target.profile.is_some());
+        Ok(in_file || common.dev_profile.is_some() || common.prod_profile.is_some())
+    }
+
     fn check(&self) -> Result<()> {
         if let (Some(input), Some(output)) = (&self.input_bucket, &self.output_bucket)
             && input == output

@@ -3,6 +3,7 @@
 mod apply;
 mod ask;
 mod ecs_check;
+mod explain;
 mod lock;
 mod plan;
 mod proof;
@@ -62,6 +63,8 @@ enum Command {
     Verify(Box<verify::Args>),
     /// Upload an artifact, follow the pipeline, and list what arrived and who owns it
     Release(release::Args),
+    /// Say why a run failed, or nothing ran, or what a message, a rule or a call of the chain means, and what mends it
+    Explain(Box<explain::Args>),
     /// Remove what xdeploy made, and take its statements out of what others own
     Teardown(Box<teardown::Args>),
     /// Try it without AWS: the real setup and a run of the pipeline, on two accounts in memory that enforce every policy
@@ -162,6 +165,7 @@ async fn run(cli: &Cli, ui: &Ui, stop: &Stop) -> Result<u8> {
         Command::Apply(args) => Box::pin(apply::run(common, args, ui, stop)).await,
         Command::Verify(args) => Box::pin(verify::run(common, args, ui)).await,
         Command::Release(args) => Box::pin(release::run(common, args, ui)).await,
+        Command::Explain(args) => Box::pin(explain::run(common, args, ui)).await,
         Command::Teardown(args) => Box::pin(teardown::run(common, args, ui, stop)).await,
         Command::Rehearse(args) => Box::pin(rehearse::run(common, args, ui, stop)).await,
         Command::Rights(args) => rights::run(common, args, ui),

@@ -26,6 +26,17 @@ pub fn of_plan(plan: &Plan) -> Result<Proof> {
     prove(plan.settings(), &next)?.ok_or_else(|| Error::internal("a plan after which there is no pipeline"))
 }
 
+/// Lists the links that aren't allowed and would be after a plan; none where there is no plan, since setup would refuse.
+///
+/// # Errors
+/// As [`of_plan`].
+pub fn mended(live: &Proof, plan: Option<&Plan>) -> Result<Vec<String>> {
+    let Some(plan) = plan else { return Ok(Vec::new()) };
+    let next = of_plan(plan)?;
+    let allowed = |name: &str| next.links.iter().any(|link| link.name == name && link.verdict == Verdict::Allowed);
+    Ok(live.broken().map(|link| link.name.clone()).filter(|name| allowed(name)).collect())
+}
+
 /// How a proof is told.
 #[derive(Debug, Clone, Copy)]
 pub struct Telling<'a> {

@@ -206,7 +206,9 @@ pub fn succeeded(route: &Route, id: &str, outcome: &Outcome) -> Result<()> {
     }
     Err(match outcome.status.as_str() {
         "Superseded" => error.hint("a newer execution took its place; what it deploys is newer than this upload"),
-        _ => error.hint(format!("`xdeploy verify --pipeline {}` says what differs from what setup would make", route.pipeline)),
+        _ => error
+            .hint(format!("`xdeploy explain --pipeline {}` says why", route.pipeline))
+            .hint(format!("`xdeploy verify --pipeline {}` says what differs from what setup would make", route.pipeline)),
     })
 }
 

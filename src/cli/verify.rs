@@ -59,14 +59,7 @@ pub async fn on(accounts: &Accounts, settings: &Settings, args: &Args, ui: &Ui, 
     let callers = Callers { dev: accounts.dev.caller.to_string(), prod: accounts.prod.caller.to_string() };
     // The chain is judged also where setup would refuse to touch what is there.
     let plan = Plan::make(settings, callers, snapshot.clone(), None);
-    let mended: Vec<String> = match &plan {
-        Ok(plan) => {
-            let next = proof::of_plan(plan)?;
-            let allowed = |name: &str| next.links.iter().any(|link| link.name == name && link.verdict == Verdict::Allowed);
-            live.broken().map(|link| link.name.clone()).filter(|name| allowed(name)).collect()
-        }
-        Err(_) => Vec::new(),
-    };
+    let mended = proof::mended(&live, plan.as_ref().ok())?;
     ui.result(&format!("The calls of pipeline {}:", settings.pipeline));
     proof::show(ui, &live, &proof::Telling { snapshot: &snapshot, all: true, when: "", mended: &mended });
     let opinions: Option<Vec<Opinion>> = match args.second_opinion {

@@ -9,6 +9,7 @@ pub mod chain;
 pub mod declaration;
 pub mod difference;
 pub mod excess;
+pub mod failures;
 pub mod findings;
 pub mod kept;
 pub mod names;

@@ -8,7 +8,7 @@ use crate::aws::{Account, Accounts, ApiResult, present, unhurried};
 use crate::error::{Error, Kind, Result};
 use crate::settings::Settings;
 use aws_sdk_codepipeline::types::{
-    PipelineExecutionStatus as Status, PipelineExecutionSummary, SourceRevisionOverride, SourceRevisionType,
+    ActionExecutionDetail, PipelineExecutionStatus as Status, PipelineExecutionSummary, SourceRevisionOverride, SourceRevisionType,
 };
 use aws_sdk_s3::primitives::ByteStream;
 use serde::Serialize;
@@ -275,7 +275,11 @@ pub async fn executions(accounts: &Accounts, route: &Route) -> Result<Vec<String
     Ok(runs.iter().filter_map(|run| run.pipeline_execution_id().map(str::to_owned)).collect())
 }
 
-async fn summaries(accounts: &Accounts, route: &Route) -> Result<Vec<PipelineExecutionSummary>> {
+/// Lists the newest executions, the newest first.
+///
+/// # Errors
+/// The executions can't be read.
+pub async fn summaries(accounts: &Accounts, route: &Route) -> Result<Vec<PipelineExecutionSummary>> {
     let dev = &accounts.dev;
     let request = dev.codepipeline(&route.home).list_pipeline_executions().pipeline_name(&route.pipeline).max_results(50).send();
     let list = dev.call("codepipeline:ListPipelineExecutions", arn_of(dev, route), request).await?;
@@ -405,7 +409,18 @@ async fn status_of(accounts: &Accounts, route: &Route, id: &str) -> ApiResult<Op
     Ok(got.and_then(|got| got.pipeline_execution().and_then(|run| run.status().cloned())))
 }
 
-async fn actions_of(accounts: &Accounts, route: &Route, id: &str) -> ApiResult<Vec<ActionState>> {
+/// Lists where the artifacts lie that an action of an execution was given: bucket and key each.
+///
+/// # Errors
+/// The execution's actions can't be read.
+pub async fn artifacts_of(accounts: &Accounts, route: &Route, id: &str, action: &str) -> ApiResult<Vec<(String, String)>> {
+    let details = details_of(accounts, route, id).await?;
+    let inputs = details.iter().filter(|detail| detail.action_name() == Some(action)).filter_map(|detail| detail.input());
+    let places = inputs.flat_map(|input| input.input_artifacts()).filter_map(|artifact| artifact.s3_location());
+    Ok(places.filter_map(|place| Some((place.bucket()?.to_owned(), place.key()?.to_owned()))).collect())
+}
+
+async fn details_of(accounts: &Accounts, route: &Route, id: &str) -> ApiResult<Vec<ActionExecutionDetail>> {
     let dev = &accounts.dev;
     let arn = format!("arn:{}:codepipeline:{}:{}:{}", dev.partition, route.home, dev.id, route.pipeline);
     let filter = aws_sdk_codepipeline::types::ActionExecutionFilter::builder().pipeline_execution_id(id).build();
@@ -421,6 +436,15 @@ async fn actions_of(accounts: &Accounts, route: &Route, id: &str) -> ApiResult<V
             break;
         }
     }
+    Ok(details)
+}
+
+/// Lists the actions of an execution in the order in which they began.
+///
+/// # Errors
+/// They can't be read.
+pub async fn actions_of(accounts: &Accounts, route: &Route, id: &str) -> ApiResult<Vec<ActionState>> {
+    let details = details_of(accounts, route, id).await?;
     let mut actions: Vec<ActionState> = details
         .iter()
         .map(|detail| {

@@ -3,21 +3,22 @@
 use serde::Serialize;
 use std::fmt;
 
-/// One thing that is looked at, on a container host or in two accounts; a row of the reference.
+/// A rule with an id of its own: something that is looked at, on a container host or in two accounts, or a way in which a deployment
+/// fails; a row of the reference.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Check {
-    /// `XD-ECS-0NN`, `XD-CALL-0NN`, …; never used again for something else.
+    /// `XD-ECS-0NN`, `XD-CALL-0NN`, `XD-CP-0NN`, …; never used again for something else.
     pub id: &'static str,
-    /// What is looked at, in a few words.
+    /// What is looked at, or what is wrong, in a few words.
     pub title: &'static str,
-    /// What goes wrong where it doesn't hold.
+    /// What goes wrong where it doesn't hold; for a failure its cause.
     pub why: &'static str,
-    /// What to do about it, in words; a finding adds the commands or statements for its place.
+    /// What to do about it, in words; a finding or an explanation adds the commands or statements for its place.
     pub fix: &'static str,
     /// Where AWS describes it.
     pub docs: &'static str,
-    /// The steps of article A that it is about, or the points of article B that it answers (`B1` to `B7`, or `B` for what
-    /// stands above the points).
+    /// The steps of article A that it is about, or the points of article B that it answers (`A2.3`, `B1` to `B7`, or `A` and `B` for
+    /// what stands above the points).
     pub article: &'static [&'static str],
 }
 

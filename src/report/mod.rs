@@ -7,6 +7,7 @@ mod github;
 mod junit;
 mod markdown;
 mod pull_request;
+pub mod rules;
 mod sarif;
 mod schema;
 #[cfg(test)]

@@ -148,3 +148,17 @@ pub fn print_clap(error: &clap::Error) -> bool {
     let _ = error.print();
     error.use_stderr()
 }
+
+/// What a person pastes is no longer than this; what comes behind it isn't read.
+const PASTED: u64 = 1 << 20;
+
+/// Reads standard input to its end; on a terminal it says first that it waits. Bytes that are no UTF-8 become a sign for that.
+pub fn read_input() -> std::io::Result<String> {
+    let stdin = std::io::stdin();
+    if stdin.is_terminal() {
+        let _ = writeln!(anstream::stderr(), "paste the message, then press Ctrl-D on a line of its own");
+    }
+    let mut bytes = Vec::new();
+    std::io::Read::read_to_end(&mut std::io::Read::take(stdin.lock(), PASTED), &mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}

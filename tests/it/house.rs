@@ -20,7 +20,7 @@ const MAY_IMPORT: [(&str, Option<&[&str]>); 12] = [
 ];
 
 /// Rooms that judge: no I/O, no clock.
-const PURE: [&str; 19] = [
+const PURE: [&str; 26] = [
     "src/policy",
     "src/ecs/checks",
     "src/ecs/denial.rs",
@@ -39,6 +39,13 @@ const PURE: [&str; 19] = [
     "src/deploy/findings.rs",
     "src/deploy/kept.rs",
     "src/deploy/rules.rs",
+    "src/deploy/failures/catalogue",
+    "src/deploy/failures/evidence.rs",
+    "src/deploy/failures/explain.rs",
+    "src/deploy/failures/fits",
+    "src/deploy/failures/mod.rs",
+    "src/deploy/failures/redact.rs",
+    "src/deploy/failures/symptom.rs",
     "src/model",
 ];
 

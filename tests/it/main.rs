@@ -8,6 +8,8 @@ mod breaks;
 mod decisions;
 mod ecs;
 mod errors;
+mod explain;
+mod explain_worlds;
 mod fuzz;
 mod house;
 mod naive;

@@ -2,13 +2,16 @@
 //!
 //! `SNAPSHOTS=overwrite cargo test --test it readme` writes both anew.
 
+use crate::support::served::Served;
 use crate::support::{Action, Bed, normalised};
 use crate::world::World;
 use clap::CommandFactory;
 use serde_json::json;
 use std::fmt::Write;
 use std::path::Path;
-use xdeploy::deploy::chain::{On, ROWS, Who};
+use xdeploy::deploy::chain::ROWS;
+use xdeploy::deploy::failures::rows;
+use xdeploy::rehearsal::PROD;
 
 fn readme() -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap()
@@ -156,33 +159,7 @@ fn readme_reference() {
 fn readme_chain() {
     let mut text = String::from("| call | article | who | action | on | made | for |\n| --- | --- | --- | --- | --- | --- | --- |\n");
     for row in ROWS {
-        let who = match row.who {
-            Who::Events => "EventBridge",
-            Who::EventRole => "EventBridge's role",
-            Who::CodePipeline => "CodePipeline",
-            Who::ServiceRole => "service role",
-            Who::SourceRole => "source action's role, else the service role",
-            Who::DeployRole => "cross-account role",
-        };
-        let on = match row.on {
-            On::EventRole => "EventBridge's role",
-            On::Pipeline => "the pipeline",
-            On::ServiceRole => "the service role",
-            On::SourceRole => "the source action's role",
-            On::SourceBucket => "input bucket",
-            On::SourceObject => "source object",
-            On::SourceKey => "the input bucket's customer key",
-            On::HomeBucket => "artifact bucket",
-            On::HomeArtifact => "artifact",
-            On::HomeKey => "artifact key",
-            On::ActionBucket => "artifact bucket of the output bucket's region",
-            On::ActionArtifact => "artifact in the output bucket's region",
-            On::ActionKey => "artifact key of the output bucket's region",
-            On::DeployRole => "the cross-account role",
-            On::OutputBucket => "output bucket",
-            On::OutputObject => "a file in the output bucket",
-            On::OutputKey => "the files' customer key",
-        };
+        let (who, on) = (row.who.words(), row.on.words());
         let made = if row.may_be_called { "may be" } else { "yes" };
         let _ = writeln!(text, "| `{}` | {} | {who} | `{}` | {on} | {made} | {} |", row.name, row.article, row.action, row.why);
     }
@@ -207,6 +184,52 @@ fn readme_broken() {
         shown.push(line);
     }
     compare("broken", &format!("```console\n$ xdeploy verify\n{}\n```\n", shown.join("\n").trim_end()));
+}
+
+/// A failed release, and what explains it.
+#[test]
+fn readme_explain() {
+    let served = Served::new();
+    let buckets = ["--create-buckets", "--enable-versioning", "--input-bucket", "input-bucket", "--output-bucket", "output-bucket"];
+    served.run(&[&["setup", "--yes"], &buckets[..]].concat());
+    let iam = aws_sdk_iam::Client::new(&served.rehearsal.config(served.rehearsal.keys(PROD), "us-east-1"));
+    let detach = iam.detach_role_policy().role_name("prods3role").policy_arn(format!("arn:aws:iam::{PROD}:policy/devkmss3access"));
+    tokio::runtime::Runtime::new().unwrap().block_on(detach.send()).unwrap();
+    let mut transcript = String::new();
+    for (command, code) in [("release --sample", 1), ("explain --pipeline crossaccountdeploy", 0)] {
+        let words: Vec<&str> = command.split(' ').collect();
+        let output = served.try_run(&words);
+        // Who both profiles are is told by every command; here the second is enough.
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let said: String =
+            said.lines().filter(|line| !line.starts_with("dev ") && !line.starts_with("prod ")).map(|line| format!("{line}\n")).collect();
+        let said = format!("{said}{}", String::from_utf8_lossy(&output.stdout));
+        assert_eq!(output.status.code(), Some(code), "{said}");
+        let _ = write!(transcript, "$ xdeploy {command}\n{}\n", normalised(&said).trim_end());
+    }
+    let lines = transcript.lines().map(|line| match line.find(" as version ") {
+        Some(at) => format!("{} as version VERSION-ID", &line[..at]),
+        None => line.to_owned(),
+    });
+    // The end of an artifact's key is made by chance.
+    let lines = lines.map(|line| match line.find("/SourceArti/").map(|at| at + "/SourceArti/".len()) {
+        Some(at) if line[at..].find(".zip") == Some(7) => format!("{}AbCdEfG{}", &line[..at], &line[at + 7..]),
+        _ => line,
+    });
+    compare("explain", &format!("```console\n{}\n```\n", lines.collect::<Vec<_>>().join("\n")));
+}
+
+/// The catalogue, from the table that is ranked.
+#[test]
+fn readme_failures() {
+    let cell = |text: &str| text.replace('|', "\\|");
+    let mut text = String::from("| id | where | it says | cause | fix |\n| --- | --- | --- | --- | --- |\n");
+    for row in rows() {
+        let at: Vec<&str> = row.at.iter().map(|place| place.word()).collect();
+        let (says, why, fix) = (cell(row.says), cell(row.check.why), cell(row.check.fix));
+        let _ = writeln!(text, "| [`{}`]({}) | {} | {says} | {why} | {fix} |", row.check.id, row.check.docs, at.join(", "));
+    }
+    compare("failures", &text);
 }
 
 fn is_caller(line: &str) -> bool {

@@ -11,6 +11,7 @@ use xdeploy::aws::{Account, Accounts};
 use xdeploy::deploy::after::after;
 use xdeploy::deploy::apply::{self, Manner};
 use xdeploy::deploy::arrival;
+use xdeploy::deploy::failures::gather;
 use xdeploy::deploy::observe::{Organisations, Purpose, observe, second_opinion};
 use xdeploy::deploy::plan::{Callers, Plan};
 use xdeploy::deploy::proof::{links, prove};
@@ -121,6 +122,7 @@ async fn run(world: &World, command: Command, accounts: &Accounts) -> Result<(),
         Command::Setup => setup(world, accounts).await,
         Command::Verify => verify(world, accounts).await,
         Command::Release => released(world, accounts).await,
+        Command::Explain => explained(world, accounts).await,
         Command::Teardown => torn_down(world, accounts).await,
     }
 }
@@ -168,6 +170,16 @@ async fn released(world: &World, accounts: &Accounts) -> Result<(), String> {
     let arrival = arrival::arrival(accounts, &route, &wanted, SystemTime::UNIX_EPOCH).await.map_err(told)?;
     assert_eq!((arrival.objects.len(), arrival.missing.len()), (4, 0));
     Ok(())
+}
+
+/// As `cli/explain` does it; without the proof it would have the text alone.
+async fn explained(world: &World, accounts: &Accounts) -> Result<(), String> {
+    let route = release::route(accounts, &world.settings).await.map_err(told)?;
+    let runs = gather::runs(accounts, &route, None, None).await.map_err(told)?;
+    let there = observe(&accounts.dev, &accounts.prod, &world.settings, Purpose::Setup, Organisations::Always).await.map_err(told)?;
+    let proof = prove(&world.settings, &there).map_err(told)?.unwrap();
+    gather::readings(accounts, &route, &there, &runs).await;
+    if proof.verdict() == Verdict::Allowed { Ok(()) } else { Err(format!("{:#?}", proof.broken().collect::<Vec<_>>())) }
 }
 
 /// As `cli/teardown.rs` does it.
@@ -309,6 +321,8 @@ async fn worlds(command: Command, scenario: Scenario, flags: &DeploymentFlags) -
             share_keys(&shared).await;
             vec![there.copy(), there.after_an_administrator_s(Command::Release).await, shared]
         }
+        // A run that failed is explained, and what a green one left is looked at.
+        Command::Explain => vec![there.copy(), there.after_an_administrator_s(Command::Release).await],
         // What nothing starts is started by the release.
         Command::Release if scenario != Scenario::Adopt => {
             let quiet = DeploymentFlags { change_detection: Some(ChangeDetection::None), ..flags.clone() };
@@ -472,6 +486,9 @@ each_right_is_needed! {
     release_fresh: Release, Fresh;
     release_adopt: Release, Adopt;
     release_cross_region: Release, CrossRegion;
+    explain_fresh: Explain, Fresh;
+    explain_adopt: Explain, Adopt;
+    explain_cross_region: Explain, CrossRegion;
     teardown_fresh: Teardown, Fresh;
     teardown_adopt: Teardown, Adopt;
     teardown_cross_region: Teardown, CrossRegion;
@@ -593,6 +610,7 @@ fn the_program_runs_on_what_it_prints() {
         ("setup", &["setup", "--yes"][..]),
         ("verify", &["verify", "--second-opinion"]),
         ("release", &["release", "--sample"]),
+        ("explain", &["explain"]),
         ("teardown", &["teardown", "--confirm", NAME]),
     ] {
         let (dev, prod) = (policy_for(command, "dev"), policy_for(command, "prod"));

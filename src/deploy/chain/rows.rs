@@ -21,6 +21,20 @@ pub enum Who {
     DeployRole,
 }
 
+impl Who {
+    /// Says who it is, for tables.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Events => "EventBridge",
+            Self::EventRole => "EventBridge's role",
+            Self::CodePipeline => "CodePipeline",
+            Self::ServiceRole => "service role",
+            Self::SourceRole => "source action's role, else the service role",
+            Self::DeployRole => "cross-account role",
+        }
+    }
+}
+
 /// What a call is on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum On {
@@ -58,6 +72,31 @@ pub enum On {
     OutputObject,
     /// The customer key that output files are encrypted with.
     OutputKey,
+}
+
+impl On {
+    /// Says what it is, for tables.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::EventRole => "EventBridge's role",
+            Self::Pipeline => "the pipeline",
+            Self::ServiceRole => "the service role",
+            Self::SourceRole => "the source action's role",
+            Self::SourceBucket => "input bucket",
+            Self::SourceObject => "source object",
+            Self::SourceKey => "the input bucket's customer key",
+            Self::HomeBucket => "artifact bucket",
+            Self::HomeArtifact => "artifact",
+            Self::HomeKey => "artifact key",
+            Self::ActionBucket => "artifact bucket of the output bucket's region",
+            Self::ActionArtifact => "artifact in the output bucket's region",
+            Self::ActionKey => "artifact key of the output bucket's region",
+            Self::DeployRole => "the cross-account role",
+            Self::OutputBucket => "output bucket",
+            Self::OutputObject => "a file in the output bucket",
+            Self::OutputKey => "the files' customer key",
+        }
+    }
 }
 
 /// A row of the table: one call.

@@ -33,6 +33,8 @@ pub enum Command {
     Verify,
     /// `xdeploy release`.
     Release,
+    /// `xdeploy explain`.
+    Explain,
     /// `xdeploy teardown`.
     Teardown,
 }
@@ -98,6 +100,12 @@ pub fn rights(settings: &Settings, command: Command, scenario: Scenario, artifac
             let any_key = scenario == Scenario::Adopt && settings.object_key.is_none();
             reads::released(&Blueprint::draw(settings, &there)?, any_key)
         }
+        Command::Explain => {
+            let any_key = scenario == Scenario::Adopt && settings.object_key.is_none();
+            let mut all = reads::observed(settings, &there, Reading { proof_counts: true, ..Reading::default() })?;
+            all.extend(reads::explained(&Blueprint::draw(settings, &there)?, &there, any_key));
+            all
+        }
         Command::Teardown => {
             let mut all = reads::observed(settings, &there, Reading { teardown: true, ..Reading::default() })?;
             all.extend(undone(settings, &before, &there)?.iter().flat_map(|write| writes::of(write, &there)));
@@ -153,6 +161,7 @@ impl fmt::Display for Command {
             Command::Setup => "setup",
             Command::Verify => "verify",
             Command::Release => "release",
+            Command::Explain => "explain",
             Command::Teardown => "teardown",
         })
     }

@@ -1,4 +1,4 @@
-//! What is read: `observe/`, `release.rs` and `teardown.rs` as a table over what they find.
+//! What is read: `observe/`, `release.rs`, `failures/gather.rs` and `teardown.rs` as a table over what they find.
 
 use super::Right;
 use crate::deploy::blueprint::{Blueprint, Named, Names};
@@ -293,5 +293,36 @@ pub fn released(blueprint: &Blueprint, any_key: bool) -> Vec<Right> {
     push(true, Side::Prod, "OutputBucket", output.clone(), &["s3:GetBucketOwnershipControls"]);
     push(true, Side::Prod, "AccountWide", "*".to_owned(), &["s3:ListAllMyBuckets"]);
     push(false, Side::Prod, "OutputBucket", output, &["s3:ListBucket"]);
+    found
+}
+
+/// Lists what an explanation asks for besides what the proof rests on; `any_key` as with [`released`].
+pub fn explained(blueprint: &Blueprint, snapshot: &Snapshot, any_key: bool) -> Vec<Right> {
+    let mut found = Vec::new();
+    let mut push = |optional: bool, side: Side, about: &'static str, resource: String, actions: &[&'static str]| {
+        let right = |action: &&'static str| Right { side, action, resource: resource.clone(), condition: None, about, optional };
+        found.extend(actions.iter().map(right));
+    };
+    let (dev, prod) = (&blueprint.dev, &blueprint.prod);
+    let payer = &["s3:GetBucketRequestPayment"];
+    push(false, Side::Dev, "Pipeline", blueprint.pipeline_arn.clone(), &["codepipeline:ListActionExecutions"]);
+    let input = dev.bucket(&blueprint.input_bucket);
+    let key = if any_key { "*" } else { &blueprint.object_key };
+    push(true, Side::Dev, "SourceObject", format!("{input}/{key}"), &["s3:GetObject", "s3:GetObjectTagging"]);
+    push(true, Side::Dev, "InputBucket", input, payer);
+    for (region, slot) in &snapshot.artifact_buckets {
+        let bucket = dev.bucket(&slot.name);
+        // The artifact that a run made lies in the store of the pipeline's region.
+        if *region == dev.region {
+            push(true, Side::Dev, "Artifacts", format!("{bucket}/*"), &["s3:GetObject"]);
+        }
+        push(true, Side::Dev, "ArtifactBucket", bucket, payer);
+    }
+    let output = prod.bucket(&blueprint.output_bucket);
+    for pattern in &blueprint.deployed {
+        push(true, Side::Prod, "OutputObjects", format!("{output}/{pattern}"), &["s3:GetObject"]);
+    }
+    push(true, Side::Prod, "OutputBucket", output, payer);
+    push(true, Side::Prod, "AccountWide", "*".to_owned(), &["s3:ListAllMyBuckets"]);
     found
 }

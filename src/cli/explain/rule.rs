@@ -1,0 +1,102 @@
+//! A rule or a call of the chain, looked up by its name.
+
+use crate::deploy::chain::{ROWS, Row as Call};
+use crate::deploy::failures::{self, Row};
+use crate::error::{Error, Result};
+use crate::model::Check;
+use crate::report::rules;
+use crate::ui::{Tone, Ui, paint};
+use serde_json::{Value, json};
+
+/// Tells a rule by its id, or a call by its name.
+///
+/// # Errors
+/// There is none of that name.
+pub fn explain(ui: &Ui, what: &str) -> Result<u8> {
+    // A second rule's calls have its name behind theirs.
+    let name = what.split(':').next().unwrap_or(what);
+    if let Some(call) = ROWS.iter().find(|row| row.name.eq_ignore_ascii_case(name) || row.id().eq_ignore_ascii_case(what)) {
+        ui.json(&of_call(ui, call));
+        return Ok(0);
+    }
+    if let Some(rule) = rules::find(what) {
+        ui.json(&of_rule(ui, rule));
+        return Ok(0);
+    }
+    Err(unknown(what))
+}
+
+fn unknown(what: &str) -> Error {
+    let names: Vec<&str> = rules::rules().into_iter().map(|rule| rule.id).chain(ROWS.iter().map(|row| row.name)).collect();
+    let like = |name: &&str| strsim::jaro_winkler(&name.to_lowercase(), &what.to_lowercase());
+    // `XD-CP-6` is no typing error but a number without its zeros.
+    let numbered = what.rsplit_once('-').and_then(|(family, number)| rules::find(&format!("{family}-{:03}", number.parse::<u16>().ok()?)));
+    let nearest = names.iter().max_by(|one, other| like(one).total_cmp(&like(other)));
+    let nearest = numbered.map(|rule| &rule.id).or(nearest);
+    let error = Error::usage(format!("there is no rule and no call `{what}`"));
+    let error = match nearest.filter(|name| numbered.is_some() || like(name) > 0.8) {
+        Some(name) => error.hint(format!("did you mean `{name}`?")),
+        None => error,
+    };
+    error.hint("the README lists all rules and calls; a message goes on standard input: `xdeploy explain - < message.txt`")
+}
+
+fn ids(numbers: impl Iterator<Item = &'static Row>) -> Vec<&'static str> {
+    numbers.map(|row| row.check.id).collect()
+}
+
+fn of_rule(ui: &Ui, rule: &'static Check) -> Value {
+    let mut document = json!({
+        "schema": "xdeploy.explain/1", "kind": "rule", "id": rule.id, "title": rule.title, "why": rule.why, "fix": rule.fix,
+        "article": rule.article, "docs": rule.docs,
+    });
+    ui.result(&paint(Tone::Heading, &format!("{} {}", rule.id, rule.title)));
+    let row = failures::rows().iter().find(|row| row.check.id == rule.id);
+    if let Some(row) = row {
+        let at: Vec<&str> = row.at.iter().map(|place| place.word()).collect();
+        ui.result(&format!("  says:  {}", row.says));
+        ui.result(&format!("  where: {}", at.join(", ")));
+        document["says"] = json!(row.says);
+        document["where"] = json!(row.at);
+    }
+    ui.result(&format!("  why:   {}", rule.why));
+    ui.result(&format!("  fix:   {}", rule.fix));
+    if let Some(row) = row {
+        let neighbours =
+            ids(failures::rows().iter().copied().filter(|other| other.behind.contains(&row.number) || row.behind.contains(&other.number)));
+        ui.result(&format!("  tell:  {}", row.tell));
+        for (word, list) in [("calls: ", row.links.to_vec()), ("like:  ", neighbours.clone())] {
+            if !list.is_empty() {
+                ui.result(&format!("  {word}{}", list.join(", ")));
+            }
+        }
+        document["tell"] = json!(row.tell);
+        document["links"] = json!(row.links);
+        document["like"] = json!(neighbours);
+    }
+    ui.result(&format!("  {}; {}", rule.article.join(", "), rule.docs));
+    document
+}
+
+fn of_call(ui: &Ui, call: &'static Call) -> Value {
+    let rows = ids(failures::rows().iter().copied().filter(|row| row.links.contains(&call.name)));
+    let made = if call.may_be_called {
+        "it isn't confirmed that this call is made, or only some runs make it"
+    } else {
+        "every run that it applies to makes it"
+    };
+    ui.result(&paint(Tone::Heading, &format!("{} {}", call.id(), call.name)));
+    ui.result(&format!("  who:   {}", call.who.words()));
+    ui.result(&format!("  what:  {} on {}", call.action, call.on.words()));
+    ui.result(&format!("  for:   {}; {made}", call.why));
+    ui.result(&format!("  where: {} grants it (facts A.2, row {})", call.article, call.fact));
+    if !rows.is_empty() {
+        ui.result(&format!("  fails: {}", rows.join(", ")));
+    }
+    ui.result("\n`xdeploy verify` says whether it is allowed, by which statement, and what would allow it.");
+    json!({
+        "schema": "xdeploy.explain/1", "kind": "link", "id": call.id(), "name": call.name, "who": call.who.words(), "action": call.action,
+        "on": call.on.words(), "why": call.why, "mayBeCalled": call.may_be_called, "article": call.article.split(", ").collect::<Vec<_>>(),
+        "fact": call.fact, "failures": rows,
+    })
+}

@@ -1,0 +1,112 @@
+//! An explanation as text and JSON.
+
+use crate::deploy::failures::gather::Run;
+use crate::deploy::failures::{Cause, Explanation, Kind};
+use crate::deploy::release::Route;
+use crate::ui::{Tone, Ui, paint};
+use serde_json::{Value, json};
+
+/// How many causes are told; of the rest only the ids are.
+const CAUSES: usize = 4;
+
+/// How many characters of a pasted message are repeated; the JSON has all.
+const SHOWN: usize = 2_000;
+
+/// Gives the JSON document.
+pub fn document(explanation: &Explanation) -> Value {
+    let mut document = json!({"schema": "xdeploy.explain/1", "kind": "failure"});
+    if let (Some(members), Value::Object(told)) = (document.as_object_mut(), json!(explanation)) {
+        members.extend(told);
+    }
+    document
+}
+
+/// Tells why a run ended as it did.
+pub fn run(ui: &Ui, route: &Route, run: Option<&Run>, explanation: &Explanation) {
+    if let Some(run) = run {
+        ui.result(&format!("Pipeline {}, execution {}: {}", route.pipeline, run.id, run.status));
+    }
+    match explanation.symptom.kind {
+        Kind::NotStarted => {
+            ui.result(&format!("s3://{}/{} was uploaded after the last run, and started nothing.", route.input_bucket, route.object_key));
+        }
+        Kind::Green if explanation.causes.is_empty() => {
+            ui.result("It succeeded, and nothing is found that a green run hides; `--execution ID` explains an older one.");
+        }
+        Kind::Green => ui.result("It succeeded; what is found all the same:"),
+        Kind::Message => {
+            let place = run.and_then(|run| run.failed.as_ref()).map(|failed| format!("{}/{}: ", failed.state.stage, failed.state.action));
+            let code = explanation.symptom.code.as_ref().map(|code| format!("{code}: ")).unwrap_or_default();
+            ui.result(&format!("{}{code}{}", place.unwrap_or_default(), explanation.symptom.text));
+        }
+    }
+    rest(ui, explanation);
+}
+
+/// Tells what a pasted message means.
+pub fn pasted(ui: &Ui, explanation: &Explanation) {
+    let text = &explanation.symptom.text;
+    let shown: String = text.chars().take(SHOWN).collect();
+    ui.result(&format!("{shown}{}", if shown.len() < text.len() { " …" } else { "" }));
+    rest(ui, explanation);
+}
+
+fn rest(ui: &Ui, explanation: &Explanation) {
+    if !explanation.in_catalogue && explanation.symptom.kind == Kind::Message {
+        let then = match (explanation.with_accounts, explanation.causes.is_empty()) {
+            (false, _) => "with both profiles the calls of the pipeline are proven, and what is denied is told",
+            (true, true) => "nothing that could fail here is denied as far as it can be told",
+            (true, false) => "but a call that could fail here is denied",
+        };
+        ui.result(&format!("\nThis text is not in the catalogue; {then}."));
+    }
+    for (index, cause) in explanation.causes.iter().take(CAUSES).enumerate() {
+        tell_cause(ui, cause, index);
+    }
+    let rest: Vec<&str> = explanation.causes.iter().skip(CAUSES).filter_map(|cause| cause.id).collect();
+    if !rest.is_empty() {
+        ui.result(&format!("\n{} {}; `xdeploy explain ID` tells each", paint(Tone::Heading, "May also be:"), rest.join(", ")));
+    }
+    let first = explanation.causes.first().and_then(|cause| cause.link.as_ref()).map(|link| link.name.as_str());
+    let more: Vec<&str> = explanation.denied.iter().map(String::as_str).filter(|name| first.is_some_and(|first| first != *name)).collect();
+    if !more.is_empty() {
+        ui.result(&format!("\n{} {}; `xdeploy verify` says what each lacks", paint(Tone::Heading, "Denied as well:"), more.join(", ")));
+    }
+    if !explanation.ruled_out.is_empty() || (!explanation.allowed.is_empty() && explanation.symptom.kind == Kind::Message) {
+        ui.result(&format!("\n{}", paint(Tone::Heading, "Ruled out:")));
+    }
+    for out in &explanation.ruled_out {
+        ui.result(&format!("  {} {}: {}", out.id, out.title, out.why));
+    }
+    if explanation.symptom.kind == Kind::Message && !explanation.allowed.is_empty() {
+        ui.result(&format!("  allowed as things stand: {}", explanation.allowed.join(", ")));
+    }
+    if !explanation.cannot_tell.is_empty() {
+        ui.result(&format!("\n{}", paint(Tone::Heading, "Can't be told:")));
+    }
+    for text in &explanation.cannot_tell {
+        ui.result(&format!("  {text}"));
+    }
+}
+
+fn tell_cause(ui: &Ui, cause: &Cause, index: usize) {
+    let word = match (index, cause.shown) {
+        (0, true) => "Cause:",
+        (0, false) => "Likely:",
+        _ => "Or:",
+    };
+    let id = cause.id.map(|id| format!(" ({id})")).unwrap_or_default();
+    ui.result(&format!("\n{} {}{id}", paint(Tone::Heading, word), cause.title));
+    ui.result(&format!("  {}", cause.why));
+    for seen in &cause.evidence {
+        ui.result(&format!("  seen: {seen}"));
+    }
+    for read in &cause.read {
+        ui.result(&format!("  look at: {read}"));
+    }
+    ui.result(&format!("  {} {}", paint(Tone::Added, "fix:"), cause.fix));
+    for (number, run) in cause.run.iter().enumerate() {
+        ui.result(&format!("    {} {run}", if number == 0 { "-" } else { "or" }));
+    }
+    ui.result(&format!("  {}; {}", cause.article.join(", "), cause.docs));
+}

@@ -1,0 +1,106 @@
+//! Rows about what the pipeline declares, and what lies there after a green run: facts E.27, E.31, E.32, E.35, E.40, E.41, E.43.
+
+use super::{edit, holds, open, out, unread};
+use crate::deploy::failures::{Case, Fit};
+use crate::model::{Readable, account_of};
+
+/// E.27: the regions of buckets and actions.
+pub fn regions(case: &Case<'_, '_>) -> Fit {
+    let course = &case.evidence.course;
+    let home = &course.snapshot.dev.region;
+    let buckets = [(&course.snapshot.output, course.action.region), (&course.snapshot.input, home.as_str())];
+    for (slot, wanted) in buckets {
+        if let Some(found) = slot.found.as_ref().filter(|found| found.region != wanted) {
+            let seen = format!("bucket {} is in {}, but the action is in {wanted}", slot.name, found.region);
+            return holds(seen, edit(case, &format!("set the action's region to {}, with an artifact store there", found.region)));
+        }
+    }
+    if course.action.bucket.is_empty() {
+        return holds(format!("there is no artifact store in {}, where the action is", course.action.region), [case.evidence.setup()]);
+    }
+    Fit::Silent
+}
+
+/// E.31: Extract is neither `true` nor `false`.
+pub fn extract_value(case: &Case<'_, '_>) -> Fit {
+    match case.evidence.course.declared_extract {
+        Some("true" | "false") => out("the deploy action's Extract is fine now"),
+        Some(value) => holds(format!("the deploy action's Extract is `{value}`"), edit(case, "set Extract to \"true\" or \"false\"")),
+        None => holds("the deploy action has no Extract", edit(case, "set Extract to \"true\" or \"false\"")),
+    }
+}
+
+/// E.32: neither extracted nor named.
+pub fn no_object_key(case: &Case<'_, '_>) -> Fit {
+    let course = &case.evidence.course;
+    match (course.extract, course.path) {
+        (false, None) => holds(
+            "the deploy action neither extracts nor names an ObjectKey",
+            edit(case, "add ObjectKey to the deploy action's configuration"),
+        ),
+        _ => out("the deploy action extracts, or names an ObjectKey"),
+    }
+}
+
+/// E.35: the artifact bucket's region.
+pub fn artifact_region(case: &Case<'_, '_>) -> Fit {
+    for (region, slot) in &case.evidence.course.snapshot.artifact_buckets {
+        if let Some(found) = slot.found.as_ref().filter(|found| found.region != *region) {
+            return holds(
+                format!("artifact bucket {} is in {}, but its store is in {region}", slot.name, found.region),
+                edit(case, &format!("name a bucket in {region} as the store's location")),
+            );
+        }
+    }
+    open("the artifact buckets are in their stores' regions: look at the AWS Health Dashboard, then retry the stage")
+}
+
+/// E.40: readers of what was deployed.
+pub fn readers(case: &Case<'_, '_>) -> Fit {
+    let course = &case.evidence.course;
+    let dev = course.snapshot.dev.account.as_str();
+    if let Readable::Known(Some(key)) = &case.evidence.readings.output_key {
+        let store = [course.home.declared_key, course.action.declared_key].contains(&Some(key.as_str()));
+        if store || account_of(key) == dev {
+            return holds(
+                format!("the deployed files are encrypted with {key}, a key of the development account"),
+                edit(case, "add KMSEncryptionKeyARN with a key of production to the deploy action's configuration"),
+            );
+        }
+    }
+    if let Readable::Known(Some(key)) = &case.evidence.readings.strangers {
+        let seen = format!("production doesn't own s3://{}/{key}", course.output_bucket);
+        return holds(seen, [case.evidence.setup(), format!("xdeploy release FILE --pipeline {}", case.evidence.pipeline())]);
+    }
+    match (&case.evidence.readings.output_key, &case.evidence.readings.strangers) {
+        (Readable::Unknown(why), _) | (_, Readable::Unknown(why)) => unread("the deployed files", why),
+        _ => out("the deployed files are production's, under no key of development's"),
+    }
+}
+
+/// E.41: what a deploy leaves.
+pub fn leftovers(case: &Case<'_, '_>) -> Fit {
+    let bucket = case.evidence.course.output_bucket;
+    match &case.evidence.readings.older {
+        Readable::Known(older) => match older.first() {
+            Some(first) => holds(
+                format!("{} files of bucket {bucket} are older than the last run, such as {first}", older.len()),
+                [format!("aws s3 rm s3://{bucket}/{first}")],
+            ),
+            None => out(format!("every file of bucket {bucket} is from the last run")),
+        },
+        Readable::Unknown(why) => unread(&format!("bucket {bucket}"), why),
+    }
+}
+
+/// E.43: a folder that ends in a slash.
+pub fn double_slash(case: &Case<'_, '_>) -> Fit {
+    let course = &case.evidence.course;
+    match course.path.filter(|path| course.extract && path.ends_with('/')) {
+        Some(path) => holds(
+            format!("the deploy action's ObjectKey `{path}` ends in a slash, and CodePipeline adds its own"),
+            edit(case, &format!("set ObjectKey to \"{}\"", path.trim_end_matches('/'))),
+        ),
+        None => out("the deploy action's ObjectKey doesn't end in a slash"),
+    }
+}
