@@ -30,6 +30,7 @@ mod requests;
 mod rights;
 mod schemas;
 mod settling;
+mod shell;
 mod snapshots;
 mod stops;
 mod support;
