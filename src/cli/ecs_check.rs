@@ -205,7 +205,7 @@ async fn mend_all(
         return Err(Error::refused("only root can mend a host").hint("run it with sudo"));
     }
     if !args.yes && !ask::confirm(ui, "Change this?", "pass --yes, or leave --fix out")? {
-        return Err(Error::refused("nothing was changed"));
+        return Err(Error::refused("nothing was changed").hint("run the same command again when you are ready"));
     }
     let mut before = seen.findings.clone();
     let mut kept = false;
