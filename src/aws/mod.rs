@@ -1,6 +1,7 @@
 //! A named profile becomes a verified account: id, partition, caller, region, SDK clients.
 
 mod api_error;
+mod certificates;
 pub mod profile;
 pub mod raw;
 pub mod role;
@@ -244,11 +245,12 @@ fn http_client(ca_bundle: Option<PathBuf>) -> Result<SharedHttpClient> {
         return Ok(builder.build_https());
     };
     let pem = std::fs::read(&path).map_err(|error| crate::error::file_error("read AWS_CA_BUNDLE", &path, &error))?;
-    let context = TlsContext::builder().with_trust_store(TrustStore::empty().with_pem_certificate(pem)).build().map_err(|error| {
-        Error::usage(format!("AWS_CA_BUNDLE {} is not usable", path.display()))
-            .because(error.to_string())
-            .hint("it must hold certificates as PEM")
-    })?;
+    let unusable = |why: String| {
+        Error::usage(format!("AWS_CA_BUNDLE {} is not usable", path.display())).because(why).hint("it must hold certificates as PEM")
+    };
+    certificates::check(&pem).map_err(unusable)?;
+    let trusted = TrustStore::empty().with_pem_certificate(pem);
+    let context = TlsContext::builder().with_trust_store(trusted).build().map_err(|error| unusable(error.to_string()))?;
     Ok(builder.tls_context(context).build_https())
 }
 

@@ -148,7 +148,14 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop) -> Res
     if args.fix {
         let changed = mend_all(ui, args, &source, &seen, &look, &mut fixed, stop).await;
         stop.applying.store(false, Ordering::SeqCst);
-        let changed = changed?;
+        let changed = match changed {
+            Ok(changed) => changed,
+            Err(error) => {
+                let code = verdict::exit_code(&seen.facts, &seen.findings, &seen.verdicts, args.fail_on == FailOn::Warn);
+                reports.say(told(&seen.findings, &seen.verdicts, &document(&seen.facts, &seen.findings, &seen.verdicts, code)));
+                return reports.finish(ui, Err(error));
+            }
+        };
         if changed {
             seen = look().await?;
             ui.result("\nAfter that:\n");

@@ -10,6 +10,7 @@ mod ecs;
 mod errors;
 mod fuzz;
 mod house;
+mod messages;
 mod naive;
 mod output;
 mod policies;
