@@ -15,6 +15,16 @@ pub fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
+/// Lists the pipelines that are named here without asking AWS: by the settings file, or by the variable of `--pipeline`.
+pub fn named_pipelines() -> Vec<String> {
+    let path = variable("XDEPLOY_CONFIG").unwrap_or_else(|| DEFAULT_FILE.to_owned());
+    let table = std::fs::read_to_string(path).ok().and_then(|text| text.parse::<toml::Table>().ok());
+    let named = table.as_ref().and_then(|table| table.get("pipeline")?.get("name")?.as_str()).map(str::to_owned);
+    let mut all: Vec<String> = named.into_iter().chain(variable("XDEPLOY_PIPELINE")).collect();
+    all.dedup();
+    all
+}
+
 /// The settings file that is read when it is there and `--config` isn't given.
 pub const DEFAULT_FILE: &str = "xdeploy.toml";
 

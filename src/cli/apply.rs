@@ -45,7 +45,8 @@ async fn on(common: &CommonFlags, args: &Args, plan: &Plan, ui: &Ui, stop: &Stop
         settings.prod_profile.clone_from(profile);
     }
     let saw = plan.snapshot();
-    settings.region = Some(saw.dev.region.parse().map_err(Error::usage)?);
+    settings.region =
+        Some(saw.dev.region.parse().map_err(|why: String| Error::usage(why).hint("make the plan again with `xdeploy plan --out FILE`"))?);
     let accounts = session::connect(ui, &settings).await?;
     for (account, planned) in [(&accounts.dev, &saw.dev), (&accounts.prod, &saw.prod)] {
         if account.id != planned.account {

@@ -148,7 +148,14 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop) -> Res
     if args.fix {
         let changed = mend_all(ui, args, &source, &seen, &look, &mut fixed, stop).await;
         stop.applying.store(false, Ordering::SeqCst);
-        let changed = changed?;
+        let changed = match changed {
+            Ok(changed) => changed,
+            Err(error) => {
+                let code = verdict::exit_code(&seen.facts, &seen.findings, &seen.verdicts, args.fail_on == FailOn::Warn);
+                reports.say(told(&seen.findings, &seen.verdicts, &document(&seen.facts, &seen.findings, &seen.verdicts, code)));
+                return reports.finish(ui, Err(error));
+            }
+        };
         if changed {
             seen = look().await?;
             ui.result("\nAfter that:\n");
@@ -205,7 +212,7 @@ async fn mend_all(
         return Err(Error::refused("only root can mend a host").hint("run it with sudo"));
     }
     if !args.yes && !ask::confirm(ui, "Change this?", "pass --yes, or leave --fix out")? {
-        return Err(Error::refused("nothing was changed"));
+        return Err(Error::refused("nothing was changed").hint("run the same command again when you are ready"));
     }
     let mut before = seen.findings.clone();
     let mut kept = false;

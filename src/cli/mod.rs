@@ -2,9 +2,11 @@
 
 mod apply;
 mod ask;
+mod completions;
 mod ecs_check;
 mod explain;
 mod lock;
+mod man;
 mod plan;
 mod proof;
 mod rehearse;
@@ -79,6 +81,10 @@ enum Command {
     WhoAmI,
     /// Print the JSON Schema of a document that `--output json` prints
     Schema(schema::Args),
+    /// Print the script that completes commands, flags, profiles and pipelines in a shell
+    Completions(completions::Args),
+    /// Print the manual page, or write the pages of all commands
+    Man(man::Args),
 }
 
 /// Set by Ctrl-C, and by apply while it must finish the calls under way.
@@ -95,6 +101,9 @@ pub struct Stop {
 /// Parses, runs, and gives the exit code.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
     let args: Vec<OsString> = args.into_iter().collect();
+    if let Some(code) = completions::answered(&args) {
+        return code;
+    }
     let cli = match Cli::try_parse_from(&args) {
         Ok(cli) => cli,
         // clap's own code for a wrong flag is 2, which would read as "changes" in CI (`conventions.md`).
@@ -172,6 +181,8 @@ async fn run(cli: &Cli, ui: &Ui, stop: &Stop) -> Result<u8> {
         Command::Simulate(args) => simulate::run(args).await,
         Command::EcsCheck(args) => Box::pin(ecs_check::run(common, args, ui, stop)).await,
         Command::Schema(args) => schema::run(args, ui),
+        Command::Completions(args) => completions::run(args, ui),
+        Command::Man(args) => man::run(args, ui),
         Command::WhoAmI => Box::pin(who_am_i::run(common, ui)).await,
     }
 }

@@ -229,7 +229,8 @@ pub async fn again(accounts: &Accounts, settings: &Settings, before: &Proof, ui:
     loop {
         let found = async {
             let snapshot = session::read(ui, accounts, settings, None, Organisations::Always).await?;
-            let proof = prove(settings, &snapshot)?.ok_or_else(|| Error::failed("the pipeline isn't to be seen"))?;
+            let proof = prove(settings, &snapshot)?
+                .ok_or_else(|| Error::failed("the pipeline isn't to be seen").hint("`xdeploy verify` looks again"))?;
             Ok::<_, Error>((proof, snapshot))
         };
         let outcome = found.await;

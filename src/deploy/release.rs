@@ -337,7 +337,9 @@ pub async fn find_or_start(accounts: &Accounts, route: &Route, version: &str, pa
         request = request.source_revisions(revision);
     }
     let answer = dev.call("codepipeline:StartPipelineExecution", &arn, request.send()).await?;
-    let id = answer.pipeline_execution_id().ok_or_else(|| Error::failed("CodePipeline did not give the execution's id"))?;
+    let id = answer.pipeline_execution_id().ok_or_else(|| {
+        Error::failed("CodePipeline did not give the execution's id").hint("look at the pipeline's history, or release again")
+    })?;
     Ok((id.to_owned(), StartedBy::Xdeploy))
 }
 

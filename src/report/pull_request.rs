@@ -95,12 +95,18 @@ fn as_diff(line: &Line) -> String {
     format!("{sign} {}{text}", "    ".repeat(line.depth))
 }
 
+/// Text within a tag, where Markdown has no say and would show its own escapes.
+fn html(text: &str) -> String {
+    let plain: String = text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect();
+    plain.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('@', "&#64;")
+}
+
 fn difference(write: &Write, all: &[Write]) -> String {
     let found: Vec<String> = lines(write, all).iter().map(as_diff).collect();
     if found.is_empty() {
         return String::new();
     }
-    let title = escape(&format!("{} {} {}", write.call.change().sign(), write.call.verb(), write.title));
+    let title = html(&format!("{} {} {}", write.call.change().sign(), write.call.verb(), write.title));
     format!("\n<details><summary>{title}</summary>\n\n{}\n</details>\n", block("diff", &found))
 }
 

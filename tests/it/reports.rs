@@ -135,6 +135,7 @@ fn a_plan_is_a_comment_for_a_pull_request() {
     let some: Vec<&str> = text.lines().filter(|line| !line.starts_with("| ") && !line.starts_with("+ ")).collect();
     assert!(text.contains("| prod 222222222222 | A4 Cross-account role | + create cross-account role prods3role |"), "{text}");
     assert!(text.contains("\n+ statement XdeploycrossaccountdeployTrust\n+     Effect "), "{text}");
+    assert!(text.contains("<summary>~ update policy of the key in us-east-1: users are"), "a tag shows what Markdown would escape");
     assert_eq!(text.matches("<details>").count(), text.matches("</details>").count());
     assert_eq!(text.matches("\n```").count() % 2, 0);
     same(

@@ -58,7 +58,10 @@ impl Seen {
 /// Reads and proves both accounts, and what an explanation needs besides.
 async fn look(ui: &Ui, accounts: &Accounts, settings: &Settings, route: &Route, runs: &Runs) -> Result<Seen> {
     let snapshot = session::read(ui, accounts, settings, None, Organisations::Always).await?;
-    let live = prove(settings, &snapshot)?.ok_or_else(|| Error::failed(format!("there is no pipeline {}", settings.pipeline)))?;
+    let live = prove(settings, &snapshot)?.ok_or_else(|| {
+        Error::failed(format!("there is no pipeline {}", settings.pipeline))
+            .hint("make it with `xdeploy setup`, or name another with `--pipeline`")
+    })?;
     let callers = Callers { dev: accounts.dev.caller.to_string(), prod: accounts.prod.caller.to_string() };
     let plan = Plan::make(settings, callers, snapshot.clone(), None);
     let mended = proof::mended(&live, plan.as_ref().ok())?;

@@ -72,7 +72,11 @@ impl Stage {
             let Some(bucket) = bucket else { continue };
             let versioned = account.side == Side::Dev && !settings.enable_versioning;
             let made = self.rehearsal.make_bucket(&account.id, &account.region, bucket.as_str(), versioned).await;
-            made.map_err(|why| Error::failed(format!("the rehearsal could not make bucket {bucket}")).because(why))?;
+            made.map_err(|why| {
+                Error::failed(format!("the rehearsal could not make bucket {bucket}"))
+                    .because(why)
+                    .hint("name another with `--input-bucket` or `--output-bucket`")
+            })?;
         }
         Ok(())
     }
@@ -173,7 +177,8 @@ impl Stage {
                 releasing::succeeded(route, id, &outcome)
             }
             None => Err(Error::failed(format!("nothing started pipeline {} for version {version} of the source", route.pipeline))
-                .because("EventBridge was denied something, which it tells nobody")),
+                .because("EventBridge was denied something, which it tells nobody")
+                .hint("the proof below says what")),
         };
         document["release"] = told;
         document["calls"] = self.calls(settings, before.calls, ui).await?;

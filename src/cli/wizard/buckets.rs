@@ -12,7 +12,7 @@ use crate::ui::Choice;
 /// What was chosen from a list of buckets.
 #[derive(Debug, Clone)]
 enum Picked {
-    There(String),
+    There(BucketName),
     Typed,
     New,
 }
@@ -142,13 +142,14 @@ impl Wizard<'_> {
         };
         let width = there.iter().map(|bucket| bucket.name.len()).max().unwrap_or_default();
         let listed = there.iter().filter(|bucket| !is_input || bucket.region.as_deref().is_none_or(|there| there == region));
-        let mut all: Vec<Choice<Picked>> =
-            listed.map(|bucket| Choice::new(label(bucket, width, is_input), Picked::There(bucket.name.clone()))).collect();
+        let mut all: Vec<Choice<Picked>> = listed
+            .filter_map(|bucket| Some(Choice::new(label(bucket, width, is_input), Picked::There(bucket.name.parse().ok()?))))
+            .collect();
         all.push(Choice::new("make a new bucket", Picked::New));
         all.push(Choice::new("type a name", Picked::Typed));
         let flag = format!("pass `{flag}`");
         let new = match ask::given(self.ui.select(question, all, 0), question, &flag)? {
-            Picked::There(name) => return Ok((name.parse().map_err(Error::usage)?, false)),
+            Picked::There(name) => return Ok((name, false)),
             Picked::Typed => false,
             Picked::New => true,
         };

@@ -52,11 +52,10 @@ pub fn refuse_missing(common: &CommonFlags, flags: &DeploymentFlags) -> Result<(
         return Ok(());
     }
     let missing = missing(common, flags);
-    let mut error = Error::usage(format!("not said: {}", missing.join(", ")));
-    if missing.contains(&"--input-bucket") || missing.contains(&"--output-bucket") {
-        error = error.because("the buckets need not be said where the pipeline is there already");
-    }
-    Err(error.hint("pass them, set them in xdeploy.toml, or run `xdeploy setup` in a terminal, where it asks for them"))
+    let error = Error::usage(format!("not said: {}", missing.join(", ")))
+        .hint("pass them, set them in xdeploy.toml, or run `xdeploy setup` in a terminal, where it asks for them");
+    let buckets = missing.contains(&"--input-bucket") || missing.contains(&"--output-bucket");
+    Err(if buckets { error.because("the buckets need not be said where the pipeline is there already") } else { error })
 }
 
 /// The conversation so far.
@@ -111,7 +110,7 @@ impl Wizard<'_> {
     {
         let check = |text: &str| text.parse::<T>().map(|_| ());
         let text = ask::given(self.ui.text_with(question, default, help, &check), question, flag)?;
-        text.parse().map_err(Error::usage)
+        text.parse().map_err(Error::internal)
     }
 
     /// A2.1: which pipeline; gives its declaration where it is there already.
@@ -153,11 +152,13 @@ impl Wizard<'_> {
     fn ask_pipeline(&self, there: &[String]) -> Result<PipelineName> {
         let question = "Name of the pipeline:";
         if !there.is_empty() {
-            let adopt = there.iter().map(|name| Choice::new(format!("{name} (is there: complete it)"), Some(name.clone())));
+            let adopt = there
+                .iter()
+                .filter_map(|name| Some(Choice::new(format!("{name} (is there: complete it)"), Some(name.parse::<PipelineName>().ok()?))));
             let all: Vec<_> = std::iter::once(Choice::new("a new pipeline", None)).chain(adopt).collect();
             let question = "Which pipeline?";
             if let Some(name) = ask::given(self.ui.select(question, all, 0), question, "pass `--pipeline`")? {
-                return name.parse().map_err(Error::usage);
+                return Ok(name);
             }
         }
         self.parsed(question, Some(DEFAULT_PIPELINE), "", "pass `--pipeline`")

@@ -86,7 +86,8 @@ impl Worker<'_> {
         let until = Instant::now() + time;
         loop {
             if self.stopped() {
-                return Err(Error::new(Kind::Interrupted, format!("interrupted while waiting for {}", self.write.resource)));
+                return Err(Error::new(Kind::Interrupted, format!("interrupted while waiting for {}", self.write.resource))
+                    .hint("run the same command again: what is done stays done"));
             }
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
