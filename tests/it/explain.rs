@@ -381,6 +381,48 @@ fn each_row_s_own_text_names_it_without_the_accounts() {
     println!("{} of 47 rows named by their text alone", 47 - hidden.len());
 }
 
+/// Messages as people posted them, with what they took out and added.
+const POSTED: [(u8, &str); 9] = [
+    (
+        3,
+        "Insufficient permissions\nThe service role or action role doesn’t have the permissions required to access the Amazon S3 bucket named pre-reqs-artifactbucket-xxxxxxxxx. \nUpdate the IAM role permissions, and then try again.\nError: Amazon S3:AccessDenied:Access Denied (Service: Amazon S3; Status Code: 403; Error Code: AccessDenied; Request ID:...",
+    ),
+    (
+        8,
+        "Pipeline with S3 as Deployment Provider fails with error:\n  Insufficient permissions\n  You do not have sufficient permissions to call s3.putObject for the deployment bucket",
+    ),
+    (
+        10,
+        "The ciphertext refers to a customer master key that does not exist, does not exist in this region, or you are not allowed to access. (Service: Amazon S3; Status Code: 403; Error Code: AccessDenied; Request ID: .......; Proxy: null)",
+    ),
+    (
+        11,
+        "User: arn:aws:sts::222222222222:assumed-role/StagingDeployRole/…\nis not authorized to perform: kms:Decrypt on resource: arn:aws:kms:eu-west-1:111111111111:key/abcd-…",
+    ),
+    (
+        13,
+        "XXX is not authorized to perform AssumeRole on role XXXXX (Service: AWSCodePipeline Error Code: InvalidStructureException) (module name): (short issue description)",
+    ),
+    (
+        13,
+        "arn:aws:iam::1111111111111:role/adf-codepipeline-role is not authorized to perform AssumeRole on role arn:aws:iam::2222222222:role/adf-codecommit-role (Service: AWSCodePipeline; Status Code: 400; Error Code: InvalidStructureException; Request ID: 99030bbe-56c4-46b1-aed7-d46c2c94e4f4)",
+    ),
+    (20, "An error occurred (AccessControlListNotSupported) when calling the PutObject operation: The bucket does not allow ACLs"),
+    (
+        20,
+        "Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting (Service: Amazon S3; Status Code: 400; Error Code: InvalidBucketAclWithObjectOwnership; Request ID: P93EQDAT9W9CQ1Q9)",
+    ),
+    (45, "Error : Artifact Bucket must have a KMS Key to add cross-account action 'Deploy'"),
+];
+
+#[test]
+fn messages_as_people_post_them_are_known() {
+    for (row, text) in POSTED {
+        let explanation = explain(&Symptom::pasted(text), None);
+        assert_eq!(first(&explanation), id_of(row), "{text}: {:?}", explanation.causes.iter().map(|cause| cause.id).collect::<Vec<_>>());
+    }
+}
+
 /// What a terminal, a mail or a person does to a text makes no difference.
 #[test]
 fn capitals_spaces_and_lines_make_no_difference() {
@@ -483,6 +525,8 @@ async fn every_link(target: &'static str, policies: Policies) -> usize {
         assert_eq!(cause.id.map(str::to_owned), row_of(link).map(id_of), "{policies} {link}: {explanation:#?}");
         assert_eq!(cause.link.as_ref().map(|link| &link.name), Some(link), "{policies}: {explanation:#?}");
         assert_eq!(cause.link.as_ref().unwrap().verdict, Verdict::Denied);
+        // Nothing else is said to be the cause.
+        assert_eq!(explanation.causes.len(), 1, "{link}: {explanation:#?}");
         assert!(cause.run.iter().any(|run| run.contains("add to ")), "{link}: {cause:#?}");
         assert!(cause.evidence.iter().any(|seen| seen.contains("dev (") || seen.contains("prod (")), "{link}: {cause:#?}");
     }
@@ -608,8 +652,10 @@ fn a_release_that_fails_says_how_to_learn_why_and_explain_says_it() {
     assert_eq!(released.status.code(), Some(1), "{said}");
     let hints: Vec<&str> = said.lines().filter(|line| line.starts_with("hint:")).collect();
     assert_eq!(hints[0], "hint: `xdeploy explain --pipeline crossaccountdeploy` says why", "{said}");
+    let before = world.served.rehearsal.dump();
     let explained = world.served.try_run(&["explain", "--pipeline", "crossaccountdeploy"]);
     let told = out(&explained);
+    assert_eq!(world.served.rehearsal.dump(), before, "it changes nothing");
     assert_eq!(explained.status.code(), Some(0), "{told}{}", err(&explained));
     for part in [
         "Deploy/Deploy: PermissionError: Unable to access the artifact",
@@ -647,6 +693,8 @@ fn an_upload_that_starts_nothing_is_seen_and_explained() {
     // Whole seconds are all that S3 tells.
     std::thread::sleep(std::time::Duration::from_millis(1100));
     world.upload();
+    let said = world.served.run(&["explain"]);
+    assert!(said.contains("its event may still be on the way") && said.contains(", and that started nothing."), "{said}");
     let told = world.json(&["explain"]);
     assert_eq!((&told["symptom"]["kind"], &told["causes"][0]["id"]), (&json!("not-started"), &json!("XD-CP-036")), "{told:#}");
     assert_eq!(told["causes"][0]["evidence"][0], format!("rule {rule} is disabled"));
@@ -713,6 +761,10 @@ fn a_message_of_an_ecs_task_is_sent_where_it_belongs() {
     let output = piped(offline(&["explain", "-", "--output", "json"]), text);
     let told: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((&told["schema"], &told["kind"]), (&json!("xdeploy.explain/1"), &json!("ecs-denial")));
+    // A session of EventBridge's looks like a task's.
+    let text = "User: arn:aws:sts::111111111111:assumed-role/cwe-role-us-east-1-web/ae48e92617b5f5c7f22e502be8dd8d16 is not authorized to perform: codepipeline:StartPipelineExecution on resource: arn:aws:codepipeline:us-east-1:111111111111:web";
+    let output = piped(offline(&["explain", "-"]), text);
+    assert!(out(&output).contains("(XD-CP-038)"), "{}", out(&output));
 }
 
 #[test]

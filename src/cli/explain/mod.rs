@@ -17,6 +17,10 @@ use crate::error::{Error, Kind, Result};
 use crate::settings::{CommonFlags, DeploymentFlags, Settings};
 use crate::ui::{self, Ui};
 use serde_json::{Value, json};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// How long an upload's event may take to start the pipeline (not in the facts; polling looks about once a minute).
+const EVENT_TIME: Duration = Duration::from_secs(120);
 
 #[derive(Debug, clap::Args)]
 #[command(
@@ -99,6 +103,9 @@ async fn of_pipeline(common: &CommonFlags, args: &Args, ui: &Ui) -> Result<u8> {
         Err(error) => Err(unread(error)?),
     };
     let unheard = args.execution.is_none() && seen.as_ref().is_ok_and(|seen| gather::started_nothing(&runs, &seen.readings.source));
+    if let (true, Some(age)) = (unheard, seen.as_ref().ok().and_then(|seen| age(&seen.readings)).filter(|age| *age < EVENT_TIME)) {
+        ui.status(&format!("the upload is {} old: its event may still be on the way", humantime::format_duration(age)));
+    }
     let symptom = match &runs.run {
         _ if unheard => Symptom::not_started(),
         Some(run) => match &run.failed {
@@ -121,6 +128,13 @@ async fn of_pipeline(common: &CommonFlags, args: &Args, ui: &Ui) -> Result<u8> {
     });
     ui.json(&document);
     Ok(exit_code(&explanation))
+}
+
+/// How long ago the source object was uploaded, in whole seconds.
+fn age(readings: &Readings) -> Option<Duration> {
+    let modified = u64::try_from(readings.source.known()?.as_ref()?.modified).ok()?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_secs();
+    Some(Duration::from_secs(now.saturating_sub(modified)))
 }
 
 /// A pipeline that hasn't run, and has nothing to run on.
@@ -151,7 +165,7 @@ async fn pasted(common: &CommonFlags, args: &Args, ui: &Ui) -> Result<u8> {
         return Err(Error::usage("there is no message on standard input").hint("pipe it in: `xdeploy explain - < message.txt`"));
     }
     let denial = denial::explain(&text);
-    if matches!(denial.principal, Principal::Task | Principal::Instance | Principal::ManagedInstance) {
+    if is_of_ecs(&denial) {
         tell_ecs(ui, &denial);
         return Ok(0);
     }
@@ -179,6 +193,15 @@ async fn pasted(common: &CommonFlags, args: &Args, ui: &Ui) -> Result<u8> {
     tell::pasted(ui, &explanation);
     ui.json(&tell::document(&explanation));
     Ok(exit_code(&explanation))
+}
+
+/// Says whether a message is of an application on ECS. A session of EventBridge's is named like a task's, and only starts pipelines.
+fn is_of_ecs(denial: &Denial) -> bool {
+    match denial.principal {
+        Principal::Instance | Principal::ManagedInstance => true,
+        Principal::Task => !denial.action.as_deref().is_some_and(|action| action.starts_with("codepipeline:")),
+        _ => false,
+    }
 }
 
 /// A message of an ECS task is about who it is, not about the pipeline (facts/ecs.md C.1).

@@ -23,12 +23,15 @@ pub fn document(explanation: &Explanation) -> Value {
 
 /// Tells why a run ended as it did.
 pub fn run(ui: &Ui, route: &Route, run: Option<&Run>, explanation: &Explanation) {
-    if let Some(run) = run {
+    let unheard = explanation.symptom.kind == Kind::NotStarted;
+    if let Some(run) = run.filter(|_| !unheard) {
         ui.result(&format!("Pipeline {}, execution {}: {}", route.pipeline, run.id, run.status));
     }
     match explanation.symptom.kind {
         Kind::NotStarted => {
-            ui.result(&format!("s3://{}/{} was uploaded after the last run, and started nothing.", route.input_bucket, route.object_key));
+            let last = run.map_or_else(String::new, |run| format!(" after its last run ({}, {})", run.id, run.status));
+            let object = format!("s3://{}/{}", route.input_bucket, route.object_key);
+            ui.result(&format!("Pipeline {}: {object} was uploaded{last}, and that started nothing.", route.pipeline));
         }
         Kind::Green if explanation.causes.is_empty() => {
             ui.result("It succeeded, and nothing is found that a green run hides; `--execution ID` explains an older one.");

@@ -295,8 +295,10 @@ pub fn explain_unread(symptom: &Symptom, why: &str) -> Explanation {
 pub fn explain(symptom: &Symptom, evidence: Option<&Evidence<'_>>) -> Explanation {
     let reached = reached(symptom, evidence.is_some());
     // The links of the rows whose own text it is; of rows without a text of their own, where it has none.
-    let own = reached.iter().filter(|one| one.own || symptom.kind != Kind::Message);
-    let names: BTreeSet<&str> = own.flat_map(|one| one.row.links.iter().copied()).collect();
+    let own = || reached.iter().filter(|one| one.own || symptom.kind != Kind::Message);
+    let general = |one: &&Reached| GENERAL.contains(&one.row.number);
+    let telling = own().any(|one| !general(&one));
+    let names: BTreeSet<&str> = own().filter(|one| !telling || !general(one)).flat_map(|one| one.row.links.iter().copied()).collect();
     let suspects = evidence.map(|evidence| suspects(symptom, evidence, &names)).unwrap_or_default();
     let (mut causes, mut ruled_out, mut cannot_tell) = (Vec::new(), Vec::new(), Vec::new());
     for one in &reached {
@@ -328,6 +330,14 @@ pub fn explain(symptom: &Symptom, evidence: Option<&Evidence<'_>>) -> Explanatio
         let (shown, beaten): (Vec<Cause>, Vec<Cause>) = causes.into_iter().partition(|cause| cause.shown);
         ruled_out.extend(beaten.iter().filter_map(RuledOut::of));
         causes = shown;
+        // Two rows that show the same broken call are told once, unless the second knows more of it.
+        let link = causes.first().and_then(|first| first.link.clone());
+        let is_general = |cause: &Cause| rows().iter().any(|row| Some(row.check.id) == cause.id && GENERAL.contains(&row.number));
+        let mut index = 0;
+        causes.retain(|cause| {
+            index += 1;
+            index == 1 || link.is_none() || cause.link != link || !is_general(cause)
+        });
     }
     let in_question = |link: &&Judged| match names.is_empty() {
         true => is_at(link, symptom.at),

@@ -95,6 +95,12 @@ impl Symptom {
         let code = self.code.as_deref().map(|code| format!("{code}: ")).unwrap_or_default();
         let whole = format!("{code}{}", self.text).to_lowercase();
         let line = whole.split_whitespace().collect::<Vec<_>>().join(" ");
-        line.chars().take(MATCHED).collect()
+        // The console and mail programs set quotes as printers do.
+        let plain = |letter: char| match letter {
+            '\u{2018}' | '\u{2019}' => '\'',
+            '\u{201c}' | '\u{201d}' => '"',
+            letter => letter,
+        };
+        line.chars().map(plain).take(MATCHED).collect()
     }
 }

@@ -46,6 +46,8 @@ pub(super) static ROWS: [Row; 7] = [
         texts: &[
             r"(role|assumed-role)/\S+:? (is not|isn't) authorized to (perform:? )?(sts:)?assume ?role",
             r"not authorized to perform:? sts:assumerole",
+            // Where people took the role's name out.
+            r"(^|[^a-z])(arn:\S+|x{2,}\S*|\*+\S*|<\S+|\$\S+) is not authorized to perform assume ?role",
         ],
         codes: &["InvalidStructureException", "PermissionError"],
         behind: &[],

@@ -147,7 +147,12 @@ pub(super) static ROWS: [Row; 10] = [
         says: "AccessControlListNotSupported: The bucket does not allow ACLs",
         at: AT,
         kinds: MESSAGE,
-        texts: &[r"accesscontrollistnotsupported", r"bucket\b.{0,40}\b(does not|doesn't) (allow|support|accept) acl"],
+        texts: &[
+            r"accesscontrollistnotsupported",
+            r"cannot have acls",
+            r"invalidbucketaclwithobjectownership",
+            r"bucket\b.{0,40}\b(does not|doesn't) (allow|support|accept) acl",
+        ],
         codes: &["AccessControlListNotSupported"],
         behind: &[8],
         links: &[],

@@ -63,7 +63,7 @@ pub(super) static ROWS: [Row; 6] = [
             id: "XD-CP-003",
             title: "the service role may not use the source or the artifact bucket",
             why: "it lacks one of the calls of the source action on the source bucket, the artifact bucket or their keys, or a policy of a bucket or of the organisation denies it",
-            fix: "allow the call that is denied; the calls of facts A.2 rows 3 to 7 come in that order",
+            fix: "allow the service role the call that is denied, where the message or the proof says that it is missing",
             docs: codepipeline!("how-to-custom-role.html"),
             article: &["A2", "A3", "A8.1"],
         },
