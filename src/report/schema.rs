@@ -3,12 +3,13 @@
 use serde_json::{Map, Value, json};
 
 /// The documents with a schema: name, what prints it, the schema's own part.
-const OWN: [(&str, &str, &str); 14] = [
+const OWN: [(&str, &str, &str); 15] = [
     ("plan", "plan --output json, and the format of a saved plan", include_str!("schemas/plan.json")),
     ("setup", "setup --output json", include_str!("schemas/setup.json")),
     ("apply", "apply --output json", include_str!("schemas/apply.json")),
     ("verify", "verify --output json", include_str!("schemas/verify.json")),
     ("release", "release --output json", include_str!("schemas/release.json")),
+    ("explain", "explain --output json", include_str!("schemas/explain.json")),
     ("teardown", "teardown --output json", include_str!("schemas/teardown.json")),
     ("rehearse", "rehearse --output json", include_str!("schemas/rehearse.json")),
     ("rights", "rights --output json", include_str!("schemas/rights.json")),

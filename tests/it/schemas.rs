@@ -96,10 +96,15 @@ fn what_asks_aws_prints_what_its_schema_says() {
     assert_eq!(fits(&json(&["release", "--sample", "--start-after", "0s", "--no-wait"], 0)), "release");
     reports::remove_policy(&served, "devkmss3access");
     assert_eq!(fits(&deployed(&["verify"], 1)), "verify");
+    // The last run was green; the next one wouldn't be.
+    let explained = json(&["explain", "--pipeline", "crossaccountdeploy"], 0);
+    assert_eq!((fits(&explained).as_str(), &explained["causes"][0]["link"]["name"]), ("explain", &"deploy-read".into()));
     let failed = served.try_run(&["release", "--sample", "--start-after", "0s", "--report", "json=r.json"]);
     assert_eq!(failed.status.code(), Some(1));
     let report: Value = serde_json::from_str(&std::fs::read_to_string(served.dir.path().join("r.json")).unwrap()).unwrap();
     assert_eq!((fits(&report).as_str(), &report["error"]["exit"]), ("release", &1.into()));
+    let explained = json(&["explain", "--pipeline", "crossaccountdeploy"], 0);
+    assert_eq!((fits(&explained).as_str(), &explained["causes"][0]["link"]["verdict"]), ("explain", &"denied".into()));
     assert_eq!(fits(&deployed(&["teardown", "--confirm", "crossaccountdeploy"], 0)), "teardown");
 }
 
@@ -113,6 +118,12 @@ fn what_asks_nobody_prints_what_its_schema_says() {
         (&["rights", "--command", "setup", "--side", "dev", "--input-bucket", "in-bucket", "--output-bucket", "out-bucket"], 0),
         (&["ecs-check", "--root", "."], 5),
         (&["ecs-check", "--explain-error", "User: arn:aws:sts::111111111111:assumed-role/r/i-0123456789abcdef0 is not authorized"], 0),
+        (&["explain", "XD-CP-006"], 0),
+        (&["explain", "XD-ECS-010"], 0),
+        (&["explain", "XD-DRIFT-005"], 0),
+        (&["explain", "XD-CALL-001"], 0),
+        (&["explain", "deploy-decrypt"], 0),
+        (&["explain", "deploy-decrpyt"], 64),
         (&["schema"], 0),
         (&["plan"], 64),
         (&["plan", "--no-such-flag"], 64),
@@ -120,6 +131,18 @@ fn what_asks_nobody_prints_what_its_schema_says() {
         let (exit, text) = alone(&[args, &["--output", "json"]].concat(), "");
         assert_eq!(exit, code, "{args:?}\n{text}");
         fits(&serde_json::from_str(&text).unwrap_or_else(|error| panic!("{args:?}: {error}\n{text}")));
+    }
+}
+
+#[test]
+fn what_is_pasted_is_explained_as_its_schema_says() {
+    for (message, code) in [
+        ("The object with key 'site.zip' does not exist.", 0),
+        ("User: arn:aws:sts::111111111111:assumed-role/r/i-0123456789abcdef0 is not authorized to perform: s3:GetObject", 0),
+        ("the cat sat on the keyboard", 5),
+    ] {
+        let (exit, text) = alone(&["explain", "-", "--output", "json"], message);
+        assert_eq!((exit, fits(&serde_json::from_str(&text).unwrap()).as_str()), (code, "explain"), "{message}\n{text}");
     }
 }
 
