@@ -82,8 +82,17 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui) -> Result<u8> {
     let uploaded = upload(&accounts, &settings, &source, ui).await?;
     let patience = args.start_after.unwrap_or_else(|| uploaded.route.patience());
     let waiting = ui.busy(&format!("waiting for the pipeline to start by itself, up to {}", humantime::format_duration(patience)));
-    let (id, started_by) = release::find_or_start(&accounts, &uploaded.route, &uploaded.version, patience).await?;
+    let found = release::find_or_start(&accounts, &uploaded.route, &uploaded.version, patience).await;
     drop(waiting);
+    let (id, started_by) = match found {
+        Ok(found) => found,
+        Err(error) => {
+            let mut document = document(&accounts, &uploaded, "");
+            document["executionId"] = Value::Null;
+            reports.say(telling::of_release(&uploaded.route.pipeline, &document));
+            return reports.finish(ui, Err(error));
+        }
+    };
     let how = match started_by {
         release::StartedBy::Trigger => "started by its own change detection",
         release::StartedBy::Xdeploy => "started by xdeploy, since nothing else did",

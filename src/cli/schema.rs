@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "Example:\n  xdeploy schema verify > verify.schema.json")]
 pub struct Args {
-    /// The document, such as `plan`; without it they are listed
+    /// The document, such as `plan`, or `config` for xdeploy.toml; without it they are listed
     #[arg(value_name = "NAME")]
     pub name: Option<String>,
 }

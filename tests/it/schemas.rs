@@ -197,6 +197,38 @@ fn every_schema_is_one_and_stands_alone() {
     assert!(text.contains("did you mean `verify`?"), "{text}");
 }
 
+/// The settings file that the README shows has every key, is what its schema says, and the program reads it.
+#[test]
+fn the_settings_file_is_as_its_schema_says() {
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let (_, rest) = readme.split_once("```toml\n").unwrap();
+    let (text, _) = rest.split_once("```").unwrap();
+    let table: toml::Table = text.parse().unwrap();
+    let file = serde_json::to_value(&table).unwrap();
+    let schema = xdeploy::report::schema("config").unwrap();
+    assert_valid(&schema, &file);
+    let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<std::collections::BTreeSet<_>>();
+    for (pointer, part) in
+        [("", ""), ("/properties/pipeline", "/pipeline"), ("/properties/dev", "/dev"), ("/properties/target/items", "/target/0")]
+    {
+        assert_eq!(keys(&schema.pointer(&format!("{pointer}/properties")).unwrap().clone()), keys(file.pointer(part).unwrap()), "{part}");
+    }
+    let mut odd = file;
+    odd["dev"]["prfile"] = "x".into();
+    assert!(!jsonschema::validator_for(&schema).unwrap().is_valid(&odd));
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("xdeploy.toml"), text).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_xdeploy"));
+    let output = command
+        .args(["rehearse", "--dry-run", "--create-buckets"])
+        .current_dir(dir.path())
+        .env_clear()
+        .env("HOME", dir.path())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
 /// The schemas are good for something: what isn't described, and what is missing, doesn't pass.
 #[test]
 fn a_document_with_another_key_or_without_one_is_refused() {
