@@ -39,6 +39,14 @@ pub fn given<T>(answer: Answer<T>, question: &str, flag: &str) -> Result<T> {
     answered(answer, question, flag)?.ok_or_else(cancelled)
 }
 
+/// Asks one question of several, whose default is no; Esc ends them all.
+///
+/// # Errors
+/// As [`given`].
+pub fn yes(ui: &Ui, question: &str, flag: &str) -> Result<bool> {
+    given(ui.confirm(question), question, flag)
+}
+
 /// The error after a no.
 pub fn cancelled() -> Error {
     Error::refused("cancelled: nothing was changed").hint("run the same command again when you are ready")

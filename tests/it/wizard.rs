@@ -203,6 +203,42 @@ fn esc_and_ctrl_c_at_every_question_leave_nothing_behind() {
     assert!(printed(&talk).contains(&"site-input".to_owned()), "the command is told all the same");
 }
 
+/// The questions that only some come to: lists, names, what is to be mended.
+#[test]
+fn esc_and_ctrl_c_at_every_other_question_leave_nothing_behind() {
+    let served = served();
+    let before = state(&served);
+    let whole = [
+        ("Input bucket", "a-plain\r"),
+        ("Versioning of a-plain-bucket is off", "y\r"),
+        ("Key of the source zip", ENTER),
+        ("Output bucket", "type\r"),
+        ("Name of the bucket", "new-output\r"),
+        ("There is no bucket new-output", "y\r"),
+        ("Region of the new output bucket", ENTER),
+        ("Zip to upload now", ENTER),
+        ("Everything else has a default", "key admin\r"),
+        ("Who administers the key", " \r"),
+        ("Everything else has a default", "what starts\r"),
+        ("What starts the pipeline", "poll\r"),
+        ("Everything else has a default", "extract\r"),
+        ("Deploy the zip itself", ENTER),
+        ("Everything else has a default", "alias\r"),
+        ("Alias of the KMS key", "other\r"),
+        ("Everything else has a default", ENTER),
+    ];
+    let args = ["setup", "--dev-profile", "dev", "--prod-profile", "prod", "--pipeline", "web"];
+    for at in 0..whole.len() {
+        for (keys, code) in [(ESC, 3), (CTRL_C, 130)] {
+            let mut script = whole[..=at].to_vec();
+            script[at].1 = keys;
+            talk(&command(&served, &args), &script, 80).ended(at + 1, code);
+            assert_eq!(state(&served), before, "{script:?}");
+        }
+    }
+    println!("{} questions, each left in two ways", whole.len());
+}
+
 #[test]
 fn a_narrow_terminal_without_colour_in_an_ascii_locale() {
     let served = served();
@@ -300,7 +336,8 @@ fn the_wizard_on_the_emulators() {
 #[test]
 fn ctrl_c_while_it_writes_finishes_the_call_and_says_how_to_go_on() {
     let served = served();
-    let script: Vec<(&str, &str)> = PLAIN.into_iter().chain([("Apply this plan", "y\r"), ("waiting for AWS to see", CTRL_C)]).collect();
+    let script: Vec<(&str, &str)> =
+        PLAIN.into_iter().chain([("Apply this plan", "y\r"), ("waiting for IAM to see role", CTRL_C)]).collect();
     // New things are seen late, so that there is a time to interrupt.
     let _ = served.rehearsal.clone().settle(20);
     let talk = talk(&command(&served, &["setup"]), &script, 80);

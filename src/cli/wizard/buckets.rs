@@ -33,34 +33,33 @@ impl Wizard<'_> {
             let said = self.answers.flags.input_bucket.clone();
             let asked = said.is_none();
             let Some(named) = self.bucket(&place.dev, &place.region, said, question, "--input-bucket").await? else { continue };
-            let checked = self.input_fits(place, &named).await;
-            match checked {
-                Ok(true) => {
-                    self.answers.flags.create_buckets |= named.region.is_none();
-                    self.answers.flags.input_bucket = Some(named.name);
-                    return Ok(());
+            if let Some(region) = named.region.as_ref().filter(|region| **region != place.region) {
+                let error = Error::refused(format!("bucket {} is in {region}, the pipeline in {}", named.name, place.region))
+                    .hint("a source bucket must be in the pipeline's region (facts A.3): take another, or start again with `--region`");
+                if !asked {
+                    return Err(error);
                 }
-                Ok(false) if asked => {}
-                // Plan and proof say what is wrong with a bucket that was named by a flag.
-                Ok(false) => return Ok(()),
-                Err(error) if asked && error.kind != crate::error::Kind::Interrupted => self.show(&error),
-                Err(error) => return Err(error),
+                self.show(&error);
+                continue;
             }
+            let versioned = named.region.is_none() || self.versioned(place, &named.name).await?;
+            if !versioned && asked {
+                continue;
+            }
+            self.answers.flags.create_buckets |= named.region.is_none();
+            self.answers.flags.input_bucket = Some(named.name);
+            return Ok(());
         }
     }
 
-    /// Checks region and versioning, and offers to turn it on; false takes the answer back.
-    async fn input_fits(&mut self, place: &Place, named: &Named) -> Result<bool> {
-        let Some(region) = &named.region else { return Ok(true) };
-        if *region != place.region {
-            return Err(Error::refused(format!("bucket {} is in {region}, the pipeline in {}", named.name, place.region))
-                .hint("a source bucket must be in the pipeline's region (facts A.3): take another, or start again with `--region`"));
-        }
-        if self.answers.flags.enable_versioning || choices::versioned(&place.dev, region, named.name.as_str()).await != Some(false) {
+    /// Says whether versioning is on, or will be: where it is off, it offers to turn it on. The plan refuses what was named by a
+    /// flag and isn't to be changed.
+    async fn versioned(&mut self, place: &Place, bucket: &BucketName) -> Result<bool> {
+        if self.answers.flags.enable_versioning || choices::versioned(&place.dev, &place.region, bucket.as_str()).await != Some(false) {
             return Ok(true);
         }
-        let question = format!("Versioning of {} is off, and CodePipeline needs it on. Turn it on, as part of the plan?", named.name);
-        let yes = ask::confirm(self.ui, &question, "pass `--enable-versioning`")?;
+        let question = format!("Versioning of {bucket} is off, and CodePipeline needs it on. Turn it on, as part of the plan?");
+        let yes = ask::yes(self.ui, &question, "pass `--enable-versioning`")?;
         self.answers.flags.enable_versioning |= yes;
         Ok(yes)
     }
@@ -119,7 +118,7 @@ impl Wizard<'_> {
             Ok(None) => {
                 let question =
                     format!("There is no bucket {name} in {} ({}). Make it in {region}, as part of the plan?", account.side, account.id);
-                let yes = ask::confirm(self.ui, &question, "pass `--create-buckets`")?;
+                let yes = ask::yes(self.ui, &question, "pass `--create-buckets`")?;
                 match (yes, asked) {
                     (true, _) => Ok(Some(Named { name, region: None })),
                     (false, true) => Ok(None),

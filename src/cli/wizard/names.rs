@@ -110,7 +110,7 @@ impl Wizard<'_> {
             }
             Item::Extract => {
                 let question = "Deploy the zip itself instead of the files in it?";
-                self.answers.flags.no_extract = ask::confirm(self.ui, question, "pass `--no-extract`")?;
+                self.answers.flags.no_extract = ask::yes(self.ui, question, "pass `--no-extract`")?;
             }
             Item::DeployPath => {
                 let path = self.free("Folder to deploy into (with the zip itself: its key):", "")?;
