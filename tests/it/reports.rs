@@ -61,6 +61,11 @@ pub fn remove_policy(served: &Served, name: &str) {
 /// Outcomes of JUnit's cases by the rule's id.
 fn cases(xml: &str) -> BTreeMap<String, String> {
     let document = roxmltree::Document::parse(xml).unwrap();
+    for suite in document.descendants().filter(|node| node.has_tag_name("testsuite")) {
+        let count = |what: &str| suite.descendants().filter(|node| node.has_tag_name(what)).count().to_string();
+        let told = ["tests", "failures", "skipped"].map(|attribute| suite.attribute(attribute).unwrap().to_owned());
+        assert_eq!(told, [count("testcase"), count("failure"), count("skipped")]);
+    }
     let cases = document.descendants().filter(|node| node.has_tag_name("testcase"));
     cases
         .map(|case| {
