@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 /// The documents with a schema: name, what prints it, the schema's own part.
-const OWN: [(&str, &str, &str); 16] = [
+const OWN: [(&str, &str, &str); 18] = [
     ("plan", "plan --output json, and the format of a saved plan", include_str!("schemas/plan.json")),
     ("setup", "setup --output json", include_str!("schemas/setup.json")),
     ("apply", "apply --output json", include_str!("schemas/apply.json")),
@@ -18,6 +18,8 @@ const OWN: [(&str, &str, &str); 16] = [
     ("ecs-denial", "ecs-check --explain-error --output json", include_str!("schemas/ecs-denial.json")),
     ("who-am-i", "who-am-i --output json", include_str!("schemas/who-am-i.json")),
     ("schema", "schema --output json", include_str!("schemas/schema.json")),
+    ("completions", "completions --output json", include_str!("schemas/completions.json")),
+    ("man", "man --output json", include_str!("schemas/man.json")),
     ("config", "xdeploy.toml", include_str!("schemas/config.json")),
     ("error", "any command with --output json that fails", include_str!("schemas/error.json")),
 ];

@@ -61,6 +61,11 @@ pub fn remove_policy(served: &Served, name: &str) {
 /// Outcomes of JUnit's cases by the rule's id.
 fn cases(xml: &str) -> BTreeMap<String, String> {
     let document = roxmltree::Document::parse(xml).unwrap();
+    for suite in document.descendants().filter(|node| node.has_tag_name("testsuite")) {
+        let count = |what: &str| suite.descendants().filter(|node| node.has_tag_name(what)).count().to_string();
+        let told = ["tests", "failures", "skipped"].map(|attribute| suite.attribute(attribute).unwrap().to_owned());
+        assert_eq!(told, [count("testcase"), count("failure"), count("skipped")]);
+    }
     let cases = document.descendants().filter(|node| node.has_tag_name("testcase"));
     cases
         .map(|case| {
@@ -316,4 +321,37 @@ XD-RELEASE-004 production owns what arrives
 
 "#]],
     );
+}
+
+#[test]
+fn a_change_is_told_by_statement_element_and_path() {
+    let served = served();
+    served.run(&with(&["setup", "--yes"]));
+    let output = served.try_run(&with(&["plan", "--policies", "least-privilege"]));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let part = |from: &str| -> String {
+        let lines = text.lines().skip_while(|line| !line.contains(from));
+        lines.take(4).map(|line| format!("{}\n", line.trim_end())).collect()
+    };
+    let artifacts = "arn:aws:s3:::codepipeline-us-east-1-111111111111";
+    assert_eq!(
+        part("~ statement AllowS3ObjectAccess"),
+        format!(
+            "      ~ statement AllowS3ObjectAccess\n          - Resource  {artifacts}/*\n          + Resource  {artifacts}/crossaccountdeploy/*\n      ~ statement AllowSourceObjectAccess\n"
+        )
+    );
+    assert!(text.contains("\n      ~ statement DenyInsecureConnections\n          + Resource  "), "{text}");
+    assert!(text.contains("\n      - statement XdeploycrossaccountdeployKeyUsers\n          - Effect         Allow\n"), "{text}");
+    assert!(text.contains("\n  = keep service role "), "{text}");
+    // A pipeline that somebody took the role out of.
+    let config = served.rehearsal.config(served.rehearsal.keys(xdeploy::rehearsal::DEV), "us-east-1");
+    let client = aws_sdk_codepipeline::Client::from_conf(aws_sdk_codepipeline::config::Builder::from(&config).build());
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let mut pipeline = runtime.block_on(client.get_pipeline().name("crossaccountdeploy").send()).unwrap().pipeline.unwrap();
+    pipeline.stages[1].actions[0].role_arn = None;
+    runtime.block_on(client.update_pipeline().pipeline(pipeline).send()).unwrap();
+    let output = served.try_run(&with(&["plan"]));
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("\n      + stages[Deploy].actions[Deploy].roleArn  arn:aws:iam::222222222222:role/prods3role\n"), "{text}");
+    assert_eq!(text.matches(" stages[").count(), 1, "nothing else of the pipeline differs\n{text}");
 }

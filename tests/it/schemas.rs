@@ -125,6 +125,9 @@ fn what_asks_nobody_prints_what_its_schema_says() {
         (&["explain", "deploy-decrypt"], 0),
         (&["explain", "deploy-decrpyt"], 64),
         (&["schema"], 0),
+        (&["completions", "zsh"], 0),
+        (&["man"], 0),
+        (&["man", "pages"], 0),
         (&["plan"], 64),
         (&["plan", "--no-such-flag"], 64),
     ] {
@@ -192,6 +195,20 @@ fn every_schema_is_one_and_stands_alone() {
     files.sort();
     listed.sort();
     assert_eq!(files, listed);
+    // Each document that the program prints has a schema.
+    let mut without = Vec::new();
+    let mut folders = vec![PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/src"))];
+    while let Some(path) = folders.pop() {
+        if path.is_dir() {
+            folders.extend(std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).unwrap();
+        let named = text.split("\"xdeploy.").skip(1).filter_map(|rest| rest.split_once("/1\"")).map(|(name, _)| name);
+        let name = |name: &&str| name.chars().all(|c| c.is_ascii_lowercase() || c == '-');
+        without.extend(named.filter(name).filter(|name| !listed.iter().any(|known| known == name)).map(str::to_owned));
+    }
+    assert_eq!(without, Vec::<String>::new());
     let (code, text) = alone(&["schema", "verfy", "--output", "json"], "");
     assert_eq!(code, 64);
     assert!(text.contains("did you mean `verify`?"), "{text}");
