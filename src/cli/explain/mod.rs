@@ -30,8 +30,8 @@ pub struct Args {
     /// `-` for a message on standard input, a rule such as XD-CP-006 or XD-ECS-010, or a call of the chain such as deploy-decrypt
     #[arg(value_name = "WHAT")]
     pub what: Option<String>,
-    /// Explain this execution instead of the newest that has ended
-    #[arg(long, value_name = "ID", env = "XDEPLOY_EXECUTION", conflicts_with = "what")]
+    /// Without WHAT: explain this execution instead of the newest that has ended
+    #[arg(long, value_name = "ID", env = "XDEPLOY_EXECUTION")]
     pub execution: Option<String>,
     #[command(flatten)]
     pub deployment: DeploymentFlags,
