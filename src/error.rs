@@ -25,7 +25,32 @@ pub enum Kind {
     Internal,
 }
 
+/// Every exit code with its meaning, as the reference has it.
+pub const EXIT_CODES: [(u8, &str); 8] = [
+    (0, "done, nothing to do, or every check passed"),
+    (1, "failed: an AWS error, the world moved, a call of the pipeline is denied, or something else is definitely bad"),
+    (2, "differences found although the proof holds, only with `--detailed-exitcode`"),
+    (3, "refused or cancelled: a rule, a plan whose proof is denied, the answer no, or an answer was needed and there is no terminal"),
+    (4, "no usable credentials, or the wrong account"),
+    (5, "could not tell: something needed could not be read or is not known, or `release --timeout` is over"),
+    (64, "bad command line or settings file"),
+    (130, "interrupted, after the calls under way had finished"),
+];
+
 impl Kind {
+    /// All kinds.
+    pub const ALL: [Kind; 9] = [
+        Kind::Usage,
+        Kind::Credentials,
+        Kind::Refused,
+        Kind::Denied,
+        Kind::Failed,
+        Kind::Conflict,
+        Kind::CannotTell,
+        Kind::Interrupted,
+        Kind::Internal,
+    ];
+
     /// Gives the process's exit code.
     pub fn exit_code(self) -> u8 {
         match self {

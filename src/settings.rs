@@ -15,6 +15,16 @@ pub fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
+/// Lists the pipelines that are named here without asking AWS: by the settings file, or by the variable of `--pipeline`.
+pub fn named_pipelines() -> Vec<String> {
+    let path = variable("XDEPLOY_CONFIG").unwrap_or_else(|| DEFAULT_FILE.to_owned());
+    let table = std::fs::read_to_string(path).ok().and_then(|text| text.parse::<toml::Table>().ok());
+    let named = table.as_ref().and_then(|table| table.get("pipeline")?.get("name")?.as_str()).map(str::to_owned);
+    let mut all: Vec<String> = named.into_iter().chain(variable("XDEPLOY_PIPELINE")).collect();
+    all.dedup();
+    all
+}
+
 /// The settings file that is read when it is there and `--config` isn't given.
 pub const DEFAULT_FILE: &str = "xdeploy.toml";
 
@@ -135,6 +145,58 @@ pub struct DeploymentFlags {
     pub event_rule: Option<String>,
 }
 
+/// Puts what the settings file says where flags and variables say nothing.
+///
+/// # Errors
+/// The file can't be read, has unknown keys, or more than one target.
+pub fn with_file(common: &CommonFlags, flags: &DeploymentFlags) -> Result<(CommonFlags, DeploymentFlags)> {
+    let file = File::load(common.config.as_deref())?;
+    let target = file.target.into_iter().next().unwrap_or_default();
+    let (pipeline, dev) = (file.pipeline, file.dev);
+    let common = common.clone();
+    let flags = flags.clone();
+    let no_extract = flags.no_extract || target.extract == Some(false);
+    Ok((
+        CommonFlags {
+            dev_profile: common.dev_profile.or(dev.profile),
+            prod_profile: common.prod_profile.or(target.profile),
+            dev_account: common.dev_account.or(dev.account),
+            prod_account: common.prod_account.or(target.account),
+            region: common.region.or(dev.region),
+            prod_region: common.prod_region.or(target.region),
+            ..common
+        },
+        DeploymentFlags {
+            pipeline: flags.pipeline.or(pipeline.name),
+            input_bucket: flags.input_bucket.or(dev.input_bucket),
+            object_key: flags.object_key.or(pipeline.object_key),
+            output_bucket: flags.output_bucket.or(target.output_bucket),
+            artifact_bucket: flags.artifact_bucket.or(dev.artifact_bucket),
+            key_alias: flags.key_alias.or(dev.key_alias),
+            key_administrator: match flags.key_administrator {
+                given if given.is_empty() => dev.key_administrators.unwrap_or_default(),
+                given => given,
+            },
+            service_role: flags.service_role.or(dev.service_role),
+            deploy_role: flags.deploy_role.or(target.deploy_role),
+            deploy_path: flags.deploy_path.or(target.deploy_path),
+            no_extract,
+            change_detection: flags.change_detection.or(pipeline.change_detection),
+            policies: flags.policies.or(pipeline.policies),
+            deploy_encrypts_with_dev_key: flags.deploy_encrypts_with_dev_key || pipeline.deploy_encrypts_with_dev_key.unwrap_or(false),
+            create_buckets: flags.create_buckets || file.create_buckets.unwrap_or(false),
+            enable_versioning: flags.enable_versioning || dev.enable_versioning.unwrap_or(false),
+            stage: flags.stage.or(pipeline.stage),
+            action: flags.action.or(pipeline.action),
+            output_policy: flags.output_policy.or(target.output_policy),
+            artifact_policy: flags.artifact_policy.or(target.artifact_policy),
+            assume_policy: flags.assume_policy.or(dev.assume_policy),
+            event_role: flags.event_role.or(dev.event_role),
+            event_rule: flags.event_rule.or(dev.event_rule),
+        },
+    ))
+}
+
 /// What should be there, as far as the person said it; `None` leaves it to what exists or to the default.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settings {
@@ -205,12 +267,16 @@ impl Settings {
     /// # Errors
     /// The file can't be read, has unknown keys, or more than one target; a name is malformed; a profile isn't said.
     pub fn resolve(common: &CommonFlags, flags: &DeploymentFlags) -> Result<Settings> {
-        let file = File::load(common.config.as_deref())?;
-        let target = file.target.into_iter().next().unwrap_or_default();
-        let (pipeline, dev) = (file.pipeline, file.dev);
-        let dev_profile = common.dev_profile.clone().or(dev.profile);
-        let prod_profile = common.prod_profile.clone().or(target.profile);
-        let (dev_profile, prod_profile) = match (dev_profile, prod_profile) {
+        let (common, flags) = with_file(common, flags)?;
+        Settings::of(common, flags)
+    }
+
+    /// Takes flags that the settings file has been put into already.
+    ///
+    /// # Errors
+    /// A name is malformed; a profile isn't said.
+    pub fn of(common: CommonFlags, flags: DeploymentFlags) -> Result<Settings> {
+        let (dev_profile, prod_profile) = match (common.dev_profile, common.prod_profile) {
             (Some(dev), Some(prod)) => (dev, prod),
             (dev, prod) => {
                 let missing: Vec<&str> =
@@ -219,44 +285,39 @@ impl Settings {
                     .hint("pass `--dev-profile NAME --prod-profile NAME`, or set `profile` under [dev] and [[target]] in xdeploy.toml"));
             }
         };
-        let default_pipeline = || DEFAULT_PIPELINE.parse::<PipelineName>().map_err(Error::internal);
         let settings = Settings {
             dev_profile,
             prod_profile,
-            dev_account: common.dev_account.clone().or(dev.account),
-            prod_account: common.prod_account.clone().or(target.account),
-            region: common.region.clone().or(dev.region),
-            prod_region: common.prod_region.clone().or(target.region),
-            pipeline: match flags.pipeline.clone().or(pipeline.name) {
+            dev_account: common.dev_account,
+            prod_account: common.prod_account,
+            region: common.region,
+            prod_region: common.prod_region,
+            pipeline: match flags.pipeline {
                 Some(name) => name,
-                None => default_pipeline()?,
+                None => DEFAULT_PIPELINE.parse::<PipelineName>().map_err(Error::internal)?,
             },
-            input_bucket: flags.input_bucket.clone().or(dev.input_bucket),
-            object_key: flags.object_key.clone().or(pipeline.object_key),
-            output_bucket: flags.output_bucket.clone().or(target.output_bucket),
-            artifact_bucket: flags.artifact_bucket.clone().or(dev.artifact_bucket),
-            key_alias: flags.key_alias.clone().or(dev.key_alias),
-            key_administrators: if flags.key_administrator.is_empty() {
-                dev.key_administrators.unwrap_or_default()
-            } else {
-                flags.key_administrator.clone()
-            },
-            service_role: flags.service_role.clone().or(dev.service_role),
-            deploy_role: flags.deploy_role.clone().or(target.deploy_role),
-            deploy_path: flags.deploy_path.clone().or(target.deploy_path),
-            no_extract: flags.no_extract || target.extract == Some(false),
-            change_detection: flags.change_detection.or(pipeline.change_detection),
-            policies: flags.policies.or(pipeline.policies),
-            deploy_encrypts_with_dev_key: flags.deploy_encrypts_with_dev_key || pipeline.deploy_encrypts_with_dev_key.unwrap_or(false),
-            create_buckets: flags.create_buckets || file.create_buckets.unwrap_or(false),
-            enable_versioning: flags.enable_versioning || dev.enable_versioning.unwrap_or(false),
-            stage: flags.stage.clone().or(pipeline.stage),
-            action: flags.action.clone().or(pipeline.action),
-            output_policy: flags.output_policy.clone().or(target.output_policy),
-            artifact_policy: flags.artifact_policy.clone().or(target.artifact_policy),
-            assume_policy: flags.assume_policy.clone().or(dev.assume_policy),
-            event_role: flags.event_role.clone().or(dev.event_role),
-            event_rule: flags.event_rule.clone().or(dev.event_rule),
+            input_bucket: flags.input_bucket,
+            object_key: flags.object_key,
+            output_bucket: flags.output_bucket,
+            artifact_bucket: flags.artifact_bucket,
+            key_alias: flags.key_alias,
+            key_administrators: flags.key_administrator,
+            service_role: flags.service_role,
+            deploy_role: flags.deploy_role,
+            deploy_path: flags.deploy_path,
+            no_extract: flags.no_extract,
+            change_detection: flags.change_detection,
+            policies: flags.policies,
+            deploy_encrypts_with_dev_key: flags.deploy_encrypts_with_dev_key,
+            create_buckets: flags.create_buckets,
+            enable_versioning: flags.enable_versioning,
+            stage: flags.stage,
+            action: flags.action,
+            output_policy: flags.output_policy,
+            artifact_policy: flags.artifact_policy,
+            assume_policy: flags.assume_policy,
+            event_role: flags.event_role,
+            event_rule: flags.event_rule,
         };
         settings.check()?;
         Ok(settings)

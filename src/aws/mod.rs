@@ -1,6 +1,8 @@
 //! A named profile becomes a verified account: id, partition, caller, region, SDK clients.
 
 mod api_error;
+mod certificates;
+pub mod choices;
 pub mod profile;
 pub mod raw;
 pub mod role;
@@ -244,10 +246,12 @@ fn http_client(ca_bundle: Option<PathBuf>) -> Result<SharedHttpClient> {
         return Ok(builder.build_https());
     };
     let pem = std::fs::read(&path).map_err(|error| crate::error::file_error("read AWS_CA_BUNDLE", &path, &error))?;
-    let context = TlsContext::builder()
-        .with_trust_store(TrustStore::empty().with_pem_certificate(pem))
-        .build()
-        .map_err(|error| Error::usage(format!("AWS_CA_BUNDLE {} is not usable", path.display())).because(error.to_string()))?;
+    let unusable = |why: String| {
+        Error::usage(format!("AWS_CA_BUNDLE {} is not usable", path.display())).because(why).hint("it must hold certificates as PEM")
+    };
+    certificates::check(&pem).map_err(unusable)?;
+    let trusted = TrustStore::empty().with_pem_certificate(pem);
+    let context = TlsContext::builder().with_trust_store(trusted).build().map_err(|error| unusable(error.to_string()))?;
     Ok(builder.tls_context(context).build_https())
 }
 
@@ -327,7 +331,12 @@ impl Account {
     /// # Errors
     /// The call failed, or its answer is no identity.
     pub async fn verified(side: Side, profile: &str, config: SdkConfig) -> std::result::Result<Account, Unverified> {
-        let unknown = |what: &str| Unverified::Answer(Error::failed(format!("STS did not give {what} for profile `{profile}`")));
+        let unknown = |what: &str| {
+            Unverified::Answer(
+                Error::failed(format!("STS did not give {what} for profile `{profile}`"))
+                    .hint("if AWS_ENDPOINT_URL is set, what answers there is no STS"),
+            )
+        };
         let placeholder = Arn {
             partition: "aws".to_owned(),
             service: "sts".to_owned(),
@@ -348,7 +357,9 @@ impl Account {
         let sts = aws_sdk_sts::Client::new(&account.config);
         let identity = account.call("sts:GetCallerIdentity", "*", sts.get_caller_identity().send()).await.map_err(Unverified::Asking)?;
         let arn = identity.arn().ok_or_else(|| unknown("an ARN"))?;
-        account.caller = arn.parse::<Arn>().map_err(|why| Unverified::Answer(Error::failed(why)))?;
+        account.caller = arn
+            .parse::<Arn>()
+            .map_err(|why| Unverified::Answer(Error::failed(why).hint("if AWS_ENDPOINT_URL is set, what answers there is no STS")))?;
         account.id = identity.account().ok_or_else(|| unknown("an account id"))?.to_owned();
         account.partition = Partition(account.caller.partition.clone());
         Ok(account)

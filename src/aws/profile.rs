@@ -33,6 +33,11 @@ impl Profiles {
         names
     }
 
+    /// Says whether the profile's credentials come without a program that is run or a code that is typed.
+    pub fn is_quiet(&self, profile: &str) -> bool {
+        ["credential_process", "mfa_serial"].iter().all(|property| self.inherited(profile, property).is_none())
+    }
+
     /// Gives the region that the profile sets.
     pub fn region(&self, profile: &str) -> Option<String> {
         self.get(profile, "region")

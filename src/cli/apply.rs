@@ -1,6 +1,7 @@
 //! `xdeploy apply`.
 
-use super::{Stop, lock, proof, session, setup, show};
+use super::reports::{self, ReportFlags, Reports};
+use super::{Stop, lock, proof, session, setup, show, telling};
 use crate::deploy::observe::Organisations;
 use crate::deploy::plan::Plan;
 use crate::deploy::snapshot::Snapshot;
@@ -22,10 +23,19 @@ pub struct Args {
     /// Apply a plan even if the proof says that the deployment would still fail
     #[arg(long, env = "XDEPLOY_ACCEPT_BROKEN", value_parser = FalseyValueParser::new())]
     pub accept_broken: bool,
+    #[command(flatten)]
+    pub reports: ReportFlags,
 }
 
 pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop) -> Result<u8> {
     let plan = Plan::load(&args.plan)?;
+    let reports = Reports::ready(&args.reports, reports::ALL, "apply")?;
+    let outcome = on(common, args, &plan, ui, stop, &reports).await;
+    reports.finish(ui, outcome.map(|(code, document)| reports.result(ui, code, &document)))
+}
+
+/// Applies a plan, and gives the exit code and the JSON document.
+async fn on(common: &CommonFlags, args: &Args, plan: &Plan, ui: &Ui, stop: &Stop, reports: &Reports) -> Result<(u8, Value)> {
     let mut settings = plan.settings().clone();
     // Another person may apply it, with other profile names for the same accounts.
     if let Some(profile) = &common.dev_profile {
@@ -35,8 +45,9 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop) -> Res
         settings.prod_profile.clone_from(profile);
     }
     let saw = plan.snapshot();
-    settings.region = Some(saw.dev.region.parse().map_err(Error::usage)?);
-    let accounts = session::connect(&settings).await?;
+    settings.region =
+        Some(saw.dev.region.parse().map_err(|why: String| Error::usage(why).hint("make the plan again with `xdeploy plan --out FILE`"))?);
+    let accounts = session::connect(ui, &settings).await?;
     for (account, planned) in [(&accounts.dev, &saw.dev), (&accounts.prod, &saw.prod)] {
         if account.id != planned.account {
             return Err(Error::new(
@@ -57,23 +68,24 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop) -> Res
     }
     let asked = if saw.dev_organisation.is_some() { Organisations::Always } else { Organisations::Never };
     // Only read, not planned anew: the world may have moved to where no plan can be made, and what moved is what must be told.
-    let now = session::read(&accounts, plan.settings(), plan.artifact(), asked).await?;
+    let now = session::read(ui, &accounts, plan.settings(), plan.artifact(), asked).await?;
     let moved = moved(saw, &now);
     if !moved.is_empty() {
         let mut error = Error::new(Kind::Conflict, format!("the world has moved since the plan was made: {}", moved.join(", ")));
         error = error.hint("nothing was changed; look at the new plan with `xdeploy plan --out FILE`, then apply that");
         return Err(error);
     }
-    show::plan(ui, &plan);
-    let proof = proof::of_plan(&plan)?;
-    proof::show(ui, &proof, &proof::Telling { snapshot: saw, all: false, when: proof::when(&plan), mended: &[] });
+    show::plan(ui, plan);
+    let proof = proof::of_plan(plan)?;
+    proof::show(ui, &proof, &proof::Telling { snapshot: saw, all: false, when: proof::when(plan), mended: &[] });
     let mut document = json!({
         "schema": "xdeploy.apply/1",
         "accounts": session::accounts_json(&accounts),
-        "plan": setup::summary(&plan),
+        "plan": setup::summary(plan),
         "proof": proof::to_json(&proof, saw, &[]),
         "applied": false,
     });
+    reports.say(telling::of_plan("apply", plan, &proof, &document));
     let mut code = 0;
     if !plan.is_empty() {
         proof::refuse_broken(&proof, false, args.accept_broken)?;
@@ -90,8 +102,7 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop) -> Res
         document["made"] = json!({"keys": made.keys()});
         code = proof::check(&accounts, plan.settings(), &proof, false, ui, &mut document).await;
     }
-    ui.json(&document);
-    Ok(code)
+    Ok((code, document))
 }
 
 /// Names the parts that differ between what the plan saw and what is there now.

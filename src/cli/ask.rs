@@ -31,6 +31,27 @@ fn answered<T>(answer: Answer<T>, question: &str, flag: &str) -> Result<Option<T
     }
 }
 
+/// Takes the answer to one question of several; Esc ends them all.
+///
+/// # Errors
+/// There is no answer; `flag` says what to pass instead.
+pub fn given<T>(answer: Answer<T>, question: &str, flag: &str) -> Result<T> {
+    answered(answer, question, flag)?.ok_or_else(cancelled)
+}
+
+/// Asks one question of several, whose default is no; Esc ends them all.
+///
+/// # Errors
+/// As [`given`].
+pub fn yes(ui: &Ui, question: &str, flag: &str) -> Result<bool> {
+    given(ui.confirm(question), question, flag)
+}
+
+/// The error after a no.
+pub fn cancelled() -> Error {
+    Error::refused("cancelled: nothing was changed").hint("run the same command again when you are ready")
+}
+
 /// Prints an error, also as JSON where that was asked for.
 pub fn show_error(ui: &Ui, error: &Error) {
     ui.failure(&error.message, &error.causes, &error.hints);

@@ -1,5 +1,6 @@
 //! `xdeploy ecs-check`.
 
+use super::reports::{self, ReportFlags, Reports, Told};
 use super::{Stop, ask};
 use crate::aws::Connector;
 use crate::ecs::checks;
@@ -13,9 +14,9 @@ use crate::ecs::host::{TASK_LABEL, Wanted, gather, gather_inside, is_inside};
 use crate::ecs::mend;
 use crate::ecs::remote::{self, Asked};
 use crate::ecs::verdict::{self, Identity, Verdict};
-use crate::error::{Error, Kind, Result, file_error};
-use crate::model::{Check, Finding, Outcome, Readable, Subject};
-use crate::report::{self, Report};
+use crate::error::{Error, Kind, Result};
+use crate::model::{Finding, Outcome, Readable, Subject};
+use crate::report;
 use crate::settings::{CommonFlags, variable};
 use crate::ui::{Tone, Ui, paint};
 use clap::ValueEnum;
@@ -34,28 +35,6 @@ pub enum Probe {
     Auto,
     /// Never: only files, rules and Docker are read.
     Never,
-}
-
-/// The language of a report.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// The document that `--output json` prints.
-    Json,
-    /// For test results.
-    Junit,
-    /// SARIF 2.1.0, for code scanning.
-    Sarif,
-    /// GitHub's workflow commands.
-    Github,
-    /// For a pull request or a step's summary.
-    Markdown,
-}
-
-/// Reads `FORMAT=FILE`.
-fn report_file(text: &str) -> std::result::Result<(Format, PathBuf), String> {
-    let (format, file) =
-        text.split_once('=').filter(|(_, file)| !file.is_empty()).ok_or("a report is FORMAT=FILE, such as junit=ecs.xml")?;
-    Ok((Format::from_str(format, true)?, file.into()))
 }
 
 /// Reads `ACTION=RESOURCE`.
@@ -126,9 +105,8 @@ pub struct Args {
     /// What makes the command fail
     #[arg(long, value_name = "WHAT", env = "XDEPLOY_FAIL_ON", default_value = "fail")]
     pub fail_on: FailOn,
-    /// Also write a report: json, junit, sarif, github or markdown; may be given several times
-    #[arg(long, value_name = "FORMAT=FILE", env = "XDEPLOY_REPORT", value_delimiter = ',', value_parser = report_file)]
-    pub report: Vec<(Format, PathBuf)>,
+    #[command(flatten)]
+    pub reports: ReportFlags,
     /// Say of a pasted "Access Denied" whose credentials were used, and look at nothing
     #[arg(long, value_name = "TEXT", env = "XDEPLOY_EXPLAIN_ERROR", conflicts_with_all = ["root", "docker_host", "task"])]
     pub explain_error: Option<String>,
@@ -140,6 +118,7 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop) -> Res
         return Ok(0);
     }
     let ignored = ignored(&args.ignore)?;
+    let reports = Reports::ready(&args.reports, reports::ALL, "ecs-check")?;
     let source = source(args)?;
     let wanted = Wanted { docker: args.docker_host.clone(), probe: args.probe == Probe::Auto, sdk_search: args.sdk_search };
     let inside = args.in_task || source.live && args.docker_host.is_none() && is_inside(&source);
@@ -169,7 +148,14 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop) -> Res
     if args.fix {
         let changed = mend_all(ui, args, &source, &seen, &look, &mut fixed, stop).await;
         stop.applying.store(false, Ordering::SeqCst);
-        let changed = changed?;
+        let changed = match changed {
+            Ok(changed) => changed,
+            Err(error) => {
+                let code = verdict::exit_code(&seen.facts, &seen.findings, &seen.verdicts, args.fail_on == FailOn::Warn);
+                reports.say(told(&seen.findings, &seen.verdicts, &document(&seen.facts, &seen.findings, &seen.verdicts, code)));
+                return reports.finish(ui, Err(error));
+            }
+        };
         if changed {
             seen = look().await?;
             ui.result("\nAfter that:\n");
@@ -183,8 +169,8 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop) -> Res
         document["fixes"] = Value::Array(fixed);
     }
     ui.json(&document);
-    write_reports(args, &findings, &verdicts, &document)?;
-    Ok(code)
+    reports.say(told(&findings, &verdicts, &document));
+    reports.finish(ui, Ok(code))
 }
 
 /// What one look saw.
@@ -226,7 +212,7 @@ async fn mend_all(
         return Err(Error::refused("only root can mend a host").hint("run it with sudo"));
     }
     if !args.yes && !ask::confirm(ui, "Change this?", "pass --yes, or leave --fix out")? {
-        return Err(Error::refused("nothing was changed"));
+        return Err(Error::refused("nothing was changed").hint("run the same command again when you are ready"));
     }
     let mut before = seen.findings.clone();
     let mut kept = false;
@@ -333,35 +319,16 @@ async fn ask_aws(common: &CommonFlags, args: &Args, facts: &HostFacts) -> Result
     Ok(Some(remote::gather(&account, &asked).await))
 }
 
-/// Writes the reports that were asked for, each as a whole: a reader never meets half a file.
-fn write_reports(args: &Args, findings: &[Finding], verdicts: &[Verdict], document: &Value) -> Result<()> {
-    let checks: Vec<&'static Check> = checks::every().map(|(check, _)| *check).collect();
-    let told = verdicts.iter().map(|verdict| (verdict.container.clone(), verdict.text())).collect();
-    let report = Report { tool_version: env!("CARGO_PKG_VERSION"), command: "ecs-check", findings, checks: &checks, verdicts: told };
-    for (format, path) in &args.report {
-        let pretty = |value: &Value| format!("{}\n", serde_json::to_string_pretty(value).unwrap_or_default());
-        let text = match format {
-            Format::Json => pretty(document),
-            Format::Junit => report::junit(&report),
-            Format::Sarif => pretty(&report::sarif(&report)),
-            Format::Github => report::github(&report),
-            Format::Markdown => report::markdown(&report),
-        };
-        let mut beside = path.clone().into_os_string();
-        beside.push(".part");
-        let written = (|| {
-            // Whoever can write there could have put a link in its place.
-            match std::fs::remove_file(&beside) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-            let mut file = std::fs::File::options().write(true).create_new(true).open(&beside)?;
-            std::io::Write::write_all(&mut file, text.as_bytes())?;
-            std::fs::rename(&beside, path)
-        })();
-        written.map_err(|error| file_error("write the report", path, &error))?;
+/// What the reports are made of.
+fn told(findings: &[Finding], verdicts: &[Verdict], document: &Value) -> Told {
+    Told {
+        command: "ecs-check",
+        document: document.clone(),
+        findings: findings.to_vec(),
+        checks: checks::every().map(|(check, _)| *check).collect(),
+        verdicts: verdicts.iter().map(|verdict| (verdict.container.clone(), verdict.text())).collect(),
+        markdown: None,
     }
-    Ok(())
 }
 
 fn source(args: &Args) -> Result<Source> {

@@ -2,21 +2,27 @@
 
 mod apply;
 mod ask;
+mod completions;
 mod ecs_check;
 mod explain;
 mod lock;
+mod man;
 mod plan;
 mod proof;
 mod rehearse;
 mod release;
+mod reports;
 mod rights;
+mod schema;
 mod session;
 mod setup;
 mod show;
 mod simulate;
 mod teardown;
+mod telling;
 mod verify;
 mod who_am_i;
+mod wizard;
 
 use crate::error::{Error, Kind, Result};
 use crate::model::{ColorWhen, OutputFormat};
@@ -30,11 +36,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 const EXIT_CODES: &str = "Exit codes: 0 done, nothing to do, or all good; 1 failed; 2 differences, only with --detailed-exitcode; \
 3 refused or cancelled; 4 no usable credentials or the wrong account; 5 could not tell; 64 bad command line; 130 interrupted.";
 
+const START: &str = "Start here:
+  xdeploy rehearse    see all of it work on two accounts in memory; needs no AWS account
+  xdeploy setup       in a terminal it asks for what it needs; nothing changes before you say yes
+  xdeploy ecs-check   on a container host: why a task gets \"Access Denied\"";
+
 /// Sets up, checks, uses and undoes cross-account S3 deployments with AWS CodePipeline.
 ///
 /// A pipeline in a development account deploys to a bucket of a production account, which then owns the objects.
 #[derive(Debug, Parser)]
-#[command(name = "xdeploy", version, propagate_version = true, max_term_width = 100, after_help = EXIT_CODES)]
+#[command(name = "xdeploy", version, propagate_version = true, max_term_width = 100, before_help = START, after_help = EXIT_CODES)]
 pub struct Cli {
     #[command(flatten)]
     common: CommonFlags,
@@ -68,6 +79,12 @@ enum Command {
     EcsCheck(Box<ecs_check::Args>),
     /// Say who both profiles are
     WhoAmI,
+    /// Print the JSON Schema of a document that `--output json` prints
+    Schema(schema::Args),
+    /// Print the script that completes commands, flags, profiles and pipelines in a shell
+    Completions(completions::Args),
+    /// Print the manual page, or write the pages of all commands
+    Man(man::Args),
 }
 
 /// Set by Ctrl-C, and by apply while it must finish the calls under way.
@@ -84,6 +101,9 @@ pub struct Stop {
 /// Parses, runs, and gives the exit code.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
     let args: Vec<OsString> = args.into_iter().collect();
+    if let Some(code) = completions::answered(&args) {
+        return code;
+    }
     let cli = match Cli::try_parse_from(&args) {
         Ok(cli) => cli,
         // clap's own code for a wrong flag is 2, which would read as "changes" in CI (`conventions.md`).
@@ -160,6 +180,9 @@ async fn run(cli: &Cli, ui: &Ui, stop: &Stop) -> Result<u8> {
         Command::Rights(args) => rights::run(common, args, ui),
         Command::Simulate(args) => simulate::run(args).await,
         Command::EcsCheck(args) => Box::pin(ecs_check::run(common, args, ui, stop)).await,
+        Command::Schema(args) => schema::run(args, ui),
+        Command::Completions(args) => completions::run(args, ui),
+        Command::Man(args) => man::run(args, ui),
         Command::WhoAmI => Box::pin(who_am_i::run(common, ui)).await,
     }
 }

@@ -1,12 +1,15 @@
 //! `xdeploy plan`.
 
-use super::{proof, session, show};
+use super::reports::{self, ReportFlags, Reports};
+use super::{proof, session, show, telling, wizard};
+use crate::deploy::kept;
 use crate::deploy::observe::Organisations;
 use crate::error::{Error, Result};
 use crate::model::Verdict;
-use crate::settings::{CommonFlags, DeploymentFlags, Settings};
+use crate::settings::{CommonFlags, DeploymentFlags, Settings, with_file};
 use crate::ui::Ui;
 use clap::builder::FalseyValueParser;
+use serde_json::json;
 use std::path::PathBuf;
 
 #[derive(Debug, clap::Args)]
@@ -25,20 +28,31 @@ pub struct Args {
     /// Count what can't be told as broken, also organisation policies that can't be read
     #[arg(long, env = "XDEPLOY_STRICT", value_parser = FalseyValueParser::new())]
     pub strict: bool,
+    #[command(flatten)]
+    pub reports: ReportFlags,
 }
 
 pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui) -> Result<u8> {
-    let settings = Settings::resolve(common, &args.deployment)?;
+    let (common, flags) = with_file(common, &args.deployment)?;
+    wizard::refuse_missing(&common, &flags)?;
+    let settings = Settings::of(common, flags)?;
     let artifact = session::artifact(args.artifact.as_deref(), !settings.no_extract)?;
-    let accounts = session::connect(&settings).await?;
+    let reports = Reports::ready(&args.reports, reports::ALL, "plan")?;
+    let accounts = session::connect(ui, &settings).await?;
     session::introduce(ui, &accounts);
-    let plan = session::make_plan(&accounts, &settings, artifact, Organisations::Always).await?;
+    let plan = session::make_plan(ui, &accounts, &settings, artifact, Organisations::Always).await?;
     show::plan(ui, &plan);
     let proof = proof::of_plan(&plan)?;
     proof::show(ui, &proof, &proof::Telling { snapshot: plan.snapshot(), all: false, when: proof::when(&plan), mended: &[] });
+    let mut document = serde_json::to_value(&plan).map_err(|error| Error::internal(error.to_string()))?;
+    document["kept"] = json!(kept::of_plan(&plan));
+    document["proof"] = proof::to_json(&proof, plan.snapshot(), &[]);
+    reports.say(telling::of_plan("plan", &plan, &proof, &document));
     match &args.out {
         Some(path) => {
-            plan.save(path)?;
+            if let Err(error) = plan.save(path) {
+                return reports.finish(ui, Err(error));
+            }
             ui.status(&format!("plan saved: `xdeploy apply {}` does exactly this", path.display()));
         }
         None if !plan.is_empty() => {
@@ -46,14 +60,13 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui) -> Result<u8> {
         }
         None => {}
     }
-    let mut document = serde_json::to_value(&plan).map_err(|error| Error::internal(error.to_string()))?;
-    document["proof"] = proof::to_json(&proof, plan.snapshot(), &[]);
     ui.json(&document);
     let verdict = if args.strict { proof.strict_verdict() } else { proof.verdict() };
-    Ok(match verdict {
+    let code = match verdict {
         Verdict::Denied => proof::exit_code(verdict),
         Verdict::CannotTell if args.strict => proof::exit_code(verdict),
         _ if args.detailed_exitcode && !plan.is_empty() => 2,
         _ => 0,
-    })
+    };
+    reports.finish(ui, Ok(code))
 }

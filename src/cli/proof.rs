@@ -145,7 +145,7 @@ pub fn show(ui: &Ui, proof: &Proof, telling: &Telling<'_>) {
 }
 
 /// "30 of 30 calls allowed", with what isn't.
-fn count_line(proof: &Proof) -> String {
+pub fn count_line(proof: &Proof) -> String {
     let (allowed, all) = proof.counts();
     let count = |verdict: Verdict, may_be_called: bool| {
         proof.links.iter().filter(|link| link.verdict == verdict && link.may_be_called == may_be_called).count()
@@ -228,8 +228,9 @@ pub async fn again(accounts: &Accounts, settings: &Settings, before: &Proof, ui:
     let mut pause = Duration::from_secs(1);
     loop {
         let found = async {
-            let snapshot = session::read(accounts, settings, None, Organisations::Always).await?;
-            let proof = prove(settings, &snapshot)?.ok_or_else(|| Error::failed("the pipeline isn't to be seen"))?;
+            let snapshot = session::read(ui, accounts, settings, None, Organisations::Always).await?;
+            let proof = prove(settings, &snapshot)?
+                .ok_or_else(|| Error::failed("the pipeline isn't to be seen").hint("`xdeploy verify` looks again"))?;
             Ok::<_, Error>((proof, snapshot))
         };
         let outcome = found.await;

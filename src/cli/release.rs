@@ -1,7 +1,9 @@
 //! `xdeploy release`.
 
-use super::session;
+use super::reports::{self, ReportFlags, Reports};
+use super::{session, telling};
 use crate::aws::Accounts;
+use crate::deploy::arrival;
 use crate::deploy::release::{self, ActionState, Outcome, Route, Source};
 use crate::deploy::zipfile;
 use crate::error::{Error, Result};
@@ -10,8 +12,10 @@ use crate::settings::{CommonFlags, DeploymentFlags, Settings};
 use crate::ui::Ui;
 use clap::builder::FalseyValueParser;
 use serde_json::{Value, json};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 #[derive(Debug, clap::Args)]
 #[command(group(clap::ArgGroup::new("artifact").required(true).args(["file", "sample"])))]
@@ -50,6 +54,8 @@ pub struct Args {
     /// Name of the S3 deploy action, where a pipeline has several
     #[arg(long, value_name = "NAME", env = "XDEPLOY_ACTION")]
     pub action: Option<String>,
+    #[command(flatten)]
+    pub reports: ReportFlags,
 }
 
 pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui) -> Result<u8> {
@@ -63,6 +69,7 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui) -> Result<u8> {
         ..DeploymentFlags::default()
     };
     let settings = Settings::resolve(common, &flags)?;
+    let reports = Reports::ready(&args.reports, reports::ALL, "release")?;
     let source = match &args.file {
         Some(path) => {
             zipfile::fingerprint(path)?;
@@ -70,11 +77,22 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui) -> Result<u8> {
         }
         None => Source::Sample(release::sample()?),
     };
-    let accounts = session::connect(&settings).await?;
+    let accounts = session::connect(ui, &settings).await?;
     session::introduce(ui, &accounts);
     let uploaded = upload(&accounts, &settings, &source, ui).await?;
     let patience = args.start_after.unwrap_or_else(|| uploaded.route.patience());
-    let (id, started_by) = release::find_or_start(&accounts, &uploaded.route, &uploaded.version, patience).await?;
+    let waiting = ui.busy(&format!("waiting for the pipeline to start by itself, up to {}", humantime::format_duration(patience)));
+    let found = release::find_or_start(&accounts, &uploaded.route, &uploaded.version, patience).await;
+    drop(waiting);
+    let (id, started_by) = match found {
+        Ok(found) => found,
+        Err(error) => {
+            let mut document = document(&accounts, &uploaded, "");
+            document["executionId"] = Value::Null;
+            reports.say(telling::of_release(&uploaded.route.pipeline, &document));
+            return reports.finish(ui, Err(error));
+        }
+    };
     let how = match started_by {
         release::StartedBy::Trigger => "started by its own change detection",
         release::StartedBy::Xdeploy => "started by xdeploy, since nothing else did",
@@ -86,12 +104,21 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui) -> Result<u8> {
         let Uploaded { route, version, .. } = &uploaded;
         ui.result(&format!("Released version {version} of {} to pipeline {} (execution {id}).", route.object_key, route.pipeline));
     } else {
-        let outcome = follow(&accounts, &uploaded.route, &id, args.timeout, ui, &mut document).await?;
-        succeeded(&uploaded.route, &id, &outcome)?;
-        arrival(&accounts, &uploaded, ui, &mut document).await?;
+        let outcome = to_the_end(&accounts, &uploaded, &id, args.timeout, ui, &mut document).await;
+        reports.say(telling::of_release(&uploaded.route.pipeline, &document));
+        if let Err(error) = outcome {
+            return reports.finish(ui, Err(error));
+        }
     }
-    ui.json(&document);
-    Ok(0)
+    reports.say(telling::of_release(&uploaded.route.pipeline, &document));
+    reports.finish(ui, Ok(reports.result(ui, 0, &document)))
+}
+
+/// Follows an execution that must succeed, and looks at what arrived.
+async fn to_the_end(accounts: &Accounts, uploaded: &Uploaded, id: &str, timeout: Duration, ui: &Ui, document: &mut Value) -> Result<()> {
+    let outcome = follow(accounts, &uploaded.route, id, timeout, ui, document).await?;
+    succeeded(&uploaded.route, id, &outcome)?;
+    arrival(accounts, uploaded, ui, document).await
 }
 
 /// A source object, and what is to come of it.
@@ -120,8 +147,17 @@ pub async fn upload(accounts: &Accounts, settings: &Settings, source: &Source, u
         ui.warning(warning);
     }
     let wanted = route.keys(contents.as_ref());
+    let left = arrival::left_behind(accounts, &route, &wanted).await;
+    if let Some(one) = left.first() {
+        ui.warning(&format!(
+            "{} other objects are there, such as {one}: what an archive no longer has stays, for CodePipeline deletes nothing (facts A.4)",
+            left.len()
+        ));
+    }
     let since = SystemTime::now();
+    let uploading = ui.busy(&format!("uploading to s3://{}/{}", route.input_bucket, route.object_key));
     let version = release::upload(accounts, &route, source).await?;
+    drop(uploading);
     ui.status(&format!("uploaded s3://{}/{} as version {version}", route.input_bucket, route.object_key));
     Ok(Uploaded { route, version, wanted, since })
 }
@@ -146,7 +182,17 @@ pub fn document(accounts: &Accounts, uploaded: &Uploaded, id: &str) -> Value {
 /// # Errors
 /// It can't be followed, or takes too long.
 pub async fn follow(accounts: &Accounts, route: &Route, id: &str, timeout: Duration, ui: &Ui, document: &mut Value) -> Result<Outcome> {
-    let tell = |state: &ActionState| ui.status(&format!("{}/{}: {}", state.stage, state.action, state.status));
+    let busy = ui.busy(&format!("waiting for execution {id}"));
+    let since: RefCell<BTreeMap<String, Instant>> = RefCell::default();
+    let tell = |state: &ActionState| {
+        let name = format!("{}/{}", state.stage, state.action);
+        let begun = *since.borrow_mut().entry(name.clone()).or_insert_with(Instant::now);
+        busy.now(&format!("{name}: {}", state.status));
+        match state.status.as_str() {
+            "InProgress" => ui.status(&format!("{name}: {}", state.status)),
+            ended => ui.status(&format!("{name}: {ended} ({})", session::seconds(begun.elapsed()))),
+        }
+    };
     let outcome = release::follow(accounts, route, id, timeout, &tell).await?;
     document["status"] = json!(outcome.status);
     document["actions"] = json!(outcome.actions);
@@ -181,7 +227,7 @@ pub fn succeeded(route: &Route, id: &str, outcome: &Outcome) -> Result<()> {
 /// The output bucket can't be read, files are missing, or production doesn't own what arrived.
 pub async fn arrival(accounts: &Accounts, uploaded: &Uploaded, ui: &Ui, document: &mut Value) -> Result<()> {
     let Uploaded { route, wanted, since, .. } = uploaded;
-    let arrival = release::arrival(accounts, route, wanted, *since).await?;
+    let arrival = arrival::arrival(accounts, route, wanted, *since).await?;
     document["arrival"] = json!(arrival);
     if !route.keys_vary() {
         ui.result(&format!("\n{} objects in s3://{}:", arrival.objects.len(), route.output_bucket));

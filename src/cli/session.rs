@@ -16,9 +16,11 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 /// Asks STS who both profiles are.
-pub async fn connect(settings: &Settings) -> Result<Accounts> {
+pub async fn connect(ui: &Ui, settings: &Settings) -> Result<Accounts> {
+    let _busy = ui.busy("asking AWS who both profiles are");
     let connector = Connector::new(variable("AWS_CA_BUNDLE").map(Into::into)).await?;
     let region = settings.region.as_ref().map(|region| region.as_str());
     let dev = Login { profile: &settings.dev_profile, region, expected: settings.dev_account.as_ref().map(|id| id.as_str()) };
@@ -57,14 +59,27 @@ pub fn artifact(path: Option<&Path>, extract: bool) -> Result<Option<Artifact>> 
 }
 
 /// Reads both accounts.
-pub async fn read(accounts: &Accounts, settings: &Settings, artifact: Option<&Artifact>, organisations: Organisations) -> Result<Snapshot> {
+pub async fn read(
+    ui: &Ui,
+    accounts: &Accounts,
+    settings: &Settings,
+    artifact: Option<&Artifact>,
+    organisations: Organisations,
+) -> Result<Snapshot> {
+    let _busy = ui.busy("reading both accounts");
     let purpose = if artifact.is_some() { Purpose::WithArtifact } else { Purpose::Setup };
     observe(&accounts.dev, &accounts.prod, settings, purpose, organisations).await
 }
 
 /// Reads both accounts and makes the plan.
-pub async fn make_plan(accounts: &Accounts, settings: &Settings, artifact: Option<Artifact>, organisations: Organisations) -> Result<Plan> {
-    let snapshot = read(accounts, settings, artifact.as_ref(), organisations).await?;
+pub async fn make_plan(
+    ui: &Ui,
+    accounts: &Accounts,
+    settings: &Settings,
+    artifact: Option<Artifact>,
+    organisations: Organisations,
+) -> Result<Plan> {
+    let snapshot = read(ui, accounts, settings, artifact.as_ref(), organisations).await?;
     let callers = Callers { dev: accounts.dev.caller.to_string(), prod: accounts.prod.caller.to_string() };
     Plan::make(settings, callers, snapshot, artifact)
 }
@@ -78,28 +93,21 @@ pub async fn apply_writes(
     ui: &Ui,
     stop: &Stop,
 ) -> Result<Made> {
-    let mut total: BTreeMap<Step, usize> = BTreeMap::new();
-    for write in writes {
-        *total.entry(write.step).or_default() += 1;
-    }
-    let left = RefCell::new(total.clone());
+    let progress = RefCell::new(Progress::of(writes));
+    let busy = ui.busy("writing");
     let listen = |event: Event<'_>| match event {
-        Event::Started(_) => {}
+        Event::Started(write) => {
+            progress.borrow_mut().started.entry(write.step).or_insert_with(Instant::now);
+            busy.now(&format!("{} {}: {} {}", write.step.article(), write.step.title(), write.call.verb(), write.title));
+        }
         Event::Done(write) => {
-            let mut left = left.borrow_mut();
-            if let Some(count) = left.get_mut(&write.step) {
-                *count -= 1;
-            }
-            // Steps overlap; they are told in the article's order all the same.
-            while left.first_key_value().is_some_and(|(_, count)| *count == 0) {
-                let Some((step, _)) = left.pop_first() else { break };
-                let calls = total.get(&step).copied().unwrap_or_default();
-                let plural = if calls == 1 { "" } else { "s" };
-                ui.status(&format!("done {:<11} {} ({calls} call{plural})", step.article(), step.title()));
+            for line in progress.borrow_mut().done(write.step) {
+                ui.status(&line);
             }
         }
         Event::Waiting(write, what, limit) => {
             ui.status(&format!("     {:<11} waiting for {what}, up to {}", write.step.article(), humantime::format_duration(limit)));
+            busy.now(&format!("waiting for {what}, up to {}", humantime::format_duration(limit)));
         }
     };
     let manner = Manner { pipeline_arn, wait_for_runs, listen: &listen, stop: &stop.asked };
@@ -107,4 +115,52 @@ pub async fn apply_writes(
     let made = apply::apply(accounts, writes, &manner).await;
     stop.applying.store(false, Ordering::SeqCst);
     made
+}
+
+/// How far the steps are.
+#[derive(Debug)]
+struct Progress {
+    /// How many calls each step has.
+    total: BTreeMap<Step, usize>,
+    /// How many of them are not done.
+    left: BTreeMap<Step, usize>,
+    started: BTreeMap<Step, Instant>,
+    /// How long the steps took that are done and not yet told.
+    took: BTreeMap<Step, Duration>,
+}
+
+impl Progress {
+    fn of(writes: &[Write]) -> Progress {
+        let mut total: BTreeMap<Step, usize> = BTreeMap::new();
+        for write in writes {
+            *total.entry(write.step).or_default() += 1;
+        }
+        Progress { left: total.clone(), total, started: BTreeMap::new(), took: BTreeMap::new() }
+    }
+
+    /// Counts a call of a step, and gives the lines of the steps that can be told. Steps overlap; they are told in the
+    /// article's order all the same.
+    fn done(&mut self, step: Step) -> Vec<String> {
+        if let Some(count) = self.left.get_mut(&step) {
+            *count -= 1;
+            if *count == 0 {
+                self.took.insert(step, self.started.get(&step).map(Instant::elapsed).unwrap_or_default());
+            }
+        }
+        let mut lines = Vec::new();
+        while self.left.first_key_value().is_some_and(|(_, count)| *count == 0) {
+            let Some((step, _)) = self.left.pop_first() else { break };
+            let calls = self.total.get(&step).copied().unwrap_or_default();
+            let plural = if calls == 1 { "" } else { "s" };
+            let took = seconds(self.took.get(&step).copied().unwrap_or_default());
+            lines.push(format!("done {:<11} {} ({calls} call{plural}, {took})", step.article(), step.title()));
+        }
+        lines
+    }
+}
+
+/// A time for people, such as `0.4s` or `2m 3.0s`.
+pub fn seconds(time: Duration) -> String {
+    let (minutes, rest) = (time.as_secs() / 60, time.as_secs_f64() % 60.0);
+    if minutes == 0 { format!("{rest:.1}s") } else { format!("{minutes}m {rest:.1}s") }
 }

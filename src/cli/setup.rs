@@ -1,22 +1,25 @@
 //! `xdeploy setup`.
 
-use super::{Stop, ask, lock, proof, session, show};
+use super::reports::{self, ReportFlags, Reports};
+use super::wizard::{self, Answers};
+use super::{Stop, ask, lock, proof, session, show, telling};
 use crate::aws::Accounts;
+use crate::deploy::kept;
 use crate::deploy::observe::Organisations;
 use crate::deploy::plan::Plan;
 use crate::deploy::snapshot::Snapshot;
 use crate::deploy::write::{Artifact, Call, Write};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::model::Verdict;
-use crate::settings::{CommonFlags, DeploymentFlags, Settings};
+use crate::settings::{CommonFlags, DEFAULT_FILE, DeploymentFlags, Settings, with_file};
 use crate::ui::Ui;
 use clap::builder::FalseyValueParser;
 use serde_json::{Value, json};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 #[derive(Debug, Clone, clap::Args)]
 #[command(
-    after_long_help = "Examples:\n  xdeploy setup --dev-profile dev --prod-profile prod \\\n    --input-bucket codepipeline-input-bucket --output-bucket codepipeline-output-bucket\n  xdeploy setup --artifact sample-website.zip --yes    # the rest from xdeploy.toml"
+    after_long_help = "Examples:\n  xdeploy setup    # in a terminal: asks for all that is missing, checks each answer, ends with plan, proof and a question\n  xdeploy setup --dev-profile dev --prod-profile prod \\\n    --input-bucket codepipeline-input-bucket --output-bucket codepipeline-output-bucket\n  xdeploy setup --artifact sample-website.zip --yes    # the rest from xdeploy.toml"
 )]
 pub struct Args {
     #[command(flatten)]
@@ -42,21 +45,57 @@ pub struct Args {
     /// Write the settings of this run to a new file
     #[arg(long, value_name = "FILE", env = "XDEPLOY_WRITE_CONFIG")]
     pub write_config: Option<PathBuf>,
+    #[command(flatten)]
+    pub reports: ReportFlags,
 }
 
 pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop) -> Result<u8> {
-    let settings = Settings::resolve(common, &args.deployment)?;
-    let artifact = session::artifact(args.artifact.as_deref(), !settings.no_extract)?;
+    let reports = Reports::ready(&args.reports, reports::ALL, "setup")?;
+    let (common, flags) = with_file(common, &args.deployment)?;
+    let mut answers = Answers { common, flags, artifact: args.artifact.clone() };
+    let mut asked = false;
+    if !wizard::missing(&answers.common, &answers.flags).is_empty() {
+        if ui.is_interactive() {
+            (answers, asked) = wizard::ask(ui, answers).await?;
+        } else {
+            wizard::refuse_missing(&answers.common, &answers.flags)?;
+        }
+    }
+    let settings = Settings::of(answers.common.clone(), answers.flags.clone())?;
+    let artifact = session::artifact(answers.artifact.as_deref(), !settings.no_extract)?;
     if let Some(path) = &args.write_config {
         settings.write_file(path)?;
         ui.status(&format!("settings written to {}", path.display()));
     }
-    let accounts = session::connect(&settings).await?;
+    let accounts = session::connect(ui, &settings).await?;
     session::introduce(ui, &accounts);
     let _lock = if args.dry_run { None } else { Some(lock::take(&accounts.dev.id, &accounts.dev.region, settings.pipeline.as_str())?) };
-    let (code, document) = on(&accounts, &settings, args, artifact, ui, stop).await?;
-    ui.json(&document);
-    Ok(code)
+    let done = on(&accounts, &settings, args, artifact, ui, stop, &reports).await;
+    let interrupted = done.as_ref().is_err_and(|error| error.kind == Kind::Interrupted);
+    if asked && !interrupted {
+        let line = wizard::command_line(&answers.common, &answers.flags, answers.artifact.as_deref());
+        ui.status(&format!("\nThe same run as one command:\n\n  {line}\n"));
+    }
+    let offer = asked && args.write_config.is_none() && done.as_ref().is_ok_and(|(_, document)| document["applied"] == json!(true));
+    if offer {
+        offer_file(ui, &settings, answers.common.config.is_some())?;
+    }
+    reports.finish(ui, done.map(|(code, document)| reports.result(ui, code, &document)))
+}
+
+/// Offers to keep the answers, where no settings file is there yet.
+fn offer_file(ui: &Ui, settings: &Settings, named: bool) -> Result<()> {
+    let path = Path::new(DEFAULT_FILE);
+    if named || path.exists() {
+        return Ok(());
+    }
+    let question = format!("Save these settings as {DEFAULT_FILE}, so that later commands here need no flags?");
+    // All is done; who says nothing here has said no.
+    if ask::confirm(ui, &question, "pass `--write-config`").is_ok_and(|yes| yes) {
+        settings.write_file(path)?;
+        ui.status(&format!("settings written to {DEFAULT_FILE}"));
+    }
+    Ok(())
 }
 
 /// Sets up on two accounts, and gives the exit code and the JSON document.
@@ -70,9 +109,10 @@ pub async fn on(
     artifact: Option<Artifact>,
     ui: &Ui,
     stop: &Stop,
+    reports: &Reports,
 ) -> Result<(u8, Value)> {
     let asked = if args.strict { Organisations::Always } else { Organisations::OfExisting };
-    let plan = session::make_plan(accounts, settings, artifact, asked).await?;
+    let plan = session::make_plan(ui, accounts, settings, artifact, asked).await?;
     show::plan(ui, &plan);
     let proof = proof::of_plan(&plan)?;
     proof::show(ui, &proof, &proof::Telling { snapshot: plan.snapshot(), all: false, when: proof::when(&plan), mended: &[] });
@@ -83,6 +123,7 @@ pub async fn on(
         "proof": proof::to_json(&proof, plan.snapshot(), &[]),
         "applied": false,
     });
+    reports.say(telling::of_plan("setup", &plan, &proof, &document));
     if plan.is_empty() || args.dry_run {
         if !plan.is_empty() {
             ui.status("nothing was changed: this was a dry run");
@@ -112,7 +153,7 @@ pub async fn on(
     if !args.yes
         && !ask::confirm(ui, "Apply this plan?", "pass `--yes`, or save it with `xdeploy plan --out FILE` and run `xdeploy apply FILE`")?
     {
-        return Err(Error::refused("cancelled: nothing was changed").hint("run the same command again when you are ready"));
+        return Err(ask::cancelled());
     }
     let made = session::apply_writes(accounts, plan.writes(), &plan.pipeline_arn(), wait, ui, stop).await?;
     let (add, change, remove) = plan.counts();
@@ -136,7 +177,7 @@ pub fn summary(plan: &Plan) -> Value {
                 "change": write.call.change(), "resource": write.resource, "title": write.title, "before": before, "after": after})
         })
         .collect();
-    json!({"pipeline": plan.settings().pipeline, "add": add, "change": change, "remove": remove, "writes": writes, "notes": plan.notes()})
+    json!({"pipeline": plan.settings().pipeline, "add": add, "change": change, "remove": remove, "writes": writes, "kept": kept::of_plan(plan), "notes": plan.notes()})
 }
 
 /// The executions that an update among the writes would stop.
@@ -156,4 +197,5 @@ fn follow_ups(ui: &Ui, plan: &Plan) {
         ui.result(&format!("  `xdeploy release FILE --pipeline {name}` uploads the next artifact and follows it"));
     }
     ui.result(&format!("  `xdeploy verify --pipeline {name}` reads everything again, also in CI"));
+    ui.result("  `xdeploy ecs-check`, on a container host, where ECS tasks use what is deployed");
 }

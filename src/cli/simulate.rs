@@ -33,7 +33,9 @@ pub async fn run(args: &Args) -> Result<u8> {
             Ok(()) => Ok(failed.into_inner()),
             Err(error) => Err(match path {
                 Some(path) => file_error("read", &path, &error),
-                None => Error::failed("could not go on with the requests").because(error.to_string()),
+                None => {
+                    Error::failed("could not go on with the requests").because(error.to_string()).hint("check what the requests come from")
+                }
             }),
         }
     });

@@ -1,6 +1,7 @@
 //! `xdeploy teardown`.
 
-use super::{Stop, ask, lock, session, show};
+use super::reports::{Format, ReportFlags, Reports};
+use super::{Stop, ask, lock, session, show, telling};
 use crate::deploy::apply::quiet;
 use crate::deploy::observe::{Organisations, Purpose, observe};
 use crate::deploy::teardown::{KEY_DAYS, look_back, undo};
@@ -10,7 +11,8 @@ use crate::model::PipelineName;
 use crate::settings::{CommonFlags, DeploymentFlags, Settings};
 use crate::ui::Ui;
 use clap::builder::FalseyValueParser;
-use serde_json::json;
+use serde_json::{Value, json};
+use std::time::{Duration, SystemTime};
 
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "Example:\n  xdeploy teardown --pipeline crossaccountdeploy --confirm crossaccountdeploy")]
@@ -29,9 +31,21 @@ pub struct Args {
     /// Show what would be removed and what left, and change nothing
     #[arg(long, env = "XDEPLOY_DRY_RUN", value_parser = FalseyValueParser::new())]
     pub dry_run: bool,
+    #[command(flatten)]
+    pub reports: ReportFlags,
 }
 
+/// Nothing is judged, so there is nothing for the formats of findings.
+const FORMATS: &[Format] = &[Format::Json, Format::Markdown];
+
 pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop) -> Result<u8> {
+    let reports = Reports::ready(&args.reports, FORMATS, "teardown")?;
+    let outcome = on(common, args, ui, stop, &reports).await;
+    reports.finish(ui, outcome.map(|document| reports.result(ui, 0, &document)))
+}
+
+/// Tears down, and gives the JSON document.
+async fn on(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop, reports: &Reports) -> Result<Value> {
     let settings = Settings::resolve(common, &args.deployment)?;
     let name = settings.pipeline.as_str();
     if let Some(confirmed) = &args.confirm
@@ -40,17 +54,19 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop) -> Res
         return Err(Error::refused(format!("`--confirm {confirmed}` is not the pipeline's name, {name}"))
             .hint(format!("pass `--pipeline {name} --confirm {name}` if that one is meant")));
     }
-    let accounts = session::connect(&settings).await?;
+    let accounts = session::connect(ui, &settings).await?;
     session::introduce(ui, &accounts);
     let _lock = if args.dry_run { None } else { Some(lock::take(&accounts.dev.id, &accounts.dev.region, name)?) };
+    let reading = ui.busy("reading both accounts");
     let snapshot = observe(&accounts.dev, &accounts.prod, &settings, Purpose::Teardown, Organisations::Never).await?;
     let past = look_back(&accounts, &settings, &snapshot).await?;
+    drop(reading);
     let undo = undo(&settings, &snapshot, &past, args.keep_key)?;
     if undo.writes.is_empty() {
         ui.result(&format!("Nothing to remove for pipeline {name}."));
     } else {
         ui.result(&format!("Teardown of pipeline {name} in {}:", snapshot.dev.region));
-        show::writes(ui, &undo.writes, &snapshot.dev, &snapshot.prod);
+        show::writes(ui, &undo.writes, &[], &snapshot.dev, &snapshot.prod);
     }
     if !undo.left.is_empty() {
         ui.result("\nLeft as it is:");
@@ -70,9 +86,10 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop) -> Res
         "left": undo.left,
         "applied": false,
     });
+    let left: Vec<_> = undo.left.iter().map(|left| (left.what.clone(), left.why.clone())).collect();
+    reports.say(telling::of_teardown(name, &snapshot, &undo.writes, &left, &document));
     if undo.writes.is_empty() || args.dry_run {
-        ui.json(&document);
-        return Ok(0);
+        return Ok(document);
     }
     ui.result(&format!("\nTeardown: {change} to change, {remove} to remove, {} left.", undo.left.len()));
     let running = snapshot.pipeline.as_ref().map(|found| found.running.join(", ")).unwrap_or_default();
@@ -83,7 +100,7 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop) -> Res
     if args.confirm.is_none()
         && !ask::confirm_by_name(ui, "Type the pipeline's name to tear it down:", name, &format!("pass `--confirm {name}`"))?
     {
-        return Err(Error::refused("cancelled: nothing was changed").hint("run the same command again when you are ready"));
+        return Err(ask::cancelled());
     }
     if snapshot.pipeline.is_some() {
         // Before anything goes: a run that finds half of its rights gone would only fail.
@@ -101,11 +118,13 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop) -> Res
     .await?;
     ui.result(&format!("\nDone: {change} changed, {remove} removed."));
     if undo.writes.iter().any(|write| matches!(write.call, Call::ScheduleKeyDeletion { .. })) {
+        let days = u64::try_from(KEY_DAYS).unwrap_or_default();
+        let date = humantime::format_rfc3339_seconds(SystemTime::now() + Duration::from_secs(days * 24 * 60 * 60)).to_string();
         ui.result(&format!(
-            "The key is deleted in {KEY_DAYS} days; until then `aws kms cancel-key-deletion` keeps it, and what it encrypted."
+            "The key is deleted on {date} ({KEY_DAYS} days from now); until then `aws kms cancel-key-deletion` keeps it, and what it encrypted."
         ));
+        document["keyDeletionDate"] = json!(date);
     }
     document["applied"] = json!(true);
-    ui.json(&document);
-    Ok(0)
+    Ok(document)
 }

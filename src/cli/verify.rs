@@ -1,6 +1,7 @@
 //! `xdeploy verify`.
 
-use super::{proof, session, setup, show};
+use super::reports::{self, ReportFlags, Reports};
+use super::{proof, session, setup, show, telling};
 use crate::aws::Accounts;
 use crate::deploy::observe::{Organisations, second_opinion};
 use crate::deploy::plan::{Callers, Plan};
@@ -25,23 +26,25 @@ pub struct Args {
     /// Also ask IAM's own simulator about the roles' side of each call, and print where it disagrees
     #[arg(long, env = "XDEPLOY_SECOND_OPINION", value_parser = FalseyValueParser::new())]
     pub second_opinion: bool,
+    #[command(flatten)]
+    pub reports: ReportFlags,
 }
 
 pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui) -> Result<u8> {
     let settings = Settings::resolve(common, &args.deployment)?;
-    let accounts = session::connect(&settings).await?;
+    let reports = Reports::ready(&args.reports, reports::ALL, "verify")?;
+    let accounts = session::connect(ui, &settings).await?;
     session::introduce(ui, &accounts);
-    let (code, document) = on(&accounts, &settings, args, ui).await?;
-    ui.json(&document);
-    Ok(code)
+    let outcome = on(&accounts, &settings, args, ui, &reports).await;
+    reports.finish(ui, outcome.map(|(code, document)| reports.result(ui, code, &document)))
 }
 
 /// Verifies two accounts, and gives the exit code and the JSON document.
 ///
 /// # Errors
 /// As the command.
-pub async fn on(accounts: &Accounts, settings: &Settings, args: &Args, ui: &Ui) -> Result<(u8, Value)> {
-    let snapshot = session::read(accounts, settings, None, Organisations::Always).await.map_err(|error| match error.kind {
+pub async fn on(accounts: &Accounts, settings: &Settings, args: &Args, ui: &Ui, reports: &Reports) -> Result<(u8, Value)> {
+    let snapshot = session::read(ui, accounts, settings, None, Organisations::Always).await.map_err(|error| match error.kind {
         // What couldn't be read can't be judged.
         Kind::Denied => Error { kind: Kind::CannotTell, ..error },
         _ => error,
@@ -90,6 +93,7 @@ pub async fn on(accounts: &Accounts, settings: &Settings, args: &Args, ui: &Ui) 
         };
         document["secondOpinion"] = opinions.iter().map(with_verdict).collect();
     }
+    reports.say(telling::of_verify(settings.pipeline.as_str(), &snapshot, &live, &mended, plan.as_ref(), &document));
     let verdict = if args.strict { live.strict_verdict() } else { live.verdict() };
     let code = match verdict {
         Verdict::Allowed if args.detailed_exitcode && differs => 2,
@@ -134,7 +138,7 @@ fn drift(ui: &Ui, settings: &Settings, plan: &Result<Plan>) -> bool {
     }
     let snapshot = plan.snapshot();
     ui.result(&format!("Pipeline {} differs from what setup would make:", settings.pipeline));
-    show::writes(ui, plan.writes(), &snapshot.dev, &snapshot.prod);
+    show::writes(ui, plan.writes(), &[], &snapshot.dev, &snapshot.prod);
     for note in plan.notes() {
         ui.result(&format!("\n{}: {}", if note.warning { "warning" } else { "note" }, note.text));
     }

@@ -8,7 +8,7 @@ use serde_json::json;
 
 pub async fn run(common: &CommonFlags, ui: &Ui) -> Result<u8> {
     let settings = Settings::resolve(common, &DeploymentFlags::default())?;
-    let accounts = session::connect(&settings).await?;
+    let accounts = session::connect(ui, &settings).await?;
     for account in [&accounts.dev, &accounts.prod] {
         ui.result(&format!(
             "{:<4} {}  {:<14}  {}  (profile {})",

@@ -83,12 +83,17 @@ impl Names {
         let service_role = match (&settings.service_role, declared_service_role) {
             (_, Some((name, path))) => role(dev, &path, name, true),
             (Some(arn), None) if arn.starts_with("arn:") => {
-                let parsed: Arn = arn.parse().map_err(Error::usage)?;
+                let parsed: Arn = arn.parse().map_err(|why: String| {
+                    Error::usage(why).hint("it looks like arn:aws:iam::111111111111:role/name; a bare name will do too")
+                })?;
                 if parsed.account != dev.account {
                     return Err(Error::refused(format!("service role {arn} is not of the development account {}", dev.account))
                         .hint("CodePipeline can only use a service role of its own account; name one with `--service-role`"));
                 }
-                let (name, path) = adopted_role(arn).ok_or_else(|| Error::usage(format!("`{arn}` is not a role's ARN")))?;
+                let (name, path) = adopted_role(arn).ok_or_else(|| {
+                    Error::usage(format!("`{arn}` is not a role's ARN"))
+                        .hint("it looks like arn:aws:iam::111111111111:role/name; a bare name will do too")
+                })?;
                 Named { must_exist: true, ..role(dev, &path, name, true) }
             }
             (Some(name), None) => role(dev, "/service-role/", name.clone(), true),

@@ -254,9 +254,12 @@ fn denied(proof: &Proof) -> Vec<String> {
 /// # Errors
 /// There is no link of that name, it isn't allowed as it is, or no change of a policy that setup writes denies it.
 pub fn breaking(settings: &Settings, snapshot: &Snapshot, link: &str) -> Result<Break> {
-    let proof = prove(settings, snapshot)?.ok_or_else(|| Error::refused("there is no pipeline whose chain could be broken"))?;
+    let proof = prove(settings, snapshot)?
+        .ok_or_else(|| Error::refused("there is no pipeline whose chain could be broken").hint("set it up first"))?;
     let Some(wanted) = proof.links.iter().find(|judged| judged.name == link) else {
-        return Err(Error::usage(format!("the chain of this pipeline has no link `{link}`")));
+        return Err(
+            Error::usage(format!("the chain of this pipeline has no link `{link}`")).hint("`xdeploy rehearse --break list` names them all")
+        );
     };
     let mut best: Option<(Vec<String>, Way)> = None;
     for way in ways(snapshot, wanted.action) {
@@ -272,7 +275,10 @@ pub fn breaking(settings: &Settings, snapshot: &Snapshot, link: &str) -> Result<
             best = Some((hit, way));
         }
     }
-    let (denied, way) = best.ok_or_else(|| Error::refused(format!("nothing in the policies that setup writes allows `{link}` alone")))?;
+    let (denied, way) = best.ok_or_else(|| {
+        Error::refused(format!("nothing in the policies that setup writes allows `{link}` alone"))
+            .hint("`xdeploy rehearse --break list` names the links; break another")
+    })?;
     let mut scratch = snapshot.clone();
     let mut writes = Vec::new();
     for (place, after) in &way.changes {

@@ -2,18 +2,23 @@
 
 pub mod after;
 pub mod apply;
+pub mod arrival;
 pub mod blueprint;
 pub mod breaking;
 pub mod chain;
 pub mod declaration;
+pub mod difference;
 pub mod excess;
 pub mod failures;
+pub mod findings;
+pub mod kept;
 pub mod names;
 pub mod observe;
 pub mod plan;
 pub mod proof;
 pub mod release;
 pub mod rights;
+pub mod rules;
 pub mod snapshot;
 pub mod steps;
 pub mod teardown;

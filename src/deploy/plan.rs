@@ -115,13 +115,7 @@ impl Plan {
     /// The file can't be written.
     pub fn save(&self, path: &std::path::Path) -> Result<()> {
         let text = serde_json::to_string_pretty(self).map_err(|error| Error::internal(format!("the plan can't be written: {error}")))?;
-        // Whole or not at all: a reader never meets half a plan.
-        let half = path.with_extension("half-written");
-        let written = std::fs::write(&half, text + "\n").and_then(|()| std::fs::rename(&half, path));
-        written.map_err(|error| {
-            let _ = std::fs::remove_file(&half);
-            crate::error::file_error("write the plan to", path, &error)
-        })
+        crate::files::write_whole(path, &(text + "\n"), None).map_err(|error| crate::error::file_error("write the plan to", path, &error))
     }
 
     /// Reads a saved plan and makes sure that it is whole and ours.

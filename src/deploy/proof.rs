@@ -47,6 +47,8 @@ pub struct Lack {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Judged {
+    /// The id of its rule: `XD-CALL-0NN`.
+    pub id: &'static str,
     /// The link's name.
     pub name: String,
     /// The row of facts A.2.
@@ -93,6 +95,8 @@ pub enum Level {
 /// Something that is no call, but matters to the deployment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
+    /// The rule that it is of: `XD-PROOF-0NN`.
+    pub id: &'static str,
     /// How bad.
     pub level: Level,
     /// One or two sentences, with what they are about in lines below.
@@ -175,7 +179,7 @@ pub fn of_course(course: &Course<'_>) -> Proof {
             Policies::Article => "; `--policies least-privilege` narrows what setup wrote",
             Policies::LeastPrivilege => "",
         };
-        Finding { level: Level::Note, text: format!("more is granted than these calls need{advice}\n{text}") }
+        Finding { id: "XD-PROOF-013", level: Level::Note, text: format!("more is granted than these calls need{advice}\n{text}") }
     });
     let mut links: Vec<Judged> = links.into_iter().map(judge).collect();
     let (mut assumptions, trusts_organisation) = organisation_assumptions(course.snapshot);
@@ -349,6 +353,7 @@ pub fn judge(link: Link) -> Judged {
     }
     let worst = all.into_iter().reduce(|worst, next| if next.verdict > worst.verdict { next } else { worst });
     let mut judged = Judged {
+        id: link.row.id(),
         name: link.name.clone(),
         fact: link.row.fact,
         article: link.row.article,
@@ -399,39 +404,43 @@ fn hangs_on_variants(link: &Link) -> bool {
 
 fn findings(course: &Course<'_>, links: &mut [Judged]) -> Vec<Finding> {
     let mut found = Vec::new();
-    let mut say = |level: Level, text: String| found.push(Finding { level, text });
+    let mut say = |id: &'static str, level: Level, text: String| found.push(Finding { id, level, text });
     let snapshot = course.snapshot;
     let input = snapshot.input.found.as_ref();
     if let Some(versioning) = input.and_then(|found| found.versioning.as_deref()).filter(|status| *status != "Enabled") {
         let state = if versioning.is_empty() { "off" } else { "suspended" };
-        say(Level::Failure, format!("versioning of input bucket {} is {state}, and an S3 source needs it", course.source_bucket));
+        say(
+            "XD-PROOF-001",
+            Level::Failure,
+            format!("versioning of input bucket {} is {state}, and an S3 source needs it", course.source_bucket),
+        );
     }
     let ownership = snapshot.output.found.as_ref().and_then(|found| found.ownership.as_ref());
     if let (Some(acl), Some(Readable::Unknown(why))) = (course.canned_acl, ownership) {
         let text =
             format!("the deploy action sets ACL {acl}, and whether bucket {} allows ACLs could not be read: {why}", course.output_bucket);
-        say(Level::Warning, text);
+        say("XD-PROOF-002", Level::Warning, text);
     }
     if let Some(extract) = course.declared_extract.filter(|extract| !matches!(*extract, "true" | "false")) {
-        say(Level::Failure, format!("the deploy action's Extract is `{extract}`; only `true` and `false` work"));
+        say("XD-PROOF-003", Level::Failure, format!("the deploy action's Extract is `{extract}`; only `true` and `false` work"));
     }
     if !course.extract && course.path.is_none() {
-        say(Level::Failure, "the deploy action neither extracts nor names an object key".to_owned());
+        say("XD-PROOF-004", Level::Failure, "the deploy action neither extracts nor names an object key".to_owned());
     }
     if let Some(acl) = course.canned_acl.filter(|acl| *acl != "bucket-owner-full-control")
         && ownership.and_then(Readable::known).is_some_and(|ownership| ownership == "BucketOwnerEnforced")
     {
         let text = format!("the deploy action sets ACL {acl}, but ACLs are off for bucket {}", course.output_bucket);
-        say(Level::Failure, text);
+        say("XD-PROOF-005", Level::Failure, text);
     }
     if !course.assumes {
         let text = format!("the deploy action names no role, so it runs with the service role {} (A7)", course.service_role);
-        say(Level::Warning, text);
+        say("XD-PROOF-006", Level::Warning, text);
     }
     triggers(course, links, &mut say);
     for (document, account, policy) in documents(snapshot) {
         for (statement, why) in policy::dead_principals(policy) {
-            say(Level::Warning, format!("{document} ({account}), {statement}: {why}"));
+            say("XD-PROOF-007", Level::Warning, format!("{document} ({account}), {statement}: {why}"));
         }
     }
     found
@@ -445,7 +454,7 @@ fn hears(course: &Course<'_>, trigger: &Trigger<'_>) -> bool {
 }
 
 /// Judges what starts the pipeline: a trigger that doesn't work fails the deployment only if no other does.
-fn triggers(course: &Course<'_>, links: &mut [Judged], say: &mut impl FnMut(Level, String)) {
+fn triggers(course: &Course<'_>, links: &mut [Judged], say: &mut impl FnMut(&'static str, Level, String)) {
     let polls = course.polls;
     let rules: Vec<&str> = course.triggers.iter().map(|trigger| trigger.rule).collect();
     let of_rule = |index: usize, link: &Judged| {
@@ -465,22 +474,34 @@ fn triggers(course: &Course<'_>, links: &mut [Judged], say: &mut impl FnMut(Leve
         if !hears(course, &course.triggers[index]) {
             let level = if started { Level::Warning } else { Level::Failure };
             let text = format!("rule {} never hears of an upload: bucket {} doesn't tell EventBridge", rules[index], course.source_bucket);
-            say(level, text);
+            say("XD-PROOF-008", level, text);
         }
     }
     let working: Vec<&str> = rules.iter().zip(&works).filter(|(_, works)| **works).map(|(rule, _)| *rule).collect();
     match (polls, working.as_slice()) {
         (true, [_, ..]) => {
-            say(Level::Warning, format!("CodePipeline polls beside rule {}: each upload starts two runs", working.join(", ")));
+            say(
+                "XD-PROOF-009",
+                Level::Warning,
+                format!("CodePipeline polls beside rule {}: each upload starts two runs", working.join(", ")),
+            );
         }
         (false, [_, _, ..]) => {
-            say(Level::Warning, format!("rules {} all start the pipeline: each upload starts several runs", working.join(", ")));
+            say(
+                "XD-PROOF-010",
+                Level::Warning,
+                format!("rules {} all start the pipeline: each upload starts several runs", working.join(", ")),
+            );
         }
         (false, []) if rules.is_empty() && course.pipeline.polling_disabled => {
-            say(Level::Warning, "CodePipeline has switched polling off after 30 idle days: an upload starts nothing".to_owned());
+            say(
+                "XD-PROOF-011",
+                Level::Warning,
+                "CodePipeline has switched polling off after 30 idle days: an upload starts nothing".to_owned(),
+            );
         }
         (false, []) if rules.is_empty() => {
-            say(Level::Note, "no upload starts the pipeline by itself; `xdeploy release` does".to_owned());
+            say("XD-PROOF-012", Level::Note, "no upload starts the pipeline by itself; `xdeploy release` does".to_owned());
         }
         _ => {}
     }

@@ -11,11 +11,9 @@ use aws_sdk_codepipeline::types::{
     ActionExecutionDetail, PipelineExecutionStatus as Status, PipelineExecutionSummary, SourceRevisionOverride, SourceRevisionType,
 };
 use aws_sdk_s3::primitives::ByteStream;
-use aws_sdk_s3::types::Object;
-use futures_util::stream::{self, StreamExt};
 use serde::Serialize;
 use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -28,9 +26,6 @@ const POLL_PATIENCE: Duration = Duration::from_secs(90);
 /// How long an execution may run without saying which version it took, before another is started beside it: its source action
 /// has yet to copy the artifact (not in the facts).
 const REVISION_LIMIT: Duration = Duration::from_secs(120);
-
-/// How many objects are asked for their encryption key: one request each.
-const HEADS: usize = 1000;
 
 /// What is released.
 #[derive(Debug, Clone)]
@@ -342,7 +337,9 @@ pub async fn find_or_start(accounts: &Accounts, route: &Route, version: &str, pa
         request = request.source_revisions(revision);
     }
     let answer = dev.call("codepipeline:StartPipelineExecution", &arn, request.send()).await?;
-    let id = answer.pipeline_execution_id().ok_or_else(|| Error::failed("CodePipeline did not give the execution's id"))?;
+    let id = answer.pipeline_execution_id().ok_or_else(|| {
+        Error::failed("CodePipeline did not give the execution's id").hint("look at the pipeline's history, or release again")
+    })?;
     Ok((id.to_owned(), StartedBy::Xdeploy))
 }
 
@@ -472,200 +469,6 @@ pub async fn actions_of(accounts: &Accounts, route: &Route, id: &str) -> ApiResu
     Ok(actions)
 }
 
-/// An object that arrived.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Arrived {
-    /// Its key.
-    pub key: String,
-    /// Its size in bytes.
-    pub size: i64,
-    /// Production owns it; `None` where S3 didn't say who does.
-    pub owned_by_production: Option<bool>,
-    /// `AES256`, `aws:kms`, …; `None` where it wasn't asked.
-    pub encryption: Option<String>,
-    /// The KMS key it is encrypted with.
-    pub kms_key: Option<String>,
-    /// It was written after the upload.
-    pub fresh: bool,
-}
-
-/// What a release left in the output bucket.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Arrival {
-    /// The objects.
-    pub objects: Vec<Arrived>,
-    /// Keys that should be there and aren't.
-    pub missing: Vec<String>,
-    /// The bucket's object ownership; `None` where it can't be read.
-    pub ownership: Option<String>,
-    /// What a person should know.
-    pub warnings: Vec<String>,
-}
-
-/// Lists what arrived, with its owner and its key.
-///
-/// # Errors
-/// The output bucket can't be listed.
-pub async fn arrival(accounts: &Accounts, route: &Route, wanted: &[String], since: std::time::SystemTime) -> Result<Arrival> {
-    let prod = &accounts.prod;
-    let s3 = prod.s3(&route.target_region);
-    let bucket = &route.output_bucket;
-    let arn = format!("arn:{}:s3:::{bucket}", prod.partition);
-    let ownership = async {
-        let request = s3.get_bucket_ownership_controls().bucket(bucket).expected_bucket_owner(&prod.id).send();
-        let got = prod.call("s3:GetBucketOwnershipControls", &arn, request).await;
-        let got = present(got, &["OwnershipControlsNotFoundError"]).ok()?;
-        let rules = got.as_ref().and_then(|got| got.ownership_controls()).map(|controls| controls.rules()).unwrap_or_default();
-        Some(rules.first().map_or("ObjectWriter", |rule| rule.object_ownership().as_str()).to_owned())
-    };
-    let canonical = async {
-        let list = prod.call("s3:ListAllMyBuckets", "*", s3.list_buckets().max_buckets(1).send()).await.ok()?;
-        list.owner().and_then(|owner| owner.id()).map(str::to_owned)
-    };
-    let (ownership, canonical, listed, left) =
-        tokio::join!(ownership, canonical, list(accounts, route, wanted), left_behind(accounts, route, wanted));
-    let listed = listed?;
-    // S3 gives whole seconds.
-    let since = since.duration_since(std::time::UNIX_EPOCH).map(|since| i64::try_from(since.as_secs()).unwrap_or(0)).unwrap_or(0);
-    let enforced = ownership.as_deref() == Some("BucketOwnerEnforced");
-    let mut objects = Vec::new();
-    let mut missing = Vec::new();
-    for key in wanted {
-        let Some(object) = listed.get(key) else {
-            missing.push(key.clone());
-            continue;
-        };
-        let owner = object.owner().and_then(|owner| owner.id());
-        let owned = match (enforced, owner, &canonical) {
-            // With ACLs disabled the bucket's owner owns every object, whoever wrote it (facts F.2).
-            (true, _, _) => Some(true),
-            (false, Some(owner), Some(canonical)) => Some(owner == canonical),
-            _ => None,
-        };
-        objects.push(Arrived {
-            key: key.clone(),
-            size: object.size().unwrap_or_default(),
-            owned_by_production: owned,
-            encryption: None,
-            kms_key: None,
-            fresh: object.last_modified().is_none_or(|at| at.secs() + 1 >= since),
-        });
-    }
-    heads(accounts, route, &mut objects).await?;
-    let mut warnings = Vec::new();
-    if route.keys_vary() {
-        warnings.push(format!(
-            "what arrived was not looked for: CodePipeline puts a time or an id into the object's key, {}",
-            route.path.as_deref().unwrap_or_default()
-        ));
-    }
-    let dev_keys: BTreeSet<&str> = objects
-        .iter()
-        .filter_map(|object| object.kms_key.as_deref())
-        .filter(|key| route.store_keys.iter().any(|store| store == key) || key.split(':').nth(4) == Some(accounts.dev.id.as_str()))
-        .collect();
-    for key in dev_keys {
-        warnings.push(format!(
-            "objects are encrypted with the development account's key {key}: production's readers need kms:Decrypt on it (facts A.2)"
-        ));
-    }
-    if objects.len() > HEADS {
-        warnings.push(format!("only the first {HEADS} objects were asked for their encryption"));
-    }
-    let stale = objects.iter().filter(|object| !object.fresh).count();
-    if stale > 0 {
-        warnings.push(format!("{stale} objects are older than the upload: this execution did not write them"));
-    }
-    if let Some(one) = left.first() {
-        warnings.push(format!(
-            "{} other objects are there, such as {one}: what an archive no longer has stays, for CodePipeline deletes nothing (facts A.4)",
-            left.len()
-        ));
-    }
-    if objects.iter().any(|object| object.owned_by_production.is_none()) {
-        warnings.push("who owns the objects could not be read".to_owned());
-    }
-    Ok(Arrival { objects, missing, ownership, warnings })
-}
-
-/// Lists keys beside the wanted ones where an archive was extracted to, as far as one page goes; none where they can't be listed.
-async fn left_behind(accounts: &Accounts, route: &Route, wanted: &[String]) -> Vec<String> {
-    if !route.extract || wanted.is_empty() {
-        return Vec::new();
-    }
-    let prod = &accounts.prod;
-    let folder = route.path.as_ref().filter(|path| !path.is_empty()).map(|path| format!("{path}/")).unwrap_or_default();
-    let request =
-        prod.s3(&route.target_region).list_objects_v2().bucket(&route.output_bucket).prefix(folder).expected_bucket_owner(&prod.id);
-    let arn = format!("arn:{}:s3:::{}", prod.partition, route.output_bucket);
-    let Ok(page) = prod.call("s3:ListBucket", arn, request.send()).await else { return Vec::new() };
-    let wanted: BTreeSet<&str> = wanted.iter().map(String::as_str).collect();
-    let keys = page.contents().iter().filter_map(|object| object.key());
-    keys.filter(|key| !wanted.contains(key)).map(str::to_owned).collect()
-}
-
-/// Lists the output bucket below what all wanted keys have in common.
-async fn list(accounts: &Accounts, route: &Route, wanted: &[String]) -> Result<BTreeMap<String, Object>> {
-    let prod = &accounts.prod;
-    let s3 = prod.s3(&route.target_region);
-    let arn = format!("arn:{}:s3:::{}", prod.partition, route.output_bucket);
-    if wanted.is_empty() {
-        return Ok(BTreeMap::new());
-    }
-    let prefix = common_prefix(wanted);
-    let wanted: BTreeSet<&str> = wanted.iter().map(String::as_str).collect();
-    let mut found = BTreeMap::new();
-    let mut token = None;
-    loop {
-        let request = s3
-            .list_objects_v2()
-            .bucket(&route.output_bucket)
-            .prefix(&prefix)
-            .fetch_owner(true)
-            .set_continuation_token(token)
-            .expected_bucket_owner(&prod.id)
-            .send();
-        let page = prod.call("s3:ListBucket", &arn, request).await?;
-        for object in page.contents() {
-            if let Some(key) = object.key().filter(|key| wanted.contains(key)) {
-                found.insert(key.to_owned(), object.clone());
-            }
-        }
-        token = page.next_continuation_token().filter(|_| page.is_truncated() == Some(true)).map(str::to_owned);
-        if token.is_none() || found.len() == wanted.len() {
-            return Ok(found);
-        }
-    }
-}
-
-fn common_prefix(keys: &[String]) -> String {
-    let Some(first) = keys.first() else { return String::new() };
-    let shared = keys.iter().map(|key| first.bytes().zip(key.bytes()).take_while(|(a, b)| a == b).count()).min().unwrap_or(0);
-    (0..=shared).rev().find(|end| first.is_char_boundary(*end)).map(|end| first[..end].to_owned()).unwrap_or_default()
-}
-
-async fn heads(accounts: &Accounts, route: &Route, objects: &mut [Arrived]) -> Result<()> {
-    let prod = &accounts.prod;
-    let s3 = prod.s3(&route.target_region);
-    let asked = stream::iter(objects.iter().take(HEADS).enumerate().map(|(index, object)| {
-        let request = s3.head_object().bucket(&route.output_bucket).key(&object.key).expected_bucket_owner(&prod.id);
-        let arn = format!("arn:{}:s3:::{}/{}", prod.partition, route.output_bucket, object.key);
-        async move { (index, prod.call("s3:GetObject", arn, request.send()).await) }
-    }))
-    .buffer_unordered(8)
-    .collect::<Vec<_>>()
-    .await;
-    for (index, head) in asked {
-        // Who may list may not always read; the owner is what matters.
-        let Ok(head) = head else { continue };
-        objects[index].encryption = head.server_side_encryption().map(|encryption| encryption.as_str().to_owned());
-        objects[index].kms_key = head.ssekms_key_id().map(str::to_owned);
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -701,13 +504,5 @@ mod tests {
         assert_eq!(route(true, "site.zip").patience(), Duration::from_secs(90));
         assert_eq!(route(true, "site.zip").keys(None), ["site.zip"]);
         assert!(route(true, "{uuid}/site.zip").keys(None).is_empty() && route(true, "a-{datetime}").keys_vary());
-    }
-
-    #[test]
-    fn the_common_prefix_never_cuts_a_character() {
-        let keys = ["säge/a".to_owned(), "säbel/b".to_owned()];
-        assert_eq!(common_prefix(&keys), "sä");
-        assert_eq!(common_prefix(&["ä".to_owned(), "ö".to_owned()]), "");
-        assert_eq!(common_prefix(&[]), "");
     }
 }

@@ -40,6 +40,41 @@ pub fn fingerprint(path: &Path) -> Result<(u64, String)> {
     Ok((size, digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()))
 }
 
+/// Endings of files that browsers and readers expect another content type of than the one that the deploy action gives them: its
+/// own table has html, json, js, css, svg, txt, xml, png and jpg (facts A.4).
+const MISJUDGED: [&str; 25] = [
+    "avif",
+    "csv",
+    "gif",
+    "htm",
+    "ico",
+    "jpeg",
+    "map",
+    "md",
+    "mjs",
+    "mp3",
+    "mp4",
+    "ogg",
+    "otf",
+    "pdf",
+    "rss",
+    "ttf",
+    "wasm",
+    "wav",
+    "webm",
+    "webmanifest",
+    "webp",
+    "woff",
+    "woff2",
+    "xhtml",
+    "yaml",
+];
+
+fn is_misjudged(name: &str) -> bool {
+    let ending = name.rsplit('/').next().and_then(|file| file.rsplit_once('.')).map(|(_, ending)| ending.to_ascii_lowercase());
+    ending.is_some_and(|ending| MISJUDGED.contains(&ending.as_str()))
+}
+
 /// Gives the SHA-256 of bytes, hexadecimal.
 pub fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
@@ -111,6 +146,13 @@ fn check_archive(reader: impl Read + Seek, path: &str) -> Result<Contents> {
     let absolute = contents.files.iter().filter(|name| name.starts_with('/')).count();
     if absolute > 0 {
         contents.warnings.push(format!("{absolute} names begin with `/`, which the deploy action keeps"));
+    }
+    let misjudged: Vec<&String> = contents.files.iter().filter(|name| is_misjudged(name)).collect();
+    if let Some(one) = misjudged.first() {
+        contents.warnings.push(format!(
+            "{} files, such as {one}, will have the content type application/octet-stream: the deploy action knows a few endings only (facts A.4)",
+            misjudged.len()
+        ));
     }
     contents.files.sort();
     Ok(contents)

@@ -3,8 +3,6 @@
 use super::fixes::{Change, Fix};
 use crate::error::{Error, Result, file_error};
 use std::fs;
-use std::io::Write;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// Runs the programs of a fix.
@@ -150,28 +148,9 @@ fn free(path: &Path) -> PathBuf {
     (0..).map(name).find(|path| fs::symlink_metadata(path).is_err()).unwrap_or_else(|| name(0))
 }
 
-/// Writes a file beside its place and moves it there, with mode and owner of the one that it follows.
+/// Writes a file with mode and owner of the one that it follows.
 fn put(path: &Path, text: &str, like: Option<&fs::Metadata>) -> Result<()> {
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(".xdeploy-new");
-    let beside = PathBuf::from(beside);
-    let written = (|| {
-        // What a stopped run left isn't anybody's.
-        match fs::remove_file(&beside) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let mut file = fs::File::options().write(true).create_new(true).open(&beside)?;
-        if let Some(like) = like {
-            file.set_permissions(fs::Permissions::from_mode(like.mode() & 0o7777))?;
-            // Whoever isn't root can't give a file away, and then owns it already.
-            let _ = std::os::unix::fs::fchown(&file, Some(like.uid()), Some(like.gid()));
-        }
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&beside, path)
-    })();
-    written.map_err(|error| file_error("write", path, &error))
+    crate::files::write_whole(path, text, like).map_err(|error| file_error("write", path, &error))
 }
 
 /// Takes changes back, the last one first, and gives what could not be taken back.

@@ -3,21 +3,22 @@
 use serde::Serialize;
 use std::fmt;
 
-/// A rule with an id of its own: something that is looked at on a container host, or a way in which a deployment fails; a row of
-/// the reference.
+/// A rule with an id of its own: something that is looked at, on a container host or in two accounts, or a way in which a deployment
+/// fails; a row of the reference.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Check {
-    /// `XD-ECS-0NN` or `XD-CP-0NN`; never used again for something else.
+    /// `XD-ECS-0NN`, `XD-CALL-0NN`, `XD-CP-0NN`, …; never used again for something else.
     pub id: &'static str,
     /// What is looked at, or what is wrong, in a few words.
     pub title: &'static str,
-    /// What goes wrong for a task where it doesn't hold; for a failure its cause.
+    /// What goes wrong where it doesn't hold; for a failure its cause.
     pub why: &'static str,
-    /// What to do about it, in words; a finding or an explanation adds the commands.
+    /// What to do about it, in words; a finding or an explanation adds the commands or statements for its place.
     pub fix: &'static str,
     /// Where AWS describes it.
     pub docs: &'static str,
-    /// The points of the articles that it answers (`A2.3`, `B1` to `B7`, or `A` and `B` for what stands above the points).
+    /// The steps of article A that it is about, or the points of article B that it answers (`A2.3`, `B1` to `B7`, or `A` and `B` for
+    /// what stands above the points).
     pub article: &'static [&'static str],
 }
 
@@ -61,6 +62,8 @@ pub enum Subject {
     Container(String),
     /// A role, by its ARN.
     Role(String),
+    /// A pipeline, by its name.
+    Pipeline(String),
 }
 
 impl fmt::Display for Subject {
@@ -70,6 +73,7 @@ impl fmt::Display for Subject {
             Subject::Interface(name) => write!(f, "interface {name}"),
             Subject::Container(name) => write!(f, "container {name}"),
             Subject::Role(arn) => write!(f, "role {arn}"),
+            Subject::Pipeline(name) => write!(f, "pipeline {name}"),
         }
     }
 }

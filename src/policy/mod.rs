@@ -7,6 +7,7 @@ mod answer;
 mod condition;
 mod context;
 mod decision;
+mod diff;
 mod document;
 mod grant;
 mod keys;
@@ -20,6 +21,7 @@ mod unknown;
 mod values;
 
 pub use answer::{Decided, Decision, Missing, Reason};
+pub use diff::{Element, Fate, PolicyDiff, StatementDiff, diff};
 pub use document::{merge, remove, same_grants, sids, statements, without_statements};
 pub use grant::{Grant, covers, delegates_to_root, grants_of, matches_pattern, names_in};
 pub use keys::{condition_keys, condition_keys_of, dead_principals, names_below, statement_name};

@@ -4,7 +4,7 @@ use super::{Report, matters};
 use crate::model::{Finding, Outcome};
 
 /// Text in a paragraph or a cell of a table: whatever Markdown or HTML would make of it is taken away.
-fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
         match character {
@@ -22,7 +22,7 @@ fn escape(text: &str) -> String {
 }
 
 /// A block of text as it is, in a fence that is longer than any in it.
-fn block(lines: &[String]) -> String {
+pub(super) fn block(language: &str, lines: &[String]) -> String {
     let text = lines.join("\n");
     let (mut longest, mut run) = (0, 0);
     for character in text.chars() {
@@ -30,10 +30,10 @@ fn block(lines: &[String]) -> String {
         longest = longest.max(run);
     }
     let fence = "`".repeat(longest.max(2) + 1);
-    format!("{fence}text\n{text}\n{fence}\n")
+    format!("{fence}{language}\n{text}\n{fence}\n")
 }
 
-fn details(finding: &Finding) -> String {
+pub(super) fn details(finding: &Finding) -> String {
     let check = finding.check;
     let mut text = format!("\n### {} {}\n\n", escape(check.id), escape(&format!("{}: {}", check.title, finding.subject)));
     text.push_str(&format!("{}: {}\n", finding.outcome, escape(&finding.message)));
@@ -45,7 +45,7 @@ fn details(finding: &Finding) -> String {
     }
     for (title, lines) in [("Seen", &finding.evidence), ("Do", &finding.fix)] {
         if !lines.is_empty() {
-            text.push_str(&format!("\n{title}:\n\n{}", block(lines)));
+            text.push_str(&format!("\n{title}:\n\n{}", block("text", lines)));
         }
     }
     if check.docs.starts_with("https://") {

@@ -2,18 +2,24 @@
 //!
 //! All are pure functions of the same [`Report`]; nothing here decides what a finding means.
 
+mod changes;
 mod github;
 mod junit;
 mod markdown;
+mod pull_request;
 pub mod rules;
 mod sarif;
+mod schema;
 #[cfg(test)]
 mod tests;
 
+pub use changes::{Group, Line, groups, lines, short};
 pub use github::github;
 pub use junit::junit;
 pub use markdown::markdown;
+pub use pull_request::{Sheet, pull_request};
 pub use sarif::sarif;
+pub use schema::{schema, schemas};
 
 use crate::model::{Check, Finding, Outcome};
 use serde_json::{Value, json};

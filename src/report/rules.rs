@@ -1,16 +1,16 @@
 //! Every rule that has an id of its own, in one list: for `xdeploy explain ID`, references and reports.
 
-use crate::deploy::failures;
+use crate::deploy::{failures, rules as deployment};
 use crate::ecs::checks;
 use crate::model::Check;
 
-/// Lists all rules in the order of their ids within each family: what fails in a deployment (`XD-CP-…`), what is looked at on a
-/// container host (`XD-ECS-…`).
+/// Lists all rules in the order of their ids within each family: what fails in a deployment (`XD-CP-…`), what is looked at in one
+/// (`XD-CALL-…`, `XD-PROOF-…`, `XD-DRIFT-…`, `XD-RELEASE-…`), what is looked at on a container host (`XD-ECS-…`).
 pub fn rules() -> Vec<&'static Check> {
     let failures = failures::rows().iter().map(|row| &row.check);
     let mut hosts: Vec<&'static Check> = checks::every().map(|(check, _)| *check).collect();
     hosts.sort_by_key(|check| check.id);
-    failures.chain(hosts).collect()
+    failures.chain(deployment::all()).chain(hosts).collect()
 }
 
 /// Finds a rule by its id, in capitals or not.

@@ -4,22 +4,23 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each room may name with `crate::`, besides itself. `None`: everything.
-const MAY_IMPORT: [(&str, Option<&[&str]>); 11] = [
+const MAY_IMPORT: [(&str, Option<&[&str]>); 12] = [
     ("model", Some(&[])),
     ("error", Some(&[])),
+    ("files", Some(&[])),
     ("policy", Some(&["model"])),
     ("settings", Some(&["model", "error"])),
     ("aws", Some(&["model", "error"])),
-    ("deploy", Some(&["model", "policy", "settings", "aws", "error"])),
-    ("ecs", Some(&["model", "policy", "settings", "aws", "error"])),
+    ("deploy", Some(&["model", "policy", "settings", "aws", "error", "files"])),
+    ("ecs", Some(&["model", "policy", "settings", "aws", "error", "files"])),
     ("rehearsal", Some(&["model", "policy"])),
-    ("report", Some(&["model", "deploy", "ecs"])),
+    ("report", Some(&["model", "policy", "deploy", "ecs"])),
     ("ui", Some(&["model"])),
     ("cli", None),
 ];
 
 /// Rooms that judge: no I/O, no clock.
-const PURE: [&str; 22] = [
+const PURE: [&str; 26] = [
     "src/policy",
     "src/ecs/checks",
     "src/ecs/denial.rs",
@@ -34,6 +35,10 @@ const PURE: [&str; 22] = [
     "src/deploy/blueprint.rs",
     "src/deploy/rights",
     "src/deploy/declaration.rs",
+    "src/deploy/difference.rs",
+    "src/deploy/findings.rs",
+    "src/deploy/kept.rs",
+    "src/deploy/rules.rs",
     "src/deploy/failures/catalogue",
     "src/deploy/failures/evidence.rs",
     "src/deploy/failures/explain.rs",
@@ -218,4 +223,99 @@ fn only_apply_writes() {
         outside(&[".put_object(", ".start_pipeline_execution("], &["src/deploy/release.rs", "src/rehearsal/"]),
         Vec::<String>::new()
     );
+}
+
+/// Where an error gets its hint elsewhere than in the expression that makes it: file, the beginning of its message, and where.
+const HINTED_ELSEWHERE: [(&str, &str, &str); 15] = [
+    ("src/aws/profile.rs", "there is no AWS profile", "the match below it"),
+    ("src/aws/profile.rs", "profile `{profile}`{asked} has no usable", "each branch below it, but for the device, whose hint is there"),
+    ("src/cli/apply.rs", "the world has moved", "the line below it"),
+    ("src/cli/explain/rule.rs", "there is no rule and no call", "what is returned below it"),
+    ("src/cli/rehearse/stage.rs", "the chain of this set-up has no link", "what is returned below it"),
+    ("src/cli/release.rs", "execution {id} of pipeline", "the match below it"),
+    ("src/cli/release.rs", "the release of pipeline", "what is returned below it"),
+    ("src/cli/schema.rs", "there is no schema of", "what is returned below it"),
+    ("src/deploy/declaration.rs", "pipeline {pipeline} has no S3 deploy action", "both branches below it"),
+    ("src/deploy/steps/service_role.rs", "message", "the hints that it is folded with"),
+    ("src/ecs/mend.rs", "`{command}` failed", "`apply`, which calls `make`"),
+    ("src/settings.rs", "error.to_string().trim_end()", "the match below it"),
+    ("src/error.rs", "Kind::Usage", "whoever calls the constructor"),
+    ("src/error.rs", "Kind::Refused", "whoever calls the constructor"),
+    ("src/error.rs", "Kind::Failed", "whoever calls the constructor"),
+];
+
+/// The text from an opening bracket to behind its closing one, and what is chained to it.
+fn expression(code: &str) -> &str {
+    let (mut depth, mut in_text, mut escaped) = (0usize, false, false);
+    let mut end = code.len();
+    // A bracket in single quotes opens nothing.
+    let quoted = |at: usize| code[..at].ends_with('\'') && code[at + 1..].starts_with('\'');
+    for (at, character) in code.char_indices().filter(|(at, character)| !character.is_ascii_punctuation() || !quoted(*at)) {
+        if in_text {
+            match character {
+                _ if escaped => escaped = false,
+                '\\' => escaped = true,
+                '"' => in_text = false,
+                _ => {}
+            }
+            continue;
+        }
+        match character {
+            '"' => in_text = true,
+            '(' | '[' | '{' => depth += 1,
+            ')' | ']' | '}' if depth <= 1 => {
+                let rest = code[at + 1..].trim_start();
+                // `.hint(…)` goes on; anything else is another expression.
+                if character != ')' || depth == 0 || !rest.starts_with('.') {
+                    end = at + usize::from(depth == 1);
+                    break;
+                }
+                depth = 0;
+            }
+            ')' | ']' | '}' => depth -= 1,
+            ',' | ';' if depth == 0 => {
+                end = at;
+                break;
+            }
+            _ => {}
+        }
+    }
+    &code[..end]
+}
+
+#[test]
+fn an_expression_ends_where_it_ends() {
+    assert_eq!(expression("(format!(\"a) {b}\")).because(c).hint(d)); more"), "(format!(\"a) {b}\")).because(c).hint(d)");
+    assert_eq!(expression("(why), next.hint(x)"), "(why)");
+    assert_eq!(expression("(a.replace('(', b)); c"), "(a.replace('(', b))");
+}
+
+/// An error without advice leaves its reader alone.
+#[test]
+fn every_error_has_a_hint() {
+    let mut without = Vec::new();
+    let mut used = vec![false; HINTED_ELSEWHERE.len()];
+    let mut seen = 0;
+    for source in sources().iter().filter(|source| !source.path.starts_with("src/ecs/host") && !source.path.starts_with("src/rehearsal")) {
+        for maker in ["Error::usage", "Error::refused", "Error::failed", "Error::new"] {
+            // `ApiError` and the like are others.
+            let own = |at: &usize| !source.code[..*at].ends_with(|before: char| before.is_alphanumeric() || before == ':');
+            for at in source.code.match_indices(maker).map(|(at, _)| at).filter(own) {
+                let rest = &source.code[at + maker.len()..];
+                // `map_err(Error::usage)` makes one without a hint as well.
+                let made = if rest.starts_with('(') { expression(rest) } else { "" };
+                seen += 1;
+                let known = HINTED_ELSEWHERE.iter().position(|(path, message, _)| *path == source.path && made.contains(message));
+                match known {
+                    _ if made.contains(".hint(") || made.contains("Error::hint") => {}
+                    Some(place) => used[place] = true,
+                    None => without.push(format!("{}: {maker}{}", source.path, made.lines().next().unwrap_or_default())),
+                }
+            }
+        }
+    }
+    assert!(seen > 100, "{seen} errors were found, so the search is wrong");
+    assert_eq!(without, Vec::<String>::new());
+    let stale: Vec<_> = HINTED_ELSEWHERE.iter().zip(used).filter(|(_, used)| !used).map(|(row, _)| row).collect();
+    assert!(stale.is_empty(), "these are hinted by themselves now, or gone: {stale:#?}");
 }

@@ -85,6 +85,7 @@ xdeploy.who-am-i/1
     assert!(said.contains("plan saved"), "{said}");
     let mut saved = serde_json::from_str::<Value>(&fs::read_to_string(bed.dir().join("plan")).unwrap()).unwrap();
     saved["proof"] = plan["proof"].clone();
+    saved["kept"] = plan["kept"].clone();
     assert_eq!(plan, saved);
     same(
         &structure(&plan),
@@ -93,6 +94,12 @@ xdeploy.plan/1
 .callers
 .callers.dev
 .callers.prod
+.kept
+.kept[].account
+.kept[].maker
+.kept[].resource
+.kept[].step
+.kept[].what
 .notes
 .notes[].text
 .notes[].warning
@@ -101,6 +108,7 @@ xdeploy.plan/1
 .proof.assumptions
 .proof.calls
 .proof.findings
+.proof.findings[].id
 .proof.findings[].level
 .proof.findings[].text
 .proof.links
@@ -113,6 +121,7 @@ xdeploy.plan/1
 .proof.links[].because[].effect
 .proof.links[].because[].statement
 .proof.links[].fact
+.proof.links[].id
 .proof.links[].mayBeCalled
 .proof.links[].missing
 .proof.links[].name
@@ -256,6 +265,12 @@ xdeploy.apply/1
 .plan
 .plan.add
 .plan.change
+.plan.kept
+.plan.kept[].account
+.plan.kept[].maker
+.plan.kept[].resource
+.plan.kept[].step
+.plan.kept[].what
 .plan.notes
 .plan.notes[].text
 .plan.notes[].warning
@@ -276,6 +291,7 @@ xdeploy.apply/1
 .proof.assumptions
 .proof.calls
 .proof.findings
+.proof.findings[].id
 .proof.findings[].level
 .proof.findings[].text
 .proof.links
@@ -288,6 +304,7 @@ xdeploy.apply/1
 .proof.links[].because[].effect
 .proof.links[].because[].statement
 .proof.links[].fact
+.proof.links[].id
 .proof.links[].mayBeCalled
 .proof.links[].missing
 .proof.links[].name
@@ -302,6 +319,7 @@ xdeploy.apply/1
 .proofAfter.assumptions
 .proofAfter.calls
 .proofAfter.findings
+.proofAfter.findings[].id
 .proofAfter.findings[].level
 .proofAfter.findings[].text
 .proofAfter.links
@@ -314,6 +332,7 @@ xdeploy.apply/1
 .proofAfter.links[].because[].effect
 .proofAfter.links[].because[].statement
 .proofAfter.links[].fact
+.proofAfter.links[].id
 .proofAfter.links[].mayBeCalled
 .proofAfter.links[].missing
 .proofAfter.links[].name
@@ -351,6 +370,12 @@ xdeploy.verify/1
 .plan
 .plan.add
 .plan.change
+.plan.kept
+.plan.kept[].account
+.plan.kept[].maker
+.plan.kept[].resource
+.plan.kept[].step
+.plan.kept[].what
 .plan.notes
 .plan.pipeline
 .plan.remove
@@ -360,6 +385,7 @@ xdeploy.verify/1
 .proof.assumptions
 .proof.calls
 .proof.findings
+.proof.findings[].id
 .proof.findings[].level
 .proof.findings[].text
 .proof.links
@@ -372,6 +398,7 @@ xdeploy.verify/1
 .proof.links[].because[].effect
 .proof.links[].because[].statement
 .proof.links[].fact
+.proof.links[].id
 .proof.links[].mayBeCalled
 .proof.links[].missing
 .proof.links[].name
@@ -422,6 +449,12 @@ xdeploy.setup/1
 .plan
 .plan.add
 .plan.change
+.plan.kept
+.plan.kept[].account
+.plan.kept[].maker
+.plan.kept[].resource
+.plan.kept[].step
+.plan.kept[].what
 .plan.notes
 .plan.notes[].text
 .plan.notes[].warning
@@ -442,6 +475,7 @@ xdeploy.setup/1
 .proof.assumptions
 .proof.calls
 .proof.findings
+.proof.findings[].id
 .proof.findings[].level
 .proof.findings[].text
 .proof.links
@@ -454,6 +488,7 @@ xdeploy.setup/1
 .proof.links[].because[].effect
 .proof.links[].because[].statement
 .proof.links[].fact
+.proof.links[].id
 .proof.links[].mayBeCalled
 .proof.links[].missing
 .proof.links[].name
@@ -468,6 +503,7 @@ xdeploy.setup/1
 .proofAfter.assumptions
 .proofAfter.calls
 .proofAfter.findings
+.proofAfter.findings[].id
 .proofAfter.findings[].level
 .proofAfter.findings[].text
 .proofAfter.links
@@ -480,6 +516,7 @@ xdeploy.setup/1
 .proofAfter.links[].because[].effect
 .proofAfter.links[].because[].statement
 .proofAfter.links[].fact
+.proofAfter.links[].id
 .proofAfter.links[].mayBeCalled
 .proofAfter.links[].missing
 .proofAfter.links[].name
@@ -576,6 +613,7 @@ xdeploy.teardown/1
 .add
 .applied
 .change
+.keyDeletionDate
 .left
 .left[].what
 .left[].why

@@ -47,9 +47,19 @@ fn a_default_set_up_reads_like_this() {
         str![[r#"
 Plan for pipeline crossaccountdeploy in us-east-1:
 
+A2.3, A2.5 Input and output bucket (dev 111111111111)
+  = keep input bucket codepipeline-input-bucket-0000000000
+
+A2.3, A2.5 Input and output bucket (prod 222222222222)
+  = keep output bucket codepipeline-output-bucket-0000000000
+
 A1 KMS key (dev 111111111111)
   + create KMS key in us-east-1
       kms:CreateKey (known after apply: key in us-east-1)
+      + statement Enable IAM User Permissions: Allow kms:* on * for arn:aws:iam::111111111111:root
+      + statement Allow access for Key Administrators: Allow kms:CancelKeyDeletion, kms:Create*, kms:Delete*, kms:Describe*, kms:Disable*, kms:Enable*, kms:Get*, kms:List*, kms:Put*, kms:ReplicateKey, kms:Revoke*, kms:RotateKeyOnDemand, kms:ScheduleKeyDeletion, kms:TagResource, kms:UntagResource, kms:Update*, kms:UpdatePrimaryRegion on * for arn:aws:iam::111111111111:user/caller
+      + statement XdeploycrossaccountdeployKeyUsers: Allow kms:Decrypt, kms:DescribeKey, kms:Encrypt, kms:GenerateDataKey*, kms:ReEncrypt* on * for arn:aws:iam::222222222222:root
+      + statement XdeploycrossaccountdeployKeyGrants: Allow kms:CreateGrant, kms:ListGrants, kms:RevokeGrant on * for arn:aws:iam::222222222222:root if Bool.kms:GrantIsForAWSResource true
   ~ turn on yearly rotation of the key in us-east-1
       kms:EnableKeyRotation (known after apply: key in us-east-1)
   + create alias/s3deploykey in us-east-1
@@ -58,8 +68,13 @@ A1 KMS key (dev 111111111111)
 A2.1, A2.2 Service role and artifact bucket (dev 111111111111)
   + create service role AWSCodePipelineServiceRole-us-east-1-crossaccountdeploy
       iam:CreateRole arn:aws:iam::111111111111:role/service-role/AWSCodePipelineServiceRole-us-east-1-crossaccountdeploy
+      + statement: Allow sts:AssumeRole for codepipeline.amazonaws.com
   + create inline policy xdeploy-crossaccountdeploy of AWSCodePipelineServiceRole-us-east-1-crossaccountdeploy
       iam:PutRolePolicy arn:aws:iam::111111111111:role/service-role/AWSCodePipelineServiceRole-us-east-1-crossaccountdeploy
+      + statement AllowS3BucketAccess: Allow s3:GetBucketAcl, s3:GetBucketLocation, s3:GetBucketVersioning on arn:aws:s3:::codepipeline-us-east-1-111111111111 if StringEquals.aws:ResourceAccount 111111111111
+      + statement AllowS3ObjectAccess: Allow s3:GetObject, s3:GetObjectTagging, s3:GetObjectVersion, s3:GetObjectVersionTagging, s3:PutObject, s3:PutObjectAcl, s3:PutObjectTagging on arn:aws:s3:::codepipeline-us-east-1-111111111111/* if StringEquals.aws:ResourceAccount 111111111111
+      + statement AllowSourceBucketAccess: Allow s3:GetBucketAcl, s3:GetBucketLocation, s3:GetBucketVersioning, s3:ListBucket on arn:aws:s3:::codepipeline-input-bucket-0000000000 if StringEquals.aws:ResourceAccount 111111111111
+      + statement AllowSourceObjectAccess: Allow s3:GetObject, s3:GetObjectTagging, s3:GetObjectVersion, s3:GetObjectVersionTagging on arn:aws:s3:::codepipeline-input-bucket-0000000000/* if StringEquals.aws:ResourceAccount 111111111111
   + create artifact bucket codepipeline-us-east-1-111111111111 in us-east-1
       s3:CreateBucket arn:aws:s3:::codepipeline-us-east-1-111111111111
   ~ block public access to codepipeline-us-east-1-111111111111
@@ -70,34 +85,52 @@ A2.1, A2.2 Service role and artifact bucket (dev 111111111111)
 A1.3, A3 Key users (dev 111111111111)
   ~ update policy of the key in us-east-1: users are the service role and account 222222222222
       kms:PutKeyPolicy (known after apply: key in us-east-1)
+      ~ statement XdeploycrossaccountdeployKeyUsers
+          + Principal.AWS  arn:aws:iam::111111111111:role/service-role/AWSCodePipelineServiceRole-us-east-1-crossaccountdeploy
+      ~ statement XdeploycrossaccountdeployKeyGrants
+          + Principal.AWS  arn:aws:iam::111111111111:role/service-role/AWSCodePipelineServiceRole-us-east-1-crossaccountdeploy
 
 A4 Cross-account role (prod 222222222222)
   + create cross-account role prods3role
       iam:CreateRole arn:aws:iam::222222222222:role/prods3role
+      + statement XdeploycrossaccountdeployTrust: Allow sts:AssumeRole for arn:aws:iam::111111111111:role/service-role/AWSCodePipelineServiceRole-us-east-1-crossaccountdeploy
   + create policy outputbucketdeployaccess
       iam:CreatePolicy arn:aws:iam::222222222222:policy/outputbucketdeployaccess
+      + statement: Allow s3:Put* on arn:aws:s3:::codepipeline-output-bucket-0000000000/*
+      + statement: Allow s3:ListBucket on arn:aws:s3:::codepipeline-output-bucket-0000000000
+      + statement DeployActionReads: Allow s3:GetBucketAcl, s3:GetBucketLocation, s3:GetBucketVersioning on arn:aws:s3:::codepipeline-output-bucket-0000000000
   + attach policy outputbucketdeployaccess to prods3role
       iam:AttachRolePolicy arn:aws:iam::222222222222:role/prods3role
   + create policy devkmss3access
       iam:CreatePolicy arn:aws:iam::222222222222:policy/devkmss3access
+      + statement: Allow kms:Decrypt, kms:DescribeKey, kms:Encrypt, kms:GenerateDataKey*, kms:ReEncrypt* on (known after apply: key in us-east-1)
+      + statement: Allow s3:Get* on arn:aws:s3:::codepipeline-us-east-1-111111111111/*
+      + statement: Allow s3:ListBucket on arn:aws:s3:::codepipeline-us-east-1-111111111111
   + attach policy devkmss3access to prods3role
       iam:AttachRolePolicy arn:aws:iam::222222222222:role/prods3role
 
 A5 Artifact bucket policy (dev 111111111111)
   ~ update policy of codepipeline-us-east-1-111111111111: account 222222222222 may read and write artifacts
       s3:PutBucketPolicy arn:aws:s3:::codepipeline-us-east-1-111111111111
+      + statement DenyUnEncryptedObjectUploads: Deny s3:PutObject on arn:aws:s3:::codepipeline-us-east-1-111111111111/* for * if StringNotEquals.s3:x-amz-server-side-encryption aws:kms
+      + statement DenyInsecureConnections: Deny s3:* on arn:aws:s3:::codepipeline-us-east-1-111111111111/* for * if Bool.aws:SecureTransport false
+      + statement XdeploycrossaccountdeployArtifactObjects: Allow s3:Get*, s3:Put* on arn:aws:s3:::codepipeline-us-east-1-111111111111/* for arn:aws:iam::222222222222:root
+      + statement XdeploycrossaccountdeployArtifactList: Allow s3:ListBucket on arn:aws:s3:::codepipeline-us-east-1-111111111111 for arn:aws:iam::222222222222:root
 
 A6 Assume-role policy (dev 111111111111)
   + create policy assumeprods3role
       iam:CreatePolicy arn:aws:iam::111111111111:policy/assumeprods3role
+      + statement: Allow sts:AssumeRole on arn:aws:iam::222222222222:role/prods3role
   + attach policy assumeprods3role to AWSCodePipelineServiceRole-us-east-1-crossaccountdeploy
       iam:AttachRolePolicy arn:aws:iam::111111111111:role/service-role/AWSCodePipelineServiceRole-us-east-1-crossaccountdeploy
 
 A2.3 Change detection (dev 111111111111)
   + create EventBridge's role cwe-role-us-east-1-crossaccountdeploy
       iam:CreateRole arn:aws:iam::111111111111:role/service-role/cwe-role-us-east-1-crossaccountdeploy
+      + statement: Allow sts:AssumeRole for events.amazonaws.com
   + create inline policy start-pipeline-execution-us-east-1-crossaccountdeploy of cwe-role-us-east-1-crossaccountdeploy
       iam:PutRolePolicy arn:aws:iam::111111111111:role/service-role/cwe-role-us-east-1-crossaccountdeploy
+      + statement: Allow codepipeline:StartPipelineExecution on arn:aws:codepipeline:us-east-1:111111111111:crossaccountdeploy
   + set EventBridge rule codepipeline-crossaccountdeploy-source
       events:PutRule arn:aws:events:us-east-1:111111111111:rule/codepipeline-crossaccountdeploy-source
   ~ set target of rule codepipeline-crossaccountdeploy-source: pipeline crossaccountdeploy
@@ -111,16 +144,26 @@ A2, A7 Pipeline (dev 111111111111)
 
 note: a new pipeline runs at once; that first run fails at Source until sample-website.zip is uploaded (A2.7): `xdeploy release FILE --pipeline crossaccountdeploy`
 
-Plan: 16 to add, 7 to change, 0 to remove.
+Plan: 16 to add, 7 to change, 0 to remove, 2 as they should be.
 
 note: more is granted than these calls need; `--policies least-privilege` narrows what setup wrote
 35 of 35 calls allowed after this plan.
 ────
 Plan for pipeline crossaccountdeploy in us-east-1:
 
+A2.3, A2.5 Input and output bucket (dev 111111111111)
+  = keep input bucket codepipeline-input-bucket-0000000000
+
+A2.3, A2.5 Input and output bucket (prod 222222222222)
+  = keep output bucket codepipeline-output-bucket-0000000000
+
 A1 KMS key (dev 111111111111)
   + create KMS key in us-east-1
       kms:CreateKey (known after apply: key in us-east-1)
+      + statement Enable IAM User Permissions: Allow kms:* on * for arn:aws:iam::111111111111:root
+      + statement Allow access for Key Administrators: Allow kms:CancelKeyDeletion, kms:Create*, kms:Delete*, kms:Describe*, kms:Disable*, kms:Enable*, kms:Get*, kms:List*, kms:Put*, kms:ReplicateKey, kms:Revoke*, kms:RotateKeyOnDemand, kms:ScheduleKeyDeletion, kms:TagResource, kms:UntagResource, kms:Update*, kms:UpdatePrimaryRegion on * for arn:aws:iam::111111111111:user/caller
+      + statement XdeploycrossaccountdeployKeyUsers: Allow kms:Decrypt, kms:DescribeKey, kms:Encrypt, kms:GenerateDataKey*, kms:ReEncrypt* on * for arn:aws:iam::222222222222:root
+      + statement XdeploycrossaccountdeployKeyGrants: Allow kms:CreateGrant, kms:ListGrants, kms:RevokeGrant on * for arn:aws:iam::222222222222:root if Bool.kms:GrantIsForAWSResource true
   ~ turn on yearly rotation of the key in us-east-1
       kms:EnableKeyRotation (known after apply: key in us-east-1)
   + create alias/s3deploykey in us-east-1
@@ -129,8 +172,13 @@ A1 KMS key (dev 111111111111)
 A2.1, A2.2 Service role and artifact bucket (dev 111111111111)
   + create service role AWSCodePipelineServiceRole-us-east-1-crossaccountdeploy
       iam:CreateRole arn:aws:iam::111111111111:role/service-role/AWSCodePipelineServiceRole-us-east-1-crossaccountdeploy
+      + statement: Allow sts:AssumeRole for codepipeline.amazonaws.com
   + create inline policy xdeploy-crossaccountdeploy of AWSCodePipelineServiceRole-us-east-1-crossaccountdeploy
       iam:PutRolePolicy arn:aws:iam::111111111111:role/service-role/AWSCodePipelineServiceRole-us-east-1-crossaccountdeploy
+      + statement AllowS3BucketAccess: Allow s3:GetBucketAcl, s3:GetBucketLocation, s3:GetBucketVersioning on arn:aws:s3:::codepipeline-us-east-1-111111111111 if StringEquals.aws:ResourceAccount 111111111111
+      + statement AllowS3ObjectAccess: Allow s3:GetObject, s3:GetObjectTagging, s3:GetObjectVersion, s3:GetObjectVersionTagging, s3:PutObject, s3:PutObjectAcl, s3:PutObjectTagging on arn:aws:s3:::codepipeline-us-east-1-111111111111/* if StringEquals.aws:ResourceAccount 111111111111
+      + statement AllowSourceBucketAccess: Allow s3:GetBucketAcl, s3:GetBucketLocation, s3:GetBucketVersioning, s3:ListBucket on arn:aws:s3:::codepipeline-input-bucket-0000000000 if StringEquals.aws:ResourceAccount 111111111111
+      + statement AllowSourceObjectAccess: Allow s3:GetObject, s3:GetObjectTagging, s3:GetObjectVersion, s3:GetObjectVersionTagging on arn:aws:s3:::codepipeline-input-bucket-0000000000/* if StringEquals.aws:ResourceAccount 111111111111
   + create artifact bucket codepipeline-us-east-1-111111111111 in us-east-1
       s3:CreateBucket arn:aws:s3:::codepipeline-us-east-1-111111111111
   ~ block public access to codepipeline-us-east-1-111111111111
@@ -141,34 +189,52 @@ A2.1, A2.2 Service role and artifact bucket (dev 111111111111)
 A1.3, A3 Key users (dev 111111111111)
   ~ update policy of the key in us-east-1: users are the service role and account 222222222222
       kms:PutKeyPolicy (known after apply: key in us-east-1)
+      ~ statement XdeploycrossaccountdeployKeyUsers
+          + Principal.AWS  arn:aws:iam::111111111111:role/service-role/AWSCodePipelineServiceRole-us-east-1-crossaccountdeploy
+      ~ statement XdeploycrossaccountdeployKeyGrants
+          + Principal.AWS  arn:aws:iam::111111111111:role/service-role/AWSCodePipelineServiceRole-us-east-1-crossaccountdeploy
 
 A4 Cross-account role (prod 222222222222)
   + create cross-account role prods3role
       iam:CreateRole arn:aws:iam::222222222222:role/prods3role
+      + statement XdeploycrossaccountdeployTrust: Allow sts:AssumeRole for arn:aws:iam::111111111111:role/service-role/AWSCodePipelineServiceRole-us-east-1-crossaccountdeploy
   + create policy outputbucketdeployaccess
       iam:CreatePolicy arn:aws:iam::222222222222:policy/outputbucketdeployaccess
+      + statement: Allow s3:Put* on arn:aws:s3:::codepipeline-output-bucket-0000000000/*
+      + statement: Allow s3:ListBucket on arn:aws:s3:::codepipeline-output-bucket-0000000000
+      + statement DeployActionReads: Allow s3:GetBucketAcl, s3:GetBucketLocation, s3:GetBucketVersioning on arn:aws:s3:::codepipeline-output-bucket-0000000000
   + attach policy outputbucketdeployaccess to prods3role
       iam:AttachRolePolicy arn:aws:iam::222222222222:role/prods3role
   + create policy devkmss3access
       iam:CreatePolicy arn:aws:iam::222222222222:policy/devkmss3access
+      + statement: Allow kms:Decrypt, kms:DescribeKey, kms:Encrypt, kms:GenerateDataKey*, kms:ReEncrypt* on (known after apply: key in us-east-1)
+      + statement: Allow s3:Get* on arn:aws:s3:::codepipeline-us-east-1-111111111111/*
+      + statement: Allow s3:ListBucket on arn:aws:s3:::codepipeline-us-east-1-111111111111
   + attach policy devkmss3access to prods3role
       iam:AttachRolePolicy arn:aws:iam::222222222222:role/prods3role
 
 A5 Artifact bucket policy (dev 111111111111)
   ~ update policy of codepipeline-us-east-1-111111111111: account 222222222222 may read and write artifacts
       s3:PutBucketPolicy arn:aws:s3:::codepipeline-us-east-1-111111111111
+      + statement DenyUnEncryptedObjectUploads: Deny s3:PutObject on arn:aws:s3:::codepipeline-us-east-1-111111111111/* for * if StringNotEquals.s3:x-amz-server-side-encryption aws:kms
+      + statement DenyInsecureConnections: Deny s3:* on arn:aws:s3:::codepipeline-us-east-1-111111111111/* for * if Bool.aws:SecureTransport false
+      + statement XdeploycrossaccountdeployArtifactObjects: Allow s3:Get*, s3:Put* on arn:aws:s3:::codepipeline-us-east-1-111111111111/* for arn:aws:iam::222222222222:root
+      + statement XdeploycrossaccountdeployArtifactList: Allow s3:ListBucket on arn:aws:s3:::codepipeline-us-east-1-111111111111 for arn:aws:iam::222222222222:root
 
 A6 Assume-role policy (dev 111111111111)
   + create policy assumeprods3role
       iam:CreatePolicy arn:aws:iam::111111111111:policy/assumeprods3role
+      + statement: Allow sts:AssumeRole on arn:aws:iam::222222222222:role/prods3role
   + attach policy assumeprods3role to AWSCodePipelineServiceRole-us-east-1-crossaccountdeploy
       iam:AttachRolePolicy arn:aws:iam::111111111111:role/service-role/AWSCodePipelineServiceRole-us-east-1-crossaccountdeploy
 
 A2.3 Change detection (dev 111111111111)
   + create EventBridge's role cwe-role-us-east-1-crossaccountdeploy
       iam:CreateRole arn:aws:iam::111111111111:role/service-role/cwe-role-us-east-1-crossaccountdeploy
+      + statement: Allow sts:AssumeRole for events.amazonaws.com
   + create inline policy start-pipeline-execution-us-east-1-crossaccountdeploy of cwe-role-us-east-1-crossaccountdeploy
       iam:PutRolePolicy arn:aws:iam::111111111111:role/service-role/cwe-role-us-east-1-crossaccountdeploy
+      + statement: Allow codepipeline:StartPipelineExecution on arn:aws:codepipeline:us-east-1:111111111111:crossaccountdeploy
   + set EventBridge rule codepipeline-crossaccountdeploy-source
       events:PutRule arn:aws:events:us-east-1:111111111111:rule/codepipeline-crossaccountdeploy-source
   ~ set target of rule codepipeline-crossaccountdeploy-source: pipeline crossaccountdeploy
@@ -182,7 +248,7 @@ A2, A7 Pipeline (dev 111111111111)
 
 note: a new pipeline runs at once; that first run fails at Source until sample-website.zip is uploaded (A2.7): `xdeploy release FILE --pipeline crossaccountdeploy`
 
-Plan: 16 to add, 7 to change, 0 to remove.
+Plan: 16 to add, 7 to change, 0 to remove, 2 as they should be.
 
 note: more is granted than these calls need; `--policies least-privilege` narrows what setup wrote
 assumed: the organisation's policies for dev (111111111111) and prod (222222222222) allow everything: not asked for before a first set-up without `--strict`
@@ -194,6 +260,7 @@ Done: 16 added, 7 changed, 0 removed.
 Recommended follow-up:
   `xdeploy release FILE --pipeline crossaccountdeploy` uploads the first artifact and follows it
   `xdeploy verify --pipeline crossaccountdeploy` reads everything again, also in CI
+  `xdeploy ecs-check`, on a container host, where ECS tasks use what is deployed
 ────
 The calls of pipeline crossaccountdeploy:
 
@@ -245,6 +312,7 @@ note: more is granted than these calls need; `--policies least-privilege` narrow
 35 of 35 calls allowed.
 
 No changes. Pipeline crossaccountdeploy is as it should be.
+21 things are as they should be.
 ────
 
 "#]],

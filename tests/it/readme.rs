@@ -5,13 +5,17 @@
 use crate::support::served::Served;
 use crate::support::{Action, Bed, normalised};
 use crate::world::World;
-use clap::CommandFactory;
+use clap::{CommandFactory, Parser};
 use serde_json::json;
 use std::fmt::Write;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 use xdeploy::deploy::chain::ROWS;
 use xdeploy::deploy::failures::rows;
+use xdeploy::deploy::rules;
+use xdeploy::error::{EXIT_CODES, Kind};
 use xdeploy::rehearsal::PROD;
+use yaml_rust2::{Yaml, YamlLoader};
 
 fn readme() -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap()
@@ -19,6 +23,9 @@ fn readme() -> String {
 
 /// Compares what stands between two markers of the README, or writes it anew.
 pub fn compare(marker: &str, actual: &str) {
+    // Several tests may write the file anew, and each writes all of it.
+    static ONE: Mutex<()> = Mutex::new(());
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     let readme = readme();
     let (open, close) = (format!("<!-- {marker} -->\n"), format!("<!-- /{marker} -->"));
     let start = readme.find(&open).expect("the opening marker") + open.len();
@@ -93,6 +100,8 @@ fn readme_rehearse() {
     let is_time = |name: &str| name.len() == 13 && name.bytes().all(|byte| byte.is_ascii_digit());
     let lines = text.lines().map(|line| match line.rsplit_once('/') {
         Some((before, name)) if is_time(name) => format!("{before}/1767225600000"),
+        // How long it took.
+        _ if line.ends_with("s)") => normalised(line),
         _ => line.to_owned(),
     });
     let lines: Vec<String> = lines.collect();
@@ -155,11 +164,13 @@ fn readme_reference() {
 /// The calls of the chain, from the table that is judged.
 #[test]
 fn readme_chain() {
-    let mut text = String::from("| call | article | who | action | on | made | for |\n| --- | --- | --- | --- | --- | --- | --- |\n");
+    let mut text =
+        String::from("| id | call | article | who | action | on | made | for |\n| --- | --- | --- | --- | --- | --- | --- | --- |\n");
     for row in ROWS {
         let (who, on) = (row.who.words(), row.on.words());
         let made = if row.may_be_called { "may be" } else { "yes" };
-        let _ = writeln!(text, "| `{}` | {} | {who} | `{}` | {on} | {made} | {} |", row.name, row.article, row.action, row.why);
+        let _ =
+            writeln!(text, "| {} | `{}` | {} | {who} | `{}` | {on} | {made} | {} |", row.id(), row.name, row.article, row.action, row.why);
     }
     compare("chain", &text);
 }
@@ -239,4 +250,87 @@ fn is_caller(line: &str) -> bool {
 fn readme_names_the_gate_s_test_command() {
     let gate = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(".ci/run")).unwrap();
     assert!(readme().contains("\ncargo test\n") && gate.contains("cargo test"));
+}
+
+/// Every exit code, and each kind of error has one of them.
+#[test]
+fn readme_exit_codes() {
+    let rows = EXIT_CODES.iter().map(|(code, meaning)| format!("| {code} | {meaning} |\n"));
+    compare("exit-codes", &format!("| code | meaning |\n| --- | --- |\n{}", rows.collect::<String>()));
+    let help = xdeploy::cli::Cli::command().render_help().to_string().replace('\n', " ");
+    for (code, _) in EXIT_CODES {
+        assert!(help.contains(&format!(" {code} ")), "--help doesn't name exit code {code}");
+    }
+    for kind in Kind::ALL {
+        assert!(EXIT_CODES.iter().any(|(code, _)| *code == kind.exit_code()), "{kind:?}");
+    }
+}
+
+/// The rules beside the calls and the container host's.
+#[test]
+fn readme_rules() {
+    let told = rules::all().into_iter().filter(|rule| !rule.id.starts_with("XD-CALL"));
+    let rows = told.map(|rule| format!("| {} | {} | {} | {} | {} |\n", rule.id, rule.article.join(", "), rule.title, rule.why, rule.fix));
+    compare(
+        "rules",
+        &format!("| id | article | what holds | otherwise | what to do |\n| --- | --- | --- | --- | --- |\n{}", rows.collect::<String>()),
+    );
+}
+
+/// The YAML between two markers.
+fn yaml(marker: &str) -> Yaml {
+    let readme = readme();
+    let (_, rest) = readme.split_once(&format!("<!-- {marker} -->\n```yaml\n")).expect("the opening marker");
+    let (text, _) = rest.split_once("```\n").expect("the end of the block");
+    let mut documents = YamlLoader::load_from_str(text).unwrap();
+    assert_eq!(documents.len(), 1);
+    documents.remove(0)
+}
+
+/// All texts and all keys of a document.
+fn texts(yaml: &Yaml, found: &mut Vec<String>, keys: &mut Vec<String>) {
+    match yaml {
+        Yaml::String(text) => found.push(text.clone()),
+        Yaml::Array(list) => list.iter().for_each(|one| texts(one, found, keys)),
+        Yaml::Hash(members) => {
+            for (key, value) in members {
+                keys.extend(key.as_str().map(str::to_owned));
+                texts(value, found, keys);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// What a CI job runs is parsed by the real parser, and the reports that a job takes further are the ones that it writes.
+#[test]
+fn readme_jobs_run_commands_that_there_are() {
+    for (marker, jobs) in [("ci-github", "jobs"), ("ci-gitlab", "plan")] {
+        let job = yaml(marker);
+        assert!(!job[jobs].is_badvalue(), "{marker}");
+        let (mut found, mut keys) = (Vec::new(), Vec::new());
+        texts(&job, &mut found, &mut keys);
+        let mut commands = Vec::new();
+        for line in found.iter().flat_map(|text| text.replace("\\\n", " ").lines().map(str::to_owned).collect::<Vec<_>>()) {
+            let Some(rest) = line.trim().strip_prefix("xdeploy ") else { continue };
+            let own = rest.split(" || ").next().unwrap_or_default();
+            let words: Vec<&str> = ["xdeploy"].into_iter().chain(own.split_whitespace()).collect();
+            xdeploy::cli::Cli::try_parse_from(&words).unwrap_or_else(|error| panic!("{line}\n{error}"));
+            commands.push(words.join(" "));
+        }
+        assert!(commands.iter().any(|line| line.starts_with("xdeploy plan --detailed-exitcode")), "{commands:?}");
+        assert!(commands.iter().any(|line| line.starts_with("xdeploy verify ") && line.contains("--report ")), "{commands:?}");
+        // Whatever a job hands on is written by one of its commands.
+        let names = found.iter().filter(|text| ["plan.", "verify."].iter().any(|start| text.starts_with(start)) && !text.contains(' '));
+        for name in names {
+            assert!(commands.iter().any(|line| line.contains(&format!("={name}")) || line.contains(&format!("--out {name}"))), "{name}");
+        }
+        let mut cli = xdeploy::cli::Cli::command();
+        cli.build();
+        let arguments = cli.get_subcommands().flat_map(clap::Command::get_arguments);
+        let variables: Vec<String> = arguments.filter_map(|one| Some(one.get_env()?.to_string_lossy().into_owned())).collect();
+        for key in keys.iter().filter(|key| key.starts_with("XDEPLOY_")) {
+            assert!(variables.contains(key), "{key} is no flag's variable");
+        }
+    }
 }

@@ -16,6 +16,7 @@ use std::time::{Duration, Instant, SystemTime};
 use xdeploy::aws::{Account, Accounts};
 use xdeploy::deploy::after::after;
 use xdeploy::deploy::apply::{self, Manner};
+use xdeploy::deploy::arrival;
 use xdeploy::deploy::observe::{Organisations, Purpose, observe};
 use xdeploy::deploy::proof::{links, prove};
 use xdeploy::deploy::release::{self, Source};
@@ -407,7 +408,7 @@ impl<'c> World<'c> {
         let outcome = release::follow(accounts, &route, &id, Duration::ZERO, &|_| ()).await.unwrap();
         prop_assert_eq!(&outcome.status, "Succeeded", "{:#?}", outcome.actions);
         let wanted = route.keys(Some(&contents));
-        let arrival = release::arrival(accounts, &route, &wanted, SystemTime::UNIX_EPOCH).await.unwrap();
+        let arrival = arrival::arrival(accounts, &route, &wanted, SystemTime::UNIX_EPOCH).await.unwrap();
         prop_assert!(arrival.missing.is_empty(), "{:?}", arrival.missing);
         prop_assert!(arrival.objects.iter().all(|object| object.owned_by_production == Some(true)), "{arrival:#?}");
         self.arrived(&route, zip).await

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 use xdeploy::aws::{Account, Accounts};
 use xdeploy::deploy::after::after;
 use xdeploy::deploy::apply::{self, Manner};
+use xdeploy::deploy::arrival;
 use xdeploy::deploy::failures::gather;
 use xdeploy::deploy::observe::{Organisations, Purpose, observe, second_opinion};
 use xdeploy::deploy::plan::{Callers, Plan};
@@ -166,7 +167,7 @@ async fn released(world: &World, accounts: &Accounts) -> Result<(), String> {
     let (id, _) = release::find_or_start(accounts, &route, &version, Duration::ZERO).await.map_err(told)?;
     let outcome = release::follow(accounts, &route, &id, Duration::from_secs(5), &|_| ()).await.map_err(told)?;
     assert_eq!(outcome.status, "Succeeded", "{outcome:#?}");
-    let arrival = release::arrival(accounts, &route, &wanted, SystemTime::UNIX_EPOCH).await.map_err(told)?;
+    let arrival = arrival::arrival(accounts, &route, &wanted, SystemTime::UNIX_EPOCH).await.map_err(told)?;
     assert_eq!((arrival.objects.len(), arrival.missing.len()), (4, 0));
     Ok(())
 }

@@ -54,7 +54,7 @@ fn a_setup_waits_for_what_settles_late() {
     for operation in ["CreateBucket", "PutRule", "PutTargets"] {
         assert_eq!(count(&bed, operation), 2, "{operation}\n{}", output.report());
     }
-    assert!(output.stderr.contains("AWS to see what was just made (ValidationException)"), "{}", output.report());
+    assert!(output.stderr.contains("EventBridge to see role cwe-role-"), "{}", output.report());
 }
 
 #[test]

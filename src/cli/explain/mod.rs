@@ -30,8 +30,8 @@ pub struct Args {
     /// `-` for a message on standard input, a rule such as XD-CP-006 or XD-ECS-010, or a call of the chain such as deploy-decrypt
     #[arg(value_name = "WHAT")]
     pub what: Option<String>,
-    /// Explain this execution instead of the newest that has ended
-    #[arg(long, value_name = "ID", env = "XDEPLOY_EXECUTION", conflicts_with = "what")]
+    /// Without WHAT: explain this execution instead of the newest that has ended
+    #[arg(long, value_name = "ID", env = "XDEPLOY_EXECUTION")]
     pub execution: Option<String>,
     #[command(flatten)]
     pub deployment: DeploymentFlags,
@@ -60,9 +60,12 @@ impl Seen {
 }
 
 /// Reads and proves both accounts, and what an explanation needs besides.
-async fn look(accounts: &Accounts, settings: &Settings, route: &Route, runs: &Runs) -> Result<Seen> {
-    let snapshot = session::read(accounts, settings, None, Organisations::Always).await?;
-    let live = prove(settings, &snapshot)?.ok_or_else(|| Error::failed(format!("there is no pipeline {}", settings.pipeline)))?;
+async fn look(ui: &Ui, accounts: &Accounts, settings: &Settings, route: &Route, runs: &Runs) -> Result<Seen> {
+    let snapshot = session::read(ui, accounts, settings, None, Organisations::Always).await?;
+    let live = prove(settings, &snapshot)?.ok_or_else(|| {
+        Error::failed(format!("there is no pipeline {}", settings.pipeline))
+            .hint("make it with `xdeploy setup`, or name another with `--pipeline`")
+    })?;
     let callers = Callers { dev: accounts.dev.caller.to_string(), prod: accounts.prod.caller.to_string() };
     let plan = Plan::make(settings, callers, snapshot.clone(), None);
     let mended = proof::mended(&live, plan.as_ref().ok())?;
@@ -89,13 +92,13 @@ fn judged(symptom: &Symptom, settings: &Settings, seen: &std::result::Result<See
 /// Explains the last run of a pipeline, or that there is none.
 async fn of_pipeline(common: &CommonFlags, args: &Args, ui: &Ui) -> Result<u8> {
     let settings = Settings::resolve(common, &args.deployment)?;
-    let accounts = session::connect(&settings).await?;
+    let accounts = session::connect(ui, &settings).await?;
     session::introduce(ui, &accounts);
     let route = release::route(&accounts, &settings).await?;
     let found = crate::deploy::observe::read_pipeline_version(&accounts.dev, &route.home, &route.pipeline, None).await?;
     let declaration = found.as_ref().map(|found| &found.declaration);
     let runs = gather::runs(&accounts, &route, declaration, args.execution.as_deref()).await?;
-    let seen = match look(&accounts, &settings, &route, &runs).await {
+    let seen = match look(ui, &accounts, &settings, &route, &runs).await {
         Ok(seen) => Ok(seen),
         Err(error) => Err(unread(error)?),
     };
@@ -182,12 +185,12 @@ async fn pasted(common: &CommonFlags, args: &Args, ui: &Ui) -> Result<u8> {
     let symptom = Symptom::pasted(&text);
     let explanation = if Settings::names_profile(common)? {
         let settings = Settings::resolve(common, &args.deployment)?;
-        let accounts = session::connect(&settings).await?;
+        let accounts = session::connect(ui, &settings).await?;
         session::introduce(ui, &accounts);
         let seen = async {
             let route = release::route(&accounts, &settings).await?;
             let runs = gather::runs(&accounts, &route, None, None).await.unwrap_or_default();
-            look(&accounts, &settings, &route, &runs).await
+            look(ui, &accounts, &settings, &route, &runs).await
         };
         let seen = match seen.await {
             Ok(seen) => Ok(seen),

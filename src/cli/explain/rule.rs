@@ -13,14 +13,14 @@ use serde_json::{Value, json};
 /// # Errors
 /// There is none of that name.
 pub fn explain(ui: &Ui, what: &str) -> Result<u8> {
-    if let Some(rule) = rules::find(what) {
-        ui.json(&of_rule(ui, rule));
-        return Ok(0);
-    }
     // A second rule's calls have its name behind theirs.
     let name = what.split(':').next().unwrap_or(what);
-    if let Some(call) = ROWS.iter().find(|row| row.name.eq_ignore_ascii_case(name)) {
+    if let Some(call) = ROWS.iter().find(|row| row.name.eq_ignore_ascii_case(name) || row.id().eq_ignore_ascii_case(what)) {
         ui.json(&of_call(ui, call));
+        return Ok(0);
+    }
+    if let Some(rule) = rules::find(what) {
+        ui.json(&of_rule(ui, rule));
         return Ok(0);
     }
     Err(unknown(what))
@@ -85,7 +85,7 @@ fn of_call(ui: &Ui, call: &'static Call) -> Value {
     } else {
         "every run that it applies to makes it"
     };
-    ui.result(&paint(Tone::Heading, call.name));
+    ui.result(&paint(Tone::Heading, &format!("{} {}", call.id(), call.name)));
     ui.result(&format!("  who:   {}", call.who.words()));
     ui.result(&format!("  what:  {} on {}", call.action, call.on.words()));
     ui.result(&format!("  for:   {}; {made}", call.why));
@@ -95,7 +95,7 @@ fn of_call(ui: &Ui, call: &'static Call) -> Value {
     }
     ui.result("\n`xdeploy verify` says whether it is allowed, by which statement, and what would allow it.");
     json!({
-        "schema": "xdeploy.explain/1", "kind": "link", "name": call.name, "who": call.who.words(), "action": call.action,
+        "schema": "xdeploy.explain/1", "kind": "link", "id": call.id(), "name": call.name, "who": call.who.words(), "action": call.action,
         "on": call.on.words(), "why": call.why, "mayBeCalled": call.may_be_called, "article": call.article.split(", ").collect::<Vec<_>>(),
         "fact": call.fact, "failures": rows,
     })

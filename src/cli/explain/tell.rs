@@ -36,6 +36,7 @@ pub fn run(ui: &Ui, route: &Route, run: Option<&Run>, explanation: &Explanation)
         Kind::Green if explanation.causes.is_empty() => {
             ui.result("It succeeded, and nothing is found that a green run hides; `--execution ID` explains an older one.");
         }
+        Kind::Green if !explanation.in_catalogue => ui.result("It succeeded, but as things stand now the next run would fail:"),
         Kind::Green => ui.result("It succeeded; what is found all the same:"),
         Kind::Message => {
             let place = run.and_then(|run| run.failed.as_ref()).map(|failed| format!("{}/{}: ", failed.state.stage, failed.state.action));

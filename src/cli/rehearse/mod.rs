@@ -2,13 +2,15 @@
 
 mod stage;
 
+use super::reports::{self, Reports};
 use super::{Stop, session, setup};
+use crate::deploy::write::Artifact;
 use crate::error::{Error, Result};
 use crate::model::BucketName;
 use crate::settings::{CommonFlags, Settings};
 use crate::ui::Ui;
 use clap::builder::FalseyValueParser;
-use serde_json::json;
+use serde_json::{Value, json};
 use stage::{PROFILES, Stage};
 use std::net::SocketAddr;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -43,6 +45,7 @@ pub struct Args {
 pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop) -> Result<u8> {
     sensible(args)?;
     let settings = settings(common, args)?;
+    let reports = Reports::ready(&args.setup.reports, reports::ALL, "rehearse")?;
     let listener = match args.serve {
         Some(address) => Some(listen(address).await?),
         None => None,
@@ -53,32 +56,49 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop) -> Res
         return stage.list(&settings, ui).await;
     }
     if let Some(link) = &args.link {
-        stage.knows(&settings, link).await?;
+        stage.knows(&settings, link, ui).await?;
     }
     if let Some(path) = &args.setup.write_config {
         settings.write_file(path)?;
     }
     ui.status("rehearsal: two accounts in memory; nothing is asked of AWS");
     session::introduce(ui, &stage.accounts);
-    let mut document = json!({"schema": "xdeploy.rehearse/1"});
-    let setup = setup::Args { yes: true, ..args.setup.clone() };
-    let (mut code, told) = setup::on(&stage.accounts, &settings, &setup, artifact.clone(), ui, stop).await?;
-    document["setup"] = told;
-    if !args.setup.dry_run && code == 0 {
-        code = match &args.link {
-            Some(link) => stage.broken(&settings, args, link, ui, stop, &mut document).await?,
-            None => stage.green(&settings, artifact, ui, &mut document).await?,
-        };
-    }
+    let (code, mut document) = match played(&stage, &settings, args, artifact, ui, stop, &reports).await {
+        Ok(told) => told,
+        Err(error) => return reports.finish(ui, Err(error)),
+    };
     if let Some(listener) = &listener {
         document["serving"] = stage.serving(listener, ui)?;
     }
-    ui.json(&document);
+    reports.finish(ui, Ok(reports.result(ui, code, &document)))?;
     if let Some(listener) = listener {
         let _ = stop.serving.set(code);
         stage.rehearsal.serve(listener, now).await;
     }
     Ok(code)
+}
+
+/// Sets up, releases or breaks, and gives the exit code and the JSON document.
+async fn played(
+    stage: &Stage,
+    settings: &Settings,
+    args: &Args,
+    artifact: Option<Artifact>,
+    ui: &Ui,
+    stop: &Stop,
+    reports: &Reports,
+) -> Result<(u8, Value)> {
+    let mut document = json!({"schema": "xdeploy.rehearse/1"});
+    let setup = setup::Args { yes: true, ..args.setup.clone() };
+    let (mut code, told) = setup::on(&stage.accounts, settings, &setup, artifact.clone(), ui, stop, reports).await?;
+    document["setup"] = told;
+    if !args.setup.dry_run && code == 0 {
+        code = match &args.link {
+            Some(link) => stage.broken(settings, args, link, ui, stop, &mut document).await?,
+            None => stage.green(settings, artifact, ui, &mut document).await?,
+        };
+    }
+    Ok((code, document))
 }
 
 /// Refuses options that have no meaning together.

@@ -3,6 +3,7 @@
 use super::{Args, REGION, now};
 use crate::aws::{Account, Accounts, Unverified};
 use crate::cli::release::{self as releasing, Uploaded};
+use crate::cli::reports::{ReportFlags, Reports};
 use crate::cli::{Stop, ask, proof, session, setup, verify};
 use crate::deploy::apply::{self, Manner};
 use crate::deploy::breaking::{self, Break};
@@ -71,22 +72,26 @@ impl Stage {
             let Some(bucket) = bucket else { continue };
             let versioned = account.side == Side::Dev && !settings.enable_versioning;
             let made = self.rehearsal.make_bucket(&account.id, &account.region, bucket.as_str(), versioned).await;
-            made.map_err(|why| Error::failed(format!("the rehearsal could not make bucket {bucket}")).because(why))?;
+            made.map_err(|why| {
+                Error::failed(format!("the rehearsal could not make bucket {bucket}"))
+                    .because(why)
+                    .hint("name another with `--input-bucket` or `--output-bucket`")
+            })?;
         }
         Ok(())
     }
 
     /// Proves the chain that this set-up would have.
-    async fn planned(&self, settings: &Settings) -> Result<Proof> {
-        proof::of_plan(&session::make_plan(&self.accounts, settings, None, Organisations::OfExisting).await?)
+    async fn planned(&self, settings: &Settings, ui: &Ui) -> Result<Proof> {
+        proof::of_plan(&session::make_plan(ui, &self.accounts, settings, None, Organisations::OfExisting).await?)
     }
 
     /// Makes sure that the chain of this set-up has a link of this name.
     ///
     /// # Errors
     /// It hasn't.
-    pub async fn knows(&self, settings: &Settings, link: &str) -> Result<()> {
-        let proof = self.planned(settings).await?;
+    pub async fn knows(&self, settings: &Settings, link: &str, ui: &Ui) -> Result<()> {
+        let proof = self.planned(settings, ui).await?;
         let names: Vec<&str> = proof.links.iter().map(|judged| judged.name.as_str()).collect();
         if names.contains(&link) {
             return Ok(());
@@ -101,7 +106,7 @@ impl Stage {
 
     /// Names the links of the chain that this set-up would have.
     pub async fn list(&self, settings: &Settings, ui: &Ui) -> Result<u8> {
-        let proof = self.planned(settings).await?;
+        let proof = self.planned(settings, ui).await?;
         let show = |proof: &Proof, may_be_called: bool| {
             for link in proof.links.iter().filter(|link| link.may_be_called == may_be_called) {
                 ui.result(&format!("  {:<28} {:<36} {}", link.name, link.action, link.why));
@@ -172,7 +177,8 @@ impl Stage {
                 releasing::succeeded(route, id, &outcome)
             }
             None => Err(Error::failed(format!("nothing started pipeline {} for version {version} of the source", route.pipeline))
-                .because("EventBridge was denied something, which it tells nobody")),
+                .because("EventBridge was denied something, which it tells nobody")
+                .hint("the proof below says what")),
         };
         document["release"] = told;
         document["calls"] = self.calls(settings, before.calls, ui).await?;
@@ -181,7 +187,7 @@ impl Stage {
 
     /// Breaks a link, releases, lets verify find it, and mends it if that was asked for.
     pub async fn broken(&self, settings: &Settings, args: &Args, link: &str, ui: &Ui, stop: &Stop, document: &mut Value) -> Result<u8> {
-        let snapshot = session::read(&self.accounts, settings, None, Organisations::Always).await?;
+        let snapshot = session::read(ui, &self.accounts, settings, None, Organisations::Always).await?;
         let Break { writes, text, denied } = breaking::breaking(settings, &snapshot, link)?;
         let manner = Manner { pipeline_arn: "", wait_for_runs: false, listen: &|_| (), stop: &AtomicBool::new(false) };
         apply::apply(&self.accounts, &writes, &manner).await?;
@@ -194,9 +200,14 @@ impl Stage {
             ui.failure(&error.message, &error.causes, &[]);
         }
         ui.result("\nxdeploy verify says:");
-        let arguments =
-            verify::Args { deployment: args.setup.deployment.clone(), detailed_exitcode: false, strict: false, second_opinion: false };
-        let (code, told) = verify::on(&self.accounts, settings, &arguments, ui).await?;
+        let arguments = verify::Args {
+            deployment: args.setup.deployment.clone(),
+            detailed_exitcode: false,
+            strict: false,
+            second_opinion: false,
+            reports: ReportFlags::default(),
+        };
+        let (code, told) = verify::on(&self.accounts, settings, &arguments, ui, &Reports::default()).await?;
         document["verify"] = told;
         match (&failed, code) {
             (None, 0) => ui.result(&format!("\nThe pipeline went green without `{link}`: it isn't confirmed that this call is made.")),
@@ -209,7 +220,7 @@ impl Stage {
         }
         ui.result("\nxdeploy setup, once more:");
         let again = setup::Args { yes: true, artifact: None, ..args.setup.clone() };
-        let (code, told) = setup::on(&self.accounts, settings, &again, None, ui, stop).await?;
+        let (code, told) = setup::on(&self.accounts, settings, &again, None, ui, stop, &Reports::default()).await?;
         let mut mended = json!({"setup": told});
         if code == 0 {
             self.green(settings, None, ui, &mut mended).await?;
@@ -220,7 +231,7 @@ impl Stage {
 
     /// Tells each call that the pipeline made.
     async fn calls(&self, settings: &Settings, since: usize, ui: &Ui) -> Result<Value> {
-        let snapshot = session::read(&self.accounts, settings, None, Organisations::OfExisting).await?;
+        let snapshot = session::read(ui, &self.accounts, settings, None, Organisations::OfExisting).await?;
         let links = links(settings, &snapshot)?;
         let log = self.rehearsal.log();
         let own = log.get(since..).unwrap_or_default().iter().filter(|call| !is_ours(call));

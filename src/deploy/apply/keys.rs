@@ -44,8 +44,9 @@ impl Worker<'_> {
                 self.account.call("kms:CreateKey", "*", request.customize().config_override(once).send())
             })
             .await?;
-        let arn =
-            made.key_metadata().and_then(|metadata| metadata.arn()).ok_or_else(|| Error::failed("KMS did not give the new key's ARN"))?;
+        let arn = made.key_metadata().and_then(|metadata| metadata.arn()).ok_or_else(|| {
+            Error::failed("KMS did not give the new key's ARN").hint("run the same command again: it finds the key by its tag")
+        })?;
         Ok(Learned::from([(key_placeholder(region), arn.to_owned())]))
     }
 

@@ -56,12 +56,34 @@ impl Worker<'_> {
         let made_now = self.write.needs.iter().any(|need| self.fresh.contains(need.as_str()));
         let limit = if made_now { PRINCIPAL_LIMIT } else { OLD_PRINCIPAL_LIMIT };
         let late = |error: &ApiError| unseen_principal(error) || (made_now && error.is(late_codes));
-        self.patient(limit, "AWS to see what was just made", late, attempt).await.map_err(|mut error| {
+        self.patient(limit, &self.unseen(), late, attempt).await.map_err(|mut error| {
             if !self.stopped() && late(&error) {
                 error.message.push_str(&format!(" (still so after {}: it does not exist)", humantime::format_duration(limit)));
             }
             error
         })
+    }
+
+    /// Says who may not see what yet, such as `IAM to see role r`: what this run made and the write needs.
+    fn unseen(&self) -> String {
+        let action = self.write.call.action();
+        let service = match action.split_once(':').map(|(service, _)| service) {
+            Some("iam") => "IAM",
+            Some("kms") => "KMS",
+            Some("s3") => "S3",
+            Some("events") => "EventBridge",
+            Some("codepipeline") => "CodePipeline",
+            _ => "AWS",
+        };
+        let fresh = self.write.needs.iter().filter(|need| self.fresh.contains(need.as_str()));
+        let named = fresh.filter_map(|need| match need.split(':').collect::<Vec<_>>().as_slice() {
+            ["key" | "new-key" | "replica-key", region] => Some(format!("the key in {region}")),
+            [kind @ ("role" | "policy"), _, name] => Some(format!("{kind} {name}")),
+            ["bucket", name] => Some(format!("bucket {name}")),
+            _ => None,
+        });
+        let things: Vec<String> = named.collect();
+        format!("{service} to see {}", if things.is_empty() { "what was just made".to_owned() } else { things.join(" and ") })
     }
 
     /// Removes something, and tries again while AWS hasn't forgotten what hung on it and was removed just before.
@@ -86,7 +108,8 @@ impl Worker<'_> {
         let until = Instant::now() + time;
         loop {
             if self.stopped() {
-                return Err(Error::new(Kind::Interrupted, format!("interrupted while waiting for {}", self.write.resource)));
+                return Err(Error::new(Kind::Interrupted, format!("interrupted while waiting for {}", self.write.resource))
+                    .hint("run the same command again: what is done stays done"));
             }
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {

@@ -2,6 +2,7 @@
 
 use super::{Course, FileKey};
 use crate::model::Policies;
+use std::sync::LazyLock;
 
 /// Who makes a call (facts A.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,6 +102,8 @@ impl On {
 /// A row of the table: one call.
 #[derive(Debug, Clone, Copy)]
 pub struct Row {
+    /// The number of its rule; never used again for another call.
+    pub number: u8,
     /// The link's name, stable.
     pub name: &'static str,
     /// The row of facts A.2.
@@ -121,7 +124,18 @@ pub struct Row {
     pub applies: fn(&Course<'_>) -> bool,
 }
 
+/// The ids of the rules, made once.
+static IDS: LazyLock<Vec<String>> = LazyLock::new(|| (0..=u8::MAX).map(|number| format!("XD-CALL-{number:03}")).collect());
+
+impl Row {
+    /// Gives the id of its rule, `XD-CALL-0NN`.
+    pub fn id(&self) -> &'static str {
+        &IDS[usize::from(self.number)]
+    }
+}
+
 const fn row(
+    number: u8,
     name: &'static str,
     fact: u8,
     article: &'static str,
@@ -129,7 +143,7 @@ const fn row(
     why: &'static str,
     applies: fn(&Course<'_>) -> bool,
 ) -> Row {
-    Row { name, fact, article, who, action, on, may_be_called: false, why, applies }
+    Row { number, name, fact, article, who, action, on, may_be_called: false, why, applies }
 }
 
 const fn perhaps(row: Row) -> Row {
@@ -185,8 +199,17 @@ use Who::{CodePipeline, DeployRole, EventRole, Events, ServiceRole, SourceRole};
 
 /// All links, in the order in which a run makes the calls. The two of EventBridge come once for each rule that starts the pipeline.
 pub const ROWS: &[Row] = &[
-    row("start-role", 1, "A2.3", (Events, "sts:AssumeRole", On::EventRole), "EventBridge takes the role that starts the pipeline", always),
     row(
+        1,
+        "start-role",
+        1,
+        "A2.3",
+        (Events, "sts:AssumeRole", On::EventRole),
+        "EventBridge takes the role that starts the pipeline",
+        always,
+    ),
+    row(
+        2,
         "start-run",
         1,
         "A2.3",
@@ -194,18 +217,27 @@ pub const ROWS: &[Row] = &[
         "EventBridge starts the pipeline",
         always,
     ),
-    row("service-role", 2, "A2.1", (CodePipeline, "sts:AssumeRole", On::ServiceRole), "CodePipeline takes the service role", always),
-    row("source-role", 9, "A2.3", (ServiceRole, "sts:AssumeRole", On::SourceRole), "Source takes its own role", source_assumes),
-    row("source-versioning", 3, "A2.3", (SourceRole, "s3:GetBucketVersioning", SourceBucket), "Source looks at the input bucket", always),
-    row("source-acl", 3, "A2.3", (SourceRole, "s3:GetBucketAcl", SourceBucket), "Source looks at the input bucket", always),
-    row("source-location", 3, "A2.3", (SourceRole, "s3:GetBucketLocation", SourceBucket), "Source looks at the input bucket", always),
-    row("source-read", 4, "A8.1", (SourceRole, "s3:GetObject", SourceObject), "Source reads the source object", always),
-    row("source-read-version", 5, "A8.1", (SourceRole, "s3:GetObjectVersion", SourceObject), "Source reads one version of it", always),
-    perhaps(row("source-tags", 5, "A8.1", (SourceRole, "s3:GetObjectTagging", SourceObject), "if the object has tags", always)),
-    perhaps(row("source-version-tags", 5, "A8.1", (SourceRole, "s3:GetObjectVersionTagging", SourceObject), "if it has tags", always)),
-    perhaps(row("source-list", 5, "A2.7", (SourceRole, "s3:ListBucket", SourceBucket), "tells a missing object from a denial", always)),
-    row("source-decrypt", 5, "A8.1", (SourceRole, "kms:Decrypt", SourceKey), "the input bucket has a customer key", has_source_key),
+    row(3, "service-role", 2, "A2.1", (CodePipeline, "sts:AssumeRole", On::ServiceRole), "CodePipeline takes the service role", always),
+    row(4, "source-role", 9, "A2.3", (ServiceRole, "sts:AssumeRole", On::SourceRole), "Source takes its own role", source_assumes),
     row(
+        5,
+        "source-versioning",
+        3,
+        "A2.3",
+        (SourceRole, "s3:GetBucketVersioning", SourceBucket),
+        "Source looks at the input bucket",
+        always,
+    ),
+    row(6, "source-acl", 3, "A2.3", (SourceRole, "s3:GetBucketAcl", SourceBucket), "Source looks at the input bucket", always),
+    row(7, "source-location", 3, "A2.3", (SourceRole, "s3:GetBucketLocation", SourceBucket), "Source looks at the input bucket", always),
+    row(8, "source-read", 4, "A8.1", (SourceRole, "s3:GetObject", SourceObject), "Source reads the source object", always),
+    row(9, "source-read-version", 5, "A8.1", (SourceRole, "s3:GetObjectVersion", SourceObject), "Source reads one version of it", always),
+    perhaps(row(10, "source-tags", 5, "A8.1", (SourceRole, "s3:GetObjectTagging", SourceObject), "if the object has tags", always)),
+    perhaps(row(11, "source-version-tags", 5, "A8.1", (SourceRole, "s3:GetObjectVersionTagging", SourceObject), "if it has tags", always)),
+    perhaps(row(12, "source-list", 5, "A2.7", (SourceRole, "s3:ListBucket", SourceBucket), "tells a missing object from a denial", always)),
+    row(13, "source-decrypt", 5, "A8.1", (SourceRole, "kms:Decrypt", SourceKey), "the input bucket has a customer key", has_source_key),
+    row(
+        14,
         "artifact-versioning",
         3,
         "A2.2",
@@ -213,14 +245,39 @@ pub const ROWS: &[Row] = &[
         "Source looks at the artifact bucket",
         always,
     ),
-    row("artifact-acl", 3, "A2.2", (SourceRole, "s3:GetBucketAcl", HomeBucket), "Source looks at the artifact bucket", always),
-    row("artifact-location", 3, "A2.2", (SourceRole, "s3:GetBucketLocation", HomeBucket), "Source looks at the artifact bucket", always),
-    row("artifact-write", 6, "A8.1", (SourceRole, "s3:PutObject", HomeArtifact), "Source stores the artifact", always),
-    perhaps(row("artifact-write-tags", 6, "A8.1", (SourceRole, "s3:PutObjectTagging", HomeArtifact), "if it has tags", always)),
-    perhaps(row("artifact-read", 6, "A2.1", (SourceRole, "s3:GetObject", HomeArtifact), "AWS lists it (facts A.5)", always)),
-    perhaps(row("artifact-read-version", 6, "A2.1", (SourceRole, "s3:GetObjectVersion", HomeArtifact), "AWS lists it (facts A.5)", always)),
-    perhaps(row("artifact-read-tags", 6, "A2.1", (SourceRole, "s3:GetObjectTagging", HomeArtifact), "AWS lists it (facts A.5)", always)),
+    row(15, "artifact-acl", 3, "A2.2", (SourceRole, "s3:GetBucketAcl", HomeBucket), "Source looks at the artifact bucket", always),
+    row(
+        16,
+        "artifact-location",
+        3,
+        "A2.2",
+        (SourceRole, "s3:GetBucketLocation", HomeBucket),
+        "Source looks at the artifact bucket",
+        always,
+    ),
+    row(17, "artifact-write", 6, "A8.1", (SourceRole, "s3:PutObject", HomeArtifact), "Source stores the artifact", always),
+    perhaps(row(18, "artifact-write-tags", 6, "A8.1", (SourceRole, "s3:PutObjectTagging", HomeArtifact), "if it has tags", always)),
+    perhaps(row(19, "artifact-read", 6, "A2.1", (SourceRole, "s3:GetObject", HomeArtifact), "AWS lists it (facts A.5)", always)),
     perhaps(row(
+        20,
+        "artifact-read-version",
+        6,
+        "A2.1",
+        (SourceRole, "s3:GetObjectVersion", HomeArtifact),
+        "AWS lists it (facts A.5)",
+        always,
+    )),
+    perhaps(row(
+        21,
+        "artifact-read-tags",
+        6,
+        "A2.1",
+        (SourceRole, "s3:GetObjectTagging", HomeArtifact),
+        "AWS lists it (facts A.5)",
+        always,
+    )),
+    perhaps(row(
+        22,
         "artifact-read-version-tags",
         6,
         "A2.1",
@@ -228,28 +285,53 @@ pub const ROWS: &[Row] = &[
         "AWS lists it (facts A.5)",
         always,
     )),
-    perhaps(row("artifact-write-acl", 6, "A8.1", (SourceRole, "s3:PutObjectAcl", HomeArtifact), "AWS lists it", always)),
-    row("artifact-encrypt", 7, "A3", (SourceRole, "kms:GenerateDataKey", HomeKey), "S3 encrypts the artifact", always),
-    perhaps(row("artifact-encrypt-parts", 7, "A3", (SourceRole, "kms:Decrypt", HomeKey), "if it is uploaded in parts", always)),
-    row("copy-read", 8, "A2.6", (ServiceRole, "s3:GetObject", HomeArtifact), "the artifact goes to the other region", crosses_regions),
-    row("copy-decrypt", 8, "A2.6", (ServiceRole, "kms:Decrypt", HomeKey), "the artifact goes to the other region", crosses_regions),
-    row("copy-write", 8, "A2.6", (ServiceRole, "s3:PutObject", ActionArtifact), "the artifact comes to the other region", crosses_regions),
-    row("copy-encrypt", 8, "A2.6", (ServiceRole, "kms:GenerateDataKey", ActionKey), "S3 encrypts it there", crosses_regions),
-    perhaps(row("copy-encrypt-parts", 8, "A2.6", (ServiceRole, "kms:Decrypt", ActionKey), "if it is uploaded in parts", crosses_regions)),
-    perhaps(row("copy-versioning", 8, "A2.6", (ServiceRole, "s3:GetBucketVersioning", ActionBucket), "AWS lists it", crosses_regions)),
-    perhaps(row("copy-acl", 8, "A2.6", (ServiceRole, "s3:GetBucketAcl", ActionBucket), "AWS lists it", crosses_regions)),
-    perhaps(row("copy-location", 8, "A2.6", (ServiceRole, "s3:GetBucketLocation", ActionBucket), "AWS lists it", crosses_regions)),
-    row("deploy-role", 9, "A4.3, A6", (ServiceRole, "sts:AssumeRole", On::DeployRole), "Deploy takes the cross-account role", assumes),
-    row("deploy-read", 10, "A4.2, A5", (DeployRole, "s3:GetObject", ActionArtifact), "Deploy reads the artifact", always),
-    row("deploy-read-version", 10, "A4.2, A5", (DeployRole, "s3:GetObjectVersion", ActionArtifact), "Deploy reads the artifact", always),
-    row("deploy-decrypt", 11, "A1.3, A4.2", (DeployRole, "kms:Decrypt", ActionKey), "S3 decrypts the artifact", always),
-    perhaps(row("deploy-describe-key", 11, "A1.3, A4.2", (DeployRole, "kms:DescribeKey", ActionKey), "the article grants it", always)),
-    perhaps(row("output-versioning", 12, "A4.1", (DeployRole, "s3:GetBucketVersioning", OutputBucket), "AWS lists it", always)),
-    perhaps(row("output-acl", 12, "A4.1", (DeployRole, "s3:GetBucketAcl", OutputBucket), "AWS lists it", always)),
-    perhaps(row("output-location", 12, "A4.1", (DeployRole, "s3:GetBucketLocation", OutputBucket), "AWS lists it", always)),
-    row("output-write", 13, "A4.1", (DeployRole, "s3:PutObject", OutputObject), "Deploy writes the files", always),
-    row("output-write-acl", 14, "A4.1", (DeployRole, "s3:PutObjectAcl", OutputObject), "the action has a canned ACL", has_canned_acl),
+    perhaps(row(23, "artifact-write-acl", 6, "A8.1", (SourceRole, "s3:PutObjectAcl", HomeArtifact), "AWS lists it", always)),
+    row(24, "artifact-encrypt", 7, "A3", (SourceRole, "kms:GenerateDataKey", HomeKey), "S3 encrypts the artifact", always),
+    perhaps(row(25, "artifact-encrypt-parts", 7, "A3", (SourceRole, "kms:Decrypt", HomeKey), "if it is uploaded in parts", always)),
+    row(26, "copy-read", 8, "A2.6", (ServiceRole, "s3:GetObject", HomeArtifact), "the artifact goes to the other region", crosses_regions),
+    row(27, "copy-decrypt", 8, "A2.6", (ServiceRole, "kms:Decrypt", HomeKey), "the artifact goes to the other region", crosses_regions),
     row(
+        28,
+        "copy-write",
+        8,
+        "A2.6",
+        (ServiceRole, "s3:PutObject", ActionArtifact),
+        "the artifact comes to the other region",
+        crosses_regions,
+    ),
+    row(29, "copy-encrypt", 8, "A2.6", (ServiceRole, "kms:GenerateDataKey", ActionKey), "S3 encrypts it there", crosses_regions),
+    perhaps(row(
+        30,
+        "copy-encrypt-parts",
+        8,
+        "A2.6",
+        (ServiceRole, "kms:Decrypt", ActionKey),
+        "if it is uploaded in parts",
+        crosses_regions,
+    )),
+    perhaps(row(31, "copy-versioning", 8, "A2.6", (ServiceRole, "s3:GetBucketVersioning", ActionBucket), "AWS lists it", crosses_regions)),
+    perhaps(row(32, "copy-acl", 8, "A2.6", (ServiceRole, "s3:GetBucketAcl", ActionBucket), "AWS lists it", crosses_regions)),
+    perhaps(row(33, "copy-location", 8, "A2.6", (ServiceRole, "s3:GetBucketLocation", ActionBucket), "AWS lists it", crosses_regions)),
+    row(34, "deploy-role", 9, "A4.3, A6", (ServiceRole, "sts:AssumeRole", On::DeployRole), "Deploy takes the cross-account role", assumes),
+    row(35, "deploy-read", 10, "A4.2, A5", (DeployRole, "s3:GetObject", ActionArtifact), "Deploy reads the artifact", always),
+    row(
+        36,
+        "deploy-read-version",
+        10,
+        "A4.2, A5",
+        (DeployRole, "s3:GetObjectVersion", ActionArtifact),
+        "Deploy reads the artifact",
+        always,
+    ),
+    row(37, "deploy-decrypt", 11, "A1.3, A4.2", (DeployRole, "kms:Decrypt", ActionKey), "S3 decrypts the artifact", always),
+    perhaps(row(38, "deploy-describe-key", 11, "A1.3, A4.2", (DeployRole, "kms:DescribeKey", ActionKey), "the article grants it", always)),
+    perhaps(row(39, "output-versioning", 12, "A4.1", (DeployRole, "s3:GetBucketVersioning", OutputBucket), "AWS lists it", always)),
+    perhaps(row(40, "output-acl", 12, "A4.1", (DeployRole, "s3:GetBucketAcl", OutputBucket), "AWS lists it", always)),
+    perhaps(row(41, "output-location", 12, "A4.1", (DeployRole, "s3:GetBucketLocation", OutputBucket), "AWS lists it", always)),
+    row(42, "output-write", 13, "A4.1", (DeployRole, "s3:PutObject", OutputObject), "Deploy writes the files", always),
+    row(43, "output-write-acl", 14, "A4.1", (DeployRole, "s3:PutObjectAcl", OutputObject), "the action has a canned ACL", has_canned_acl),
+    row(
+        44,
         "output-write-version-acl",
         14,
         "A4.1",
@@ -257,9 +339,10 @@ pub const ROWS: &[Row] = &[
         "for a file that is there",
         has_canned_acl,
     ),
-    row("output-encrypt", 15, "A4.1", (DeployRole, "kms:GenerateDataKey", OutputKey), "the files get a customer key", has_output_key),
-    perhaps(row("output-encrypt-parts", 15, "A4.1", (DeployRole, "kms:Decrypt", OutputKey), "if uploaded in parts", has_output_key)),
+    row(45, "output-encrypt", 15, "A4.1", (DeployRole, "kms:GenerateDataKey", OutputKey), "the files get a customer key", has_output_key),
+    perhaps(row(46, "output-encrypt-parts", 15, "A4.1", (DeployRole, "kms:Decrypt", OutputKey), "if uploaded in parts", has_output_key)),
     perhaps(row(
+        47,
         "output-encrypt-dev-key",
         11,
         "A1.3, A4.2",
@@ -268,6 +351,7 @@ pub const ROWS: &[Row] = &[
         writes_with_dev_key,
     )),
     perhaps(row(
+        48,
         "output-encrypt-dev-key-parts",
         11,
         "A1.3, A4.2",
@@ -275,6 +359,14 @@ pub const ROWS: &[Row] = &[
         "if in parts",
         writes_with_dev_key,
     )),
-    perhaps(row("output-abort", 16, "A4.1", (DeployRole, "s3:AbortMultipartUpload", OutputObject), "if an upload breaks off", is_least)),
-    perhaps(row("output-list", 16, "A4.1", (DeployRole, "s3:ListBucket", OutputBucket), "the article grants it", is_article)),
+    perhaps(row(
+        49,
+        "output-abort",
+        16,
+        "A4.1",
+        (DeployRole, "s3:AbortMultipartUpload", OutputObject),
+        "if an upload breaks off",
+        is_least,
+    )),
+    perhaps(row(50, "output-list", 16, "A4.1", (DeployRole, "s3:ListBucket", OutputBucket), "the article grants it", is_article)),
 ];

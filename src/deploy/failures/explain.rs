@@ -321,8 +321,10 @@ pub fn explain(symptom: &Symptom, evidence: Option<&Evidence<'_>>) -> Explanatio
     }
     causes.sort_by(|one, other| other.score.cmp(&one.score).then(one.id.cmp(&other.id)));
     let in_catalogue = !causes.is_empty();
-    if let (Some(evidence), false, true) = (evidence, in_catalogue, symptom.kind != Kind::Green) {
-        let denied = suspects.iter().filter(|link| link.verdict == Verdict::Denied);
+    if let (Some(evidence), false) = (evidence, in_catalogue) {
+        // A run that went green did without what isn't confirmed to be called; what else is denied now fails the next.
+        let counts = |link: &&&Judged| link.verdict == Verdict::Denied && !(link.may_be_called && symptom.kind == Kind::Green);
+        let denied = suspects.iter().filter(counts);
         causes = denied.map(|link| by_link(link, evidence)).collect();
     }
     // What is known beats a text that leaves it open.

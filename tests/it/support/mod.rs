@@ -30,6 +30,7 @@ mod emulators;
 mod fidelity;
 mod pipelines;
 mod proxy;
+pub mod pty;
 pub mod scene;
 pub mod served;
 pub mod stage;

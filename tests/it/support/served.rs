@@ -10,6 +10,9 @@ fn now() -> u64 {
     u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap()
 }
 
+/// Both profiles, as flags.
+const PROFILES: [&str; 4] = ["--dev-profile", "dev", "--prod-profile", "prod"];
+
 /// Two accounts in memory behind a port of the loopback, with profiles `dev` and `prod`.
 pub struct Served {
     pub rehearsal: Rehearsal,
@@ -55,10 +58,15 @@ impl Served {
 
     /// Runs the program, whatever becomes of it.
     pub fn try_run(&self, args: &[&str]) -> Output {
-        self.command(args).args(["--dev-profile", "dev", "--prod-profile", "prod"]).output().unwrap()
+        self.command(args).args(PROFILES).output().unwrap()
     }
 
-    /// The program with exactly these arguments, in surroundings that hold both profiles and name none.
+    /// Runs the program with one more variable in its environment.
+    pub fn with_variable(&self, args: &[&str], name: &str, value: impl AsRef<std::ffi::OsStr>) -> Output {
+        self.command(args).args(PROFILES).env(name, value).output().unwrap()
+    }
+
+    /// The program with these arguments and its environment, and no profile named.
     pub fn command(&self, args: &[&str]) -> Command {
         let dir = self.dir.path();
         let mut command = Command::new(env!("CARGO_BIN_EXE_xdeploy"));
@@ -72,5 +80,10 @@ impl Served {
             .env("AWS_EC2_METADATA_DISABLED", "true")
             .env("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{}", self.port));
         command
+    }
+
+    /// Makes a bucket, as its owner would.
+    pub fn bucket(&self, account: &str, region: &str, name: &str, versioned: bool) {
+        self._runtime.block_on(self.rehearsal.make_bucket(account, region, name, versioned)).unwrap();
     }
 }

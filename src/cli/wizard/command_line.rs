@@ -1,0 +1,112 @@
+//! The same run as one command line.
+
+use crate::settings::{CommonFlags, DeploymentFlags};
+use clap::ValueEnum;
+use std::path::Path;
+
+/// Quotes an argument for a POSIX shell where it must be.
+fn quoted(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@,+%".contains(c);
+    if !text.is_empty() && text.chars().all(plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
+}
+
+fn word<T: ValueEnum>(value: Option<T>) -> Option<String> {
+    value.and_then(|value| value.to_possible_value().map(|word| word.get_name().to_owned()))
+}
+
+/// Gives the command that does the same without a question but the last; each flag on a line of its own where they are many.
+pub fn command_line(common: &CommonFlags, flags: &DeploymentFlags, artifact: Option<&Path>) -> String {
+    let text = |value: Option<&dyn std::fmt::Display>| value.map(ToString::to_string);
+    fn dynamic<T: std::fmt::Display>(value: &Option<T>) -> Option<&dyn std::fmt::Display> {
+        value.as_ref().map(|value| value as &dyn std::fmt::Display)
+    }
+    let administrators = (!flags.key_administrator.is_empty()).then(|| flags.key_administrator.join(","));
+    let valued: [(&str, Option<String>); 25] = [
+        ("--dev-profile", common.dev_profile.clone()),
+        ("--prod-profile", common.prod_profile.clone()),
+        ("--dev-account", text(dynamic(&common.dev_account))),
+        ("--prod-account", text(dynamic(&common.prod_account))),
+        ("--region", text(dynamic(&common.region))),
+        ("--prod-region", text(dynamic(&common.prod_region))),
+        ("--pipeline", text(dynamic(&flags.pipeline))),
+        ("--input-bucket", text(dynamic(&flags.input_bucket))),
+        ("--object-key", text(dynamic(&flags.object_key))),
+        ("--output-bucket", text(dynamic(&flags.output_bucket))),
+        ("--artifact-bucket", text(dynamic(&flags.artifact_bucket))),
+        ("--key-alias", text(dynamic(&flags.key_alias))),
+        ("--key-administrator", administrators),
+        ("--service-role", flags.service_role.clone()),
+        ("--deploy-role", text(dynamic(&flags.deploy_role))),
+        ("--deploy-path", flags.deploy_path.clone()),
+        ("--change-detection", word(flags.change_detection)),
+        ("--policies", word(flags.policies)),
+        ("--stage", flags.stage.clone()),
+        ("--action", flags.action.clone()),
+        ("--output-policy", flags.output_policy.clone()),
+        ("--artifact-policy", flags.artifact_policy.clone()),
+        ("--assume-policy", flags.assume_policy.clone()),
+        ("--event-role", text(dynamic(&flags.event_role))),
+        ("--event-rule", flags.event_rule.clone()),
+    ];
+    let switches = [
+        ("--no-extract", flags.no_extract),
+        ("--deploy-encrypts-with-dev-key", flags.deploy_encrypts_with_dev_key),
+        ("--create-buckets", flags.create_buckets),
+        ("--enable-versioning", flags.enable_versioning),
+    ];
+    let config = common.config.as_ref().map(|file| ("--config", file.display().to_string()));
+    let artifact = artifact.map(|file| ("--artifact", file.display().to_string()));
+    let valued = valued.into_iter().filter_map(|(flag, value)| Some((flag, value?)));
+    let mut parts: Vec<String> =
+        config.into_iter().chain(valued).chain(artifact).map(|(flag, value)| format!("{flag} {}", quoted(&value))).collect();
+    parts.extend(switches.into_iter().filter(|(_, on)| *on).map(|(flag, _)| flag.to_owned()));
+    format!("xdeploy setup {}", parts.join(" \\\n    "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        common: CommonFlags,
+        #[command(flatten)]
+        flags: DeploymentFlags,
+        #[arg(long)]
+        artifact: Option<std::path::PathBuf>,
+    }
+
+    #[test]
+    fn every_flag_survives_a_shell() {
+        let mut told: Vec<String> = vec!["x".to_owned()];
+        let command = <Line as clap::CommandFactory>::command();
+        for argument in command.get_arguments() {
+            let Some(long) = argument.get_long() else { continue };
+            // How to talk is no part of the set-up; `no-input` would forbid the question.
+            if ["output", "no-input", "color", "help"].contains(&long) {
+                continue;
+            }
+            told.push(format!("--{long}"));
+            if argument.get_action().takes_values() {
+                let possible = argument.get_possible_values();
+                told.push(match (long, possible.first()) {
+                    (_, Some(value)) => value.get_name().to_owned(),
+                    ("dev-account" | "prod-account", _) => "111111111111".to_owned(),
+                    ("region" | "prod-region", _) => "eu-west-1".to_owned(),
+                    ("key-administrator", _) => "arn:aws:iam::111111111111:role/a,arn:aws:iam::111111111111:user/b".to_owned(),
+                    ("object-key" | "deploy-path" | "config" | "artifact" | "stage" | "action", _) => "it's $HOME; a b".to_owned(),
+                    _ => format!("some-{long}"),
+                });
+            }
+        }
+        let first = Line::parse_from(&told);
+        let line = command_line(&first.common, &first.flags, first.artifact.as_deref());
+        let script = line.replacen("xdeploy setup", "printf '%s\\0' x", 1);
+        let shell = std::process::Command::new("/bin/sh").args(["-c", &script]).output().unwrap();
+        let words: Vec<&str> = std::str::from_utf8(&shell.stdout).unwrap().trim_end_matches('\0').split('\0').collect();
+        let again = Line::parse_from(&words);
+        assert_eq!(format!("{again:?}"), format!("{first:?}"), "{line}");
+    }
+}

@@ -1,0 +1,77 @@
+//! Files that are written whole or not at all: a reader never meets half of one.
+
+use std::fs::{self, File, Metadata};
+use std::io::{self, Write};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+/// The name beside a file under which the next one grows.
+fn beside(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".xdeploy-new");
+    PathBuf::from(name)
+}
+
+/// A device or a pipe, whose place nothing can take.
+fn is_stream(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir())
+}
+
+fn make(beside: &Path) -> io::Result<File> {
+    // What a stopped run left isn't anybody's, and whoever can write there could have put a link in its place.
+    match fs::remove_file(beside) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    File::options().write(true).create_new(true).open(beside)
+}
+
+/// Writes a file beside its place and moves it there, with mode and owner of the one that it follows, if that is said.
+///
+/// # Errors
+/// The folder or the file can't be written; the place is a folder.
+pub fn write_whole(path: &Path, text: &str, like: Option<&Metadata>) -> io::Result<()> {
+    if is_stream(path) {
+        return File::options().write(true).open(path)?.write_all(text.as_bytes());
+    }
+    let beside = beside(path);
+    let written = (|| {
+        let mut file = make(&beside)?;
+        if let Some(like) = like {
+            file.set_permissions(fs::Permissions::from_mode(like.mode() & 0o7777))?;
+            // Whoever isn't root can't give a file away, and then owns it already.
+            let _ = std::os::unix::fs::fchown(&file, Some(like.uid()), Some(like.gid()));
+        }
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&beside, path)
+    })();
+    if written.is_err() {
+        let _ = fs::remove_file(&beside);
+    }
+    written
+}
+
+/// Says whether [`write_whole`] could write there, and leaves nothing behind.
+///
+/// # Errors
+/// As [`write_whole`].
+pub fn may_write(path: &Path) -> io::Result<()> {
+    if is_stream(path) {
+        return Ok(());
+    }
+    if path.is_dir() {
+        return Err(io::Error::from(io::ErrorKind::IsADirectory));
+    }
+    let beside = beside(path);
+    make(&beside)?;
+    fs::remove_file(&beside)
+}
+
+/// Adds text to the end of a file.
+///
+/// # Errors
+/// It can't be written.
+pub fn append(path: &Path, text: &str) -> io::Result<()> {
+    File::options().append(true).create(true).open(path)?.write_all(text.as_bytes())
+}

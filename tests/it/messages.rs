@@ -1,0 +1,607 @@
+//! Every error message has been read by somebody: it is in a snapshot, or in the list of those that no test reaches, with the reason.
+
+use crate::errors::same;
+use crate::reports::{self, BUCKETS};
+use crate::support::served::Served;
+use snapbox::str;
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// What stderr says from the error on, with what differs from run to run made the same.
+fn error_of(stderr: &str, places: &[(&str, &str)]) -> String {
+    let from = stderr.find("error: ").unwrap_or_else(|| panic!("no error in\n{stderr}"));
+    places.iter().fold(stderr[from..].trim_end().to_owned(), |text, (place, name)| text.replace(place, name))
+}
+
+/// A table of runs that fail: what was asked, the exit code, and what was said.
+#[derive(Default)]
+struct Told(String);
+
+impl Told {
+    fn take(&mut self, args: &[&str], code: Option<i32>, stderr: &[u8], places: &[(&str, &str)]) {
+        let text = error_of(&String::from_utf8_lossy(stderr), places);
+        let asked = places.iter().fold(args.join(" "), |text, (place, name)| text.replace(place, name));
+        let _ = writeln!(self.0, "$ xdeploy {asked}\n{text}\nexit {}\n", code.unwrap_or(-1));
+        assert!(text.contains("hint: "), "{text}");
+    }
+
+    /// Runs without any account.
+    fn alone(&mut self, dir: &Path, args: &[&str]) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_xdeploy"));
+        let output = command.args(args).current_dir(dir).env_clear().env("HOME", dir).output().unwrap();
+        self.take(args, output.status.code(), &output.stderr, &[]);
+    }
+
+    /// Runs on the two accounts in memory.
+    fn on(&mut self, served: &Served, args: &[&str]) {
+        let output = served.try_run(args);
+        self.take(args, output.status.code(), &output.stderr, &[]);
+    }
+}
+
+#[test]
+fn what_makes_no_sense_without_any_account() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let mut told = Told::default();
+    let rights = ["rights", "--command", "setup", "--side", "dev", "--scenario", "cross-region"];
+    for args in [
+        &["rehearse", "--fix"][..],
+        &["rehearse", "--break", "deploy-raed"],
+        &["rehearse", "--serve", "192.0.2.1:80"],
+        &["schema", "verfy"],
+        &["ecs-check", "--root", ".", "--needs", "s3:GetObject=*"],
+        &["ecs-check", "--root", "nowhere"],
+        &["ecs-check", "--root", ".", "--ignore", "XD-ECS-999"],
+        &["teardown", "--report", "junit=x.xml"],
+        &[
+            &rights[..],
+            &["--region", "us-east-1", "--prod-region", "us-east-1", "--input-bucket", "in-bucket", "--output-bucket", "out-bucket"],
+        ]
+        .concat(),
+    ] {
+        told.alone(dir, args);
+    }
+    // A port that somebody listens on.
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let args = ["rehearse", "--serve", &address];
+    let mut command = Command::new(env!("CARGO_BIN_EXE_xdeploy"));
+    let output = command.args(args).current_dir(dir).env_clear().env("HOME", dir).output().unwrap();
+    told.take(&args, output.status.code(), &output.stderr, &[(&address, "127.0.0.1:PORT")]);
+    same(
+        &told.0,
+        str![[r#"
+$ xdeploy rehearse --fix
+error: `--fix` without `--break`: nothing is broken
+
+hint: pass `--break LINK`, or `--break list`
+exit 64
+
+$ xdeploy rehearse --break deploy-raed
+error: the chain of this set-up has no link `deploy-raed`
+
+hint: did you mean `deploy-read`?
+hint: `xdeploy rehearse --break list` names them all
+exit 64
+
+$ xdeploy rehearse --serve 192.0.2.1:80
+error: `--serve 192.0.2.1:80` is not an address of the loopback
+
+hint: the rehearsal's keys are no secret: serve it on 127.0.0.1, such as `--serve 127.0.0.1:4599`
+exit 64
+
+$ xdeploy schema verfy
+error: there is no schema of `verfy`
+
+hint: did you mean `verify`?
+hint: there are plan, setup, apply, verify, release, teardown, rehearse, rights, simulate, ecs-check, ecs-denial, who-am-i, schema, completions, man, config, error
+exit 64
+
+$ xdeploy ecs-check --root . --needs s3:GetObject=*
+error: --needs is decided on the roles' policies, which AWS has to be asked for
+
+hint: pass --profile as well
+exit 64
+
+$ xdeploy ecs-check --root nowhere
+error: --root: nowhere is no folder
+
+hint: name the folder that a host's `/` is mounted on, or an unpacked bundle
+exit 64
+
+$ xdeploy ecs-check --root . --ignore XD-ECS-999
+error: --ignore: there is no check XD-ECS-999
+
+hint: the nearest is XD-ECS-079; there are XD-ECS-001 to XD-ECS-080
+exit 64
+
+$ xdeploy teardown --report junit=x.xml
+error: --report: `xdeploy teardown` has no report of format junit
+
+hint: it has json, markdown
+exit 64
+
+$ xdeploy rights --command setup --side dev --scenario cross-region --region us-east-1 --prod-region us-east-1 --input-bucket in-bucket --output-bucket out-bucket
+error: both regions are us-east-1, so that nothing crosses regions
+
+hint: name the output bucket's region with `--prod-region`, or leave `--scenario cross-region` out
+exit 64
+
+$ xdeploy rehearse --serve 127.0.0.1:PORT
+error: could not listen on 127.0.0.1:PORT
+  caused by: Address already in use (os error 98)
+
+hint: name another port; 0 takes a free one
+exit 1
+
+
+"#]],
+    );
+}
+
+#[test]
+fn a_bundle_that_holds_no_certificate_is_an_error_and_no_panic() {
+    let served = reports::served();
+    let mut told = Told::default();
+    let bundle = served.dir.path().join("bundle.pem");
+    fs::write(&bundle, "-----BEGIN CERTIFICATE-----\nno\n-----END CERTIFICATE-----\n").unwrap();
+    let places = [(bundle.display().to_string(), "bundle.pem"), (served.dir.path().display().to_string(), "DIR")];
+    let places: Vec<(&str, &str)> = places.iter().map(|(place, name)| (place.as_str(), *name)).collect();
+    let output = served.with_variable(&["who-am-i"], "AWS_CA_BUNDLE", &bundle);
+    told.take(&["who-am-i"], output.status.code(), &output.stderr, &places);
+    fs::write(&bundle, "nothing at all\n").unwrap();
+    let output = served.with_variable(&["who-am-i"], "AWS_CA_BUNDLE", &bundle);
+    told.take(&["who-am-i"], output.status.code(), &output.stderr, &places);
+    fs::write(served.dir.path().join("config"), "[profile dev\nregion = us-east-1\n").unwrap();
+    let output = served.try_run(&["who-am-i"]);
+    told.take(&["who-am-i"], output.status.code(), &output.stderr, &places);
+    same(
+        &told.0,
+        str![[r#"
+$ xdeploy who-am-i
+error: AWS_CA_BUNDLE bundle.pem is not usable
+  caused by: certificate 1: invalid peer certificate: BadEncoding
+
+hint: it must hold certificates as PEM
+exit 64
+
+$ xdeploy who-am-i
+error: AWS_CA_BUNDLE bundle.pem is not usable
+  caused by: it holds no certificate
+
+hint: it must hold certificates as PEM
+exit 64
+
+$ xdeploy who-am-i
+error: the AWS configuration files can't be read
+  caused by: could not parse profile file: error parsing DIR/config on line 1:
+  Profile definition must end with ']'
+
+hint: mend the file; `aws configure list-profiles` reads the same ones
+exit 4
+
+
+"#]],
+    );
+}
+
+#[test]
+fn what_a_pipeline_that_exists_does_not_have() {
+    let served = reports::served();
+    let mut told = Told::default();
+    told.on(&served, &["setup", "--yes", "--input-bucket", "in-bucket"]);
+    served.run(&reports::with(&["setup", "--yes"]));
+    let setup = ["setup", "--yes", "--input-bucket", "in-bucket", "--output-bucket", "out-bucket"];
+    for more in
+        [&["--service-role", "another"][..], &["--artifact-bucket", "another-bucket"], &["--stage", "Nowhere"], &["--action", "Nothing"]]
+    {
+        told.on(&served, &[&setup[..], more].concat());
+    }
+    told.on(
+        &served,
+        &[
+            "setup",
+            "--yes",
+            "--pipeline",
+            "new",
+            "--service-role",
+            "arn:aws:iam::111111111111:user/x",
+            BUCKETS[0],
+            BUCKETS[1],
+            BUCKETS[2],
+            BUCKETS[3],
+        ],
+    );
+    told.on(&served, &["release", "--sample", "--object-key", "nothing.zip"]);
+    told.on(&served, &["teardown", "--confirm", "other"]);
+    same(
+        &told.0,
+        str![[r#"
+$ xdeploy setup --yes --input-bucket in-bucket
+error: not said which bucket of production to deploy to
+
+hint: pass `--output-bucket BUCKET`, or set `output-bucket` under [[target]] in xdeploy.toml
+exit 64
+
+$ xdeploy setup --yes --input-bucket in-bucket --output-bucket out-bucket --service-role another
+error: the service role of pipeline crossaccountdeploy is arn:aws:iam::111111111111:role/service-role/AWSCodePipelineServiceRole-us-east-1-crossaccountdeploy, not another
+
+hint: leave `--service-role` out: a pipeline that exists keeps its service role
+exit 3
+
+$ xdeploy setup --yes --input-bucket in-bucket --output-bucket out-bucket --artifact-bucket another-bucket
+error: the artifact bucket of pipeline crossaccountdeploy is codepipeline-us-east-1-111111111111, not another-bucket
+
+hint: leave `--artifact-bucket` out: a pipeline that exists keeps its artifact store
+exit 3
+
+$ xdeploy setup --yes --input-bucket in-bucket --output-bucket out-bucket --stage Nowhere
+error: pipeline crossaccountdeploy has no such S3 deploy action
+
+hint: `--stage` and `--action` must name one of Deploy/Deploy (to out-bucket)
+exit 3
+
+$ xdeploy setup --yes --input-bucket in-bucket --output-bucket out-bucket --action Nothing
+error: pipeline crossaccountdeploy has no such S3 deploy action
+
+hint: `--stage` and `--action` must name one of Deploy/Deploy (to out-bucket)
+exit 3
+
+$ xdeploy setup --yes --pipeline new --service-role arn:aws:iam::111111111111:user/x --input-bucket in-bucket --output-bucket out-bucket
+error: `arn:aws:iam::111111111111:user/x` is not the ARN of an IAM role
+
+hint: a role's ARN looks like `arn:aws:iam::111111111111:role/service-role/name`
+exit 64
+
+$ xdeploy release --sample --object-key nothing.zip
+error: pipeline crossaccountdeploy has no such S3 source action
+
+hint: leave `--input-bucket` and `--object-key` out to take the one that it has
+exit 3
+
+$ xdeploy teardown --confirm other
+error: `--confirm other` is not the pipeline's name, crossaccountdeploy
+
+hint: pass `--pipeline crossaccountdeploy --confirm crossaccountdeploy` if that one is meant
+exit 3
+
+
+"#]],
+    );
+}
+
+/// A pipeline whose stages have two actions each, as somebody else would write it.
+fn doubled(served: &Served) {
+    let config = served.rehearsal.config(served.rehearsal.keys(xdeploy::rehearsal::DEV), "us-east-1");
+    let client = aws_sdk_codepipeline::Client::from_conf(aws_sdk_codepipeline::config::Builder::from(&config).build());
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let mut pipeline = runtime.block_on(client.get_pipeline().name("crossaccountdeploy").send()).unwrap().pipeline.unwrap();
+    for stage in &mut pipeline.stages {
+        let mut second = stage.actions[0].clone();
+        second.name = format!("{}Two", second.name);
+        for artifact in second.output_artifacts.iter_mut().flatten() {
+            artifact.name = format!("{}Two", artifact.name);
+        }
+        let configuration = second.configuration.as_mut().unwrap();
+        if configuration.contains_key("S3ObjectKey") {
+            configuration.insert("S3ObjectKey".to_owned(), "two.zip".to_owned());
+        }
+        stage.actions.push(second);
+    }
+    runtime.block_on(client.update_pipeline().pipeline(pipeline).send()).unwrap();
+}
+
+#[test]
+fn a_pipeline_with_two_of_each() {
+    let served = reports::served();
+    served.run(&reports::with(&["setup", "--yes"]));
+    doubled(&served);
+    let mut told = Told::default();
+    told.on(&served, &["setup", "--yes"]);
+    told.on(&served, &["setup", "--yes", "--action", "Deploy", "--input-bucket", "in-bucket"]);
+    told.on(&served, &["release", "--sample", "--action", "Deploy"]);
+    same(
+        &told.0,
+        str![[r#"
+$ xdeploy setup --yes
+error: pipeline crossaccountdeploy has 2 S3 deploy actions that could be meant
+
+hint: say which with `--stage` and `--action`: Deploy/Deploy (to out-bucket), Deploy/DeployTwo (to out-bucket)
+exit 3
+
+$ xdeploy setup --yes --action Deploy --input-bucket in-bucket
+error: pipeline crossaccountdeploy has several S3 source actions: in-bucket/sample-website.zip, in-bucket/two.zip
+
+hint: say which with `--input-bucket` and `--object-key`
+exit 3
+
+$ xdeploy release --sample --action Deploy
+error: pipeline crossaccountdeploy has several S3 source actions
+
+hint: say which with `--input-bucket` and `--object-key`
+exit 3
+
+
+"#]],
+    );
+}
+
+#[test]
+fn a_rule_of_somebody_else_has_our_name() {
+    let served = reports::served();
+    let config = served.rehearsal.config(served.rehearsal.keys(xdeploy::rehearsal::DEV), "us-east-1");
+    let client = aws_sdk_eventbridge::Client::from_conf(aws_sdk_eventbridge::config::Builder::from(&config).build());
+    let rule = client.put_rule().name("codepipeline-crossaccountdeploy-source").event_pattern("{\"source\": [\"aws.ec2\"]}");
+    tokio::runtime::Runtime::new().unwrap().block_on(rule.send()).unwrap();
+    let mut told = Told::default();
+    told.on(&served, &reports::with(&["setup", "--yes"]));
+    same(
+        &told.0,
+        str![[r#"
+$ xdeploy setup --input-bucket in-bucket --output-bucket out-bucket --yes
+error: EventBridge rule codepipeline-crossaccountdeploy-source exists in dev (111111111111) and was not made by xdeploy for pipeline crossaccountdeploy
+
+hint: pass `--event-rule NAME` to use another name
+exit 3
+
+
+"#]],
+    );
+}
+
+#[test]
+fn a_release_that_does_not_arrive() {
+    let served = reports::served();
+    served.run(&reports::with(&["setup", "--yes"]));
+    reports::remove_policy(&served, "devkmss3access");
+    let output = served.try_run(&["release", "--sample", "--start-after", "0s"]);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    let id = stderr.split("execution ").nth(1).and_then(|rest| rest.split(':').next()).unwrap_or_default().to_owned();
+    let mut told = Told::default();
+    let session = |text: &str| -> String {
+        let words = text.split_inclusive(char::is_whitespace);
+        words.map(|word| if word.contains("assumed-role/") { "SESSION ".to_owned() } else { word.to_owned() }).collect()
+    };
+    let artifact = stderr.split("SourceArti/").nth(1).and_then(|rest| rest.split('.').next()).unwrap_or_default().to_owned();
+    let places = [(id.as_str(), "EXECUTION"), (artifact.as_str(), "ARTIFACT")];
+    told.take(&["release", "--sample"], output.status.code(), session(&stderr).as_bytes(), &places);
+    same(
+        &told.0,
+        str![[r#"
+$ xdeploy release --sample
+error: execution EXECUTION of pipeline crossaccountdeploy ended as Failed
+  caused by: Deploy/Deploy: PermissionError: Unable to access the artifact with Amazon S3 object key 'crossaccountdeploy/SourceArti/ARTIFACT.zip' located in the Amazon S3 artifact bucket 'codepipeline-us-east-1-111111111111'. The provided role does not have sufficient permissions.
+
+hint: `xdeploy verify --pipeline crossaccountdeploy` says what differs from what setup would make
+exit 1
+
+
+"#]],
+    );
+}
+
+#[test]
+fn zips_that_are_none() {
+    let served = reports::served();
+    let mut told = Told::default();
+    fs::write(served.dir.path().join("half.zip"), b"PK\x03\x04and no more").unwrap();
+    told.on(&served, &reports::with(&["plan", "--artifact", "half.zip"]));
+    same(
+        &told.0,
+        str![[r#"
+$ xdeploy plan --input-bucket in-bucket --output-bucket out-bucket --artifact half.zip
+error: half.zip is not a zip file
+  caused by: invalid Zip archive: Could not find EOCD
+
+hint: zip the site's files, for example `zip -r site.zip .` within its folder; `--no-extract` deploys any file as it is
+exit 1
+
+
+"#]],
+    );
+}
+
+/// Messages that no snapshot has: the beginning, and why. Whoever makes one reachable takes it out of here.
+const UNREAD: [(&str, &str); 46] = [
+    (
+        "--docker-host is another machine's, and --fix would change this one",
+        "needs a live host with something to mend; ecs/fixing.rs has the other refusals",
+    ),
+    ("CodePipeline did not give the execution's id", "an answer that AWS never gives"),
+    ("KMS did not give the new key's ARN", "an answer that AWS never gives"),
+    ("S3 gave no version for {key} in {bucket}", "an answer that AWS never gives"),
+    ("STS did not give {what} for profile `{profile}`", "an answer that AWS never gives"),
+    ("`{arn}` is not a role's ARN", "the settings refuse such an ARN before it comes to that"),
+    ("cancelled: nothing was changed", "needs a terminal; terminal.rs answers no and looks at the exit code"),
+    ("could not go on with the requests", "standard input that fails while it is read"),
+    ("dev is in partition `{}` and prod in `{}`; a role can't be assumed across partitions", "no emulator has two partitions at once"),
+    ("execution {id} of pipeline {} is still under way after {}", "runs of the rehearsal are over at once"),
+    ("interrupted after {} of {} writes", "Ctrl-C at one moment; stops.rs looks at the exit code where it meets one"),
+    ("interrupted at the question", "Ctrl-C at one moment; stops.rs looks at the exit code where it meets one"),
+    ("interrupted between two changes", "Ctrl-C at one moment; stops.rs looks at the exit code where it meets one"),
+    ("interrupted while waiting for the pipeline's run", "Ctrl-C at one moment; stops.rs looks at the exit code where it meets one"),
+    ("interrupted while waiting for {}", "Ctrl-C at one moment; stops.rs looks at the exit code where it meets one"),
+    ("nothing in the policies that setup writes allows `{link}` alone", "every link of the table can be broken, as rehearse.rs shows"),
+    (
+        "nothing started pipeline {} for version {version} of the source",
+        "printed as a part of a rehearsal's result; rehearse.rs breaks those links",
+    ),
+    ("only root can mend a host", "needs a live host, and no root"),
+    (
+        "pipeline {name} is not what was written a moment ago",
+        "a race: somebody changes it between two calls; rehearsed_moves.rs looks for a part of it where it plays one",
+    ),
+    ("pipeline {name} is running ({running})", "needs a run under way, which the rehearsal never has"),
+    (
+        "pipeline {name} was made by somebody else since the plan was made",
+        "a race: somebody changes it between two calls; rehearsed_moves.rs looks for a part of it where it plays one",
+    ),
+    ("pipeline {pipeline} is running ({}), and this would stop it", "needs a run that starts between the plan and the write"),
+    (
+        "pipeline {} is running ({running}); an update would stop it",
+        "needs a run under way, which the rehearsal never has; adoption.rs plays one on the emulators",
+    ),
+    (
+        "the artifact store of pipeline {} names key {}, which does not exist in {}",
+        "a key that was deleted under a pipeline; the emulators keep such keys",
+    ),
+    ("the chain of this pipeline has no link `{link}`", "`rehearse` looks at the name before and says it with the nearest one"),
+    ("the key's administrator could not be found out", "needs a caller that may not call iam:GetRole"),
+    ("the notification configuration of {bucket} could not be understood", "XML that S3 never gives"),
+    (
+        "the notification configuration of {bucket} is not what was written a moment ago",
+        "a race: somebody changes it between two calls; rehearsed_moves.rs looks for a part of it where it plays one",
+    ),
+    ("the pipeline isn't to be seen", "told as a warning only, where AWS shows the old for a minute"),
+    ("the policy of artifact bucket {name} can't be understood", "a policy that S3 never takes"),
+    ("the question could not be asked", "a terminal that fails"),
+    ("the rehearsal could not make bucket {bucket}", "the command line refuses names that S3 refuses"),
+    ("the release of pipeline {} did not arrive as it should", "release.rs looks for its causes"),
+    ("the replica {arn} is still {}", "KMS needs more than a minute"),
+    ("there is no pipeline whose chain could be broken", "`rehearse` breaks what it has just set up"),
+    ("whether the deployment would work after this plan can't be told, and --strict was given", "proof.rs looks at the exit code"),
+    (
+        "{alias} was given to another key since the plan was made",
+        "a race: somebody changes it between two calls; rehearsed_moves.rs looks for a part of it where it plays one",
+    ),
+    (
+        "{arn} was made by somebody else since the plan was made",
+        "a race: somebody changes it between two calls; rehearsed_moves.rs looks for a part of it where it plays one",
+    ),
+    (
+        "{what} has changed since the plan was made; nothing was written to it",
+        "a race: somebody changes it between two calls; rehearsed_moves.rs looks for a part of it where it plays one",
+    ),
+    (
+        "{what} is not what was written a moment ago",
+        "a race: somebody changes it between two calls; rehearsed_moves.rs looks for a part of it where it plays one",
+    ),
+    ("{} holds {} files; the deploy action takes {MOST_FILES} at most", "a zip of 100,001 files"),
+    ("{} is no plain file, and is left alone", "told as a warning of `--fix`, which ecs/fixing.rs reads"),
+    ("{} is no plain folder, and what is below it is left alone", "told as a warning of `--fix`, which ecs/fixing.rs reads"),
+    ("{} is not a whole zip file", "a zip that breaks off behind its table"),
+    ("{} may not call {} on {} in {} ({})", "errors.rs makes one for each call and looks for each part"),
+    (
+        "{} was made by somebody else since the plan was made",
+        "a race: somebody changes it between two calls; rehearsed_moves.rs looks for a part of it where it plays one",
+    ),
+];
+
+/// Where the program makes errors.
+fn sources() -> Vec<(String, String)> {
+    fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            match path.is_dir() {
+                true => walk(&path, found),
+                false => found.push(path),
+            }
+        }
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let (mut product, mut tests) = (Vec::new(), Vec::new());
+    walk(&root.join("src"), &mut product);
+    walk(&root.join("tests/it"), &mut tests);
+    let text = |path: &PathBuf| fs::read_to_string(path).unwrap_or_default();
+    let rust = tests.iter().filter(|path| path.extension().is_some_and(|kind| kind == "rs"));
+    // What stands in the list above is no snapshot.
+    let list = "Messages that no snapshot has:";
+    let snapshots: String = rust.map(|path| text(path).split(list).next().unwrap_or_default().to_owned()).collect();
+    let code = product.iter().filter(|path| path.extension().is_some_and(|kind| kind == "rs")).map(|path| {
+        let code = text(path).split("#[cfg(test)]\nmod ").next().unwrap_or_default().to_owned();
+        (path.strip_prefix(root).unwrap().display().to_string(), code)
+    });
+    [("tests".to_owned(), snapshots)].into_iter().chain(code).collect()
+}
+
+/// The text of a literal, with its escapes read.
+fn literal(code: &str) -> Option<String> {
+    let mut text = String::new();
+    let mut characters = code.strip_prefix('"')?.chars();
+    loop {
+        match characters.next()? {
+            '"' => return Some(text),
+            '\\' => match characters.next()? {
+                'n' => text.push('\n'),
+                other => text.push(other),
+            },
+            other => text.push(other),
+        }
+    }
+}
+
+/// The messages of the errors in a source, as they are written.
+fn messages(code: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for maker in ["Error::usage(", "Error::refused(", "Error::failed(", "Error::new("] {
+        for (at, _) in code.match_indices(maker) {
+            if code[..at].ends_with(|before: char| before.is_alphanumeric() || before == ':') {
+                continue;
+            }
+            let mut rest = code[at + maker.len()..].trim_start();
+            if maker == "Error::new(" {
+                rest = rest.split_once(',').map_or("", |(_, rest)| rest).trim_start();
+            }
+            rest = rest.strip_prefix("format!(").unwrap_or(rest).trim_start();
+            found.extend(literal(rest));
+        }
+    }
+    found
+}
+
+/// Says whether a text has the message, whatever is filled in.
+fn is_told(message: &str, text: &str) -> bool {
+    let mut parts = Vec::new();
+    let mut rest = message;
+    while let Some((before, after)) = rest.split_once('{') {
+        parts.push(before);
+        rest = after.split_once('}').map_or("", |(_, after)| after);
+    }
+    parts.push(rest);
+    let longest = parts.iter().map(|part| part.len()).max().unwrap_or_default();
+    let anchor = parts.iter().position(|part| part.len() == longest).unwrap_or_default();
+    text.match_indices(parts[anchor]).any(|(at, _)| {
+        // What is filled in is a name or an ARN, so the other parts are near.
+        let mut end = at + parts[anchor].len();
+        let behind = parts[anchor + 1..].iter().all(|part| {
+            let near = text[end..].chars().take(300).collect::<String>();
+            near.find(part).map(|found| end += found + part.len()).is_some()
+        });
+        let mut start = at;
+        let before = parts[..anchor].iter().rev().all(|part| {
+            let from = text[..start].char_indices().rev().nth(300).map_or(0, |(index, _)| index);
+            text[from..start].rfind(part).map(|found| start = from + found).is_some()
+        });
+        behind && before
+    })
+}
+
+#[test]
+fn every_message_is_in_a_snapshot_or_in_the_list() {
+    let all = sources();
+    let snapshots = &all[0].1;
+    let mut unread = BTreeSet::new();
+    let mut seen = 0;
+    for (path, code) in &all[1..] {
+        if path.starts_with("src/rehearsal") || path.starts_with("src/ecs/host") {
+            continue;
+        }
+        for message in messages(code) {
+            seen += 1;
+            if !is_told(&message, snapshots) {
+                unread.insert(message);
+            }
+        }
+    }
+    assert!(seen > 100, "{seen} messages were found, so the search is wrong");
+    let known: BTreeSet<String> = UNREAD.iter().map(|(message, _)| (*message).to_owned()).collect();
+    let new: Vec<&String> = unread.difference(&known).collect();
+    assert!(new.is_empty(), "no snapshot has these: {new:#?}");
+    assert!(UNREAD.iter().all(|(_, why)| why.len() > 10));
+    let read: Vec<&String> = known.difference(&unread).collect();
+    assert!(read.is_empty(), "these are in a snapshot now, or gone: {read:#?}");
+}
