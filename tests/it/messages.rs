@@ -65,6 +65,9 @@ fn what_makes_no_sense_without_any_account() {
     ] {
         told.alone(dir, args);
     }
+    for args in [&["explain", "deploy-decrpyt"][..], &["explain", "XD-CP-99"], &["explain", "-"]] {
+        told.alone(dir, args);
+    }
     // A port that somebody listens on.
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
@@ -98,7 +101,7 @@ $ xdeploy schema verfy
 error: there is no schema of `verfy`
 
 hint: did you mean `verify`?
-hint: there are plan, setup, apply, verify, release, teardown, rehearse, rights, simulate, ecs-check, ecs-denial, who-am-i, schema, completions, man, config, error
+hint: there are plan, setup, apply, verify, release, explain, teardown, rehearse, rights, simulate, ecs-check, ecs-denial, who-am-i, schema, completions, man, config, error
 exit 64
 
 $ xdeploy ecs-check --root . --needs s3:GetObject=*
@@ -129,6 +132,26 @@ $ xdeploy rights --command setup --side dev --scenario cross-region --region us-
 error: both regions are us-east-1, so that nothing crosses regions
 
 hint: name the output bucket's region with `--prod-region`, or leave `--scenario cross-region` out
+exit 64
+
+$ xdeploy explain deploy-decrpyt
+error: there is no rule and no call `deploy-decrpyt`
+
+hint: did you mean `deploy-decrypt`?
+hint: the README lists all rules and calls; a message goes on standard input: `xdeploy explain - < message.txt`
+exit 64
+
+$ xdeploy explain XD-CP-99
+error: there is no rule and no call `XD-CP-99`
+
+hint: did you mean `XD-CP-039`?
+hint: the README lists all rules and calls; a message goes on standard input: `xdeploy explain - < message.txt`
+exit 64
+
+$ xdeploy explain -
+error: there is no message on standard input
+
+hint: pipe it in: `xdeploy explain - < message.txt`
 exit 64
 
 $ xdeploy rehearse --serve 127.0.0.1:PORT
@@ -376,6 +399,7 @@ $ xdeploy release --sample
 error: execution EXECUTION of pipeline crossaccountdeploy ended as Failed
   caused by: Deploy/Deploy: PermissionError: Unable to access the artifact with Amazon S3 object key 'crossaccountdeploy/SourceArti/ARTIFACT.zip' located in the Amazon S3 artifact bucket 'codepipeline-us-east-1-111111111111'. The provided role does not have sufficient permissions.
 
+hint: `xdeploy explain --pipeline crossaccountdeploy` says why
 hint: `xdeploy verify --pipeline crossaccountdeploy` says what differs from what setup would make
 exit 1
 
@@ -406,7 +430,10 @@ exit 1
 }
 
 /// Messages that no snapshot has: the beginning, and why. Whoever makes one reachable takes it out of here.
-const UNREAD: [(&str, &str); 46] = [
+const UNREAD: [(&str, &str); 48] = [
+    ("could not read the message from standard input", "a device that fails to be read"),
+    ("pipeline {} has no execution {id} among its newest {}", "explain.rs asks for one, by what the error begins with"),
+    ("the result could not be written to standard output", "output.rs: a full disk"),
     (
         "--docker-host is another machine's, and --fix would change this one",
         "needs a live host with something to mend; ecs/fixing.rs has the other refusals",
@@ -421,7 +448,6 @@ const UNREAD: [(&str, &str); 46] = [
     ("dev is in partition `{}` and prod in `{}`; a role can't be assumed across partitions", "no emulator has two partitions at once"),
     ("execution {id} of pipeline {} is still under way after {}", "runs of the rehearsal are over at once"),
     ("interrupted after {} of {} writes", "Ctrl-C at one moment; stops.rs looks at the exit code where it meets one"),
-    ("interrupted at the question", "Ctrl-C at one moment; stops.rs looks at the exit code where it meets one"),
     ("interrupted between two changes", "Ctrl-C at one moment; stops.rs looks at the exit code where it meets one"),
     ("interrupted while waiting for the pipeline's run", "Ctrl-C at one moment; stops.rs looks at the exit code where it meets one"),
     ("interrupted while waiting for {}", "Ctrl-C at one moment; stops.rs looks at the exit code where it meets one"),
