@@ -196,7 +196,10 @@ impl Wizard<'_> {
         };
         let marked: Vec<usize> = (0..listed.len()).filter(|at| now.contains(&listed[*at])).collect();
         let all = listed.iter().map(|arn| Choice::new(short(arn), arn.clone())).collect();
-        ask::given(self.ui.select_many(question, all, &marked), question, "pass `--key-administrator`")
+        let chosen: Vec<String> = ask::given(self.ui.select_many(question, all, &marked), question, "pass `--key-administrator`")?;
+        // In another order they are the same.
+        let same = chosen.len() == now.len() && chosen.iter().all(|arn| now.contains(arn));
+        Ok(if same { now.to_vec() } else { chosen })
     }
 }
 
