@@ -946,7 +946,7 @@ fn every_command_explains_itself() {
 #[test]
 fn a_full_disk_is_a_failure() {
     for args in [&["schema", "plan"][..], &["completions", "bash"], &["rehearse", "--output", "json"]] {
-        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let full = fs::File::options().write(true).open("/dev/full").unwrap();
         let output = std::process::Command::new(env!("CARGO_BIN_EXE_xdeploy")).args(args).env_clear().stdout(full).output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(1), "{args:?}: {said}");

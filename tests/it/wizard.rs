@@ -190,7 +190,8 @@ fn esc_and_ctrl_c_at_every_question_leave_nothing_behind() {
             script[at].1 = keys;
             let talk = talk(&command(&served, &["setup"]), &script, 80);
             talk.ended(at + 1, code);
-            assert!(talk.text().contains("nothing was changed"), "{}", talk.text());
+            let said = if code == 3 { "error: cancelled: nothing was changed" } else { "error: interrupted at the question" };
+            assert!(talk.text().contains(said) && talk.text().contains("hint: "), "{}", talk.text());
             assert_eq!(state(&served), before, "{script:?}");
             assert!(!served.dir.path().join("xdeploy.toml").exists());
         }
@@ -519,6 +520,7 @@ fn ctrl_c_while_it_writes_finishes_the_call_and_says_how_to_go_on() {
     talk.ended(script.len(), 130);
     let text = talk.text();
     assert!(text.contains("finishing the calls under way") && text.contains("what is done stays done"), "{text}");
+    assert!(text.contains("error: interrupted "), "{text}");
     let _ = served.rehearsal.clone().settle(0);
     served.run(&["setup", "--yes", "--input-bucket", "site-input", "--output-bucket", "site-output"]);
 }
