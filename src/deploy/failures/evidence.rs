@@ -38,6 +38,8 @@ pub struct Readings {
     pub strangers: Readable<Option<String>>,
     /// Files of the output bucket that are older than the last run.
     pub older: Readable<Vec<String>>,
+    /// How many files of the output bucket were listed where there are more of them; `None` where all were.
+    pub cut_at: Option<usize>,
     /// A version of the source object that several runs took.
     pub taken_twice: Option<String>,
 }
@@ -54,6 +56,7 @@ impl Default for Readings {
             output_key: unread(),
             strangers: unread(),
             older: unread(),
+            cut_at: None,
             taken_twice: None,
         }
     }

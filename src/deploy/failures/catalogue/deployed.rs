@@ -140,7 +140,7 @@ pub(super) static ROWS: [Row; 8] = [
             id: "XD-CP-041",
             title: "old files stay, or files have the wrong type",
             why: "the deploy action never deletes, and gives a type only to html, json, js, css, svg, txt, xml, png and jpg",
-            fix: "delete what is no longer wanted; give other types by hand, or by what stands before the bucket",
+            fix: "delete what you know to be of an earlier archive, for the date alone doesn't say whose a file is; give other types by hand, or by what stands before the bucket",
             docs: codepipeline!("tutorials-s3deploy.html"),
             article: &["A8"],
         },

@@ -100,7 +100,8 @@ pub fn key_state(case: &Case<'_, '_>) -> Fit {
     let enable = format!("aws kms enable-key --key-id {} --region {region}", key.arn);
     let run = match key.state.as_str() {
         "Disabled" => vec![enable],
-        state if state.starts_with("Pending") => {
+        "PendingImport" => vec!["import the key's material again, or make a key whose material is KMS's own and name that one".to_owned()],
+        "PendingDeletion" | "PendingReplicaDeletion" => {
             vec![format!("aws kms cancel-key-deletion --key-id {} --region {region}", key.arn), enable]
         }
         _ => Vec::new(),
