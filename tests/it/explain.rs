@@ -633,6 +633,78 @@ fn a_key_without_material_is_not_said_to_be_deleted() {
     }
 }
 
+/// Texts of other programs, and of AWS about other things.
+const FOREIGN: [&str; 12] = [
+    "scp: /tmp/x: Permission denied",
+    "lost connection while copying with scp; permission denied",
+    "error: //comment in code",
+    "src/main.js:1 unexpected token near //todo",
+    "request payment failed for invoice 4711",
+    "User: arn:aws:iam::111111111111:user/bob is not authorized to perform: sts:AssumeRole on resource: arn:aws:iam::222222222222:role/admin",
+    "User: arn:aws:sts::111111111111:assumed-role/AWSReservedSSO_Developer_0123/bob is not authorized to perform: sts:AssumeRole on resource: arn:aws:iam::222222222222:role/admin",
+    "the server did not start",
+    "nothing happened when I pressed the button",
+    "semantic versioning must be followed",
+    "the password's min length is 8",
+    "fatal: repository 'https://example.com/a.git' not found",
+];
+
+#[test]
+fn what_is_of_something_else_is_not_explained() {
+    for text in FOREIGN {
+        let explanation = explain(&Symptom::pasted(text), None);
+        assert!(explanation.causes.is_empty(), "{text}: {}", first(&explanation));
+    }
+    let output = piped(offline(&["explain", "-"]), FOREIGN[0]);
+    assert_eq!(output.status.code(), Some(5), "{}", out(&output));
+}
+
+/// What is printed can be pasted: it names profile and region, and steps are lines of their own.
+#[test]
+fn every_command_names_profile_and_region() {
+    let set_ups = set_ups();
+    let mut count = 0;
+    for told in catalogue() {
+        for run in told.explanations(&set_ups).iter().flat_map(|explanation| &explanation.causes).flat_map(|cause| &cause.run) {
+            for line in run.lines() {
+                assert!(!line.contains(", then "), "{line}");
+                if line.starts_with("aws ") {
+                    assert!(line.contains(" --profile ") && line.contains(" --region "), "{line}");
+                } else if line.starts_with("xdeploy ") {
+                    assert!(line.contains(" --dev-profile ") && line.contains(" --prod-profile "), "{line}");
+                } else {
+                    continue;
+                }
+                count += 1;
+            }
+        }
+    }
+    assert!(count > 40, "{count}");
+}
+
+/// What is judged on an example is not told as seen, and every denied call of the row is mended.
+#[test]
+fn an_example_is_not_told_as_seen() {
+    let built = &set_ups()[0];
+    let snapshot: Snapshot = serde_json::from_value(without(built, "deploy-read")).unwrap();
+    let broken = breaking(&built.settings, &snapshot, "deploy-decrypt").unwrap();
+    let snapshot = after(&snapshot, &broken.writes, PIPELINE_ARN);
+    let told = |text: &str| {
+        let symptom = Symptom::of_action("Deploy", Some("PermissionError"), text);
+        with_accounts(&symptom, &built.settings, &snapshot, &quiet())
+    };
+    let explanation = told(&NO_ARTIFACT.replace("AbCdEfG", "Xy12345"));
+    let cause = &explanation.causes[0];
+    assert_eq!(first(&explanation), "XD-CP-006");
+    assert!(cause.link.as_ref().unwrap().resource.ends_with("/SourceArti/Xy12345.zip"), "{cause:#?}");
+    assert!(cause.evidence[0].contains("/SourceArti/Xy12345.zip is denied"), "{cause:#?}");
+    let by_hand = cause.run.iter().find(|run| run.contains("add to ")).unwrap();
+    assert!(explanation.denied.contains(&"deploy-decrypt".to_owned()), "{explanation:#?}");
+    assert!(by_hand.contains("s3:GetObject") && by_hand.contains("kms:Decrypt"), "{by_hand}");
+    let explanation = told("Unable to access the artifact");
+    assert!(explanation.causes[0].evidence[0].contains("/SourceArti/* is denied"), "{explanation:#?}");
+}
+
 /// What can't be read is never ruled out.
 #[test]
 fn what_cannot_be_read_is_told() {
@@ -727,7 +799,7 @@ fn a_release_that_fails_says_how_to_learn_why_and_explain_says_it() {
         "Deploy/Deploy: PermissionError: Unable to access the artifact",
         "Cause: the deploy role may not read or decrypt the artifact (XD-CP-006)",
         "seen: deploy-read: s3:GetObject by arn:aws:iam::222222222222:role/prods3role",
-        "- xdeploy setup --pipeline crossaccountdeploy\n",
+        "    - xdeploy setup --pipeline crossaccountdeploy --dev-profile dev --prod-profile prod\n",
         "or add to the policies of role prods3role (setup's is devkmss3access), prod (222222222222): {",
         "XD-CP-007 artifacts are encrypted with an AWS managed key: the artifact store names the customer key arn:aws:kms:us-east-1:111111111111:key/",
         "XD-CP-042 ",
@@ -764,7 +836,7 @@ fn an_upload_that_starts_nothing_is_seen_and_explained() {
     let told = world.json(&["explain"]);
     assert_eq!((&told["symptom"]["kind"], &told["causes"][0]["id"]), (&json!("not-started"), &json!("XD-CP-036")), "{told:#}");
     assert_eq!(told["causes"][0]["evidence"][0], format!("rule {rule} is disabled"));
-    assert_eq!(told["causes"][0]["run"][0], format!("aws events enable-rule --name {rule} --region us-east-1"));
+    assert_eq!(told["causes"][0]["run"][0], format!("aws events enable-rule --name {rule} --profile dev --region us-east-1"));
 }
 
 /// A run that waits for somebody has not failed.

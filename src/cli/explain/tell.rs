@@ -112,7 +112,10 @@ fn tell_cause(ui: &Ui, cause: &Cause, index: usize, kind: Kind) {
     }
     ui.result(&format!("  {} {}", paint(Tone::Added, "fix:"), cause.fix));
     for (number, run) in cause.run.iter().enumerate() {
-        ui.result(&format!("    {} {run}", if number == 0 { "-" } else { "or" }));
+        let word = if number == 0 { "- " } else { "or " };
+        for (line, text) in run.lines().enumerate() {
+            ui.result(&format!("    {}{text}", if line == 0 { word } else { "  " }));
+        }
     }
     ui.result(&format!("  {}; {}", cause.article.join(", "), cause.docs));
 }

@@ -40,21 +40,15 @@ pub struct LinkTold {
     pub action: String,
     /// Who calls.
     pub who: String,
-    /// On what.
+    /// On what; `*` stands for names that nobody knows before.
     pub resource: String,
     /// The verdict.
     pub verdict: Verdict,
 }
 
 impl LinkTold {
-    fn of(link: &Judged) -> LinkTold {
-        LinkTold {
-            name: link.name.clone(),
-            action: link.action.to_owned(),
-            who: link.who.clone(),
-            resource: link.resource.clone(),
-            verdict: link.verdict,
-        }
+    fn of(link: &Judged, resource: String) -> LinkTold {
+        LinkTold { name: link.name.clone(), action: link.action.to_owned(), who: link.who.clone(), resource, verdict: link.verdict }
     }
 }
 
@@ -75,7 +69,7 @@ pub struct Cause {
     pub link: Option<LinkTold>,
     /// What was seen in the accounts.
     pub evidence: Vec<String>,
-    /// Commands to run and statements to add, the first is enough.
+    /// Ways to mend it, of which one is enough. One of several lines is done line by line.
     pub run: Vec<String>,
     /// What to do, in words.
     pub fix: String,
@@ -220,7 +214,7 @@ fn suspects<'a>(question: &Question<'_>, evidence: &Evidence<'a>) -> Vec<&'a Jud
     found
 }
 
-fn cause(reached: &Reached, fit: Fit, evidence: Option<&Evidence<'_>>) -> Cause {
+fn cause(reached: &Reached, fit: Fit, symptom: &Symptom, evidence: Option<&Evidence<'_>>) -> Cause {
     let Row { check, tell, .. } = reached.row;
     let (found, shown, gain, read) = match fit {
         Fit::Holds(found) => {
@@ -235,7 +229,11 @@ fn cause(reached: &Reached, fit: Fit, evidence: Option<&Evidence<'_>>) -> Cause 
         Fit::Out(why) => (Found::default(), false, OUT, vec![why]),
         Fit::Silent => (Found::default(), false, 0, Vec::new()),
     };
-    let judged = found.link.as_ref().and_then(|name| evidence?.proof.links.iter().find(|link| link.name == *name));
+    let judged = found.link.as_ref().and_then(|name| {
+        let evidence = evidence?;
+        let link = evidence.proof.links.iter().find(|link| link.name == *name)?;
+        Some(LinkTold::of(link, evidence.resource(link, symptom)))
+    });
     let read = if shown || evidence.is_some() || tell.is_empty() { read } else { vec![(*tell).to_owned()] };
     Cause {
         id: Some(check.id),
@@ -243,7 +241,7 @@ fn cause(reached: &Reached, fit: Fit, evidence: Option<&Evidence<'_>>) -> Cause 
         why: check.why.to_owned(),
         score: reached.score + gain,
         shown,
-        link: judged.map(LinkTold::of),
+        link: judged,
         evidence: found.seen,
         run: found.run,
         fix: check.fix.to_owned(),
@@ -254,16 +252,16 @@ fn cause(reached: &Reached, fit: Fit, evidence: Option<&Evidence<'_>>) -> Cause 
 }
 
 /// A denied link is the likely cause of what no row knows.
-fn by_link(link: &Judged, evidence: &Evidence<'_>) -> Cause {
+fn by_link(link: &Judged, symptom: &Symptom, evidence: &Evidence<'_>) -> Cause {
     Cause {
         id: None,
         title: format!("the call `{}` is {}", link.name, link.verdict),
         why: format!("{}, {}: {}", link.action, link.who, link.why),
         score: if link.may_be_called { PLACE } else { BEHIND },
         shown: true,
-        link: Some(LinkTold::of(link)),
-        evidence: evidence.told(link),
-        run: evidence.mending(link),
+        link: Some(LinkTold::of(link, evidence.resource(link, symptom))),
+        evidence: evidence.told(link, symptom),
+        run: evidence.mending(&[link]),
         fix: "allow the call where the proof says what is missing".to_owned(),
         read: Vec::new(),
         article: link.article.split(", ").collect(),
@@ -343,7 +341,7 @@ fn sorted(symptom: &Symptom, reached: &[Reached], evidence: Option<&Evidence<'_>
                 sorted.cannot_tell.push(format!("{} ({}): {why}", check.title, check.id));
             }
             (Fit::Silent, true) => {}
-            _ => sorted.causes.push(cause(one, fit, evidence)),
+            _ => sorted.causes.push(cause(one, fit, symptom, evidence)),
         }
     }
     sorted.causes.sort_by(|one, other| other.score.cmp(&one.score).then(one.id.cmp(&other.id)));
@@ -354,7 +352,7 @@ fn sorted(symptom: &Symptom, reached: &[Reached], evidence: Option<&Evidence<'_>
 fn unnamed(symptom: &Symptom, evidence: &Evidence<'_>, suspects: &[&Judged]) -> Vec<Cause> {
     // A run that went green did without what isn't confirmed to be called; what else is denied now fails the next.
     let counts = |link: &&&Judged| link.verdict == Verdict::Denied && !(link.may_be_called && symptom.kind == Kind::Green);
-    suspects.iter().filter(counts).map(|link| by_link(link, evidence)).collect()
+    suspects.iter().filter(counts).map(|link| by_link(link, symptom, evidence)).collect()
 }
 
 /// What is known beats a text that leaves it open.
@@ -391,7 +389,7 @@ pub fn explain(symptom: &Symptom, evidence: Option<&Evidence<'_>>) -> Explanatio
     let links: Vec<&Judged> = all.filter(|link| question.holds(link)).collect();
     let of = |verdict: Verdict| links.iter().filter(|link| link.verdict == verdict).map(|link| link.name.clone()).collect::<Vec<_>>();
     if let Some(evidence) = evidence {
-        let told = links.iter().filter(|link| link.verdict == Verdict::CannotTell).map(|link| evidence.told(link).join("; "));
+        let told = links.iter().filter(|link| link.verdict == Verdict::CannotTell).map(|link| evidence.told(link, symptom).join("; "));
         cannot_tell.extend(told);
         cannot_tell.extend(evidence.proof.assumptions.iter().map(|assumption| format!("assumed: {assumption}")));
     }

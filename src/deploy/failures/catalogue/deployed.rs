@@ -171,7 +171,11 @@ pub(super) static ROWS: [Row; 8] = [
         says: "(the run is green) keys with `//`",
         at: AT,
         kinds: GREEN,
-        texts: &[r"(^|[^:\w])\w*//\w", r"\b(double|two|extra|additional) slash(es)?\b", r"\bslash(es)? twice\b"],
+        texts: &[
+            r"\b(keys?|objects?|files?|s3)\b.{0,80}[\w-]//\w",
+            r"\b(double|two|extra|additional) slash(es)?\b.{0,60}\b(keys?|objects?|paths?|bucket)\b",
+            r"\b(keys?|objects?|paths?|bucket)\b.{0,60}\b((double|two|extra|additional) slash(es)?|slash(es)? twice)\b",
+        ],
         codes: &[],
         behind: &[],
         links: &[],

@@ -1,6 +1,6 @@
 //! Rows about what the pipeline declares, and what lies there after a green run: facts E.27, E.31, E.32, E.35, E.40, E.41, E.43.
 
-use super::{edit, holds, open, out, unread};
+use super::{edit, holds, open, out, steps, unread};
 use crate::deploy::failures::{Case, Fit};
 use crate::model::{Readable, account_of};
 
@@ -70,7 +70,7 @@ pub fn readers(case: &Case<'_, '_>) -> Fit {
     }
     if let Readable::Known(Some(key)) = &case.evidence.readings.strangers {
         let seen = format!("production doesn't own s3://{}/{key}", course.output_bucket);
-        return holds(seen, [case.evidence.setup(), format!("xdeploy release FILE --pipeline {}", case.evidence.pipeline())]);
+        return holds(seen, [steps([case.evidence.setup(), case.evidence.release()])]);
     }
     let readings = &case.evidence.readings;
     match (&readings.output_key, &readings.strangers, readings.cut_at) {
