@@ -56,7 +56,9 @@ fn what_makes_no_sense_without_any_account() {
         &["ecs-check", "--root", ".", "--needs", "s3:GetObject=*"],
         &["ecs-check", "--root", "nowhere"],
         &["ecs-check", "--root", ".", "--ignore", "XD-ECS-999"],
-        &["teardown", "--report", "junit=x.xml"],
+        &["explain", "deploy-decryp"],
+        &["explain", "-"],
+        &["plan"],
         &[
             &rights[..],
             &["--region", "us-east-1", "--prod-region", "us-east-1", "--input-bucket", "in-bucket", "--output-bucket", "out-bucket"],
@@ -98,7 +100,7 @@ $ xdeploy schema verfy
 error: there is no schema of `verfy`
 
 hint: did you mean `verify`?
-hint: there are plan, setup, apply, verify, release, teardown, rehearse, rights, simulate, ecs-check, ecs-denial, who-am-i, schema, completions, man, config, error
+hint: there are plan, setup, apply, verify, release, explain, teardown, rehearse, rights, simulate, ecs-check, ecs-denial, who-am-i, schema, completions, man, config, error
 exit 64
 
 $ xdeploy ecs-check --root . --needs s3:GetObject=*
@@ -119,10 +121,24 @@ error: --ignore: there is no check XD-ECS-999
 hint: the nearest is XD-ECS-079; there are XD-ECS-001 to XD-ECS-080
 exit 64
 
-$ xdeploy teardown --report junit=x.xml
-error: --report: `xdeploy teardown` has no report of format junit
+$ xdeploy explain deploy-decryp
+error: there is no rule and no call `deploy-decryp`
 
-hint: it has json, markdown
+hint: did you mean `deploy-decrypt`?
+hint: the README lists all rules and calls; a message goes on standard input: `xdeploy explain - < message.txt`
+exit 64
+
+$ xdeploy explain -
+error: there is no message on standard input
+
+hint: pipe it in: `xdeploy explain - < message.txt`
+exit 64
+
+$ xdeploy plan
+error: not said: --dev-profile, --prod-profile, --input-bucket, --output-bucket
+  caused by: the buckets need not be said where the pipeline is there already
+
+hint: pass them, set them in xdeploy.toml, or run `xdeploy setup` in a terminal, where it asks for them
 exit 64
 
 $ xdeploy rights --command setup --side dev --scenario cross-region --region us-east-1 --prod-region us-east-1 --input-bucket in-bucket --output-bucket out-bucket
@@ -376,6 +392,7 @@ $ xdeploy release --sample
 error: execution EXECUTION of pipeline crossaccountdeploy ended as Failed
   caused by: Deploy/Deploy: PermissionError: Unable to access the artifact with Amazon S3 object key 'crossaccountdeploy/SourceArti/ARTIFACT.zip' located in the Amazon S3 artifact bucket 'codepipeline-us-east-1-111111111111'. The provided role does not have sufficient permissions.
 
+hint: `xdeploy explain --pipeline crossaccountdeploy` says why
 hint: `xdeploy verify --pipeline crossaccountdeploy` says what differs from what setup would make
 exit 1
 
@@ -406,7 +423,7 @@ exit 1
 }
 
 /// Messages that no snapshot has: the beginning, and why. Whoever makes one reachable takes it out of here.
-const UNREAD: [(&str, &str); 46] = [
+const UNREAD: [(&str, &str); 51] = [
     (
         "--docker-host is another machine's, and --fix would change this one",
         "needs a live host with something to mend; ecs/fixing.rs has the other refusals",
@@ -416,8 +433,11 @@ const UNREAD: [(&str, &str); 46] = [
     ("S3 gave no version for {key} in {bucket}", "an answer that AWS never gives"),
     ("STS did not give {what} for profile `{profile}`", "an answer that AWS never gives"),
     ("`{arn}` is not a role's ARN", "the settings refuse such an ARN before it comes to that"),
+    ("all profiles are of the development account", "needs a terminal; wizard.rs plays the dialogue"),
+    ("bucket {} is in {region}, the pipeline in {}", "needs a terminal; wizard.rs plays the dialogue"),
     ("cancelled: nothing was changed", "needs a terminal; terminal.rs answers no and looks at the exit code"),
     ("could not go on with the requests", "standard input that fails while it is read"),
+    ("could not read the message from standard input", "standard input that fails while it is read"),
     ("dev is in partition `{}` and prod in `{}`; a role can't be assumed across partitions", "no emulator has two partitions at once"),
     ("execution {id} of pipeline {} is still under way after {}", "runs of the rehearsal are over at once"),
     ("interrupted after {} of {} writes", "Ctrl-C at one moment; stops.rs looks at the exit code where it meets one"),
@@ -440,6 +460,7 @@ const UNREAD: [(&str, &str); 46] = [
         "pipeline {name} was made by somebody else since the plan was made",
         "a race: somebody changes it between two calls; rehearsed_moves.rs looks for a part of it where it plays one",
     ),
+    ("pipeline {} has no execution {id} among its newest {}", "explain.rs looks for it"),
     ("pipeline {pipeline} is running ({}), and this would stop it", "needs a run that starts between the plan and the write"),
     (
         "pipeline {} is running ({running}); an update would stop it",
@@ -464,6 +485,7 @@ const UNREAD: [(&str, &str); 46] = [
     ("the replica {arn} is still {}", "KMS needs more than a minute"),
     ("there is no pipeline whose chain could be broken", "`rehearse` breaks what it has just set up"),
     ("whether the deployment would work after this plan can't be told, and --strict was given", "proof.rs looks at the exit code"),
+    ("there are no AWS profiles to choose from", "needs a terminal; wizard.rs plays the dialogue"),
     (
         "{alias} was given to another key since the plan was made",
         "a race: somebody changes it between two calls; rehearsed_moves.rs looks for a part of it where it plays one",
