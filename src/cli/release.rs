@@ -1,6 +1,6 @@
 //! `xdeploy release`.
 
-use super::reports::{self, ReportFlags, Reports};
+use super::reports::{ReportFlags, Reports};
 use super::{session, telling};
 use crate::aws::Accounts;
 use crate::deploy::arrival;
@@ -59,6 +59,13 @@ pub struct Args {
 }
 
 pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui) -> Result<u8> {
+    let reports = Reports::ready(&args.reports, "release")?;
+    let outcome = on(common, args, ui, &reports).await;
+    reports.finish(ui, outcome.map(|document| reports.result(ui, 0, &document)))
+}
+
+/// Uploads and follows, and gives the JSON document.
+async fn on(common: &CommonFlags, args: &Args, ui: &Ui, reports: &Reports) -> Result<Value> {
     let flags = DeploymentFlags {
         pipeline: args.pipeline.clone(),
         input_bucket: args.input_bucket.clone(),
@@ -69,7 +76,6 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui) -> Result<u8> {
         ..DeploymentFlags::default()
     };
     let settings = Settings::resolve(common, &flags)?;
-    let reports = Reports::ready(&args.reports, reports::ALL, "release")?;
     let source = match &args.file {
         Some(path) => {
             zipfile::fingerprint(path)?;
@@ -89,8 +95,8 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui) -> Result<u8> {
         Err(error) => {
             let mut document = document(&accounts, &uploaded, "");
             document["executionId"] = Value::Null;
-            reports.say(telling::of_release(&uploaded.route.pipeline, &document));
-            return reports.finish(ui, Err(error));
+            reports.say(telling::of_release("release", &uploaded.route.pipeline, &document));
+            return Err(error);
         }
     };
     let how = match started_by {
@@ -105,13 +111,11 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui) -> Result<u8> {
         ui.result(&format!("Released version {version} of {} to pipeline {} (execution {id}).", route.object_key, route.pipeline));
     } else {
         let outcome = to_the_end(&accounts, &uploaded, &id, args.timeout, ui, &mut document).await;
-        reports.say(telling::of_release(&uploaded.route.pipeline, &document));
-        if let Err(error) = outcome {
-            return reports.finish(ui, Err(error));
-        }
+        reports.say(telling::of_release("release", &uploaded.route.pipeline, &document));
+        outcome?;
     }
-    reports.say(telling::of_release(&uploaded.route.pipeline, &document));
-    reports.finish(ui, Ok(reports.result(ui, 0, &document)))
+    reports.say(telling::of_release("release", &uploaded.route.pipeline, &document));
+    Ok(document)
 }
 
 /// Follows an execution that must succeed, and looks at what arrived.

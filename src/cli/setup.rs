@@ -1,6 +1,6 @@
 //! `xdeploy setup`.
 
-use super::reports::{self, ReportFlags, Reports};
+use super::reports::{ReportFlags, Reports};
 use super::wizard::{self, Answers};
 use super::{Stop, ask, lock, proof, session, show, telling};
 use crate::aws::Accounts;
@@ -50,7 +50,13 @@ pub struct Args {
 }
 
 pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop) -> Result<u8> {
-    let reports = Reports::ready(&args.reports, reports::ALL, "setup")?;
+    let reports = Reports::ready(&args.reports, "setup")?;
+    let outcome = whole(common, args, ui, stop, &reports).await;
+    reports.finish(ui, outcome)
+}
+
+/// Asks for what is missing, sets up, and offers to keep the answers.
+async fn whole(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop, reports: &Reports) -> Result<u8> {
     let (common, flags) = with_file(common, &args.deployment)?;
     let mut answers = Answers { common, flags, artifact: args.artifact.clone() };
     let mut asked = false;
@@ -70,7 +76,7 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop) -> Res
     let accounts = session::connect(ui, &settings).await?;
     session::introduce(ui, &accounts);
     let _lock = if args.dry_run { None } else { Some(lock::take(&accounts.dev.id, &accounts.dev.region, settings.pipeline.as_str())?) };
-    let done = on(&accounts, &settings, args, artifact, ui, stop, &reports).await;
+    let done = on(&accounts, &settings, args, artifact, ui, stop, reports).await;
     let interrupted = done.as_ref().is_err_and(|error| error.kind == Kind::Interrupted);
     if asked && !interrupted {
         let line = wizard::command_line(&answers.common, &answers.flags, answers.artifact.as_deref());
@@ -80,7 +86,7 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop) -> Res
     if offer {
         offer_file(ui, &settings, answers.common.config.is_some())?;
     }
-    reports.finish(ui, done.map(|(code, document)| reports.result(ui, code, &document)))
+    done.map(|(code, document)| reports.result(ui, code, &document))
 }
 
 /// Offers to keep the answers, where no settings file is there yet.
@@ -123,7 +129,7 @@ pub async fn on(
         "proof": proof::to_json(&proof, plan.snapshot(), &[]),
         "applied": false,
     });
-    reports.say(telling::of_plan("setup", &plan, &proof, &document));
+    reports.say(telling::of_plan(reports.command(), &plan, &proof, &document));
     if plan.is_empty() || args.dry_run {
         if !plan.is_empty() {
             ui.status("nothing was changed: this was a dry run");
@@ -160,7 +166,8 @@ pub async fn on(
     ui.result(&format!("\nDone: {add} added, {change} changed, {remove} removed."));
     document["applied"] = json!(true);
     document["made"] = json!({"keys": made.keys()});
-    let code = proof::check(accounts, settings, &proof, args.strict, ui, &mut document).await;
+    let (code, back) = proof::check(accounts, settings, &proof, args.strict, ui, &mut document).await;
+    reports.say(telling::of_writes(reports.command(), &plan, &proof, &back, &document));
     follow_ups(ui, &plan);
     Ok((code, document))
 }

@@ -116,13 +116,24 @@ fn of_step(plan: &Plan, step: Step, pipeline: &str) -> Option<Finding> {
     Some(writes.iter().fold(finding, told).mend("xdeploy setup"))
 }
 
+/// Says whether a command did what it was asked; it fails with the message, the causes and the hints of its error.
+pub fn of_command(command: &str, error: Option<&Error>) -> Option<Finding> {
+    let (outcome, message) = match error {
+        Some(error) => (Outcome::Fail, error.message.as_str()),
+        None => (Outcome::Pass, "it did"),
+    };
+    let finding = Finding::new(rules::find(rules::RUN)?, outcome, message).about(Subject::Command(command.to_owned()));
+    let finding = error.iter().flat_map(|error| &error.causes).fold(finding, |finding, cause| finding.seen(cause.clone()));
+    Some(error.iter().flat_map(|error| &error.hints).fold(finding, |finding, hint| finding.mend(hint.clone())))
+}
+
 /// Gives a finding for each of source, deploy, arrival and ownership, from the document `xdeploy.release/1` as far as the release came;
 /// what nobody looked at can't be told.
 pub fn of_release(document: &Value, pipeline: &str) -> Vec<Finding> {
     let unseen = || (Outcome::CannotTell, "it didn't come to that".to_owned());
     let text = |member: &str| document.get(member).and_then(Value::as_str);
     let list = |pointer: &str| document.pointer(pointer).and_then(Value::as_array).cloned().unwrap_or_default();
-    let source = match text("executionId") {
+    let source = match text("executionId").filter(|id| !id.is_empty()) {
         Some(id) => (Outcome::Pass, format!("execution {id}")),
         None => (Outcome::Fail, "no execution was found or started".to_owned()),
     };

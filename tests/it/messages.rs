@@ -56,6 +56,7 @@ fn what_makes_no_sense_without_any_account() {
         &["ecs-check", "--root", ".", "--needs", "s3:GetObject=*"],
         &["ecs-check", "--root", "nowhere"],
         &["ecs-check", "--root", ".", "--ignore", "XD-ECS-999"],
+        &["teardown", "--report", "junit=x.xml,json=./x.xml"],
         &["explain", "deploy-decryp"],
         &["explain", "-"],
         &["plan"],
@@ -119,6 +120,12 @@ $ xdeploy ecs-check --root . --ignore XD-ECS-999
 error: --ignore: there is no check XD-ECS-999
 
 hint: the nearest is XD-ECS-079; there are XD-ECS-001 to XD-ECS-080
+exit 64
+
+$ xdeploy teardown --report junit=x.xml,json=./x.xml
+error: --report: two reports go into ./x.xml
+
+hint: give each a file of its own
 exit 64
 
 $ xdeploy explain deploy-decryp
