@@ -7,7 +7,7 @@ use crate::deploy::arrival;
 use crate::deploy::release::{self, ActionState, Outcome, Route, Source};
 use crate::deploy::zipfile;
 use crate::error::{Error, Result};
-use crate::model::{BucketName, ObjectKey, PipelineName};
+use crate::model::{BucketName, ObjectKey, PipelineName, counted};
 use crate::settings::{CommonFlags, DeploymentFlags, Settings};
 use crate::ui::Ui;
 use clap::builder::FalseyValueParser;
@@ -154,8 +154,8 @@ pub async fn upload(accounts: &Accounts, settings: &Settings, source: &Source, u
     let left = arrival::left_behind(accounts, &route, &wanted).await;
     if let Some(one) = left.first() {
         ui.warning(&format!(
-            "{} other objects are there, such as {one}: what an archive no longer has stays, for CodePipeline deletes nothing (facts A.4)",
-            left.len()
+            "{}, such as {one}: what an archive no longer has stays, for CodePipeline deletes nothing (facts A.4)",
+            counted(left.len(), "other object is there", "other objects are there")
         ));
     }
     let since = SystemTime::now();
@@ -234,7 +234,7 @@ pub async fn arrival(accounts: &Accounts, uploaded: &Uploaded, ui: &Ui, document
     let arrival = arrival::arrival(accounts, route, wanted, *since).await?;
     document["arrival"] = json!(arrival);
     if !route.keys_vary() {
-        ui.result(&format!("\n{} objects in s3://{}:", arrival.objects.len(), route.output_bucket));
+        ui.result(&format!("\n{} in s3://{}:", counted(arrival.objects.len(), "object", "objects"), route.output_bucket));
     }
     for object in &arrival.objects {
         let owner = match object.owned_by_production {
@@ -264,10 +264,18 @@ pub async fn arrival(accounts: &Accounts, uploaded: &Uploaded, ui: &Ui, document
         let mut error = Error::failed(format!("the release of pipeline {} did not arrive as it should", route.pipeline));
         if !arrival.missing.is_empty() {
             let some: Vec<&str> = arrival.missing.iter().take(5).map(String::as_str).collect();
-            error = error.because(format!("{} files are missing, such as {}", arrival.missing.len(), some.join(", ")));
+            error = error.because(format!(
+                "{}, such as {}",
+                counted(arrival.missing.len(), "file is missing", "files are missing"),
+                some.join(", ")
+            ));
         }
         if strangers > 0 {
-            error = error.because(format!("{strangers} objects are not owned by production ({})", accounts.prod.id));
+            error = error.because(format!(
+                "{} by production ({})",
+                counted(strangers, "object is not owned", "objects are not owned"),
+                accounts.prod.id
+            ));
         }
         return Err(error.hint(format!("`xdeploy verify --pipeline {}` says what differs from what setup would make", route.pipeline)));
     }

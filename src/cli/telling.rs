@@ -10,7 +10,7 @@ use crate::deploy::rules;
 use crate::deploy::snapshot::Snapshot;
 use crate::deploy::write::{Note, Write};
 use crate::error::Error;
-use crate::model::Finding;
+use crate::model::{Finding, counted};
 use crate::report::{Sheet, pull_request};
 use serde_json::Value;
 
@@ -48,7 +48,7 @@ impl Page<'_> {
 
 fn count_of(plan: &Plan, kept: usize) -> String {
     match plan.is_empty() {
-        true => format!("No changes. {kept} things are as they should be."),
+        true => format!("No changes. {}", counted(kept, "thing is as it should be.", "things are as they should be.")),
         false => show::count_line(plan.writes(), kept),
     }
 }
@@ -110,7 +110,13 @@ pub fn of_verify(
     let (writes, notes) = plan.map_or((&[][..], &[][..]), |plan| (plan.writes(), plan.notes()));
     let count = match plan {
         Ok(plan) if plan.is_empty() => count_of(plan, kept.len()),
-        Ok(plan) => format!("{} differences from what setup would make, {} things are as they should be.", plan.writes().len(), kept.len()),
+        Ok(plan) => {
+            let differences = counted(plan.writes().len(), "difference", "differences");
+            format!(
+                "{differences} from what setup would make, {}",
+                counted(kept.len(), "thing is as it should be.", "things are as they should be.")
+            )
+        }
         Err(error) => format!("setup would refuse to change anything: {}", error.message),
     };
     let proof = format!("{}.", proof::count_line(live));

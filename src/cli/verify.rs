@@ -7,7 +7,7 @@ use crate::deploy::observe::{Organisations, second_opinion};
 use crate::deploy::plan::{Callers, Plan};
 use crate::deploy::proof::{Opinion, links, prove};
 use crate::error::{Error, Kind, Result};
-use crate::model::{Readable, Verdict};
+use crate::model::{Readable, Verdict, counted};
 use crate::settings::{CommonFlags, DeploymentFlags, Settings};
 use crate::ui::Ui;
 use clap::builder::FalseyValueParser;
@@ -146,7 +146,6 @@ fn drift(ui: &Ui, settings: &Settings, plan: &Result<Plan>) -> bool {
         ui.result(&format!("\n{}: {}", if note.warning { "warning" } else { "note" }, note.text));
     }
     let count = plan.writes().len();
-    let (plural, them) = if count == 1 { ("", "it") } else { ("s", "them") };
-    ui.result(&format!("\n{count} difference{plural}; `xdeploy setup` mends {them}."));
+    ui.result(&format!("\n{}.", counted(count, "difference; `xdeploy setup` mends it", "differences; `xdeploy setup` mends them")));
     true
 }

@@ -3,6 +3,7 @@
 use super::release::Route;
 use crate::aws::{Accounts, present};
 use crate::error::Result;
+use crate::model::counted;
 use aws_sdk_s3::types::Object;
 use futures_util::stream::{self, StreamExt};
 use serde::Serialize;
@@ -114,7 +115,11 @@ pub async fn arrival(accounts: &Accounts, route: &Route, wanted: &[String], sinc
     }
     let stale = objects.iter().filter(|object| !object.fresh).count();
     if stale > 0 {
-        warnings.push(format!("{stale} objects are older than the upload: this execution did not write them"));
+        warnings.push(format!(
+            "{} than the upload: this execution did not write {}",
+            counted(stale, "object is older", "objects are older"),
+            if stale == 1 { "it" } else { "them" }
+        ));
     }
     if objects.iter().any(|object| object.owned_by_production.is_none()) {
         warnings.push("who owns the objects could not be read".to_owned());

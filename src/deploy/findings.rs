@@ -7,7 +7,7 @@ use super::rules;
 use super::snapshot::Snapshot;
 use super::write::Step;
 use crate::error::Error;
-use crate::model::{Finding, Outcome, Subject, Verdict};
+use crate::model::{Finding, Outcome, Subject, Verdict, counted};
 use serde_json::Value;
 
 /// Makes a finding about a pipeline; `None` if there is no such rule.
@@ -145,15 +145,15 @@ pub fn of_release(document: &Value, pipeline: &str) -> Vec<Finding> {
     let looked = document.get("arrival").is_some_and(Value::is_object);
     let arrived = match missing.first() {
         _ if !looked => unseen(),
-        Some(first) => (Outcome::Fail, format!("{} files are missing, such as {first}", missing.len())),
-        None => (Outcome::Pass, format!("{} objects", objects.len())),
+        Some(first) => (Outcome::Fail, format!("{}, such as {first}", counted(missing.len(), "file is missing", "files are missing"))),
+        None => (Outcome::Pass, counted(objects.len(), "object", "objects")),
     };
     let owned = |wanted: Option<bool>| objects.iter().filter(|object| object["ownedByProduction"].as_bool() == wanted).count();
     let ownership = match (owned(Some(false)), owned(None)) {
         _ if !looked => unseen(),
         (0, 0) => (Outcome::Pass, "production owns every object".to_owned()),
-        (0, unknown) => (Outcome::CannotTell, format!("the owner of {unknown} objects could not be read")),
-        (strangers, _) => (Outcome::Fail, format!("{strangers} objects are not owned by production")),
+        (0, unknown) => (Outcome::CannotTell, format!("the owner of {} could not be read", counted(unknown, "object", "objects"))),
+        (strangers, _) => (Outcome::Fail, counted(strangers, "object is not owned by production", "objects are not owned by production")),
     };
     let failed = list("/actions").into_iter().filter(|action| action["status"] == "Failed");
     let failed: Vec<String> = failed.map(|action| format!("{}/{}: {}", action["stage"], action["action"], action["message"])).collect();
