@@ -13,8 +13,16 @@ fn beside(path: &Path) -> PathBuf {
 }
 
 /// A device or a pipe, whose place nothing can take.
-fn is_stream(path: &Path) -> bool {
+pub fn is_stream(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir())
+}
+
+/// Gives one name to a file however its path is written.
+pub fn place(path: &Path) -> PathBuf {
+    let whole = |path: &Path| fs::canonicalize(path).ok();
+    let folder = path.parent().map(|folder| if folder.as_os_str().is_empty() { Path::new(".") } else { folder });
+    let beside = || Some(whole(folder?)?.join(path.file_name()?));
+    whole(path).or_else(beside).unwrap_or_else(|| path.to_owned())
 }
 
 fn make(beside: &Path) -> io::Result<File> {

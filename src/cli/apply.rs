@@ -1,6 +1,6 @@
 //! `xdeploy apply`.
 
-use super::reports::{self, ReportFlags, Reports};
+use super::reports::{ReportFlags, Reports};
 use super::{Stop, lock, proof, session, setup, show, telling};
 use crate::deploy::observe::Organisations;
 use crate::deploy::plan::Plan;
@@ -28,14 +28,14 @@ pub struct Args {
 }
 
 pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop) -> Result<u8> {
-    let plan = Plan::load(&args.plan)?;
-    let reports = Reports::ready(&args.reports, reports::ALL, "apply")?;
-    let outcome = on(common, args, &plan, ui, stop, &reports).await;
+    let reports = Reports::ready(&args.reports, "apply")?;
+    let outcome = on(common, args, ui, stop, &reports).await;
     reports.finish(ui, outcome.map(|(code, document)| reports.result(ui, code, &document)))
 }
 
 /// Applies a plan, and gives the exit code and the JSON document.
-async fn on(common: &CommonFlags, args: &Args, plan: &Plan, ui: &Ui, stop: &Stop, reports: &Reports) -> Result<(u8, Value)> {
+async fn on(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop, reports: &Reports) -> Result<(u8, Value)> {
+    let plan = &Plan::load(&args.plan)?;
     let mut settings = plan.settings().clone();
     // Another person may apply it, with other profile names for the same accounts.
     if let Some(profile) = &common.dev_profile {
@@ -100,7 +100,9 @@ async fn on(common: &CommonFlags, args: &Args, plan: &Plan, ui: &Ui, stop: &Stop
         ui.result(&format!("\nDone: {add} added, {change} changed, {remove} removed."));
         document["applied"] = json!(true);
         document["made"] = json!({"keys": made.keys()});
-        code = proof::check(&accounts, plan.settings(), &proof, false, ui, &mut document).await;
+        let (told, back) = proof::check(&accounts, plan.settings(), &proof, false, ui, &mut document).await;
+        code = told;
+        reports.say(telling::of_writes("apply", plan, &proof, &back, &document));
     }
     Ok((code, document))
 }

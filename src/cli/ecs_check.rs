@@ -1,6 +1,6 @@
 //! `xdeploy ecs-check`.
 
-use super::reports::{self, ReportFlags, Reports, Told};
+use super::reports::{ReportFlags, Reports, Told};
 use super::{Stop, ask};
 use crate::aws::Connector;
 use crate::ecs::checks;
@@ -117,8 +117,14 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop) -> Res
         tell_denial(ui, &explain(text));
         return Ok(0);
     }
+    let reports = Reports::ready(&args.reports, "ecs-check")?;
+    let outcome = on(common, args, ui, stop, &reports).await;
+    reports.finish(ui, outcome)
+}
+
+/// Looks, tells, mends what was asked for, and gives the exit code.
+async fn on(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop, reports: &Reports) -> Result<u8> {
     let ignored = ignored(&args.ignore)?;
-    let reports = Reports::ready(&args.reports, reports::ALL, "ecs-check")?;
     let source = source(args)?;
     let wanted = Wanted { docker: args.docker_host.clone(), probe: args.probe == Probe::Auto, sdk_search: args.sdk_search };
     let inside = args.in_task || source.live && args.docker_host.is_none() && is_inside(&source);
@@ -153,7 +159,7 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop) -> Res
             Err(error) => {
                 let code = verdict::exit_code(&seen.facts, &seen.findings, &seen.verdicts, args.fail_on == FailOn::Warn);
                 reports.say(told(&seen.findings, &seen.verdicts, &document(&seen.facts, &seen.findings, &seen.verdicts, code)));
-                return reports.finish(ui, Err(error));
+                return Err(error);
             }
         };
         if changed {
@@ -170,7 +176,7 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop) -> Res
     }
     ui.json(&document);
     reports.say(told(&findings, &verdicts, &document));
-    reports.finish(ui, Ok(code))
+    Ok(code)
 }
 
 /// What one look saw.

@@ -1,6 +1,6 @@
 //! `xdeploy plan`.
 
-use super::reports::{self, ReportFlags, Reports};
+use super::reports::{ReportFlags, Reports};
 use super::{proof, session, show, telling, wizard};
 use crate::deploy::kept;
 use crate::deploy::observe::Organisations;
@@ -33,11 +33,17 @@ pub struct Args {
 }
 
 pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui) -> Result<u8> {
+    let reports = Reports::ready(&args.reports, "plan")?;
+    let outcome = on(common, args, ui, &reports).await;
+    reports.finish(ui, outcome)
+}
+
+/// Plans, and gives the exit code.
+async fn on(common: &CommonFlags, args: &Args, ui: &Ui, reports: &Reports) -> Result<u8> {
     let (common, flags) = with_file(common, &args.deployment)?;
     wizard::refuse_missing(&common, &flags)?;
     let settings = Settings::of(common, flags)?;
     let artifact = session::artifact(args.artifact.as_deref(), !settings.no_extract)?;
-    let reports = Reports::ready(&args.reports, reports::ALL, "plan")?;
     let accounts = session::connect(ui, &settings).await?;
     session::introduce(ui, &accounts);
     let plan = session::make_plan(ui, &accounts, &settings, artifact, Organisations::Always).await?;
@@ -50,9 +56,7 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui) -> Result<u8> {
     reports.say(telling::of_plan("plan", &plan, &proof, &document));
     match &args.out {
         Some(path) => {
-            if let Err(error) = plan.save(path) {
-                return reports.finish(ui, Err(error));
-            }
+            plan.save(path)?;
             ui.status(&format!("plan saved: `xdeploy apply {}` does exactly this", path.display()));
         }
         None if !plan.is_empty() => {
@@ -68,5 +72,5 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui) -> Result<u8> {
         _ if args.detailed_exitcode && !plan.is_empty() => 2,
         _ => 0,
     };
-    reports.finish(ui, Ok(code))
+    Ok(code)
 }

@@ -257,17 +257,25 @@ fn is_organisations(link: &Judged) -> bool {
         || link.because.iter().any(|by| by.effect == "Deny" && by.document.contains("control policy"))
 }
 
-/// Tells the proof after the writes, and gives the exit code: what was proven before must still hold.
-pub async fn check(accounts: &Accounts, settings: &Settings, before: &Proof, strict: bool, ui: &Ui, document: &mut Value) -> u8 {
-    match again(accounts, settings, before, ui).await {
+/// Tells the proof after the writes, and gives the exit code, for what was proven before must still hold, and what was read back.
+pub async fn check(
+    accounts: &Accounts,
+    settings: &Settings,
+    before: &Proof,
+    strict: bool,
+    ui: &Ui,
+    document: &mut Value,
+) -> (u8, Result<(Proof, Snapshot)>) {
+    let back = again(accounts, settings, before, ui).await;
+    let code = match &back {
         Ok((proof, snapshot)) => {
-            let telling = Telling { snapshot: &snapshot, all: false, when: " as read back", mended: &[] };
+            let telling = Telling { snapshot, all: false, when: " as read back", mended: &[] };
             if proof.same_verdicts(before) {
-                ui.result(&format!("{} as read back.", count_line(&proof)));
+                ui.result(&format!("{} as read back.", count_line(proof)));
             } else {
-                show(ui, &proof, &telling);
+                show(ui, proof, &telling);
             }
-            document["proofAfter"] = to_json(&proof, &snapshot, &[]);
+            document["proofAfter"] = to_json(proof, snapshot, &[]);
             let verdict = if strict { proof.strict_verdict() } else { proof.verdict() };
             if verdict > before.verdict() { exit_code(verdict) } else { 0 }
         }
@@ -276,5 +284,6 @@ pub async fn check(accounts: &Accounts, settings: &Settings, before: &Proof, str
             document["proofAfter"] = Value::Null;
             5
         }
-    }
+    };
+    (code, back)
 }

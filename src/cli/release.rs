@@ -1,13 +1,13 @@
 //! `xdeploy release`.
 
-use super::reports::{self, ReportFlags, Reports};
+use super::reports::{ReportFlags, Reports};
 use super::{session, telling};
 use crate::aws::Accounts;
 use crate::deploy::arrival;
 use crate::deploy::release::{self, ActionState, Outcome, Route, Source};
 use crate::deploy::zipfile;
 use crate::error::{Error, Result};
-use crate::model::{BucketName, ObjectKey, PipelineName};
+use crate::model::{BucketName, ObjectKey, PipelineName, counted};
 use crate::settings::{CommonFlags, DeploymentFlags, Settings};
 use crate::ui::Ui;
 use clap::builder::FalseyValueParser;
@@ -59,6 +59,13 @@ pub struct Args {
 }
 
 pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui) -> Result<u8> {
+    let reports = Reports::ready(&args.reports, "release")?;
+    let outcome = on(common, args, ui, &reports).await;
+    reports.finish(ui, outcome.map(|document| reports.result(ui, 0, &document)))
+}
+
+/// Uploads and follows, and gives the JSON document.
+async fn on(common: &CommonFlags, args: &Args, ui: &Ui, reports: &Reports) -> Result<Value> {
     let flags = DeploymentFlags {
         pipeline: args.pipeline.clone(),
         input_bucket: args.input_bucket.clone(),
@@ -69,7 +76,6 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui) -> Result<u8> {
         ..DeploymentFlags::default()
     };
     let settings = Settings::resolve(common, &flags)?;
-    let reports = Reports::ready(&args.reports, reports::ALL, "release")?;
     let source = match &args.file {
         Some(path) => {
             zipfile::fingerprint(path)?;
@@ -89,8 +95,8 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui) -> Result<u8> {
         Err(error) => {
             let mut document = document(&accounts, &uploaded, "");
             document["executionId"] = Value::Null;
-            reports.say(telling::of_release(&uploaded.route.pipeline, &document));
-            return reports.finish(ui, Err(error));
+            reports.say(telling::of_release("release", &uploaded.route.pipeline, &document));
+            return Err(error);
         }
     };
     let how = match started_by {
@@ -105,13 +111,11 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui) -> Result<u8> {
         ui.result(&format!("Released version {version} of {} to pipeline {} (execution {id}).", route.object_key, route.pipeline));
     } else {
         let outcome = to_the_end(&accounts, &uploaded, &id, args.timeout, ui, &mut document).await;
-        reports.say(telling::of_release(&uploaded.route.pipeline, &document));
-        if let Err(error) = outcome {
-            return reports.finish(ui, Err(error));
-        }
+        reports.say(telling::of_release("release", &uploaded.route.pipeline, &document));
+        outcome?;
     }
-    reports.say(telling::of_release(&uploaded.route.pipeline, &document));
-    reports.finish(ui, Ok(reports.result(ui, 0, &document)))
+    reports.say(telling::of_release("release", &uploaded.route.pipeline, &document));
+    Ok(document)
 }
 
 /// Follows an execution that must succeed, and looks at what arrived.
@@ -227,7 +231,7 @@ pub async fn arrival(accounts: &Accounts, uploaded: &Uploaded, ui: &Ui, document
     let arrival = arrival::arrival(accounts, route, wanted, *since).await?;
     document["arrival"] = json!(arrival);
     if !route.keys_vary() {
-        ui.result(&format!("\n{} objects in s3://{}:", arrival.objects.len(), route.output_bucket));
+        ui.result(&format!("\n{} in s3://{}:", counted(arrival.objects.len(), "object", "objects"), route.output_bucket));
     }
     for object in &arrival.objects {
         let owner = match object.owned_by_production {
@@ -257,10 +261,18 @@ pub async fn arrival(accounts: &Accounts, uploaded: &Uploaded, ui: &Ui, document
         let mut error = Error::failed(format!("the release of pipeline {} did not arrive as it should", route.pipeline));
         if !arrival.missing.is_empty() {
             let some: Vec<&str> = arrival.missing.iter().take(5).map(String::as_str).collect();
-            error = error.because(format!("{} files are missing, such as {}", arrival.missing.len(), some.join(", ")));
+            error = error.because(format!(
+                "{}, such as {}",
+                counted(arrival.missing.len(), "file is missing", "files are missing"),
+                some.join(", ")
+            ));
         }
         if strangers > 0 {
-            error = error.because(format!("{strangers} objects are not owned by production ({})", accounts.prod.id));
+            error = error.because(format!(
+                "{} by production ({})",
+                counted(strangers, "object is not owned", "objects are not owned"),
+                accounts.prod.id
+            ));
         }
         return Err(error.hint(format!("`xdeploy verify --pipeline {}` says what differs from what setup would make", route.pipeline)));
     }

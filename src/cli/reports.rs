@@ -1,6 +1,7 @@
 //! `--report FORMAT=FILE`: one flag and one way of writing for every command that has something to report.
 
 use super::ask;
+use crate::deploy::{findings, rules};
 use crate::error::{Error, Result, file_error};
 use crate::files;
 use crate::model::{Check, Finding};
@@ -10,6 +11,7 @@ use crate::ui::Ui;
 use clap::ValueEnum;
 use serde_json::Value;
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// The language of a report.
@@ -26,9 +28,6 @@ pub enum Format {
     /// For a pull request or a step's summary.
     Markdown,
 }
-
-/// All of them, for commands with findings.
-pub const ALL: &[Format] = &[Format::Json, Format::Junit, Format::Sarif, Format::Github, Format::Markdown];
 
 /// Where the annotations go that GitHub is to read: stderr, so that stdout stays the result.
 const LOG: &str = "-";
@@ -72,9 +71,28 @@ pub struct Told {
     pub markdown: Option<String>,
 }
 
+impl Told {
+    /// Takes findings in beside those that are there.
+    pub fn add(&mut self, findings: Vec<Finding>, checks: &[&'static Check]) {
+        if let Some(markdown) = &mut self.markdown {
+            markdown.extend(findings.iter().filter(|finding| report::matters(finding)).map(report::details));
+        }
+        self.findings.extend(findings);
+        self.checks.extend(checks);
+    }
+
+    /// Takes in that the command failed.
+    pub fn fail(&mut self, error: &Error) {
+        self.findings.retain(|finding| finding.check.id != rules::RUN);
+        self.checks.retain(|check| check.id != rules::RUN);
+        self.add(findings::of_command(self.command, Some(error)).into_iter().collect(), &rules::of(rules::RUN));
+    }
+}
+
 /// The reports that were asked for, and what there is to write into them so far.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Reports {
+    command: &'static str,
     wanted: Vec<(Format, PathBuf)>,
     told: RefCell<Option<Told>>,
 }
@@ -83,21 +101,33 @@ impl Reports {
     /// Looks at the flag before anything is asked of anybody.
     ///
     /// # Errors
-    /// The command has no report of a format, or a file can't be written.
-    pub fn ready(flags: &ReportFlags, offered: &[Format], command: &str) -> Result<Reports> {
-        for (format, path) in &flags.report {
-            if !offered.contains(format) {
-                let names: Vec<String> =
-                    offered.iter().filter_map(|format| Some(format.to_possible_value()?.get_name().to_owned())).collect();
-                let name = format.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
-                return Err(Error::usage(format!("--report: `xdeploy {command}` has no report of format {name}"))
-                    .hint(format!("it has {}", names.join(", "))));
-            }
+    /// Two reports go into one file, or a file can't be written.
+    pub fn ready(flags: &ReportFlags, command: &'static str) -> Result<Reports> {
+        let mut places = BTreeSet::new();
+        for (_, path) in &flags.report {
             if path != Path::new(LOG) {
                 files::may_write(path).map_err(|error| file_error("write the report", path, &error))?;
             }
+            if !files::is_stream(path) && !places.insert(files::place(path)) {
+                return Err(Error::usage(format!("--report: two reports go into {}", path.display())).hint("give each a file of its own"));
+            }
         }
-        Ok(Reports { wanted: flags.report.clone(), told: RefCell::default() })
+        Ok(Reports { wanted: flags.report.clone(), ..Reports::none(command) })
+    }
+
+    /// No reports: what is said is only kept.
+    pub fn none(command: &'static str) -> Reports {
+        Reports { command, wanted: Vec::new(), told: RefCell::default() }
+    }
+
+    /// The command that reports.
+    pub fn command(&self) -> &'static str {
+        self.command
+    }
+
+    /// Gives what was said, and forgets it.
+    pub fn take(&self) -> Option<Told> {
+        self.told.borrow_mut().take()
     }
 
     /// Takes what there is to say, in the place of what was said before.
@@ -105,13 +135,27 @@ impl Reports {
         *self.told.borrow_mut() = Some(told);
     }
 
-    /// Takes the document as it is at the end.
-    pub fn amend(&self, document: &Value) {
+    /// Takes findings in beside what was said.
+    pub fn add(&self, more: &Told) {
+        if let Some(told) = &mut *self.told.borrow_mut() {
+            told.add(more.findings.clone(), &more.checks);
+        }
+    }
+
+    /// Takes the document of a command that failed after it had something to say.
+    pub fn amend_said(&self, document: &Value) {
         if let Some(told) = &mut *self.told.borrow_mut() {
             told.document.clone_from(document);
-            if let (Some(markdown), Some(true)) = (&mut told.markdown, document.get("applied").and_then(Value::as_bool)) {
-                markdown.push_str("\nApplied.\n");
-            }
+        }
+    }
+
+    /// Takes the document as it is at the end.
+    pub fn amend(&self, document: &Value) {
+        let mut told = self.told.borrow_mut();
+        let told = told.get_or_insert_with(|| self.bare(None));
+        told.document.clone_from(document);
+        if let (Some(markdown), Some(true)) = (&mut told.markdown, document.get("applied").and_then(Value::as_bool)) {
+            markdown.push_str("\nApplied.\n");
         }
     }
 
@@ -122,15 +166,23 @@ impl Reports {
         code
     }
 
-    /// Writes the reports, also of a command that failed after it had something to say.
+    /// Writes the reports, also of a command that failed: what it had to say, and the error.
     ///
     /// # Errors
     /// The command's own, or a report can't be written.
-    pub fn finish<T>(&self, ui: &Ui, outcome: Result<T>) -> Result<T> {
-        let Some(mut told) = self.told.borrow_mut().take() else { return outcome };
-        if let (Err(error), Some(members)) = (&outcome, told.document.as_object_mut()) {
-            members.insert("error".to_owned(), ask::error_document(error));
-        }
+    pub fn finish(&self, ui: &Ui, outcome: Result<u8>) -> Result<u8> {
+        let told = match (self.take(), &outcome) {
+            (Some(mut told), Err(error)) => {
+                if let Some(members) = told.document.as_object_mut() {
+                    members.insert("error".to_owned(), ask::error_document(error));
+                }
+                told.fail(error);
+                told
+            }
+            (Some(told), Ok(_)) => told,
+            // It had nothing to say yet; whatever an earlier run has left in the files would be read as this one's.
+            (None, outcome) => self.bare(outcome.as_ref().err()),
+        };
         let written = self.write(ui, &told);
         match (outcome, written) {
             (Err(error), Err(second)) => {
@@ -139,6 +191,18 @@ impl Reports {
             }
             (Err(error), Ok(())) | (Ok(_), Err(error)) => Err(error),
             (Ok(code), Ok(())) => Ok(code),
+        }
+    }
+
+    /// All that is to be said of a command that found nothing.
+    fn bare(&self, error: Option<&Error>) -> Told {
+        Told {
+            command: self.command,
+            document: error.map_or(Value::Null, ask::error_document),
+            findings: findings::of_command(self.command, error).into_iter().collect(),
+            checks: rules::of(rules::RUN),
+            verdicts: Vec::new(),
+            markdown: None,
         }
     }
 

@@ -9,6 +9,7 @@ use crate::deploy::snapshot::Snapshot;
 use crate::deploy::write::{Artifact, Step, Write};
 use crate::deploy::zipfile;
 use crate::error::Result;
+use crate::model::counted;
 use crate::settings::{Settings, variable};
 use crate::ui::Ui;
 use serde_json::{Value, json};
@@ -151,9 +152,8 @@ impl Progress {
         while self.left.first_key_value().is_some_and(|(_, count)| *count == 0) {
             let Some((step, _)) = self.left.pop_first() else { break };
             let calls = self.total.get(&step).copied().unwrap_or_default();
-            let plural = if calls == 1 { "" } else { "s" };
             let took = seconds(self.took.get(&step).copied().unwrap_or_default());
-            lines.push(format!("done {:<11} {} ({calls} call{plural}, {took})", step.article(), step.title()));
+            lines.push(format!("done {:<11} {} ({}, {took})", step.article(), step.title(), counted(calls, "call", "calls")));
         }
         lines
     }

@@ -1,6 +1,6 @@
 //! `xdeploy setup`.
 
-use super::reports::{self, ReportFlags, Reports};
+use super::reports::{ReportFlags, Reports};
 use super::wizard::{self, Answers};
 use super::{Stop, ask, lock, proof, session, show, telling};
 use crate::aws::Accounts;
@@ -51,7 +51,13 @@ pub struct Args {
 }
 
 pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop) -> Result<u8> {
-    let reports = Reports::ready(&args.reports, reports::ALL, "setup")?;
+    let reports = Reports::ready(&args.reports, "setup")?;
+    let outcome = whole(common, args, ui, stop, &reports).await;
+    reports.finish(ui, outcome)
+}
+
+/// Asks for what is missing, sets up, and offers to keep the answers.
+async fn whole(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop, reports: &Reports) -> Result<u8> {
     let (common, flags) = with_file(common, &args.deployment)?;
     let mut answers = Answers { common, flags, artifact: args.artifact.clone() };
     let mut asked = false;
@@ -70,7 +76,7 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop) -> Res
     let accounts = session::connect(ui, &settings).await?;
     session::introduce(ui, &accounts);
     let _lock = if args.dry_run { None } else { Some(lock::take(&accounts.dev.id, &accounts.dev.region, settings.pipeline.as_str())?) };
-    let done = on(&accounts, &settings, args, artifact, ui, stop, &reports).await;
+    let done = on(&accounts, &settings, args, artifact, ui, stop, reports).await;
     let interrupted = done.as_ref().is_err_and(|error| error.kind == Kind::Interrupted);
     if asked && !interrupted {
         let line = wizard::command_line(&answers.common, &answers.flags, answers.artifact.as_deref());
@@ -90,7 +96,7 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop) -> Res
             follow_ups(ui, &reach(&answers.common, &settings));
         }
     }
-    reports.finish(ui, done.map(|(code, document)| reports.result(ui, code, &document)))
+    done.map(|(code, document)| reports.result(ui, code, &document))
 }
 
 /// Makes sure, before anything is asked of AWS, that the settings can be written in the end.
@@ -158,7 +164,7 @@ pub async fn on(
         "proof": proof::to_json(&proof, plan.snapshot(), &[]),
         "applied": false,
     });
-    reports.say(telling::of_plan("setup", &plan, &proof, &document));
+    reports.say(telling::of_plan(reports.command(), &plan, &proof, &document));
     if plan.is_empty() || args.dry_run {
         if !plan.is_empty() {
             ui.status("nothing was changed: this was a dry run");
@@ -195,7 +201,8 @@ pub async fn on(
     ui.result(&format!("\nDone: {add} added, {change} changed, {remove} removed."));
     document["applied"] = json!(true);
     document["made"] = json!({"keys": made.keys()});
-    let code = proof::check(accounts, settings, &proof, args.strict, ui, &mut document).await;
+    let (code, back) = proof::check(accounts, settings, &proof, args.strict, ui, &mut document).await;
+    reports.say(telling::of_writes(reports.command(), &plan, &proof, &back, &document));
     Ok((code, document))
 }
 

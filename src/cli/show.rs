@@ -4,7 +4,7 @@ use crate::deploy::kept::{self, Kept};
 use crate::deploy::plan::Plan;
 use crate::deploy::snapshot::Identity;
 use crate::deploy::write::{Write, counts};
-use crate::model::Side;
+use crate::model::{Side, counted};
 use crate::report;
 use crate::ui::{Tone, Ui, paint};
 
@@ -53,7 +53,7 @@ pub fn plan(ui: &Ui, plan: &Plan) {
     let kept = kept::of_plan(plan);
     if plan.is_empty() {
         ui.result(&format!("No changes. Pipeline {} is as it should be.", plan.settings().pipeline));
-        ui.result(&format!("{} things are as they should be.", kept.len()));
+        ui.result(&counted(kept.len(), "thing is as it should be.", "things are as they should be."));
     } else {
         ui.result(&format!("Plan for pipeline {} in {}:", plan.settings().pipeline, snapshot.dev.region));
         writes(ui, plan.writes(), &kept, &snapshot.dev, &snapshot.prod);

@@ -1,6 +1,6 @@
 //! `xdeploy teardown`.
 
-use super::reports::{Format, ReportFlags, Reports};
+use super::reports::{ReportFlags, Reports};
 use super::{Stop, ask, lock, session, show, telling};
 use crate::deploy::apply::quiet;
 use crate::deploy::observe::{Organisations, Purpose, observe};
@@ -35,11 +35,8 @@ pub struct Args {
     pub reports: ReportFlags,
 }
 
-/// Nothing is judged, so there is nothing for the formats of findings.
-const FORMATS: &[Format] = &[Format::Json, Format::Markdown];
-
 pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop) -> Result<u8> {
-    let reports = Reports::ready(&args.reports, FORMATS, "teardown")?;
+    let reports = Reports::ready(&args.reports, "teardown")?;
     let outcome = on(common, args, ui, stop, &reports).await;
     reports.finish(ui, outcome.map(|document| reports.result(ui, 0, &document)))
 }

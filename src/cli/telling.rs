@@ -10,7 +10,7 @@ use crate::deploy::rules;
 use crate::deploy::snapshot::Snapshot;
 use crate::deploy::write::{Note, Write};
 use crate::error::Error;
-use crate::model::Finding;
+use crate::model::{Finding, counted};
 use crate::report::{Sheet, pull_request};
 use serde_json::Value;
 
@@ -48,24 +48,27 @@ impl Page<'_> {
 
 fn count_of(plan: &Plan, kept: usize) -> String {
     match plan.is_empty() {
-        true => format!("No changes. {kept} things are as they should be."),
+        true => format!("No changes. {}", counted(kept, "thing is as it should be.", "things are as they should be.")),
         false => show::count_line(plan.writes(), kept),
     }
 }
 
 /// What `plan`, `setup` and `apply` report: the proof after the plan, and the changes.
 pub fn of_plan(command: &'static str, plan: &Plan, proven: &Proof, document: &Value) -> Told {
-    let (snapshot, pipeline) = (plan.snapshot(), plan.settings().pipeline.as_str());
+    let found = findings::of_proof(proven, plan.snapshot(), plan.settings().pipeline.as_str(), &[]);
+    page_of_plan(command, plan, found, format!("{}{}.", proof::count_line(proven), proof::when(plan)), document)
+}
+
+fn page_of_plan(command: &'static str, plan: &Plan, findings: Vec<Finding>, proof: String, document: &Value) -> Told {
     let kept = kept::of_plan(plan);
-    let findings = findings::of_proof(proven, snapshot, pipeline, &[]);
     let page = Page {
         command,
-        pipeline,
-        snapshot,
+        pipeline: plan.settings().pipeline.as_str(),
+        snapshot: plan.snapshot(),
         writes: plan.writes(),
         kept: &kept,
         count: count_of(plan, kept.len()),
-        proof: format!("{}{}.", proof::count_line(proven), proof::when(plan)),
+        proof,
         findings: &findings,
         notes: plan.notes(),
     };
@@ -74,8 +77,26 @@ pub fn of_plan(command: &'static str, plan: &Plan, proven: &Proof, document: &Va
     Told { command, document: document.clone(), findings, checks, verdicts: Vec::new(), markdown }
 }
 
+/// What `setup` and `apply` report after the writes: the proof as read back, or that nothing could be read back.
+pub fn of_writes(command: &'static str, plan: &Plan, before: &Proof, back: &Result<(Proof, Snapshot), Error>, document: &Value) -> Told {
+    match back {
+        Ok((proof, snapshot)) => {
+            let pipeline = plan.settings().pipeline.as_str();
+            let found = findings::of_proof(proof, snapshot, pipeline, &[]);
+            page_of_plan(command, plan, found, format!("{} as read back.", proof::count_line(proof)), document)
+        }
+        Err(error) => {
+            let mut told = of_plan(command, plan, before, document);
+            let message = format!("what was written could not be read back to prove it again: {}", error.message);
+            told.fail(&Error { message, kind: error.kind, causes: error.causes.clone(), hints: error.hints.clone() });
+            told
+        }
+    }
+}
+
 /// What `verify` reports: the proof on what is there, and what setup would write.
 pub fn of_verify(
+    command: &'static str,
     pipeline: &str,
     snapshot: &Snapshot,
     live: &Proof,
@@ -89,21 +110,27 @@ pub fn of_verify(
     let (writes, notes) = plan.map_or((&[][..], &[][..]), |plan| (plan.writes(), plan.notes()));
     let count = match plan {
         Ok(plan) if plan.is_empty() => count_of(plan, kept.len()),
-        Ok(plan) => format!("{} differences from what setup would make, {} things are as they should be.", plan.writes().len(), kept.len()),
+        Ok(plan) => {
+            let differences = counted(plan.writes().len(), "difference", "differences");
+            format!(
+                "{differences} from what setup would make, {}",
+                counted(kept.len(), "thing is as it should be.", "things are as they should be.")
+            )
+        }
         Err(error) => format!("setup would refuse to change anything: {}", error.message),
     };
     let proof = format!("{}.", proof::count_line(live));
-    let page = Page { command: "verify", pipeline, snapshot, writes, kept: &kept, count, proof, findings: &findings, notes };
+    let page = Page { command, pipeline, snapshot, writes, kept: &kept, count, proof, findings: &findings, notes };
     let markdown = Some(page.markdown());
     let checks = [rules::of("XD-CALL"), rules::of("XD-PROOF"), rules::of("XD-DRIFT")].concat();
-    Told { command: "verify", document: document.clone(), findings, checks, verdicts: Vec::new(), markdown }
+    Told { command, document: document.clone(), findings, checks, verdicts: Vec::new(), markdown }
 }
 
 /// What `release` reports, as far as it came.
-pub fn of_release(pipeline: &str, document: &Value) -> Told {
+pub fn of_release(command: &'static str, pipeline: &str, document: &Value) -> Told {
     let findings = findings::of_release(document, pipeline);
     let checks = rules::of("XD-RELEASE");
-    Told { command: "release", document: document.clone(), findings, checks, verdicts: Vec::new(), markdown: None }
+    Told { command, document: document.clone(), findings, checks, verdicts: Vec::new(), markdown: None }
 }
 
 /// What `teardown` reports: what goes, and what is left.
@@ -114,5 +141,7 @@ pub fn of_teardown(pipeline: &str, snapshot: &Snapshot, writes: &[Write], left: 
     let page =
         Page { command: "teardown", pipeline, snapshot, writes, kept: &[], count, proof: String::new(), findings: &[], notes: &notes };
     let markdown = Some(page.markdown());
-    Told { command: "teardown", document: document.clone(), findings: Vec::new(), checks: Vec::new(), verdicts: Vec::new(), markdown }
+    let findings = findings::of_command("teardown", None).into_iter().collect();
+    let checks = rules::of(rules::RUN);
+    Told { command: "teardown", document: document.clone(), findings, checks, verdicts: Vec::new(), markdown }
 }

@@ -1,13 +1,13 @@
 //! `xdeploy verify`.
 
-use super::reports::{self, ReportFlags, Reports};
+use super::reports::{ReportFlags, Reports};
 use super::{proof, session, setup, show, telling};
 use crate::aws::Accounts;
 use crate::deploy::observe::{Organisations, second_opinion};
 use crate::deploy::plan::{Callers, Plan};
 use crate::deploy::proof::{Opinion, links, prove};
 use crate::error::{Error, Kind, Result};
-use crate::model::{Readable, Verdict};
+use crate::model::{Readable, Verdict, counted};
 use crate::settings::{CommonFlags, DeploymentFlags, Settings};
 use crate::ui::Ui;
 use clap::builder::FalseyValueParser;
@@ -31,11 +31,14 @@ pub struct Args {
 }
 
 pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui) -> Result<u8> {
-    let settings = Settings::resolve(common, &args.deployment)?;
-    let reports = Reports::ready(&args.reports, reports::ALL, "verify")?;
-    let accounts = session::connect(ui, &settings).await?;
-    session::introduce(ui, &accounts);
-    let outcome = on(&accounts, &settings, args, ui, &reports).await;
+    let reports = Reports::ready(&args.reports, "verify")?;
+    let outcome = async {
+        let settings = Settings::resolve(common, &args.deployment)?;
+        let accounts = session::connect(ui, &settings).await?;
+        session::introduce(ui, &accounts);
+        on(&accounts, &settings, args, ui, &reports).await
+    };
+    let outcome = outcome.await;
     reports.finish(ui, outcome.map(|(code, document)| reports.result(ui, code, &document)))
 }
 
@@ -93,7 +96,7 @@ pub async fn on(accounts: &Accounts, settings: &Settings, args: &Args, ui: &Ui, 
         };
         document["secondOpinion"] = opinions.iter().map(with_verdict).collect();
     }
-    reports.say(telling::of_verify(settings.pipeline.as_str(), &snapshot, &live, &mended, plan.as_ref(), &document));
+    reports.say(telling::of_verify(reports.command(), settings.pipeline.as_str(), &snapshot, &live, &mended, plan.as_ref(), &document));
     let verdict = if args.strict { live.strict_verdict() } else { live.verdict() };
     let code = match verdict {
         Verdict::Allowed if args.detailed_exitcode && differs => 2,
@@ -143,7 +146,6 @@ fn drift(ui: &Ui, settings: &Settings, plan: &Result<Plan>) -> bool {
         ui.result(&format!("\n{}: {}", if note.warning { "warning" } else { "note" }, note.text));
     }
     let count = plan.writes().len();
-    let (plural, them) = if count == 1 { ("", "it") } else { ("s", "them") };
-    ui.result(&format!("\n{count} difference{plural}; `xdeploy setup` mends {them}."));
+    ui.result(&format!("\n{}.", counted(count, "difference; `xdeploy setup` mends it", "differences; `xdeploy setup` mends them")));
     true
 }

@@ -3,6 +3,7 @@
 use super::release::Route;
 use crate::aws::{Accounts, present};
 use crate::error::Result;
+use crate::model::counted;
 use aws_sdk_s3::types::Object;
 use futures_util::stream::{self, StreamExt};
 use serde::Serialize;
@@ -114,7 +115,11 @@ pub async fn arrival(accounts: &Accounts, route: &Route, wanted: &[String], sinc
     }
     let stale = objects.iter().filter(|object| !object.fresh).count();
     if stale > 0 {
-        warnings.push(format!("{stale} objects are older than the upload: this execution did not write them"));
+        warnings.push(format!(
+            "{} than the upload: this execution did not write {}",
+            counted(stale, "object is older", "objects are older"),
+            if stale == 1 { "it" } else { "them" }
+        ));
     }
     if objects.iter().any(|object| object.owned_by_production.is_none()) {
         warnings.push("who owns the objects could not be read".to_owned());
@@ -136,7 +141,8 @@ impl LeftBehind {
     pub fn told(&self) -> Option<String> {
         let one = self.keys.first()?;
         let least = if self.more { "at least " } else { "" };
-        Some(format!("{least}{} other objects are there, such as {one}", self.keys.len()))
+        let count = counted(self.keys.len(), "other object is there", "other objects are there");
+        Some(format!("{least}{count}, such as {one}"))
     }
 }
 

@@ -7,7 +7,7 @@ use super::rules;
 use super::snapshot::Snapshot;
 use super::write::Step;
 use crate::error::Error;
-use crate::model::{Finding, Outcome, Subject, Verdict};
+use crate::model::{Finding, Outcome, Subject, Verdict, counted};
 use serde_json::Value;
 
 /// Makes a finding about a pipeline; `None` if there is no such rule.
@@ -116,13 +116,24 @@ fn of_step(plan: &Plan, step: Step, pipeline: &str) -> Option<Finding> {
     Some(writes.iter().fold(finding, told).mend("xdeploy setup"))
 }
 
+/// Says whether a command did what it was asked; it fails with the message, the causes and the hints of its error.
+pub fn of_command(command: &str, error: Option<&Error>) -> Option<Finding> {
+    let (outcome, message) = match error {
+        Some(error) => (Outcome::Fail, error.message.as_str()),
+        None => (Outcome::Pass, "it did"),
+    };
+    let finding = Finding::new(rules::find(rules::RUN)?, outcome, message).about(Subject::Command(command.to_owned()));
+    let finding = error.iter().flat_map(|error| &error.causes).fold(finding, |finding, cause| finding.seen(cause.clone()));
+    Some(error.iter().flat_map(|error| &error.hints).fold(finding, |finding, hint| finding.mend(hint.clone())))
+}
+
 /// Gives a finding for each of source, deploy, arrival and ownership, from the document `xdeploy.release/1` as far as the release came;
 /// what nobody looked at can't be told.
 pub fn of_release(document: &Value, pipeline: &str) -> Vec<Finding> {
     let unseen = || (Outcome::CannotTell, "it didn't come to that".to_owned());
     let text = |member: &str| document.get(member).and_then(Value::as_str);
     let list = |pointer: &str| document.pointer(pointer).and_then(Value::as_array).cloned().unwrap_or_default();
-    let source = match text("executionId") {
+    let source = match text("executionId").filter(|id| !id.is_empty()) {
         Some(id) => (Outcome::Pass, format!("execution {id}")),
         None => (Outcome::Fail, "no execution was found or started".to_owned()),
     };
@@ -134,15 +145,15 @@ pub fn of_release(document: &Value, pipeline: &str) -> Vec<Finding> {
     let looked = document.get("arrival").is_some_and(Value::is_object);
     let arrived = match missing.first() {
         _ if !looked => unseen(),
-        Some(first) => (Outcome::Fail, format!("{} files are missing, such as {first}", missing.len())),
-        None => (Outcome::Pass, format!("{} objects", objects.len())),
+        Some(first) => (Outcome::Fail, format!("{}, such as {first}", counted(missing.len(), "file is missing", "files are missing"))),
+        None => (Outcome::Pass, counted(objects.len(), "object", "objects")),
     };
     let owned = |wanted: Option<bool>| objects.iter().filter(|object| object["ownedByProduction"].as_bool() == wanted).count();
     let ownership = match (owned(Some(false)), owned(None)) {
         _ if !looked => unseen(),
         (0, 0) => (Outcome::Pass, "production owns every object".to_owned()),
-        (0, unknown) => (Outcome::CannotTell, format!("the owner of {unknown} objects could not be read")),
-        (strangers, _) => (Outcome::Fail, format!("{strangers} objects are not owned by production")),
+        (0, unknown) => (Outcome::CannotTell, format!("the owner of {} could not be read", counted(unknown, "object", "objects"))),
+        (strangers, _) => (Outcome::Fail, counted(strangers, "object is not owned by production", "objects are not owned by production")),
     };
     let failed = list("/actions").into_iter().filter(|action| action["status"] == "Failed");
     let failed: Vec<String> = failed.map(|action| format!("{}/{}: {}", action["stage"], action["action"], action["message"])).collect();

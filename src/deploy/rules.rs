@@ -12,6 +12,7 @@ const S3_DEPLOY: &str = "https://docs.aws.amazon.com/codepipeline/latest/usergui
 const S3_EVENTS: &str = "https://docs.aws.amazon.com/codepipeline/latest/userguide/create-S3-source-events.html";
 const PRINCIPALS: &str = "https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html";
 const ORGANISATIONS: &str = "https://docs.aws.amazon.com/organizations/latest/userguide/orgs_manage_policies_scps.html";
+const MANUAL: &str = concat!(env!("CARGO_PKG_REPOSITORY"), "#exit-codes");
 const OWNERSHIP: &str = "https://docs.aws.amazon.com/AmazonS3/latest/userguide/about-object-ownership.html";
 
 /// What one rule says: id, title, why, fix, where AWS describes it, steps of the article.
@@ -172,6 +173,19 @@ const RELEASE: [Rule; 4] = [
     ),
 ];
 
+/// The id of the rule about the command itself.
+pub const RUN: &str = "XD-RUN-001";
+
+/// What holds of every command.
+const COMMAND: Rule = (
+    RUN,
+    "the command did what it was asked",
+    "it ended with an error, and a report has only what was known by then",
+    "do what the finding says, then run the command again",
+    MANUAL,
+    &["A"],
+);
+
 /// The rule that setup could go on at all.
 pub const REFUSED: &str = "XD-DRIFT-011";
 
@@ -241,7 +255,7 @@ static REFUSAL: Rule = (
 static ALL: LazyLock<Vec<Check>> = LazyLock::new(|| {
     let calls = ROWS.iter().map(of_call);
     let drift = Step::ALL.into_iter().map(of_step).chain([check(REFUSAL)]);
-    calls.chain(PROOF.map(check)).chain(drift).chain(RELEASE.map(check)).collect()
+    calls.chain(PROOF.map(check)).chain(drift).chain(RELEASE.map(check)).chain([check(COMMAND)]).collect()
 });
 
 /// All rules, in the order of the table.

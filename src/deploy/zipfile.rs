@@ -1,6 +1,7 @@
 //! The artifact before it is uploaded: is it a zip that the deploy action can take (facts/codepipeline.md A.4)?
 
 use crate::error::{Error, Result, file_error};
+use crate::model::counted;
 use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io::{BufReader, Read, Seek};
@@ -145,13 +146,13 @@ fn check_archive(reader: impl Read + Seek, path: &str) -> Result<Contents> {
     }
     let absolute = contents.files.iter().filter(|name| name.starts_with('/')).count();
     if absolute > 0 {
-        contents.warnings.push(format!("{absolute} names begin with `/`, which the deploy action keeps"));
+        contents.warnings.push(format!("{} with `/`, which the deploy action keeps", counted(absolute, "name begins", "names begin")));
     }
     let misjudged: Vec<&String> = contents.files.iter().filter(|name| is_misjudged(name)).collect();
     if let Some(one) = misjudged.first() {
         contents.warnings.push(format!(
-            "{} files, such as {one}, will have the content type application/octet-stream: the deploy action knows a few endings only (facts A.4)",
-            misjudged.len()
+            "{}, such as {one}, will have the content type application/octet-stream: the deploy action knows a few endings only (facts A.4)",
+            counted(misjudged.len(), "file", "files")
         ));
     }
     contents.files.sort();

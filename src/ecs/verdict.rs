@@ -82,7 +82,7 @@ fn of(facts: &HostFacts, findings: &[Finding], container: &Container) -> Verdict
         Subject::Host => touches(finding.check.id, &mode),
         Subject::Interface(name) => mode.is_by(name),
         Subject::Role(arn) => role.as_ref() == Some(arn),
-        Subject::Pipeline(_) => false,
+        Subject::Pipeline(_) | Subject::Command(_) => false,
     };
     let causes = findings.iter().filter(|finding| finding.is_cause()).filter(about);
     let mut ids: Vec<&'static str> = causes.map(|finding| finding.check.id).collect();

@@ -64,6 +64,8 @@ pub enum Subject {
     Role(String),
     /// A pipeline, by its name.
     Pipeline(String),
+    /// A command of xdeploy, by its name.
+    Command(String),
 }
 
 impl fmt::Display for Subject {
@@ -74,6 +76,7 @@ impl fmt::Display for Subject {
             Subject::Container(name) => write!(f, "container {name}"),
             Subject::Role(arn) => write!(f, "role {arn}"),
             Subject::Pipeline(name) => write!(f, "pipeline {name}"),
+            Subject::Command(name) => write!(f, "command {name}"),
         }
     }
 }

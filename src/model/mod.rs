@@ -9,6 +9,11 @@ pub use names::{AccountId, Arn, BucketName, KeyAlias, ObjectKey, Partition, Pipe
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
+/// Puts a number before what is said of one or of many: `1 file is missing`, `2 files are missing`.
+pub fn counted(number: usize, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
+}
+
 /// Says which of the two accounts is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]

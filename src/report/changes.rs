@@ -2,7 +2,7 @@
 
 use crate::deploy::difference::{Difference, Member, of};
 use crate::deploy::kept::Kept;
-use crate::deploy::write::{Step, Write};
+use crate::deploy::write::{Call, Step, Write};
 use crate::model::Side;
 use crate::policy::{Element, Fate, StatementDiff};
 
@@ -80,9 +80,16 @@ pub fn short(write: &Write, all: &[Write]) -> Vec<Line> {
             }
             found
         }
-        Difference::Members(members) if members.iter().any(|member| member.before.is_some()) => members.iter().map(member).collect(),
+        // What an update only adds to a pipeline, such as a role, is all that it does.
+        Difference::Members(members) if is_pipeline(&write.call) || members.iter().any(|member| member.before.is_some()) => {
+            members.iter().map(member).collect()
+        }
         Difference::Members(_) | Difference::None => Vec::new(),
     }
+}
+
+fn is_pipeline(call: &Call) -> bool {
+    matches!(call, Call::UpdatePipeline { .. })
 }
 
 /// A new statement in one line: `Sid: Allow actions on resources for principals if condition`.

@@ -33,7 +33,8 @@ pub(super) fn block(language: &str, lines: &[String]) -> String {
     format!("{fence}{language}\n{text}\n{fence}\n")
 }
 
-pub(super) fn details(finding: &Finding) -> String {
+/// Gives a section for one finding: what it says, why, what was seen, and what to do.
+pub fn details(finding: &Finding) -> String {
     let check = finding.check;
     let mut text = format!("\n### {} {}\n\n", escape(check.id), escape(&format!("{}: {}", check.title, finding.subject)));
     text.push_str(&format!("{}: {}\n", finding.outcome, escape(&finding.message)));

@@ -16,7 +16,7 @@ mod tests;
 pub use changes::{Group, Line, groups, lines, short};
 pub use github::github;
 pub use junit::junit;
-pub use markdown::markdown;
+pub use markdown::{details, markdown};
 pub use pull_request::{Sheet, pull_request};
 pub use sarif::sarif;
 pub use schema::{schema, schemas};
@@ -60,7 +60,7 @@ impl Report<'_> {
 }
 
 /// Whether somebody should read it: it fails, warns or couldn't tell.
-fn matters(finding: &Finding) -> bool {
+pub fn matters(finding: &Finding) -> bool {
     matches!(finding.outcome, Outcome::Fail | Outcome::Warn | Outcome::CannotTell)
 }
 

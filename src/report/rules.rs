@@ -5,7 +5,7 @@ use crate::ecs::checks;
 use crate::model::Check;
 
 /// Lists all rules in the order of their ids within each family: what fails in a deployment (`XD-CP-…`), what is looked at in one
-/// (`XD-CALL-…`, `XD-PROOF-…`, `XD-DRIFT-…`, `XD-RELEASE-…`), what is looked at on a container host (`XD-ECS-…`).
+/// (`XD-CALL-…`, `XD-PROOF-…`, `XD-DRIFT-…`, `XD-RELEASE-…`), whether a command ended well (`XD-RUN-001`), what is looked at on a container host (`XD-ECS-…`).
 pub fn rules() -> Vec<&'static Check> {
     let failures = failures::rows().iter().map(|row| &row.check);
     let mut hosts: Vec<&'static Check> = checks::every().map(|(check, _)| *check).collect();

@@ -57,7 +57,10 @@ fn what_makes_no_sense_without_any_account() {
         &["ecs-check", "--root", ".", "--needs", "s3:GetObject=*"],
         &["ecs-check", "--root", "nowhere"],
         &["ecs-check", "--root", ".", "--ignore", "XD-ECS-999"],
-        &["teardown", "--report", "junit=x.xml"],
+        &["teardown", "--report", "junit=x.xml,json=./x.xml"],
+        &["explain", "deploy-decryp"],
+        &["explain", "-"],
+        &["plan"],
         &[
             &rights[..],
             &["--region", "us-east-1", "--prod-region", "us-east-1", "--input-bucket", "in-bucket", "--output-bucket", "out-bucket"],
@@ -123,10 +126,30 @@ error: --ignore: there is no check XD-ECS-999
 hint: the nearest is XD-ECS-079; there are XD-ECS-001 to XD-ECS-080
 exit 64
 
-$ xdeploy teardown --report junit=x.xml
-error: --report: `xdeploy teardown` has no report of format junit
+$ xdeploy teardown --report junit=x.xml,json=./x.xml
+error: --report: two reports go into ./x.xml
 
-hint: it has json, markdown
+hint: give each a file of its own
+exit 64
+
+$ xdeploy explain deploy-decryp
+error: there is no rule and no call `deploy-decryp`
+
+hint: did you mean `deploy-decrypt`?
+hint: the README lists all rules and calls; a message goes on standard input: `xdeploy explain - < message.txt`
+exit 64
+
+$ xdeploy explain -
+error: there is no message on standard input
+
+hint: pipe it in: `xdeploy explain - < message.txt`
+exit 64
+
+$ xdeploy plan
+error: not said: --dev-profile, --prod-profile, --input-bucket, --output-bucket
+  caused by: the buckets need not be said where the pipeline is there already
+
+hint: pass them, set them in xdeploy.toml, or run `xdeploy setup` in a terminal, where it asks for them
 exit 64
 
 $ xdeploy rights --command setup --side dev --scenario cross-region --region us-east-1 --prod-region us-east-1 --input-bucket in-bucket --output-bucket out-bucket
@@ -145,7 +168,7 @@ exit 64
 $ xdeploy explain XD-CP-99
 error: there is no rule and no call `XD-CP-99`
 
-hint: did you mean `XD-CP-039`?
+hint: the rules of XD-CP lie between `XD-CP-001` and `XD-CP-047`
 hint: the README lists all rules and calls; a message goes on standard input: `xdeploy explain - < message.txt`
 exit 64
 
@@ -560,7 +583,7 @@ exit 1
 }
 
 /// Messages that no snapshot has: the beginning, and why. Whoever makes one reachable takes it out of here.
-const UNREAD: [(&str, &str); 36] = [
+const UNREAD: [(&str, &str); 38] = [
     ("could not read the message from standard input", "a device that fails to be read"),
     ("pipeline {} has no execution {id} among its newest {}", "explain.rs asks for one, by what the error begins with"),
     ("the result could not be written to standard output", "output.rs: a full disk"),
@@ -570,6 +593,7 @@ const UNREAD: [(&str, &str); 36] = [
     ),
     ("`{arn}` is not a role's ARN", "the settings refuse such an ARN before it comes to that"),
     ("could not go on with the requests", "standard input that fails while it is read"),
+    ("could not read the message from standard input", "standard input that fails while it is read"),
     ("dev is in partition `{}` and prod in `{}`; a role can't be assumed across partitions", "no emulator has two partitions at once"),
     ("interrupted after {} of {} writes", "Ctrl-C at one moment; stops.rs looks at the exit code where it meets one"),
     ("interrupted between two changes", "Ctrl-C at one moment; stops.rs looks at the exit code where it meets one"),
@@ -589,6 +613,7 @@ const UNREAD: [(&str, &str); 36] = [
         "pipeline {name} was made by somebody else since the plan was made",
         "a race: somebody changes it between two calls; rehearsed_moves.rs looks for a part of it where it plays one",
     ),
+    ("pipeline {} has no execution {id} among its newest {}", "explain.rs looks for it"),
     ("pipeline {pipeline} is running ({}), and this would stop it", "needs a run that starts between the plan and the write"),
     (
         "the artifact store of pipeline {} names key {}, which does not exist in {}",

@@ -382,7 +382,7 @@ impl Scene {
         let arrived = world.arrived();
         let stays = arrived.iter().any(|object| is_key(&object.key, &self.key(name)) && object.body == *body);
         assert_eq!(stays, !self.whole, "{}: {arrived:#?}", self.name);
-        let told = said.contains("1 other objects are there, such as ") && said.contains(&self.key(name));
+        let told = said.contains("1 other object is there, such as ") && said.contains(&self.key(name));
         assert_eq!(told, !self.whole && !self.path.contains('*'), "{}: {said}", self.name);
     }
 }

@@ -137,7 +137,7 @@ fn files_that_did_not_arrive_fail_the_release() {
     zip(&world.bed, "site.zip", &[("index.html", "<h1>"), ("lost.html", "")]);
     played(&world, &["index.html"]);
     let out = world.bed.run(&["release", "site.zip", "--start-after", "0s"]).code(1);
-    assert!(out.stderr.contains("1 files are missing, such as lost.html"), "{}", out.stderr);
+    assert!(out.stderr.contains("1 file is missing, such as lost.html"), "{}", out.stderr);
 }
 
 #[test]
@@ -165,7 +165,7 @@ fn an_object_that_somebody_else_owns_fails_the_release() {
         Action::Forward
     });
     let out = bed.run(&["release", "site.zip", "--start-after", "0s"]).code(1);
-    assert!(out.stderr.contains("1 objects are not owned by production"), "{}", out.stderr);
+    assert!(out.stderr.contains("1 object is not owned by production"), "{}", out.stderr);
     assert!(out.stdout.contains("NOT owned by prod"), "{}", out.stdout);
 }
 

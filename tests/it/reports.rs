@@ -161,18 +161,87 @@ dev 111111111111 (us-east-1), prod 222222222222 (us-east-1)
     assert!(!cases(&read(&served, "r.xml")).keys().any(|id| id.starts_with("XD-DRIFT")));
 }
 
+/// What every format says of a command that failed: none is what an earlier run left.
+fn says_so(served: &Served, args: &[&str]) {
+    let names = ["r.json", "r.xml", "r.sarif", "r.txt", "r.md"];
+    for name in names {
+        fs::write(served.dir.path().join(name), "of an earlier run").unwrap();
+    }
+    let output = served.try_run(&[args, &EVERY[..]].concat());
+    let exit = code(&output);
+    assert_ne!(exit, 0, "{args:?}");
+    let [json, junit, sarif, github, markdown] = names.map(|name| read(served, name));
+    let document: Value =
+        serde_json::from_str(&json).unwrap_or_else(|_| panic!("{args:?}: {json}\n{}", String::from_utf8_lossy(&output.stderr)));
+    // The error stands alone, or beside what was known.
+    let error = document.get("error").unwrap_or(&document);
+    assert_eq!(error["exit"], exit, "{args:?}\n{json}");
+    let message = error["message"].as_str().unwrap();
+    assert!(String::from_utf8_lossy(&output.stderr).contains(message), "{args:?}");
+    assert_eq!(cases(&junit)["XD-RUN-001"], "failure", "{args:?}\n{junit}");
+    let log: Value = serde_json::from_str(&sarif).unwrap();
+    crate::schemas::valid_sarif(&log);
+    let results = log["runs"][0]["results"].as_array().unwrap();
+    let told = results.iter().find(|one| one["ruleId"] == "XD-RUN-001" && one["level"] == "error");
+    assert!(told.is_some_and(|one| one["message"]["text"].as_str().unwrap().contains(message)), "{args:?}\n{sarif}");
+    let annotations: Vec<_> = github.lines().map(annotation).collect();
+    assert!(annotations.iter().any(|(name, _, text)| name == "error" && text.contains(message)), "{args:?}\n{github}");
+    assert!(markdown.contains("XD-RUN-001") || markdown.contains("XD\\-RUN"), "{args:?}\n{markdown}");
+}
+
 #[test]
 fn a_report_is_written_also_when_the_command_fails() {
     let served = served();
-    let refused = served.try_run(&with(&["setup", "--no-input", "--report", "json=r.json", "--report", "markdown=r.md"]));
-    assert_eq!(code(&refused), 3);
-    let document: Value = serde_json::from_str(&read(&served, "r.json")).unwrap();
-    assert_eq!((&document["schema"], &document["error"]["kind"]), (&"xdeploy.setup/1".into(), &"refused".into()));
-    assert!(!read(&served, "r.md").contains("Applied."));
+    fs::write(served.dir.path().join("half.zip"), b"PK\x03\x04and no more").unwrap();
+    fs::write(served.dir.path().join("plan.json"), b"{}").unwrap();
+    for args in [
+        with(&["setup", "--no-input"]),
+        with(&["setup", "--no-input", "--region", "eu-west-1"]),
+        with(&["setup", "--yes", "--artifact", "half.zip"]),
+        with(&["plan", "--artifact", "half.zip"]),
+        with(&["plan", "--out", "no/such/folder.json"]),
+        vec!["plan", "--config", "no-such.toml"],
+        vec!["apply", "plan.json"],
+        with(&["verify", "--pipeline", "unknown"]),
+        with(&["verify", "--dev-account", "999999999999"]),
+        vec!["release", "half.zip"],
+        vec!["release", "--sample", "--pipeline", "unknown"],
+        with(&["teardown", "--confirm", "another"]),
+        vec!["rehearse", "--artifact", "half.zip"],
+        vec!["ecs-check", "--root", "nowhere"],
+    ] {
+        says_so(&served, &args);
+    }
     served.run(&with(&["setup", "--yes", "--report", "json=r.json", "--report", "markdown=r.md"]));
-    assert!(read(&served, "r.md").contains("Applied."));
+    assert!(read(&served, "r.md").contains("Applied.") && read(&served, "r.md").contains("as read back"));
     assert_eq!(serde_json::from_str::<Value>(&read(&served, "r.json")).unwrap()["applied"], true);
+    remove_policy(&served, "devkmss3access");
+    says_so(&served, &["release", "--sample", "--start-after", "0s"]);
     assert!(fs::read_dir(served.dir.path()).unwrap().all(|file| !file.unwrap().file_name().to_string_lossy().contains("xdeploy-new")));
+}
+
+/// Exit 1 with a green report would let a broken deployment through.
+#[test]
+fn a_rehearsal_of_a_break_reports_what_is_broken() {
+    let served = served();
+    for (more, exit) in [(&[][..], 1), (&["--fix"][..], 0)] {
+        for link in ["deploy-decrypt", "start-run"] {
+            let output = served.try_run(&[&["rehearse", "--break", link], more, &EVERY[..]].concat());
+            assert_eq!(code(&output), exit, "{link}: {}", String::from_utf8_lossy(&output.stderr));
+            let all = cases(&read(&served, "r.xml"));
+            assert_eq!(all.values().any(|outcome| outcome == "failure"), exit == 1, "{all:?}");
+            assert!(all.contains_key("XD-RELEASE-002"), "{all:?}");
+            let log: Value = serde_json::from_str(&read(&served, "r.sarif")).unwrap();
+            let run = &log["runs"][0];
+            assert_eq!(run["automationDetails"]["id"], "xdeploy/rehearse/");
+            assert_eq!(run["results"].as_array().unwrap().iter().any(|one| one["level"] == "error"), exit == 1);
+            assert_eq!(read(&served, "r.txt").contains("::error "), exit == 1);
+            let markdown = read(&served, "r.md");
+            assert!(markdown.starts_with("## xdeploy rehearse"), "{markdown}");
+            assert_eq!(markdown.contains("\nfail: "), exit == 1, "{markdown}");
+            assert_eq!(serde_json::from_str::<Value>(&read(&served, "r.json")).unwrap()["schema"], "xdeploy.rehearse/1");
+        }
+    }
 }
 
 #[test]
@@ -182,7 +251,7 @@ fn what_can_not_be_written_or_is_not_there_is_said_before_aws_is_asked() {
     for (command, report, exit, said) in [
         ("plan", "json=/no/such/folder/r.json", 1, "could not write the report /no/such/folder/r.json"),
         ("verify", "junit=.", 1, "could not write the report ."),
-        ("teardown", "sarif=r.sarif", 64, "`xdeploy teardown` has no report of format sarif"),
+        ("plan", "json=r,junit=./r", 64, "two reports go into ./r"),
         ("plan", "json=-", 64, "json on stdout is `--output json`"),
         ("plan", "yaml=r", 64, "yaml"),
     ] {
@@ -222,9 +291,20 @@ fn a_release_and_a_teardown_report_what_they_did() {
     let failed = served.try_run(&["release", "--sample", "--start-after", "0s", "--report", "junit=r.xml", "--report", "markdown=r.md"]);
     assert_eq!(code(&failed), 1);
     let outcomes: Vec<String> = cases(&read(&served, "r.xml")).into_values().collect();
-    assert_eq!(outcomes, ["pass", "failure", "skipped", "skipped"]);
+    assert_eq!(outcomes, ["pass", "failure", "skipped", "skipped", "failure"], "the release, and the command");
     assert!(read(&served, "r.md").contains("XD\\-RELEASE-002") || read(&served, "r.md").contains("XD-RELEASE-002"));
-    served.run(&with(&["teardown", "--confirm", "crossaccountdeploy", "--report", "json=r.json", "--report", "markdown=r.md"]));
+    served.run(&with(&[
+        "teardown",
+        "--confirm",
+        "crossaccountdeploy",
+        "--report",
+        "json=r.json",
+        "--report",
+        "markdown=r.md",
+        "--report",
+        "junit=r.xml",
+    ]));
+    assert_eq!(cases(&read(&served, "r.xml"))["XD-RUN-001"], "pass");
     assert!(read(&served, "r.md").contains("**Teardown: "));
     assert_eq!(serde_json::from_str::<Value>(&read(&served, "r.json")).unwrap()["schema"], "xdeploy.teardown/1");
     assert!(Path::new(&served.dir.path().join("r.md")).exists());
@@ -318,6 +398,7 @@ XD-RELEASE-001 the upload starts a run
 XD-RELEASE-002 every action succeeds
 XD-RELEASE-003 every file of the zip arrives
 XD-RELEASE-004 production owns what arrives
+XD-RUN-001 the command did what it was asked
 
 "#]],
     );

@@ -560,8 +560,8 @@ fn a_release_warns_before_it_uploads() {
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "{told}");
     let (before, _) = told.split_once("uploaded s3://").unwrap();
-    assert!(before.contains("1 other objects are there, such as old/page.html"), "{told}");
-    assert!(before.contains("1 files, such as fonts/a.WOFF2, will have the content type application/octet-stream"), "{told}");
+    assert!(before.contains("1 other object is there, such as old/page.html"), "{told}");
+    assert!(before.contains("1 file, such as fonts/a.WOFF2, will have the content type application/octet-stream"), "{told}");
     let calls = served.rehearsal.log().len();
     let output = served.try_run(&["release", "third.zip"]);
     let told = String::from_utf8_lossy(&output.stderr).into_owned();

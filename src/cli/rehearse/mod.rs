@@ -2,8 +2,8 @@
 
 mod stage;
 
-use super::reports::{self, Reports};
-use super::{Stop, session, setup};
+use super::reports::Reports;
+use super::{Stop, session, setup, telling};
 use crate::deploy::write::Artifact;
 use crate::error::{Error, Result};
 use crate::model::BucketName;
@@ -44,8 +44,46 @@ pub struct Args {
 
 pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop) -> Result<u8> {
     sensible(args)?;
+    let reports = Reports::ready(&args.setup.reports, "rehearse")?;
+    let up = match up(common, args, ui, stop, &reports).await {
+        Ok(up) => up,
+        Err(error) => return reports.finish(ui, Err(error)),
+    };
+    let code = reports.finish(ui, Ok(up.code))?;
+    if let Some(listener) = up.listener {
+        let _ = stop.serving.set(code);
+        up.stage.rehearsal.serve(listener, now).await;
+    }
+    Ok(code)
+}
+
+/// Where everything is told, and what stops it.
+#[derive(Clone, Copy)]
+struct Around<'a> {
+    ui: &'a Ui,
+    stop: &'a Stop,
+    reports: &'a Reports,
+}
+
+impl Around<'_> {
+    /// Adds what came of a release, as far as there was one.
+    fn released(&self, settings: &Settings, document: &Value) {
+        if document.is_object() {
+            self.reports.add(&telling::of_release(self.reports.command(), settings.pipeline.as_str(), document));
+        }
+    }
+}
+
+/// What is left when everything is told.
+struct Up {
+    stage: Stage,
+    listener: Option<tokio::net::TcpListener>,
+    code: u8,
+}
+
+/// Founds the accounts, plays on them, and tells it.
+async fn up(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop, reports: &Reports) -> Result<Up> {
     let settings = settings(common, args)?;
-    let reports = Reports::ready(&args.setup.reports, reports::ALL, "rehearse")?;
     let listener = match args.serve {
         Some(address) => Some(listen(address).await?),
         None => None,
@@ -53,7 +91,8 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop) -> Res
     let artifact = session::artifact(args.setup.artifact.as_deref(), !settings.no_extract)?;
     let stage = Stage::build(&settings, args.settle, listener.is_some()).await?;
     if args.link.as_deref() == Some("list") {
-        return stage.list(&settings, ui).await;
+        let document = stage.list(&settings, ui).await?;
+        return Ok(Up { stage, listener: None, code: reports.result(ui, 0, &document) });
     }
     if let Some(link) = &args.link {
         stage.knows(&settings, link, ui).await?;
@@ -63,42 +102,47 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop) -> Res
     }
     ui.status("rehearsal: two accounts in memory; nothing is asked of AWS");
     session::introduce(ui, &stage.accounts);
-    let (code, mut document) = match played(&stage, &settings, args, artifact, ui, stop, &reports).await {
-        Ok(told) => told,
-        Err(error) => return reports.finish(ui, Err(error)),
+    let mut document = json!({"schema": "xdeploy.rehearse/1"});
+    let around = Around { ui, stop, reports };
+    let played = played(&stage, &settings, args, artifact, &around, &mut document).await;
+    let code = match played {
+        Ok(code) => code,
+        Err(error) => {
+            reports.amend_said(&document);
+            return Err(error);
+        }
     };
     if let Some(listener) = &listener {
         document["serving"] = stage.serving(listener, ui)?;
     }
-    reports.finish(ui, Ok(reports.result(ui, code, &document)))?;
-    if let Some(listener) = listener {
-        let _ = stop.serving.set(code);
-        stage.rehearsal.serve(listener, now).await;
-    }
-    Ok(code)
+    let code = reports.result(ui, code, &document);
+    Ok(Up { stage, listener, code })
 }
 
-/// Sets up, releases or breaks, and gives the exit code and the JSON document.
+/// Sets up, releases or breaks, fills the JSON document, and gives the exit code.
 async fn played(
     stage: &Stage,
     settings: &Settings,
     args: &Args,
     artifact: Option<Artifact>,
-    ui: &Ui,
-    stop: &Stop,
-    reports: &Reports,
-) -> Result<(u8, Value)> {
-    let mut document = json!({"schema": "xdeploy.rehearse/1"});
+    around: &Around<'_>,
+    document: &mut Value,
+) -> Result<u8> {
+    let Around { ui, stop, reports } = *around;
     let setup = setup::Args { yes: true, ..args.setup.clone() };
     let (mut code, told) = setup::on(&stage.accounts, settings, &setup, artifact.clone(), ui, stop, reports).await?;
     document["setup"] = told;
     if !args.setup.dry_run && code == 0 {
         code = match &args.link {
-            Some(link) => stage.broken(settings, args, link, ui, stop, &mut document).await?,
-            None => stage.green(settings, artifact, ui, &mut document).await?,
+            Some(link) => stage.broken(settings, args, link, around, document).await?,
+            None => {
+                let outcome = stage.green(settings, artifact, ui, document).await;
+                around.released(settings, &document["release"]);
+                outcome?
+            }
         };
     }
-    Ok((code, document))
+    Ok(code)
 }
 
 /// Refuses options that have no meaning together.

@@ -1,10 +1,10 @@
 //! Two accounts in memory, and what is played on them.
 
-use super::{Args, REGION, now};
+use super::{Args, Around, REGION, now};
 use crate::aws::{Account, Accounts, Unverified};
 use crate::cli::release::{self as releasing, Uploaded};
-use crate::cli::reports::{ReportFlags, Reports};
-use crate::cli::{Stop, ask, proof, session, setup, verify};
+use crate::cli::reports::ReportFlags;
+use crate::cli::{ask, proof, session, setup, verify};
 use crate::deploy::apply::{self, Manner};
 use crate::deploy::breaking::{self, Break};
 use crate::deploy::chain::Link;
@@ -105,7 +105,7 @@ impl Stage {
     }
 
     /// Names the links of the chain that this set-up would have.
-    pub async fn list(&self, settings: &Settings, ui: &Ui) -> Result<u8> {
+    pub async fn list(&self, settings: &Settings, ui: &Ui) -> Result<Value> {
         let proof = self.planned(settings, ui).await?;
         let show = |proof: &Proof, may_be_called: bool| {
             for link in proof.links.iter().filter(|link| link.may_be_called == may_be_called) {
@@ -118,8 +118,7 @@ impl Stage {
         show(&proof, true);
         let link = |link: &Judged| json!({"name": link.name, "action": link.action, "who": link.who, "why": link.why, "article": link.article, "needed": !link.may_be_called});
         let all: Vec<Value> = proof.links.iter().map(link).collect();
-        ui.json(&json!({"schema": "xdeploy.rehearse/1", "links": all}));
-        Ok(0)
+        Ok(json!({"schema": "xdeploy.rehearse/1", "links": all}))
     }
 
     /// Releases, and shows that all is well.
@@ -186,7 +185,8 @@ impl Stage {
     }
 
     /// Breaks a link, releases, lets verify find it, and mends it if that was asked for.
-    pub async fn broken(&self, settings: &Settings, args: &Args, link: &str, ui: &Ui, stop: &Stop, document: &mut Value) -> Result<u8> {
+    pub async fn broken(&self, settings: &Settings, args: &Args, link: &str, around: &Around<'_>, document: &mut Value) -> Result<u8> {
+        let Around { ui, stop, reports } = *around;
         let snapshot = session::read(ui, &self.accounts, settings, None, Organisations::Always).await?;
         let Break { writes, text, denied } = breaking::breaking(settings, &snapshot, link)?;
         let manner = Manner { pipeline_arn: "", wait_for_runs: false, listen: &|_| (), stop: &AtomicBool::new(false) };
@@ -207,8 +207,9 @@ impl Stage {
             second_opinion: false,
             reports: ReportFlags::default(),
         };
-        let (code, told) = verify::on(&self.accounts, settings, &arguments, ui, &Reports::default()).await?;
+        let (code, told) = verify::on(&self.accounts, settings, &arguments, ui, reports).await?;
         document["verify"] = told;
+        around.released(settings, &document["release"]);
         match (&failed, code) {
             (None, 0) => ui.result(&format!("\nThe pipeline went green without `{link}`: it isn't confirmed that this call is made.")),
             (None, _) => return Err(Error::internal(format!("verify calls `{link}` broken, but the pipeline went green"))),
@@ -220,13 +221,12 @@ impl Stage {
         }
         ui.result("\nxdeploy setup, once more:");
         let again = setup::Args { yes: true, artifact: None, ..args.setup.clone() };
-        let (code, told) = setup::on(&self.accounts, settings, &again, None, ui, stop, &Reports::default()).await?;
+        let (code, told) = setup::on(&self.accounts, settings, &again, None, ui, stop, reports).await?;
         let mut mended = json!({"setup": told});
-        if code == 0 {
-            self.green(settings, None, ui, &mut mended).await?;
-        }
+        let outcome = if code == 0 { self.green(settings, None, ui, &mut mended).await } else { Ok(code) };
+        around.released(settings, &mended["release"]);
         document["mended"] = mended;
-        Ok(code)
+        outcome
     }
 
     /// Tells each call that the pipeline made.
