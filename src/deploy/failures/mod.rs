@@ -12,7 +12,7 @@ mod redact;
 mod symptom;
 mod told;
 
-pub use evidence::{Evidence, Readings, Source};
+pub use evidence::{Asked, Evidence, Readings, Source};
 pub use explain::{explain, explain_unread};
 pub use redact::redact;
 pub use symptom::{Kind, Place, Symptom};
