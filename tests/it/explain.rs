@@ -634,7 +634,7 @@ fn a_key_without_material_is_not_said_to_be_deleted() {
 }
 
 /// Texts of other programs, and of AWS about other things.
-const FOREIGN: [&str; 12] = [
+const FOREIGN: [&str; 20] = [
     "scp: /tmp/x: Permission denied",
     "lost connection while copying with scp; permission denied",
     "error: //comment in code",
@@ -647,6 +647,14 @@ const FOREIGN: [&str; 12] = [
     "semantic versioning must be followed",
     "the password's min length is 8",
     "fatal: repository 'https://example.com/a.git' not found",
+    "object of type Foo does not exist",
+    "error: the key is disabled",
+    "tar: corrupt archive",
+    "internal error: unreachable code",
+    "two runs of the test suite failed",
+    "pass the role of king",
+    "AIDA123456 in a log",
+    "npm ERR! 403 Forbidden - GET https://registry.example.com/foo",
 ];
 
 #[test]

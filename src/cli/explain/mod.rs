@@ -6,7 +6,7 @@ mod tell;
 use super::{proof, session};
 use crate::aws::Accounts;
 use crate::deploy::failures::gather::{self, Failed, Outcome, Run, Runs};
-use crate::deploy::failures::{Evidence, Explanation, Kind as Sort, Readings, Symptom, explain, explain_unread, redact};
+use crate::deploy::failures::{Asked, Evidence, Explanation, Kind as Sort, Readings, Symptom, explain, explain_unread, redact};
 use crate::deploy::observe::Organisations;
 use crate::deploy::plan::{Callers, Plan};
 use crate::deploy::proof::{Proof, prove};
@@ -126,7 +126,7 @@ async fn of_pipeline(common: &CommonFlags, args: &Args, ui: &Ui) -> Result<u8> {
                 return Ok(0);
             }
         },
-        None => return nothing_ran(ui, &route),
+        None => return nothing_ran(ui, &route, &settings),
     };
     let explanation = judged(&symptom, &settings, &seen)?;
     tell::run(ui, &route, runs.run.as_ref(), &explanation);
@@ -146,10 +146,11 @@ fn age(readings: &Readings) -> Option<Duration> {
 }
 
 /// A pipeline that hasn't run, and has nothing to run on.
-fn nothing_ran(ui: &Ui, route: &Route) -> Result<u8> {
+fn nothing_ran(ui: &Ui, route: &Route, settings: &Settings) -> Result<u8> {
+    let release = Asked::of(settings).xdeploy("release FILE", &route.pipeline);
     ui.result(&format!(
-        "Pipeline {} has no run that failed or succeeded, and no upload waits for one: `xdeploy release FILE --pipeline {}` makes one.",
-        route.pipeline, route.pipeline
+        "Pipeline {} has no run that failed or succeeded, and no upload waits for one: `{release}` makes one.",
+        route.pipeline
     ));
     ui.json(&json!({"schema": "xdeploy.explain/1", "kind": "failure", "pipeline": route.pipeline, "execution": null, "causes": []}));
     Ok(0)

@@ -89,6 +89,24 @@ pub struct Asked {
     pub region: Option<String>,
 }
 
+impl Asked {
+    /// Takes what was said.
+    pub fn of(settings: &Settings) -> Asked {
+        Asked {
+            dev_profile: settings.dev_profile.clone(),
+            prod_profile: settings.prod_profile.clone(),
+            region: settings.region.as_ref().map(ToString::to_string),
+        }
+    }
+
+    /// Gives a command of ours for a pipeline of these accounts.
+    pub fn xdeploy(&self, command: &str, pipeline: &str) -> String {
+        let region = self.region.as_ref().map(|region| format!(" --region {region}")).unwrap_or_default();
+        let (dev, prod) = (quoted(&self.dev_profile), quoted(&self.prod_profile));
+        format!("xdeploy {command} --pipeline {pipeline}{region} --dev-profile {dev} --prod-profile {prod}")
+    }
+}
+
 impl<'a> Evidence<'a> {
     /// Puts together what is known; `None` where the pipeline's actions can't be told.
     ///
@@ -102,12 +120,7 @@ impl<'a> Evidence<'a> {
         mended: &'a [String],
     ) -> Result<Option<Evidence<'a>>> {
         let blueprint = Blueprint::draw(settings, snapshot)?;
-        let asked = Asked {
-            dev_profile: settings.dev_profile.clone(),
-            prod_profile: settings.prod_profile.clone(),
-            region: settings.region.as_ref().map(ToString::to_string),
-        };
-        Ok(Course::of(snapshot, &blueprint).map(|course| Evidence { course, proof, readings, mended, asked }))
+        Ok(Course::of(snapshot, &blueprint).map(|course| Evidence { course, proof, readings, mended, asked: Asked::of(settings) }))
     }
 
     /// Gives the pipeline's name.
@@ -207,10 +220,7 @@ impl<'a> Evidence<'a> {
 
     /// Gives a command of ours for the same pipeline and accounts.
     pub fn xdeploy(&self, command: &str) -> String {
-        let Asked { dev_profile, prod_profile, region } = &self.asked;
-        let region = region.as_ref().map(|region| format!(" --region {region}")).unwrap_or_default();
-        let (dev, prod) = (quoted(dev_profile), quoted(prod_profile));
-        format!("xdeploy {command} --pipeline {}{region} --dev-profile {dev} --prod-profile {prod}", self.pipeline())
+        self.asked.xdeploy(command, self.pipeline())
     }
 
     /// The command that puts right what it made.

@@ -10,11 +10,13 @@ mod fits;
 pub mod gather;
 mod redact;
 mod symptom;
+mod told;
 
-pub use evidence::{Evidence, Readings, Source};
-pub use explain::{Cause, Explanation, LinkTold, RuledOut, explain, explain_unread};
+pub use evidence::{Asked, Evidence, Readings, Source};
+pub use explain::{explain, explain_unread};
 pub use redact::redact;
 pub use symptom::{Kind, Place, Symptom};
+pub use told::{Cause, Explanation, LinkTold, RuledOut};
 
 use crate::deploy::proof::Judged;
 use crate::model::Check;

@@ -133,7 +133,10 @@ pub(super) static ROWS: [Row; 7] = [
         says: "a policy shows AROA… or AIDA… in the place of a principal",
         at: AT,
         kinds: MESSAGE,
-        texts: &[r"\ba(roa|ida)[a-z0-9]{6,}"],
+        texts: &[
+            r"\b(principals?|polic(y|ies)|trust|statement)\b.{0,120}\ba(roa|ida)[a-z0-9]{12,}",
+            r#""aws"\W{1,6}a(roa|ida)[a-z0-9]{12,}"#,
+        ],
         codes: &[],
         behind: DENIALS,
         links: &[],
@@ -156,7 +159,8 @@ pub(super) static ROWS: [Row; 7] = [
         texts: &[
             r"(kms\.)?disabledexception",
             r"kms\.?invalidstate",
-            r"\bkey\b.{0,120}\b(is|was) (disabled|pending|not enabled|unavailable)",
+            r"\b(kms|encryption|customer)\b.{0,80}\bkey\b.{0,120}\b(is|was) (disabled|pending|not enabled|unavailable)",
+            r":key/\S+ (is|was) (disabled|pending|not enabled|unavailable)",
             r"\bpending ?(deletion|import)\b",
         ],
         codes: &["DisabledException", "KMSInvalidStateException"],

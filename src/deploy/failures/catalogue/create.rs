@@ -141,7 +141,7 @@ pub(super) static ROWS: [Row; 7] = [
         says: "AccessDeniedException: U is not authorized to perform: iam:PassRole on resource: R",
         at: AT,
         kinds: MESSAGE,
-        texts: &[r"\biam:passrole\b", r"\bpass(ing)? (the )?role\b"],
+        texts: &[r"\biam:passrole\b", r"(n't|\b(not|cannot|allowed|authorized|permissions?)( to)?) pass (the |this )?(service )?role\b"],
         codes: &["AccessDeniedException", "AccessDenied"],
         behind: &[],
         links: &[],

@@ -22,7 +22,7 @@ pub(super) static ROWS: [Row; 6] = [
         at: AT,
         kinds: MESSAGE,
         texts: &[
-            r"\bobject\b.{0,200}\b(does not|doesn't|do not) exist",
+            r"\bobject\b.{0,200}\b(does not|doesn't|do not) exist\b.{0,80}\b(bucket|s3)\b",
             r"object with key '.*' (does not|doesn't) exist",
             r"specified key (does not|doesn't) exist",
             r"nosuchkey",

@@ -48,8 +48,9 @@ pub(super) static ROWS: [Row; 3] = [
         at: AT,
         kinds: &[Kind::Message, Kind::Green],
         texts: &[
-            r"\b(two|double|duplicate|both|several|multiple|second)\b.{0,30}\b(runs?|executions?|starts?)\b",
-            r"\b(runs?|starts?|started|executed|triggered)\b.{0,30}\btwice\b",
+            r"\b(upload\w*|pipeline)\b.{0,80}\b(two|double|duplicate|both|several|multiple|second)\b.{0,30}\b(runs?|executions?|starts?)\b",
+            r"\b(two|double|duplicate|both|several|multiple|second)\b.{0,30}\b(runs?|executions?|starts?)\b.{0,80}\b(upload\w*|pipeline)\b",
+            r"\b(upload\w*|pipeline)\b.{0,80}\b(runs?|starts?|started|executed|triggered)\b.{0,30}\btwice\b",
         ],
         codes: &[],
         behind: &[],
