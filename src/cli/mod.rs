@@ -126,12 +126,22 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
         }
     });
     runtime.shutdown_background();
-    match outcome {
+    let code = match outcome {
         Ok(code) => code,
         Err(error) => {
             ask::show_error(&ui, &error);
             error.kind.exit_code()
         }
+    };
+    match ui.unwritten() {
+        Some(why) if code == 0 => {
+            let error = Error::failed("the result could not be written to standard output")
+                .because(why.to_string())
+                .hint("make room on the disk, or write somewhere else");
+            ask::show_error(&ui, &error);
+            1
+        }
+        _ => code,
     }
 }
 

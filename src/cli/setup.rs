@@ -9,7 +9,8 @@ use crate::deploy::observe::Organisations;
 use crate::deploy::plan::Plan;
 use crate::deploy::snapshot::Snapshot;
 use crate::deploy::write::{Artifact, Call, Write};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, file_error};
+use crate::files;
 use crate::model::Verdict;
 use crate::settings::{CommonFlags, DEFAULT_FILE, DeploymentFlags, Settings, with_file};
 use crate::ui::Ui;
@@ -70,8 +71,7 @@ async fn whole(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop, reports:
     let settings = Settings::of(answers.common.clone(), answers.flags.clone())?;
     let artifact = session::artifact(answers.artifact.as_deref(), !settings.no_extract)?;
     if let Some(path) = &args.write_config {
-        settings.write_file(path)?;
-        ui.status(&format!("settings written to {}", path.display()));
+        settings_file_is_free(path)?;
     }
     let accounts = session::connect(ui, &settings).await?;
     session::introduce(ui, &accounts);
@@ -82,11 +82,46 @@ async fn whole(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop, reports:
         let line = wizard::command_line(&answers.common, &answers.flags, answers.artifact.as_deref());
         ui.status(&format!("\nThe same run as one command:\n\n  {line}\n"));
     }
-    let offer = asked && args.write_config.is_none() && done.as_ref().is_ok_and(|(_, document)| document["applied"] == json!(true));
-    if offer {
-        offer_file(ui, &settings, answers.common.config.is_some())?;
+    if let Ok((_, document)) = &done {
+        let applied = document["applied"] == json!(true);
+        match &args.write_config {
+            Some(path) => {
+                settings.write_file(path)?;
+                ui.status(&format!("settings written to {}", path.display()));
+            }
+            None if asked && applied => offer_file(ui, &settings, answers.common.config.is_some())?,
+            None => {}
+        }
+        if applied {
+            follow_ups(ui, &reach(&answers.common, &settings));
+        }
     }
     done.map(|(code, document)| reports.result(ui, code, &document))
+}
+
+/// Makes sure, before anything is asked of AWS, that the settings can be written in the end.
+fn settings_file_is_free(path: &Path) -> Result<()> {
+    if path.exists() {
+        return Err(file_error("write", path, &std::io::ErrorKind::AlreadyExists.into()));
+    }
+    files::may_write(path).map_err(|error| file_error("write", path, &error))
+}
+
+/// The flags with which another command gets to the same pipeline: none but its name where a settings file says the rest.
+fn reach(common: &CommonFlags, settings: &Settings) -> String {
+    let file = common.config.as_ref().map(|file| ("--config", file.display().to_string()));
+    let alone = CommonFlags { config: common.config.clone(), ..CommonFlags::default() };
+    let said = Settings::resolve(&alone, &DeploymentFlags::default()).is_ok_and(|of_file| {
+        (&of_file.dev_profile, &of_file.prod_profile, &of_file.region) == (&settings.dev_profile, &settings.prod_profile, &settings.region)
+    });
+    let mut flags: Vec<(&str, String)> = file.into_iter().collect();
+    if !said {
+        flags.push(("--dev-profile", settings.dev_profile.clone()));
+        flags.push(("--prod-profile", settings.prod_profile.clone()));
+        flags.extend(settings.region.as_ref().map(|region| ("--region", region.to_string())));
+    }
+    flags.push(("--pipeline", settings.pipeline.to_string()));
+    flags.iter().map(|(flag, value)| format!("{flag} {}", wizard::quoted(value))).collect::<Vec<_>>().join(" ")
 }
 
 /// Offers to keep the answers, where no settings file is there yet.
@@ -168,7 +203,6 @@ pub async fn on(
     document["made"] = json!({"keys": made.keys()});
     let (code, back) = proof::check(accounts, settings, &proof, args.strict, ui, &mut document).await;
     reports.say(telling::of_writes(reports.command(), &plan, &proof, &back, &document));
-    follow_ups(ui, &plan);
     Ok((code, document))
 }
 
@@ -194,15 +228,10 @@ pub fn stops_a_run(writes: &[Write], snapshot: &Snapshot) -> Option<String> {
     (updates && !running.is_empty()).then(|| running.join(", "))
 }
 
-fn follow_ups(ui: &Ui, plan: &Plan) {
-    let name = &plan.settings().pipeline;
-    let created = plan.writes().iter().any(|write| matches!(write.call, Call::CreatePipeline { .. }));
+/// Names what comes next, as commands that can be pasted.
+fn follow_ups(ui: &Ui, reach: &str) {
     ui.result("\nRecommended follow-up:");
-    if created && plan.artifact().is_none() {
-        ui.result(&format!("  `xdeploy release FILE --pipeline {name}` uploads the first artifact and follows it"));
-    } else {
-        ui.result(&format!("  `xdeploy release FILE --pipeline {name}` uploads the next artifact and follows it"));
-    }
-    ui.result(&format!("  `xdeploy verify --pipeline {name}` reads everything again, also in CI"));
+    ui.result(&format!("  `xdeploy release FILE {reach}` uploads an artifact and follows it"));
+    ui.result(&format!("  `xdeploy verify {reach}` reads everything again, also in CI"));
     ui.result("  `xdeploy ecs-check`, on a container host, where ECS tasks use what is deployed");
 }

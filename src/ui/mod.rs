@@ -57,6 +57,8 @@ pub struct Ui {
     /// Prompts may be painted: on stderr, like everything that isn't a result.
     painted: bool,
     spinner: Spinner,
+    /// The first failure to write the result.
+    unwritten: Mutex<Option<std::io::Error>>,
 }
 
 impl Ui {
@@ -78,6 +80,7 @@ impl Ui {
                 ColorWhen::Auto => AutoStream::choice(&std::io::stderr()) != ColorChoice::Never,
             },
             spinner: Spinner::new(may_ask),
+            unwritten: Mutex::default(),
         }
     }
 
@@ -96,10 +99,26 @@ impl Ui {
         if !self.is_json()
             && let Ok(mut out) = self.out.lock()
         {
-            self.spinner.aside(|| {
-                let _ = writeln!(out, "{text}");
-            });
+            self.spinner.aside(|| self.wrote(writeln!(out, "{text}")));
         }
+    }
+
+    /// Keeps why the result could not be written; that its reader went away is no reason.
+    fn wrote(&self, outcome: std::io::Result<()>) {
+        if let Err(error) = outcome
+            && error.kind() != std::io::ErrorKind::BrokenPipe
+            && let Ok(mut unwritten) = self.unwritten.lock()
+        {
+            unwritten.get_or_insert(error);
+        }
+    }
+
+    /// Writes out what is held back, and gives why the result could not be written whole, if so: a full disk, for instance.
+    pub fn unwritten(&self) -> Option<std::io::Error> {
+        if let Ok(mut out) = self.out.lock() {
+            self.wrote(out.flush());
+        }
+        self.unwritten.lock().ok().and_then(|mut why| why.take())
     }
 
     /// Prints the JSON document that is the result.
@@ -107,9 +126,7 @@ impl Ui {
         if self.is_json()
             && let Ok(mut out) = self.out.lock()
         {
-            self.spinner.aside(|| {
-                let _ = writeln!(out, "{}", serde_json::to_string_pretty(document).unwrap_or_default());
-            });
+            self.spinner.aside(|| self.wrote(writeln!(out, "{}", serde_json::to_string_pretty(document).unwrap_or_default())));
         }
     }
 

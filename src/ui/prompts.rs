@@ -22,6 +22,19 @@ pub enum Answer<T> {
     Failed(String),
 }
 
+impl<T> Answer<T> {
+    /// Turns an answer into another.
+    fn map<U>(self, make: impl FnOnce(T) -> U) -> Answer<U> {
+        match self {
+            Answer::Given(answer) => Answer::Given(make(answer)),
+            Answer::Cancelled => Answer::Cancelled,
+            Answer::Interrupted => Answer::Interrupted,
+            Answer::NobodyToAsk => Answer::NobodyToAsk,
+            Answer::Failed(why) => Answer::Failed(why),
+        }
+    }
+}
+
 /// An entry of a list: what is shown, and what choosing it gives.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Choice<T> {
@@ -101,38 +114,28 @@ impl Ui {
                 .with_render_config(self.render())
                 .prompt()
         });
-        match answer {
-            Answer::Given(choice) => Answer::Given(choice.value),
-            Answer::Cancelled => Answer::Cancelled,
-            Answer::Interrupted => Answer::Interrupted,
-            Answer::NobodyToAsk => Answer::NobodyToAsk,
-            Answer::Failed(why) => Answer::Failed(why),
-        }
+        answer.map(|choice| choice.value)
     }
 
-    /// Asks for any number of a list.
-    pub fn select_many<T>(&self, question: &str, choices: Vec<Choice<T>>) -> Answer<Vec<T>> {
+    /// Asks for any number of a list; those at `marked` are taken already.
+    pub fn select_many<T>(&self, question: &str, choices: Vec<Choice<T>>, marked: &[usize]) -> Answer<Vec<T>> {
         let answer = self.ask(|| {
             MultiSelect::new(question, choices)
                 .with_help_message("arrows move, space marks, typing filters, Enter takes, Esc cancels")
                 .with_page_size(PAGE)
+                .with_default(marked)
                 .with_formatter(&|chosen| chosen.iter().map(|one| words(&one.value.label)).collect::<Vec<_>>().join(", "))
                 .with_render_config(self.render())
                 .prompt()
         });
-        match answer {
-            Answer::Given(choices) => Answer::Given(choices.into_iter().map(|choice| choice.value).collect()),
-            Answer::Cancelled => Answer::Cancelled,
-            Answer::Interrupted => Answer::Interrupted,
-            Answer::NobodyToAsk => Answer::NobodyToAsk,
-            Answer::Failed(why) => Answer::Failed(why),
-        }
+        answer.map(|choices| choices.into_iter().map(|choice| choice.value).collect())
     }
 
     fn ask<T>(&self, prompt: impl FnOnce() -> Result<T, InquireError>) -> Answer<T> {
         if !self.interactive {
             return Answer::NobodyToAsk;
         }
+        let _watch = Watch::begin();
         match prompt() {
             Ok(answer) => Answer::Given(answer),
             Err(InquireError::OperationCanceled) => Answer::Cancelled,
@@ -140,4 +143,55 @@ impl Ui {
             Err(error) => Answer::Failed(error.to_string()),
         }
     }
+}
+
+/// Ends the program at a signal while a question stands: it holds the only thread, and the terminal is not as it was.
+struct Watch(Option<tokio::sync::oneshot::Sender<()>>);
+
+impl Watch {
+    fn begin() -> Watch {
+        let (done, ended) = tokio::sync::oneshot::channel::<()>();
+        let terminal = rustix::termios::tcgetattr(std::io::stdin()).ok();
+        // Without the thread a signal waits for the answer; the question is asked all the same.
+        let _ = std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+            let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
+            if runtime.block_on(signalled(ended)) {
+                leave(terminal);
+            }
+        });
+        Watch(Some(done))
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        if let Some(done) = self.0.take() {
+            let _ = done.send(());
+        }
+    }
+}
+
+/// Says whether a signal to end came before the answer did.
+async fn signalled(ended: tokio::sync::oneshot::Receiver<()>) -> bool {
+    let Ok(mut term) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) else { return false };
+    tokio::select! {
+        _ = ended => false,
+        _ = tokio::signal::ctrl_c() => true,
+        _ = term.recv() => true,
+    }
+}
+
+/// Gives the terminal back as it was and ends: 130, as where a signal ends anything else.
+#[expect(clippy::exit, reason = "the thread that could return stands in the question")]
+fn leave(terminal: Option<rustix::termios::Termios>) -> ! {
+    use std::io::Write;
+    if let Some(terminal) = terminal {
+        let _ = rustix::termios::tcsetattr(std::io::stdin(), rustix::termios::OptionalActions::Now, &terminal);
+    }
+    // Shows the cursor again.
+    let _ = writeln!(
+        std::io::stderr(),
+        "\x1b[?25h\nerror: interrupted at the question\n\nhint: run the same command again: what is done stays done"
+    );
+    std::process::exit(130)
 }

@@ -567,6 +567,24 @@ fn an_unknown_text_is_explained_by_what_is_denied_or_not_at_all() {
     assert!(explanation.causes.is_empty() && explanation.allowed.is_empty() && !explanation.in_catalogue);
 }
 
+/// Across organisations AWS says "Access Denied" and no more (facts E, "Message availability"): the accounts say the rest.
+#[test]
+fn a_bare_denial_is_explained_by_the_accounts() {
+    let built = &set_ups()[0];
+    let bare = Symptom::pasted("An error occurred (AccessDenied) when calling the PutObject operation: Access Denied");
+    assert!(explain(&bare, None).causes.is_empty());
+    let whole = with_accounts(&bare, &built.settings, &built.snapshot, &quiet());
+    assert!(whole.causes.is_empty() && !whole.in_catalogue, "{whole:#?}");
+    let mut value = built.value();
+    value["deploy_role"]["boundary"] = json!({"arn": format!("arn:aws:iam::{PROD}:policy/limit"), "document": {"known":
+        {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": ["s3:Get*", "kms:*"], "Resource": "*"}]}}});
+    let bounded = with_accounts(&bare, &built.settings, &serde_json::from_value(value).unwrap(), &quiet());
+    assert_eq!(first(&bounded), "XD-CP-024", "{bounded:#?}");
+    let broken: Snapshot = serde_json::from_value(without(built, "output-write")).unwrap();
+    let broken = with_accounts(&bare, &built.settings, &broken, &quiet());
+    assert_eq!(broken.causes[0].link.as_ref().map(|link| link.name.as_str()), Some("output-write"), "{broken:#?}");
+}
+
 /// What can't be read is never ruled out.
 #[test]
 fn what_cannot_be_read_is_told() {
@@ -699,6 +717,31 @@ fn an_upload_that_starts_nothing_is_seen_and_explained() {
     assert_eq!((&told["symptom"]["kind"], &told["causes"][0]["id"]), (&json!("not-started"), &json!("XD-CP-036")), "{told:#}");
     assert_eq!(told["causes"][0]["evidence"][0], format!("rule {rule} is disabled"));
     assert_eq!(told["causes"][0]["run"][0], format!("aws events enable-rule --name {rule} --region us-east-1"));
+}
+
+/// A run that waits for somebody has not failed.
+#[test]
+fn a_run_that_is_under_way_has_nothing_to_explain() {
+    let world = World::new();
+    let pipelines = aws_sdk_codepipeline::Client::new(&world.config(DEV));
+    world.runtime.block_on(async {
+        use aws_sdk_codepipeline::types::{ActionCategory, ActionDeclaration, ActionOwner, ActionTypeId, StageDeclaration};
+        let mut pipeline = pipelines.get_pipeline().name("crossaccountdeploy").send().await.unwrap().pipeline.unwrap();
+        let kind = ActionTypeId::builder().category(ActionCategory::Approval).owner(ActionOwner::Aws).provider("Manual").version("1");
+        let approval = ActionDeclaration::builder().name("Approve").action_type_id(kind.build().unwrap()).build().unwrap();
+        pipeline.stages.insert(1, StageDeclaration::builder().name("Approve").actions(approval).build().unwrap());
+        pipelines.update_pipeline().pipeline(pipeline).send().await.unwrap();
+    });
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    world.upload();
+    let runs = world.runtime.block_on(pipelines.list_pipeline_executions().pipeline_name("crossaccountdeploy").send()).unwrap();
+    let id = runs.pipeline_execution_summaries()[0].pipeline_execution_id().unwrap();
+    let told = world.json(&["explain", "--execution", id]);
+    assert_eq!((&told["execution"]["status"], &told["causes"]), (&json!("InProgress"), &json!([])), "{told:#}");
+    // The run before it failed for want of an object, and that is said with what came later.
+    let said = world.served.run(&["explain"]);
+    assert!(said.contains("a newer execution is under way") && said.contains("(XD-CP-001)"), "{said}");
+    assert!(said.contains("is there now, as version"), "{said}");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use crate::errors::same;
 use crate::reports::{self, BUCKETS};
 use crate::support::served::Served;
+use crate::support::{Action, Bed};
 use snapbox::str;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -66,6 +67,9 @@ fn what_makes_no_sense_without_any_account() {
         ]
         .concat(),
     ] {
+        told.alone(dir, args);
+    }
+    for args in [&["explain", "deploy-decrpyt"][..], &["explain", "XD-CP-99"], &["explain", "-"]] {
         told.alone(dir, args);
     }
     // A port that somebody listens on.
@@ -152,6 +156,26 @@ $ xdeploy rights --command setup --side dev --scenario cross-region --region us-
 error: both regions are us-east-1, so that nothing crosses regions
 
 hint: name the output bucket's region with `--prod-region`, or leave `--scenario cross-region` out
+exit 64
+
+$ xdeploy explain deploy-decrpyt
+error: there is no rule and no call `deploy-decrpyt`
+
+hint: did you mean `deploy-decrypt`?
+hint: the README lists all rules and calls; a message goes on standard input: `xdeploy explain - < message.txt`
+exit 64
+
+$ xdeploy explain XD-CP-99
+error: there is no rule and no call `XD-CP-99`
+
+hint: did you mean `XD-CP-039`?
+hint: the README lists all rules and calls; a message goes on standard input: `xdeploy explain - < message.txt`
+exit 64
+
+$ xdeploy explain -
+error: there is no message on standard input
+
+hint: pipe it in: `xdeploy explain - < message.txt`
 exit 64
 
 $ xdeploy rehearse --serve 127.0.0.1:PORT
@@ -408,12 +432,135 @@ exit 1
     );
 }
 
+/// A JSON answer of a service that speaks it.
+fn answered(body: &'static str) -> Action {
+    Action::Answer { status: 200, headers: vec![("content-type".into(), "application/x-amz-json-1.1".into())], body: body.into() }
+}
+
+/// Answers that AWS never gives, or gives at moments that no emulator has: each is played, and ends in an error of its own.
+#[test]
+fn what_only_a_played_answer_brings() {
+    let mut told = String::new();
+    let mut play = |bed: &Bed, args: &[&str], operation: &'static str, answer: Action| {
+        bed.proxy.on_request(
+            move |request| if request.is(operation) || request.service == operation { answer.clone() } else { Action::Forward },
+        );
+        let output = bed.run(args);
+        bed.proxy.on_request(|_| Action::Forward);
+        let text = bed.normalise(&error_of(&output.stderr, &[]));
+        let shown: Vec<&str> = args.iter().copied().take_while(|arg| !arg.contains("bucket")).collect();
+        let _ = writeln!(told, "$ xdeploy {} # {operation}\n{text}\nexit {}\n", shown.join(" "), output.status);
+        assert!(text.contains("hint: "), "{text}");
+    };
+    let bed = Bed::new();
+    let first = crate::worlds::empty(&bed);
+    let first: Vec<&str> = first.iter().map(String::as_str).collect();
+    let identity = "<GetCallerIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><GetCallerIdentityResult/></GetCallerIdentityResponse>";
+    let xml = |body: &str| Action::Answer { status: 200, headers: vec![("content-type".into(), "text/xml".into())], body: body.into() };
+    play(&bed, &["who-am-i"], "GetCallerIdentity", xml(identity));
+    play(&bed, &first, "CreateKey", answered("{\"KeyMetadata\": {\"KeyId\": \"00000000-0000-0000-0000-000000000000\"}}"));
+    bed.run(&first).success();
+    play(&bed, &first, "GetBucketPolicy", answered("{\"Version\""));
+    play(&bed, &first, "GetBucketNotificationConfiguration", xml("<NotificationConfiguration><"));
+    let release = ["release", "--sample", "--start-after", "0s"];
+    play(&bed, &release, "PutObject", xml(""));
+    play(&bed, &release, "StartPipelineExecution", answered("{}"));
+    let running = "{\"pipelineExecution\": {\"pipelineExecutionId\": \"under-way\", \"status\": \"InProgress\"}}";
+    play(&bed, &["release", "--sample", "--start-after", "0s", "--timeout", "1s"], "GetPipelineExecution", answered(running));
+    let list = "{\"pipelineExecutionSummaries\": [{\"pipelineExecutionId\": \"under-way\", \"status\": \"InProgress\"}]}";
+    play(&bed, &["teardown", "--confirm", "crossaccountdeploy"], "ListPipelineExecutions", answered(list));
+    let update: Vec<&str> = first.iter().copied().chain(["--change-detection", "polling"]).collect();
+    play(&bed, &update, "ListPipelineExecutions", answered(list));
+    play(
+        &bed,
+        &[&first[..], &["--policies", "least-privilege", "--strict"]].concat(),
+        "organizations",
+        Action::json_error(400, "AccessDeniedException", "no"),
+    );
+    same(
+        &told,
+        str![[r#"
+$ xdeploy who-am-i # GetCallerIdentity
+error: STS did not give an ARN for profile `dev`
+
+hint: if AWS_ENDPOINT_URL is set, what answers there is no STS
+exit 1
+
+$ xdeploy setup # CreateKey
+error: KMS key: KMS key in us-east-1
+  caused by: KMS did not give the new key's ARN
+
+hint: run the same command again: it finds the key by its tag
+hint: run the same command again: what is done stays done
+exit 1
+
+$ xdeploy setup # GetBucketPolicy
+error: the policy of artifact bucket codepipeline-us-east-1-111111111111 can't be understood
+  caused by: it is no JSON: EOF while parsing an object at line 1 column 10
+
+hint: correct it by hand in the bucket's permissions, then run the same command again
+exit 1
+
+$ xdeploy setup # GetBucketNotificationConfiguration
+error: the notification configuration of input-0000000000 could not be understood
+
+hint: turn EventBridge on by hand in the bucket's properties, then run setup again
+exit 1
+
+$ xdeploy release --sample --start-after 0s # PutObject
+error: S3 gave no version for sample-website.zip in input-0000000000
+
+hint: check that versioning of the bucket is on (S3 may take a quarter of an hour for it), then upload again
+exit 1
+
+$ xdeploy release --sample --start-after 0s # StartPipelineExecution
+error: CodePipeline did not give the execution's id
+
+hint: look at the pipeline's history, or release again
+exit 1
+
+$ xdeploy release --sample --start-after 0s --timeout 1s # GetPipelineExecution
+error: execution 00000000-0000-0000-0000-000000000001 of pipeline crossaccountdeploy is still under way after 1s
+
+hint: it goes on by itself; give it longer with `--timeout`, or look at it in the console (an approval may be waiting)
+exit 5
+
+$ xdeploy teardown --confirm crossaccountdeploy # ListPipelineExecutions
+error: pipeline crossaccountdeploy is running (under-way)
+
+hint: pass `--wait-for-runs`, or run the same command again when it has finished
+exit 3
+
+$ xdeploy setup # ListPipelineExecutions
+error: pipeline crossaccountdeploy is running (under-way); an update would stop it
+
+hint: pass `--wait-for-runs`, or run the same command again when it has finished
+exit 3
+
+$ xdeploy setup # organizations
+error: whether the deployment would work after this plan can't be told, and --strict was given
+
+hint: the proof above says what could not be read or is not known
+hint: pass `--accept-broken` to apply the plan all the same
+exit 5
+
+
+"#]],
+    );
+}
+
 #[test]
 fn zips_that_are_none() {
     let served = reports::served();
     let mut told = Told::default();
     fs::write(served.dir.path().join("half.zip"), b"PK\x03\x04and no more").unwrap();
     told.on(&served, &reports::with(&["plan", "--artifact", "half.zip"]));
+    let mut many = zip::ZipWriter::new(fs::File::create(served.dir.path().join("many.zip")).unwrap());
+    for number in 0..100_001 {
+        many.start_file(number.to_string(), zip::write::SimpleFileOptions::default()).unwrap();
+    }
+    many.finish().unwrap();
+    told.on(&served, &reports::with(&["plan", "--artifact", "many.zip"]));
     same(
         &told.0,
         str![[r#"
@@ -424,31 +571,30 @@ error: half.zip is not a zip file
 hint: zip the site's files, for example `zip -r site.zip .` within its folder; `--no-extract` deploys any file as it is
 exit 1
 
+$ xdeploy plan --input-bucket in-bucket --output-bucket out-bucket --artifact many.zip
+error: many.zip holds 100001 files; the deploy action takes 100000 at most
+
+hint: split the site over several pipelines
+exit 1
+
 
 "#]],
     );
 }
 
 /// Messages that no snapshot has: the beginning, and why. Whoever makes one reachable takes it out of here.
-const UNREAD: [(&str, &str); 51] = [
+const UNREAD: [(&str, &str); 36] = [
+    ("could not read the message from standard input", "a device that fails to be read"),
+    ("pipeline {} has no execution {id} among its newest {}", "explain.rs asks for one, by what the error begins with"),
+    ("the result could not be written to standard output", "output.rs: a full disk"),
     (
         "--docker-host is another machine's, and --fix would change this one",
         "needs a live host with something to mend; ecs/fixing.rs has the other refusals",
     ),
-    ("CodePipeline did not give the execution's id", "an answer that AWS never gives"),
-    ("KMS did not give the new key's ARN", "an answer that AWS never gives"),
-    ("S3 gave no version for {key} in {bucket}", "an answer that AWS never gives"),
-    ("STS did not give {what} for profile `{profile}`", "an answer that AWS never gives"),
     ("`{arn}` is not a role's ARN", "the settings refuse such an ARN before it comes to that"),
-    ("all profiles are of the development account", "needs a terminal; wizard.rs plays the dialogue"),
-    ("bucket {} is in {region}, the pipeline in {}", "needs a terminal; wizard.rs plays the dialogue"),
-    ("cancelled: nothing was changed", "needs a terminal; terminal.rs answers no and looks at the exit code"),
     ("could not go on with the requests", "standard input that fails while it is read"),
-    ("could not read the message from standard input", "standard input that fails while it is read"),
     ("dev is in partition `{}` and prod in `{}`; a role can't be assumed across partitions", "no emulator has two partitions at once"),
-    ("execution {id} of pipeline {} is still under way after {}", "runs of the rehearsal are over at once"),
     ("interrupted after {} of {} writes", "Ctrl-C at one moment; stops.rs looks at the exit code where it meets one"),
-    ("interrupted at the question", "Ctrl-C at one moment; stops.rs looks at the exit code where it meets one"),
     ("interrupted between two changes", "Ctrl-C at one moment; stops.rs looks at the exit code where it meets one"),
     ("interrupted while waiting for the pipeline's run", "Ctrl-C at one moment; stops.rs looks at the exit code where it meets one"),
     ("interrupted while waiting for {}", "Ctrl-C at one moment; stops.rs looks at the exit code where it meets one"),
@@ -462,37 +608,27 @@ const UNREAD: [(&str, &str); 51] = [
         "pipeline {name} is not what was written a moment ago",
         "a race: somebody changes it between two calls; rehearsed_moves.rs looks for a part of it where it plays one",
     ),
-    ("pipeline {name} is running ({running})", "needs a run under way, which the rehearsal never has"),
     (
         "pipeline {name} was made by somebody else since the plan was made",
         "a race: somebody changes it between two calls; rehearsed_moves.rs looks for a part of it where it plays one",
     ),
-    ("pipeline {} has no execution {id} among its newest {}", "explain.rs looks for it"),
     ("pipeline {pipeline} is running ({}), and this would stop it", "needs a run that starts between the plan and the write"),
-    (
-        "pipeline {} is running ({running}); an update would stop it",
-        "needs a run under way, which the rehearsal never has; adoption.rs plays one on the emulators",
-    ),
     (
         "the artifact store of pipeline {} names key {}, which does not exist in {}",
         "a key that was deleted under a pipeline; the emulators keep such keys",
     ),
     ("the chain of this pipeline has no link `{link}`", "`rehearse` looks at the name before and says it with the nearest one"),
     ("the key's administrator could not be found out", "needs a caller that may not call iam:GetRole"),
-    ("the notification configuration of {bucket} could not be understood", "XML that S3 never gives"),
     (
         "the notification configuration of {bucket} is not what was written a moment ago",
         "a race: somebody changes it between two calls; rehearsed_moves.rs looks for a part of it where it plays one",
     ),
     ("the pipeline isn't to be seen", "told as a warning only, where AWS shows the old for a minute"),
-    ("the policy of artifact bucket {name} can't be understood", "a policy that S3 never takes"),
     ("the question could not be asked", "a terminal that fails"),
     ("the rehearsal could not make bucket {bucket}", "the command line refuses names that S3 refuses"),
     ("the release of pipeline {} did not arrive as it should", "release.rs looks for its causes"),
     ("the replica {arn} is still {}", "KMS needs more than a minute"),
     ("there is no pipeline whose chain could be broken", "`rehearse` breaks what it has just set up"),
-    ("whether the deployment would work after this plan can't be told, and --strict was given", "proof.rs looks at the exit code"),
-    ("there are no AWS profiles to choose from", "needs a terminal; wizard.rs plays the dialogue"),
     (
         "{alias} was given to another key since the plan was made",
         "a race: somebody changes it between two calls; rehearsed_moves.rs looks for a part of it where it plays one",
@@ -509,7 +645,6 @@ const UNREAD: [(&str, &str); 51] = [
         "{what} is not what was written a moment ago",
         "a race: somebody changes it between two calls; rehearsed_moves.rs looks for a part of it where it plays one",
     ),
-    ("{} holds {} files; the deploy action takes {MOST_FILES} at most", "a zip of 100,001 files"),
     ("{} is no plain file, and is left alone", "told as a warning of `--fix`, which ecs/fixing.rs reads"),
     ("{} is no plain folder, and what is below it is left alone", "told as a warning of `--fix`, which ecs/fixing.rs reads"),
     ("{} is not a whole zip file", "a zip that breaks off behind its table"),

@@ -941,3 +941,15 @@ fn every_command_explains_itself() {
     }
     assert!(bed.xdeploy(&["--version"]).success().stdout.starts_with("xdeploy "));
 }
+
+/// A result that could not be written is no success.
+#[test]
+fn a_full_disk_is_a_failure() {
+    for args in [&["schema", "plan"][..], &["completions", "bash"], &["rehearse", "--output", "json"]] {
+        let full = fs::File::options().write(true).open("/dev/full").unwrap();
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_xdeploy")).args(args).env_clear().stdout(full).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{args:?}: {said}");
+        assert!(said.contains("could not be written") && said.contains("hint: "), "{args:?}: {said}");
+    }
+}

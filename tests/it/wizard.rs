@@ -1,7 +1,7 @@
 //! The wizard of setup on a real terminal: asked, answered, mended, left; on the rehearsal and on the emulators.
 
 use crate::readme::compare;
-use crate::support::pty::{CTRL_C, DOWN, ENTER, ESC, Talk, talk};
+use crate::support::pty::{CTRL_C, DOWN, ENTER, ESC, TERM, Talk, talk};
 use crate::support::served::Served;
 use crate::support::{Bed, normalised};
 use std::process::Command;
@@ -190,7 +190,8 @@ fn esc_and_ctrl_c_at_every_question_leave_nothing_behind() {
             script[at].1 = keys;
             let talk = talk(&command(&served, &["setup"]), &script, 80);
             talk.ended(at + 1, code);
-            assert!(talk.text().contains("nothing was changed"), "{}", talk.text());
+            let said = if code == 3 { "error: cancelled: nothing was changed" } else { "error: interrupted at the question" };
+            assert!(talk.text().contains(said) && talk.text().contains("hint: "), "{}", talk.text());
             assert_eq!(state(&served), before, "{script:?}");
             assert!(!served.dir.path().join("xdeploy.toml").exists());
         }
@@ -222,9 +223,23 @@ fn esc_and_ctrl_c_at_every_other_question_leave_nothing_behind() {
         ("Everything else has a default", "what starts\r"),
         ("What starts the pipeline", "poll\r"),
         ("Everything else has a default", "extract\r"),
-        ("Deploy the zip itself", ENTER),
+        ("What is deployed", ENTER),
         ("Everything else has a default", "alias\r"),
         ("Alias of the KMS key", "other\r"),
+        ("Everything else has a default", "service role\r"),
+        ("Service role, a new name", ENTER),
+        ("Everything else has a default", "artifact bucket\r"),
+        ("Artifact bucket", ENTER),
+        ("Everything else has a default", "folder\r"),
+        ("Folder to deploy into", ENTER),
+        ("Everything else has a default", "policy for the output\r"),
+        ("Policy for the output bucket", ENTER),
+        ("Everything else has a default", "cross-account\r"),
+        ("Cross-account role", ENTER),
+        ("Everything else has a default", "how much\r"),
+        ("How much do the policies grant", ENTER),
+        ("Everything else has a default", "EventBridge rule\r"),
+        ("EventBridge rule", ENTER),
         ("Everything else has a default", ENTER),
     ];
     let args = ["setup", "--dev-profile", "dev", "--prod-profile", "prod", "--pipeline", "web"];
@@ -239,6 +254,140 @@ fn esc_and_ctrl_c_at_every_other_question_leave_nothing_behind() {
     println!("{} questions, each left in two ways", whole.len());
 }
 
+/// Somebody ends it from elsewhere: at once, with the terminal as it was.
+#[test]
+fn a_signal_at_a_question_ends_it() {
+    let served = served();
+    let before = state(&served);
+    for script in [
+        &[("Profile of the development account", TERM)][..],
+        &[("Profile of the development account", ENTER), ("Region of the pipeline", TERM)],
+    ] {
+        let program = command(&served, &["setup"]);
+        let talk = talk(&program, script, 80);
+        talk.ended(script.len(), 130);
+        assert!(talk.text().contains("interrupted at the question"), "{}", talk.text());
+    }
+    assert_eq!(state(&served), before);
+}
+
+/// Who opens an item and presses Enter has changed nothing, be it a default or what a flag says.
+#[test]
+fn enter_leaves_every_item_as_it_is() {
+    let served = served();
+    let given = [
+        "--key-alias",
+        "mykey",
+        "--key-administrator",
+        "arn:aws:iam::111111111111:user/other,arn:aws:iam::111111111111:user/caller",
+        "--service-role",
+        "arn:aws:iam::111111111111:role/service-role/own",
+        "--artifact-bucket",
+        "my-artifacts",
+        "--change-detection",
+        "polling",
+        "--no-extract",
+        "--deploy-path",
+        "site/index.zip",
+        "--output-policy",
+        "one",
+        "--artifact-policy",
+        "two",
+        "--deploy-role",
+        "customrole",
+        "--assume-policy",
+        "three",
+        "--event-rule",
+        "four",
+        "--event-role",
+        "five",
+        "--policies",
+        "least-privilege",
+    ];
+    let items = [
+        ("alias of", "Alias of the KMS key"),
+        ("key admin", "Who administers the key"),
+        ("service role", "Service role, a new name"),
+        ("artifact bucket", "Artifact bucket:"),
+        ("what starts", "What starts the pipeline"),
+        ("extract", "What is deployed"),
+        ("folder", "Folder to deploy into"),
+        ("for the output", "Policy for the output bucket"),
+        ("key and artifacts", "Policy for key and artifacts"),
+        ("cross-account", "Cross-account role"),
+        ("to assume", "Policy to assume the role"),
+        ("EventBridge rule", "EventBridge rule:"),
+        ("EventBridge's", "EventBridge's role:"),
+        ("how much", "How much do the policies grant"),
+    ];
+    let typed: Vec<String> = items.iter().map(|(filter, _)| format!("{filter}\r")).collect();
+    for flags in [&given[..], &[]] {
+        let mut script: Vec<(&str, &str)> = vec![("Output bucket", ENTER), ("Zip to upload now", ENTER)];
+        for (typed, (_, question)) in typed.iter().zip(items) {
+            script.extend([("Everything else has a default", typed.as_str()), (question, ENTER)]);
+        }
+        script.push(("Everything else has a default", ENTER));
+        let base = [
+            "setup",
+            "--pipeline",
+            "web",
+            "--dev-profile",
+            "dev",
+            "--prod-profile",
+            "prod",
+            "--input-bucket",
+            "site-input",
+            "--object-key",
+            "k.zip",
+            "--dry-run",
+        ];
+        let args: Vec<&str> = base.iter().chain(flags).copied().collect();
+        let talk = talk(&command(&served, &args), &script, 120);
+        assert_eq!(talk.told, script.len(), "{}", talk.screen(120));
+        let words = printed(&talk);
+        let wanted: Vec<&str> = flags.iter().copied().filter(|flag| *flag != "--no-extract").collect();
+        for pair in wanted.chunks(2) {
+            let at = words.iter().position(|word| word == pair[0]).unwrap_or_else(|| panic!("{pair:?} is gone: {words:?}"));
+            assert_eq!(words[at + 1].trim_start_matches("alias/"), pair[1]);
+        }
+        let named = words.iter().filter(|word| word.starts_with("--")).count();
+        assert_eq!(named, 6 + wanted.len() / 2 + usize::from(flags.contains(&"--no-extract")), "{words:?}");
+    }
+}
+
+/// What is written only when all is well: the settings of a run that was refused aren't kept, and the same command can be run again.
+#[test]
+fn settings_are_written_in_the_end() {
+    let served = served();
+    let args = ["setup", "--input-bucket", "site-input", "--output-bucket", "site-output", "--write-config", "new.toml"];
+    for code in [3, 3] {
+        assert_eq!(served.try_run(&args).status.code(), Some(code));
+        assert!(!served.dir.path().join("new.toml").exists());
+    }
+    served.run(&[&args[..], &["--yes"]].concat());
+    let calls = served.rehearsal.log().len();
+    let (code, said) = served.attempt(&[&args[..], &["--yes"]].concat());
+    assert!(code == Some(1) && said.contains("new.toml"), "{said}");
+    assert_eq!(served.rehearsal.log().len(), calls, "a file in the way is told before AWS is asked");
+}
+
+/// The commands that are recommended can be pasted as they are.
+#[test]
+fn what_is_recommended_runs() {
+    let served = served();
+    let script: Vec<(&str, &str)> = PLAIN
+        .into_iter()
+        .map(|(question, keys)| if question.starts_with("Name of") { (question, "web\r") } else { (question, keys) })
+        .collect();
+    let script: Vec<(&str, &str)> = script.into_iter().chain([("Apply this plan", "y\r"), ("Save these settings", "n\r")]).collect();
+    let talk = talk(&command(&served, &["setup"]), &script, 160);
+    let text = talk.ended(script.len(), 0).text();
+    let line = text.lines().find_map(|line| line.trim().strip_prefix("`xdeploy verify ")).unwrap_or_else(|| panic!("{text}"));
+    let args: Vec<&str> = std::iter::once("verify").chain(line.split('`').next().unwrap().split_whitespace()).collect();
+    let output = served.command(&args).output().unwrap();
+    assert!(output.status.success(), "{args:?}\n{}", String::from_utf8_lossy(&output.stderr));
+}
+
 #[test]
 fn a_narrow_terminal_without_colour_in_an_ascii_locale() {
     let served = served();
@@ -247,6 +396,11 @@ fn a_narrow_terminal_without_colour_in_an_ascii_locale() {
     let script: Vec<(&str, &str)> = PLAIN.into_iter().chain([("Apply this plan", "y\r"), ("Save these", ENTER)]).collect();
     let talk = talk(&program, &script, 60);
     talk.ended(script.len(), 0);
+    // What stands there in the end is whole, however it was broken into lines.
+    let screen: String = talk.screen(60).lines().collect();
+    for (question, _) in &script {
+        assert!(screen.contains(question), "{question}\n{}", talk.screen(60));
+    }
     assert!(talk.raw.is_ascii(), "{:?}", talk.raw.chars().filter(|c| !c.is_ascii()).collect::<String>());
     let paint = |sequence: &str| {
         sequence
@@ -281,14 +435,36 @@ fn what_is_there_already_is_not_asked_for() {
 }
 
 #[test]
+fn what_cannot_be_chosen_is_said() {
+    let served = served();
+    // A bucket elsewhere isn't listed, and typing its name doesn't help.
+    let script = [
+        ("Input bucket", "type\r"),
+        ("Name of the bucket", "far-away\r"),
+        ("bucket far-away is in eu-west-1, the pipeline in us-east-1", ""),
+        ("Input bucket", ESC),
+    ];
+    let args = ["setup", "--dev-profile", "dev", "--prod-profile", "prod", "--pipeline", "web"];
+    talk(&command(&served, &args), &script, 100).ended(4, 3);
+    let config = served.dir.path().join("credentials");
+    let whole = std::fs::read_to_string(&config).unwrap();
+    let dev = &whole[..whole.find("[prod]").unwrap()];
+    std::fs::write(&config, dev).unwrap();
+    std::fs::write(served.dir.path().join("config"), "").unwrap();
+    let alone = talk(&command(&served, &["setup"]), &[("Profile of the development account", ENTER), ("Region", "us-east-1\r")], 100);
+    assert!(alone.ended(2, 4).text().contains("all profiles are of the development account"), "{}", alone.text());
+    std::fs::write(&config, "").unwrap();
+    let none = talk(&command(&served, &["setup"]), &[], 100);
+    assert!(none.ended(0, 4).text().contains("there are no AWS profiles to choose from"), "{}", none.text());
+}
+
+#[test]
 fn without_a_terminal_everything_that_is_missing_is_named_at_once() {
     let served = served();
     let output = served.command(&["setup"]).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(64), "{said}");
-    for flag in ["--dev-profile", "--prod-profile", "--input-bucket", "--output-bucket"] {
-        assert!(said.contains(flag), "{said}");
-    }
+    assert!(said.contains("error: not said: --dev-profile, --prod-profile, --input-bucket, --output-bucket\n"), "{said}");
     // On a terminal, too, where nobody may be asked.
     let silent = talk(&command(&served, &["setup", "--no-input"]), &[], 80);
     assert!(silent.ended(0, 64).text().contains("--output-bucket"));
@@ -344,6 +520,7 @@ fn ctrl_c_while_it_writes_finishes_the_call_and_says_how_to_go_on() {
     talk.ended(script.len(), 130);
     let text = talk.text();
     assert!(text.contains("finishing the calls under way") && text.contains("what is done stays done"), "{text}");
+    assert!(text.contains("error: interrupted "), "{text}");
     let _ = served.rehearsal.clone().settle(0);
     served.run(&["setup", "--yes", "--input-bucket", "site-input", "--output-bucket", "site-output"]);
 }

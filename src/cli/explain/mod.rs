@@ -5,7 +5,7 @@ mod tell;
 
 use super::{proof, session};
 use crate::aws::Accounts;
-use crate::deploy::failures::gather::{self, Runs};
+use crate::deploy::failures::gather::{self, Run, Runs};
 use crate::deploy::failures::{Evidence, Explanation, Kind as Sort, Readings, Symptom, explain, explain_unread, redact};
 use crate::deploy::observe::Organisations;
 use crate::deploy::plan::{Callers, Plan};
@@ -106,8 +106,13 @@ async fn of_pipeline(common: &CommonFlags, args: &Args, ui: &Ui) -> Result<u8> {
     if let (true, Some(age)) = (unheard, seen.as_ref().ok().and_then(|seen| age(&seen.readings)).filter(|age| *age < EVENT_TIME)) {
         ui.status(&format!("the upload is {} old: its event may still be on the way", humantime::format_duration(age)));
     }
+    let newer = runs.run.as_ref().is_some_and(|run| runs.newest.is_some_and(|newest| newest > run.started));
+    if newer && args.execution.is_none() {
+        ui.status("a newer execution is under way or was stopped; this is the newest that failed or succeeded");
+    }
     let symptom = match &runs.run {
         _ if unheard => Symptom::not_started(),
+        Some(run) if run.failed.is_none() && run.status != "Succeeded" => return nothing_failed(ui, &route, run),
         Some(run) => match &run.failed {
             Some(failed) => {
                 let state = &failed.state;
@@ -147,6 +152,14 @@ fn nothing_ran(ui: &Ui, route: &Route) -> Result<u8> {
     Ok(0)
 }
 
+/// A run that is under way, or ended without an action that failed.
+fn nothing_failed(ui: &Ui, route: &Route, run: &Run) -> Result<u8> {
+    ui.result(&format!("Pipeline {}, execution {}: {}; none of its actions failed.", route.pipeline, run.id, run.status));
+    let execution = json!({"id": run.id, "status": run.status, "failed": null});
+    ui.json(&json!({"schema": "xdeploy.explain/1", "kind": "failure", "pipeline": route.pipeline, "execution": execution, "causes": []}));
+    Ok(0)
+}
+
 /// 5 where nobody can tell why; a run that succeeded has nothing to tell.
 fn exit_code(explanation: &Explanation) -> u8 {
     let told = !explanation.causes.is_empty() || explanation.symptom.kind == Sort::Green;
@@ -164,7 +177,7 @@ async fn pasted(common: &CommonFlags, args: &Args, ui: &Ui) -> Result<u8> {
     if text.trim().is_empty() {
         return Err(Error::usage("there is no message on standard input").hint("pipe it in: `xdeploy explain - < message.txt`"));
     }
-    let denial = denial::explain(&text);
+    let denial = denial::explain(&redact(&text));
     if is_of_ecs(&denial) {
         tell_ecs(ui, &denial);
         return Ok(0);

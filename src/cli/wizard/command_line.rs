@@ -5,7 +5,7 @@ use clap::ValueEnum;
 use std::path::Path;
 
 /// Quotes an argument for a POSIX shell where it must be.
-fn quoted(text: &str) -> String {
+pub fn quoted(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@,+%".contains(c);
     if !text.is_empty() && text.chars().all(plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
 }

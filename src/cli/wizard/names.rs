@@ -5,12 +5,19 @@ use crate::aws::choices;
 use crate::cli::ask;
 use crate::deploy::blueprint::Names;
 use crate::deploy::snapshot::Identity;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::{ChangeDetection, Policies, RoleName};
 use crate::settings::{DeploymentFlags, Settings};
 use crate::ui::Choice;
 use clap::ValueEnum;
 use serde_json::Value;
+use std::fmt::Display;
+use std::str::FromStr;
+
+/// What an item's question points to where nobody can be asked.
+const BY_FLAG: &str = "pass the flag that `--help` lists";
+/// The top of the output bucket.
+const TOP: &str = ".";
 
 /// Something with a default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,9 +62,8 @@ impl Wizard<'_> {
     pub(super) async fn options(&mut self, place: &Place, declaration: Option<&Value>) -> Result<()> {
         let exists = declaration.is_some();
         let question = "Everything else has a default. Change something?";
-        let mut at = 0;
         loop {
-            let names = self.names(place, declaration)?;
+            let names = self.names(place, declaration, &self.answers.flags)?;
             let mut all = vec![Choice::new("no: show the plan", Item::Done)];
             for (item, step, what, always) in ITEMS {
                 if always || !exists {
@@ -65,14 +71,12 @@ impl Wizard<'_> {
                     all.push(Choice::new(format!("{step:<4} {what}: {value}"), item));
                 }
             }
-            let order: Vec<Item> = all.iter().map(|choice| choice.value).collect();
-            let item = ask::given(self.ui.select(question, all, at), question, "pass `--no-input` and the flags that `--help` lists")?;
+            let item = ask::given(self.ui.select(question, all, 0), question, "pass `--no-input` and the flags that `--help` lists")?;
             if item == Item::Done {
                 return Ok(());
             }
-            at = order.iter().position(|other| *other == item).unwrap_or_default();
             let before = self.answers.flags.clone();
-            self.change(item, &names, place).await?;
+            self.change(item, &names, place, declaration).await?;
             if let Err(error) = Settings::of(self.answers.common.clone(), self.answers.flags.clone()) {
                 self.show(&error);
                 self.answers.flags = before;
@@ -80,92 +84,122 @@ impl Wizard<'_> {
         }
     }
 
-    fn names(&self, place: &Place, declaration: Option<&Value>) -> Result<Names> {
-        let settings = Settings::of(self.answers.common.clone(), self.answers.flags.clone())?;
+    fn names(&self, place: &Place, declaration: Option<&Value>, flags: &DeploymentFlags) -> Result<Names> {
+        let settings = Settings::of(self.answers.common.clone(), flags.clone())?;
         let (dev, prod) = (Identity::of(&place.dev, &place.region), Identity::of(&place.prod, &place.region));
         Names::resolve(&settings, &dev, &prod, declaration)
     }
 
-    async fn change(&mut self, item: Item, names: &Names, place: &Place) -> Result<()> {
-        let flag = "leave it and pass the flag that `--help` lists";
+    /// Asks for one item; Enter alone leaves it as it is.
+    async fn change(&mut self, item: Item, names: &Names, place: &Place, declaration: Option<&Value>) -> Result<()> {
+        let flags = self.answers.flags.clone();
+        let to = &mut DeploymentFlags::clone(&flags);
         match item {
             Item::Done => {}
-            Item::KeyAlias => self.answers.flags.key_alias = Some(self.parsed("Alias of the KMS key:", Some("s3deploykey"), "", flag)?),
-            Item::Administrators => self.answers.flags.key_administrator = self.administrators(place).await?,
+            Item::KeyAlias => {
+                let now = flags.key_alias.as_ref().map_or("s3deploykey", |alias| alias.as_str().trim_start_matches("alias/"));
+                to.key_alias = self.changed("Alias of the KMS key:", now)?.or(flags.key_alias.clone());
+            }
+            Item::Administrators => to.key_administrator = self.administrators(place, &flags.key_administrator).await?,
             Item::ServiceRole => {
-                let name = self.free("Service role, a new name or an existing one's name or ARN:", &names.service_role.name)?;
-                self.answers.flags.service_role = (name != names.service_role.name).then_some(name);
+                let now = flags.service_role.clone().unwrap_or_else(|| names.service_role.name.clone());
+                if let Some(role) = self.changed::<String>("Service role, a new name or an existing one's name or ARN:", &now)? {
+                    // The default's own name is no adopted role.
+                    let default =
+                        self.names(place, declaration, &DeploymentFlags { service_role: None, ..flags.clone() })?.service_role.name;
+                    to.service_role = (role != default).then_some(role);
+                }
             }
             Item::ArtifactBucket => {
                 let default = format!("codepipeline-{}-{}", place.region, place.dev.id);
-                self.answers.flags.artifact_bucket = Some(self.parsed("Artifact bucket:", Some(&default), "", flag)?);
+                let now = flags.artifact_bucket.as_ref().map_or(default.as_str(), |bucket| bucket.as_str());
+                to.artifact_bucket = self.changed("Artifact bucket:", now)?.or(flags.artifact_bucket.clone());
             }
             Item::Detection => {
                 let all = [ChangeDetection::Eventbridge, ChangeDetection::Polling, ChangeDetection::None];
-                self.answers.flags.change_detection = Some(self.one_of("What starts the pipeline?", &all)?);
+                to.change_detection = self.one_of("What starts the pipeline?", &all, flags.change_detection)?;
             }
             Item::Policies => {
                 let all = [Policies::Article, Policies::LeastPrivilege];
-                self.answers.flags.policies = Some(self.one_of("How much do the policies grant?", &all)?);
+                to.policies = self.one_of("How much do the policies grant?", &all, flags.policies)?;
             }
             Item::Extract => {
-                let question = "Deploy the zip itself instead of the files in it?";
-                self.answers.flags.no_extract = ask::yes(self.ui, question, "pass `--no-extract`")?;
+                let question = "What is deployed?";
+                let all = vec![Choice::new("the files in the zip", false), Choice::new("the zip itself", true)];
+                to.no_extract = ask::given(self.ui.select(question, all, usize::from(flags.no_extract)), question, "pass `--no-extract`")?;
             }
             Item::DeployPath => {
-                let path = self.free("Folder to deploy into (with the zip itself: its key):", "")?;
-                self.answers.flags.deploy_path = (!path.is_empty()).then_some(path);
+                let now = flags.deploy_path.as_deref().unwrap_or(TOP);
+                if let Some(path) = self.changed::<String>("Folder to deploy into (`.` is the top; with the zip itself: its key):", now)? {
+                    to.deploy_path = (path != TOP).then_some(path);
+                }
             }
             Item::OutputPolicy => {
-                self.answers.flags.output_policy = Some(self.free("Policy for the output bucket:", &names.output_policy.name)?);
+                to.output_policy =
+                    self.changed("Policy for the output bucket:", &names.output_policy.name)?.or(flags.output_policy.clone());
             }
             Item::ArtifactPolicy => {
-                self.answers.flags.artifact_policy = Some(self.free("Policy for key and artifacts:", &names.artifact_policy.name)?);
+                to.artifact_policy =
+                    self.changed("Policy for key and artifacts:", &names.artifact_policy.name)?.or(flags.artifact_policy.clone());
             }
             Item::AssumePolicy => {
-                self.answers.flags.assume_policy = Some(self.free("Policy to assume the role:", &names.assume_policy.name)?);
+                to.assume_policy = self.changed("Policy to assume the role:", &names.assume_policy.name)?.or(flags.assume_policy.clone());
             }
             Item::DeployRole => {
-                let role: RoleName = self.parsed("Cross-account role:", Some(&names.deploy_role.name), "", flag)?;
-                self.answers.flags.deploy_role = (role.as_str() != names.deploy_role.name).then_some(role);
+                if let Some(role) = self.changed::<RoleName>("Cross-account role:", &names.deploy_role.name)? {
+                    let default = self.names(place, declaration, &DeploymentFlags { deploy_role: None, ..flags.clone() })?.deploy_role.name;
+                    to.deploy_role = (role.as_str() != default).then_some(role);
+                }
             }
-            Item::EventRole => {
-                self.answers.flags.event_role = Some(self.parsed("EventBridge's role:", Some(&names.event_role.name), "", flag)?);
-            }
-            Item::EventRule => self.answers.flags.event_rule = Some(self.free("EventBridge rule:", &names.event_rule)?),
+            Item::EventRole => to.event_role = self.changed("EventBridge's role:", &names.event_role.name)?.or(flags.event_role.clone()),
+            Item::EventRule => to.event_rule = self.changed("EventBridge rule:", &names.event_rule)?.or(flags.event_rule.clone()),
         }
+        self.answers.flags = std::mem::take(to);
         Ok(())
     }
 
-    fn free(&self, question: &str, default: &str) -> Result<String> {
-        let answer = self.ui.text_with(question, Some(default), "", &|_| Ok(()));
-        ask::given(answer, question, "pass the flag that `--help` lists")
+    /// Asks for a text with what it is now as the default; `None` if it stays so.
+    fn changed<T: FromStr<Err: Display>>(&self, question: &str, now: &str) -> Result<Option<T>> {
+        let check = |text: &str| text.parse::<T>().map(|_| ()).map_err(|why| why.to_string());
+        let text = ask::given(self.ui.text_with(question, Some(now), "", &check), question, BY_FLAG)?;
+        if text == now { Ok(None) } else { text.parse().map(Some).map_err(|why: T::Err| Error::internal(why.to_string())) }
     }
 
-    fn one_of<T: ValueEnum + Copy>(&self, question: &str, all: &[T]) -> Result<T> {
-        let choices = all.iter().filter_map(|one| {
+    /// Asks for one of some, or for what is taken where nobody says.
+    fn one_of<T: ValueEnum + Copy + PartialEq>(&self, question: &str, all: &[T], now: Option<T>) -> Result<Option<T>> {
+        let named = all.iter().filter_map(|one| {
             let value = one.to_possible_value()?;
             let help = value.get_help().map(|help| format!(": {help}")).unwrap_or_default();
-            Some(Choice::new(format!("{}{help}", value.get_name()), *one))
+            Some(Choice::new(format!("{}{help}", value.get_name()), Some(*one)))
         });
-        ask::given(self.ui.select(question, choices.collect(), 0), question, "pass the flag that `--help` lists")
+        let choices: Vec<_> = std::iter::once(Choice::new("the default, or as it is", None)).chain(named).collect();
+        let at = choices.iter().position(|choice| choice.value == now).unwrap_or_default();
+        ask::given(self.ui.select(question, choices, at), question, BY_FLAG)
     }
 
-    async fn administrators(&self, place: &Place) -> Result<Vec<String>> {
+    async fn administrators(&self, place: &Place, now: &[String]) -> Result<Vec<String>> {
         let question = "Who administers the key?";
-        let listed = {
+        let mut listed = {
             let _busy = self.ui.busy("listing users and roles");
             choices::administrators(&place.dev).await
         };
         if listed.is_empty() {
-            let typed = self.free("ARNs of the users and roles that administer the key, with commas:", "")?;
-            return Ok(typed.split(',').map(|arn| arn.trim().to_owned()).filter(|arn| !arn.is_empty()).collect());
+            let question = "ARNs of the users and roles that administer the key, with commas:";
+            let typed = self.changed::<String>(question, &now.join(","))?;
+            let arns = |typed: String| typed.split(',').map(|arn| arn.trim().to_owned()).filter(|arn| !arn.is_empty()).collect();
+            return Ok(typed.map_or_else(|| now.to_vec(), arns));
         }
+        let unlisted: Vec<String> = now.iter().filter(|arn| !listed.contains(arn)).cloned().collect();
+        listed.extend(unlisted);
         let short = |arn: &String| {
             arn.split_once(":iam::").and_then(|(_, rest)| rest.split_once(':')).map_or(arn.clone(), |(_, name)| name.to_owned())
         };
+        let marked: Vec<usize> = (0..listed.len()).filter(|at| now.contains(&listed[*at])).collect();
         let all = listed.iter().map(|arn| Choice::new(short(arn), arn.clone())).collect();
-        ask::given(self.ui.select_many(question, all), question, "pass `--key-administrator`")
+        let chosen: Vec<String> = ask::given(self.ui.select_many(question, all, &marked), question, "pass `--key-administrator`")?;
+        // In another order they are the same.
+        let same = chosen.len() == now.len() && chosen.iter().all(|arn| now.contains(arn));
+        Ok(if same { now.to_vec() } else { chosen })
     }
 }
 

@@ -112,7 +112,7 @@ pub struct Explanation {
     pub symptom: Symptom,
     /// Both accounts were looked at.
     pub with_accounts: bool,
-    /// The text is in the catalogue.
+    /// A row of the catalogue has this text, or is shown by the accounts behind a bare denial.
     pub in_catalogue: bool,
     /// What may be the cause, the likeliest first.
     pub causes: Vec<Cause>,

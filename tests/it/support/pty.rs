@@ -37,7 +37,8 @@ while time.time() < deadline:
         # What is only to be read is followed by what is to be answered.
         if script[told][1]:
             seen = len(text)
-            os.write(terminal, script[told][1].encode())
+            keys = script[told][1]
+            os.kill(pid, 15) if keys == "<TERM>" else os.write(terminal, keys.encode())
         told += 1
 if time.time() >= deadline:
     os.kill(pid, 9)
@@ -52,6 +53,8 @@ const LIMIT: &str = "60";
 pub const ENTER: &str = "\r";
 pub const ESC: &str = "\u{1b}";
 pub const CTRL_C: &str = "\u{3}";
+/// No key, but the signal.
+pub const TERM: &str = "<TERM>";
 pub const DOWN: &str = "\u{1b}[B";
 
 /// What came of a conversation.
