@@ -152,11 +152,8 @@ pub async fn upload(accounts: &Accounts, settings: &Settings, source: &Source, u
     }
     let wanted = route.keys(contents.as_ref());
     let left = arrival::left_behind(accounts, &route, &wanted).await;
-    if let Some(one) = left.first() {
-        ui.warning(&format!(
-            "{}, such as {one}: what an archive no longer has stays, for CodePipeline deletes nothing (facts A.4)",
-            counted(left.len(), "other object is there", "other objects are there")
-        ));
+    if let Some(there) = left.told() {
+        ui.warning(&format!("{there}: what an archive no longer has stays, for CodePipeline deletes nothing (facts A.4)"));
     }
     let since = SystemTime::now();
     let uploading = ui.busy(&format!("uploading to s3://{}/{}", route.input_bucket, route.object_key));

@@ -127,21 +127,40 @@ pub async fn arrival(accounts: &Accounts, route: &Route, wanted: &[String], sinc
     Ok(Arrival { objects, missing, ownership, warnings })
 }
 
+/// What an earlier release, or somebody else, left beside the wanted keys.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LeftBehind {
+    /// Their keys, as far as one page goes.
+    pub keys: Vec<String>,
+    /// There are more objects than were listed.
+    pub more: bool,
+}
+
+impl LeftBehind {
+    /// Says how many there are, and names one; `None` where none was seen.
+    pub fn told(&self) -> Option<String> {
+        let one = self.keys.first()?;
+        let least = if self.more { "at least " } else { "" };
+        Some(format!("{least}{}, such as {one}", counted(self.keys.len(), "other object is there", "other objects are there")))
+    }
+}
+
 /// Lists keys beside the wanted ones where an archive is extracted to, as far as one page goes; none where they can't be listed.
 /// CodePipeline deletes nothing, so they stay (facts A.4).
-pub async fn left_behind(accounts: &Accounts, route: &Route, wanted: &[String]) -> Vec<String> {
+pub async fn left_behind(accounts: &Accounts, route: &Route, wanted: &[String]) -> LeftBehind {
     if !route.extract || wanted.is_empty() {
-        return Vec::new();
+        return LeftBehind::default();
     }
     let prod = &accounts.prod;
     let folder = route.path.as_ref().filter(|path| !path.is_empty()).map(|path| format!("{path}/")).unwrap_or_default();
     let request =
         prod.s3(&route.target_region).list_objects_v2().bucket(&route.output_bucket).prefix(folder).expected_bucket_owner(&prod.id);
     let arn = format!("arn:{}:s3:::{}", prod.partition, route.output_bucket);
-    let Ok(page) = prod.call("s3:ListBucket", arn, request.send()).await else { return Vec::new() };
+    let Ok(page) = prod.call("s3:ListBucket", arn, request.send()).await else { return LeftBehind::default() };
     let wanted: BTreeSet<&str> = wanted.iter().map(String::as_str).collect();
     let keys = page.contents().iter().filter_map(|object| object.key());
-    keys.filter(|key| !wanted.contains(key)).map(str::to_owned).collect()
+    let keys = keys.filter(|key| !wanted.contains(key)).map(str::to_owned).collect();
+    LeftBehind { keys, more: page.is_truncated() == Some(true) }
 }
 
 /// Lists the output bucket below what all wanted keys have in common.
@@ -207,6 +226,14 @@ async fn heads(accounts: &Accounts, route: &Route, objects: &mut [Arrived]) -> R
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_cut_listing_counts_at_least() {
+        let left = |more| LeftBehind { keys: vec!["old.html".to_owned()], more };
+        assert_eq!(left(true).told().unwrap(), "at least 1 other object is there, such as old.html");
+        assert_eq!(left(false).told().unwrap(), "1 other object is there, such as old.html");
+        assert_eq!(LeftBehind::default().told(), None);
+    }
 
     #[test]
     fn the_common_prefix_never_cuts_a_character() {

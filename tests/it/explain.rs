@@ -34,6 +34,7 @@ fn quiet() -> Readings {
         output_key: Readable::Known(None),
         strangers: Readable::Known(None),
         older: Readable::Known(Vec::new()),
+        cut_at: None,
         taken_twice: None,
     }
 }
@@ -362,6 +363,7 @@ const NEEDS_THE_ACCOUNTS: [(u8, &str); 8] = [
 #[test]
 fn each_row_s_own_text_names_it_without_the_accounts() {
     let mut missed: BTreeMap<u8, Vec<String>> = BTreeMap::new();
+    let mut named = BTreeSet::new();
     for told in catalogue() {
         for symptom in told.symptoms().into_iter().filter(|symptom| symptom.kind == Kind::Message) {
             let explanation = explain(&symptom, None);
@@ -369,15 +371,20 @@ fn each_row_s_own_text_names_it_without_the_accounts() {
             // Behind another's text a row is named as what it may be as well, with what to read.
             let place = place.unwrap_or_else(|| panic!("{} is not named for {symptom:?}", told.row));
             assert!(!explanation.causes[place].read.is_empty() || explanation.causes[place].fix.len() > 10);
-            if place > 0 {
+            if place == 0 {
+                named.insert(told.row);
+            } else {
                 missed.entry(told.row).or_default().push(format!("{}: {}", symptom.text, first(&explanation)));
             }
         }
     }
-    // Rows 20, 23, 24, 42, 44 and 46 have a text of their own and hide behind others' as well.
+    // These have a text of their own, which names them, and hide behind others' as well.
     let both = [20, 23, 24, 42, 44, 46];
+    assert!(both.iter().all(|row| named.contains(row) && missed.contains_key(row)), "{named:?} {missed:#?}");
     let hidden: BTreeSet<u8> = missed.keys().copied().filter(|row| !both.contains(row)).collect();
     assert_eq!(hidden, NEEDS_THE_ACCOUNTS.map(|(row, _)| row).into(), "{missed:#?}");
+    // Row 4 has a text of its own too.
+    assert_eq!(hidden.iter().filter(|row| named.contains(*row)).collect::<Vec<_>>(), [&4], "{named:?}");
     println!("{} of 47 rows named by their text alone", 47 - hidden.len());
 }
 
@@ -585,6 +592,119 @@ fn a_bare_denial_is_explained_by_the_accounts() {
     assert_eq!(broken.causes[0].link.as_ref().map(|link| link.name.as_str()), Some("output-write"), "{broken:#?}");
 }
 
+/// Who wrote an old file nobody can tell: it is told, and nothing says to delete it.
+#[test]
+fn an_old_file_is_told_and_never_to_be_deleted() {
+    let built = &set_ups()[0];
+    let told = |older: &[&str], cut_at| {
+        let older = Readable::Known(older.iter().map(|key| (*key).to_owned()).collect());
+        with_accounts(&Symptom::green(), &built.settings, &built.snapshot, &Readings { older, cut_at, ..quiet() })
+    };
+    let explanation = told(&["reports/finance-2026.csv"], None);
+    let cause = &explanation.causes[0];
+    assert_eq!((cause.id, cause.run.len()), (Some("XD-CP-041"), 0), "{cause:#?}");
+    assert!(cause.evidence[0].contains("finance-2026.csv: they may be left-overs of an earlier archive, or somebody else's"), "{cause:#?}");
+    assert!(told(&["old.html"], Some(1000)).causes[0].evidence[0].starts_with("of the first 1000 files in bucket out-bucket 1 is older"));
+    // Of what was not listed nothing is said to be so.
+    let cut = told(&[], Some(1000));
+    let open = cut.cannot_tell.join("\n");
+    assert!(cut.causes.is_empty() && open.contains("XD-CP-041): of the first 1000 files") && open.contains("XD-CP-040"), "{cut:#?}");
+    assert!(!cut.ruled_out.iter().any(|out| ["XD-CP-040", "XD-CP-041"].contains(&out.id)), "{cut:#?}");
+}
+
+/// A key that waits for its material has no deletion to cancel.
+#[test]
+fn a_key_without_material_is_not_said_to_be_deleted() {
+    let built = &set_ups()[0];
+    let symptom = Symptom::of_action("Deploy", Some("PermissionError"), NO_ARTIFACT);
+    for (state, part) in [
+        ("PendingImport", "material"),
+        ("PendingDeletion", "cancel-key-deletion"),
+        ("PendingReplicaDeletion", "cancel-key-deletion"),
+        ("Disabled", "enable-key"),
+    ] {
+        let mut value = built.value();
+        value["keys"][HOME]["found"]["state"] = json!(state);
+        let snapshot: Snapshot = serde_json::from_value(value).unwrap();
+        let explanation = with_accounts(&symptom, &built.settings, &snapshot, &quiet());
+        assert_eq!(first(&explanation), "XD-CP-046");
+        let run = explanation.causes[0].run.join("\n");
+        assert!(run.contains(part) && (part == "cancel-key-deletion") == run.contains("cancel-key-deletion"), "{state}: {run}");
+    }
+}
+
+/// Texts of other programs, and of AWS about other things.
+const FOREIGN: [&str; 12] = [
+    "scp: /tmp/x: Permission denied",
+    "lost connection while copying with scp; permission denied",
+    "error: //comment in code",
+    "src/main.js:1 unexpected token near //todo",
+    "request payment failed for invoice 4711",
+    "User: arn:aws:iam::111111111111:user/bob is not authorized to perform: sts:AssumeRole on resource: arn:aws:iam::222222222222:role/admin",
+    "User: arn:aws:sts::111111111111:assumed-role/AWSReservedSSO_Developer_0123/bob is not authorized to perform: sts:AssumeRole on resource: arn:aws:iam::222222222222:role/admin",
+    "the server did not start",
+    "nothing happened when I pressed the button",
+    "semantic versioning must be followed",
+    "the password's min length is 8",
+    "fatal: repository 'https://example.com/a.git' not found",
+];
+
+#[test]
+fn what_is_of_something_else_is_not_explained() {
+    for text in FOREIGN {
+        let explanation = explain(&Symptom::pasted(text), None);
+        assert!(explanation.causes.is_empty(), "{text}: {}", first(&explanation));
+    }
+    let output = piped(offline(&["explain", "-"]), FOREIGN[0]);
+    assert_eq!(output.status.code(), Some(5), "{}", out(&output));
+}
+
+/// What is printed can be pasted: it names profile and region, and steps are lines of their own.
+#[test]
+fn every_command_names_profile_and_region() {
+    let set_ups = set_ups();
+    let mut count = 0;
+    for told in catalogue() {
+        for run in told.explanations(&set_ups).iter().flat_map(|explanation| &explanation.causes).flat_map(|cause| &cause.run) {
+            for line in run.lines() {
+                assert!(!line.contains(", then "), "{line}");
+                if line.starts_with("aws ") {
+                    assert!(line.contains(" --profile ") && line.contains(" --region "), "{line}");
+                } else if line.starts_with("xdeploy ") {
+                    assert!(line.contains(" --dev-profile ") && line.contains(" --prod-profile "), "{line}");
+                } else {
+                    continue;
+                }
+                count += 1;
+            }
+        }
+    }
+    assert!(count > 40, "{count}");
+}
+
+/// What is judged on an example is not told as seen, and every denied call of the row is mended.
+#[test]
+fn an_example_is_not_told_as_seen() {
+    let built = &set_ups()[0];
+    let snapshot: Snapshot = serde_json::from_value(without(built, "deploy-read")).unwrap();
+    let broken = breaking(&built.settings, &snapshot, "deploy-decrypt").unwrap();
+    let snapshot = after(&snapshot, &broken.writes, PIPELINE_ARN);
+    let told = |text: &str| {
+        let symptom = Symptom::of_action("Deploy", Some("PermissionError"), text);
+        with_accounts(&symptom, &built.settings, &snapshot, &quiet())
+    };
+    let explanation = told(&NO_ARTIFACT.replace("AbCdEfG", "Xy12345"));
+    let cause = &explanation.causes[0];
+    assert_eq!(first(&explanation), "XD-CP-006");
+    assert!(cause.link.as_ref().unwrap().resource.ends_with("/SourceArti/Xy12345.zip"), "{cause:#?}");
+    assert!(cause.evidence[0].contains("/SourceArti/Xy12345.zip is denied"), "{cause:#?}");
+    let by_hand = cause.run.iter().find(|run| run.contains("add to ")).unwrap();
+    assert!(explanation.denied.contains(&"deploy-decrypt".to_owned()), "{explanation:#?}");
+    assert!(by_hand.contains("s3:GetObject") && by_hand.contains("kms:Decrypt"), "{by_hand}");
+    let explanation = told("Unable to access the artifact");
+    assert!(explanation.causes[0].evidence[0].contains("/SourceArti/* is denied"), "{explanation:#?}");
+}
+
 /// What can't be read is never ruled out.
 #[test]
 fn what_cannot_be_read_is_told() {
@@ -679,7 +799,7 @@ fn a_release_that_fails_says_how_to_learn_why_and_explain_says_it() {
         "Deploy/Deploy: PermissionError: Unable to access the artifact",
         "Cause: the deploy role may not read or decrypt the artifact (XD-CP-006)",
         "seen: deploy-read: s3:GetObject by arn:aws:iam::222222222222:role/prods3role",
-        "- xdeploy setup --pipeline crossaccountdeploy\n",
+        "    - xdeploy setup --pipeline crossaccountdeploy --dev-profile dev --prod-profile prod\n",
         "or add to the policies of role prods3role (setup's is devkmss3access), prod (222222222222): {",
         "XD-CP-007 artifacts are encrypted with an AWS managed key: the artifact store names the customer key arn:aws:kms:us-east-1:111111111111:key/",
         "XD-CP-042 ",
@@ -716,7 +836,7 @@ fn an_upload_that_starts_nothing_is_seen_and_explained() {
     let told = world.json(&["explain"]);
     assert_eq!((&told["symptom"]["kind"], &told["causes"][0]["id"]), (&json!("not-started"), &json!("XD-CP-036")), "{told:#}");
     assert_eq!(told["causes"][0]["evidence"][0], format!("rule {rule} is disabled"));
-    assert_eq!(told["causes"][0]["run"][0], format!("aws events enable-rule --name {rule} --region us-east-1"));
+    assert_eq!(told["causes"][0]["run"][0], format!("aws events enable-rule --name {rule} --profile dev --region us-east-1"));
 }
 
 /// A run that waits for somebody has not failed.
@@ -844,12 +964,25 @@ fn rules_and_calls_are_explained_by_name() {
         let told: Value = serde_json::from_slice(&output.stdout).unwrap();
         assert_eq!(told["schema"], "xdeploy.explain/1");
     }
-    for (what, hint) in
-        [("XD-CP-06", "did you mean `XD-CP-006`?"), ("deploy-decryp", "did you mean `deploy-decrypt`?"), ("zzz", "the README lists all")]
-    {
+    for (what, hint) in [
+        ("XD-CP-06", "did you mean `XD-CP-006`?"),
+        ("deploy-decryp", "did you mean `deploy-decrypt`?"),
+        ("zzz", "the README lists all"),
+        ("XD-KMS-1", "the rules begin with XD-CALL, XD-CP, "),
+        ("XD-CP-999", "the rules of XD-CP lie between `XD-CP-001` and `XD-CP-047`"),
+        ("Access denied", "a message goes on standard input"),
+    ] {
         let output = offline(&["explain", what]).output().unwrap();
-        assert!(output.status.code() == Some(64) && err(&output).contains(hint) && output.stdout.is_empty(), "{what}: {}", err(&output));
+        let said = err(&output);
+        let first = said.lines().find(|line| line.starts_with("hint: ")).unwrap_or_default();
+        assert!(output.status.code() == Some(64) && first.contains(hint) && output.stdout.is_empty(), "{what}: {said}");
+        assert!(what.len() > 12 || said.matches("did you mean").count() == usize::from(hint.contains("did you mean")), "{said}");
     }
+    // A message that is given as an argument is not repeated as it stands.
+    let message = format!("Access denied https://b/k?X-Amz-Signature=0123456789abcdef {}", "x".repeat(500));
+    let output = offline(&["explain", &message]).output().unwrap();
+    let said = err(&output);
+    assert!(!said.contains("0123456789abcdef") && said.contains("(hidden)") && said.len() < 400, "{said}");
     let output = offline(&["explain"]).output().unwrap();
     assert!(output.status.code() == Some(64) && err(&output).contains("not said which AWS profiles"), "{}", err(&output));
 }

@@ -5,7 +5,7 @@ mod tell;
 
 use super::{proof, session};
 use crate::aws::Accounts;
-use crate::deploy::failures::gather::{self, Run, Runs};
+use crate::deploy::failures::gather::{self, Failed, Outcome, Run, Runs};
 use crate::deploy::failures::{Evidence, Explanation, Kind as Sort, Readings, Symptom, explain, explain_unread, redact};
 use crate::deploy::observe::Organisations;
 use crate::deploy::plan::{Callers, Plan};
@@ -112,13 +112,19 @@ async fn of_pipeline(common: &CommonFlags, args: &Args, ui: &Ui) -> Result<u8> {
     }
     let symptom = match &runs.run {
         _ if unheard => Symptom::not_started(),
-        Some(run) if run.failed.is_none() && run.status != "Succeeded" => return nothing_failed(ui, &route, run),
-        Some(run) => match &run.failed {
-            Some(failed) => {
-                let state = &failed.state;
-                Symptom::of_action(&failed.category, state.code.as_deref(), state.message.as_deref().unwrap_or_default())
+        Some(run) => match run.outcome() {
+            Outcome::Failed(Failed { state, category }) => {
+                Symptom::of_action(category, state.code.as_deref(), state.message.as_deref().unwrap_or_default())
             }
-            None => Symptom::green(),
+            Outcome::Succeeded => Symptom::green(),
+            Outcome::Unexplained => {
+                nothing_failed(ui, &route, run, "none of its actions failed, so CodePipeline says no more of it; the console may");
+                return Ok(Kind::CannotTell.exit_code());
+            }
+            Outcome::Neither(words) => {
+                nothing_failed(ui, &route, run, words);
+                return Ok(0);
+            }
         },
         None => return nothing_ran(ui, &route),
     };
@@ -127,10 +133,7 @@ async fn of_pipeline(common: &CommonFlags, args: &Args, ui: &Ui) -> Result<u8> {
     let mut document = tell::document(&explanation);
     document["accounts"] = session::accounts_json(&accounts);
     document["pipeline"] = json!(route.pipeline);
-    document["execution"] = runs.run.as_ref().map_or(Value::Null, |run| {
-        let failed = run.failed.as_ref().map(|failed| json!({"stage": failed.state.stage, "action": failed.state.action}));
-        json!({"id": run.id, "status": run.status, "failed": failed})
-    });
+    document["execution"] = runs.run.as_ref().map_or(Value::Null, execution);
     ui.json(&document);
     Ok(exit_code(&explanation))
 }
@@ -152,12 +155,21 @@ fn nothing_ran(ui: &Ui, route: &Route) -> Result<u8> {
     Ok(0)
 }
 
-/// A run that is under way, or ended without an action that failed.
-fn nothing_failed(ui: &Ui, route: &Route, run: &Run) -> Result<u8> {
-    ui.result(&format!("Pipeline {}, execution {}: {}; none of its actions failed.", route.pipeline, run.id, run.status));
-    let execution = json!({"id": run.id, "status": run.status, "failed": null});
+/// Tells of a run that has nothing to explain: it is under way, was stopped, or ended without an action that failed.
+fn nothing_failed(ui: &Ui, route: &Route, run: &Run, words: &str) {
+    ui.result(&format!("Pipeline {}, execution {}: {}; {words}.", route.pipeline, run.id, run.status));
+    if let Some(Failed { state, .. }) = &run.failed {
+        let said = redact(state.message.as_deref().unwrap_or_default());
+        ui.result(&format!("Its action {}/{} failed all the same: {said}", state.stage, state.action));
+    }
+    let execution = execution(run);
     ui.json(&json!({"schema": "xdeploy.explain/1", "kind": "failure", "pipeline": route.pipeline, "execution": execution, "causes": []}));
-    Ok(0)
+}
+
+/// Gives a run as JSON.
+fn execution(run: &Run) -> Value {
+    let failed = run.failed.as_ref().map(|failed| json!({"stage": failed.state.stage, "action": failed.state.action}));
+    json!({"id": run.id, "status": run.status, "failed": failed})
 }
 
 /// 5 where nobody can tell why; a run that succeeded has nothing to tell.

@@ -1,12 +1,13 @@
 //! A rule or a call of the chain, looked up by its name.
 
 use crate::deploy::chain::{ROWS, Row as Call};
-use crate::deploy::failures::{self, Row};
+use crate::deploy::failures::{self, Row, redact};
 use crate::error::{Error, Result};
 use crate::model::Check;
 use crate::report::rules;
 use crate::ui::{Tone, Ui, paint};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 /// Tells a rule by its id, or a call by its name.
 ///
@@ -26,19 +27,48 @@ pub fn explain(ui: &Ui, what: &str) -> Result<u8> {
     Err(unknown(what))
 }
 
+/// How many characters of what was asked for are repeated; no rule and no call has a name as long.
+const REPEATED: usize = 60;
+
+const PIPED: &str = "a message goes on standard input: `xdeploy explain - < message.txt`";
+
 fn unknown(what: &str) -> Error {
-    let names: Vec<&str> = rules::rules().into_iter().map(|rule| rule.id).chain(ROWS.iter().map(|row| row.name)).collect();
-    let like = |name: &&str| strsim::jaro_winkler(&name.to_lowercase(), &what.to_lowercase());
-    // `XD-CP-6` is no typing error but a number without its zeros.
-    let numbered = what.rsplit_once('-').and_then(|(family, number)| rules::find(&format!("{family}-{:03}", number.parse::<u16>().ok()?)));
-    let nearest = names.iter().max_by(|one, other| like(one).total_cmp(&like(other)));
-    let nearest = numbered.map(|rule| &rule.id).or(nearest);
-    let error = Error::usage(format!("there is no rule and no call `{what}`"));
-    let error = match nearest.filter(|name| numbered.is_some() || like(name) > 0.8) {
-        Some(name) => error.hint(format!("did you mean `{name}`?")),
+    // It may be a message all the same, with what messages hold.
+    let clean = redact(what);
+    let shown: String = clean.chars().take(REPEATED).collect();
+    let cut = shown.len() < clean.len();
+    let error = Error::usage(format!("there is no rule and no call `{shown}{}`", if cut { " …" } else { "" }));
+    if cut || what.contains(char::is_whitespace) {
+        return error.hint(PIPED).hint("the README lists all rules and calls");
+    }
+    let error = match meant(what) {
+        Some(hint) => error.hint(hint),
         None => error,
     };
-    error.hint("the README lists all rules and calls; a message goes on standard input: `xdeploy explain - < message.txt`")
+    error.hint(format!("the README lists all rules and calls; {PIPED}"))
+}
+
+/// Guesses what was meant: a rule of the family that was named, or a call whose name is alike.
+fn meant(what: &str) -> Option<String> {
+    let what = what.to_ascii_uppercase();
+    if !what.starts_with("XD-") {
+        let like = |name: &str| strsim::jaro_winkler(&name.to_ascii_uppercase(), &what);
+        let nearest = ROWS.iter().map(|row| row.name).max_by(|one, other| like(one).total_cmp(&like(other)));
+        return nearest.filter(|name| like(name) > 0.8).map(|name| format!("did you mean `{name}`?"));
+    }
+    let (family, number) = what.rsplit_once('-')?;
+    // `XD-CP-6` is no typing error but a number without its zeros.
+    if let Some(rule) = number.parse::<u16>().ok().and_then(|number| rules::find(&format!("{family}-{number:03}"))) {
+        return Some(format!("did you mean `{}`?", rule.id));
+    }
+    let mut families: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for rule in rules::rules() {
+        families.entry(rule.id.rsplit_once('-').map_or(rule.id, |(family, _)| family)).or_default().push(rule.id);
+    }
+    if let Some((first, last)) = families.get(family).and_then(|own| Some((own.iter().min()?, own.iter().max()?))) {
+        return Some(format!("the rules of {family} lie between `{first}` and `{last}`"));
+    }
+    Some(format!("the rules begin with {}", families.into_keys().collect::<Vec<_>>().join(", ")))
 }
 
 fn ids(numbers: impl Iterator<Item = &'static Row>) -> Vec<&'static str> {

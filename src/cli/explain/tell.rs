@@ -65,7 +65,7 @@ fn rest(ui: &Ui, explanation: &Explanation) {
         ui.result(&format!("\nThis text is not in the catalogue; {then}."));
     }
     for (index, cause) in explanation.causes.iter().take(CAUSES).enumerate() {
-        tell_cause(ui, cause, index);
+        tell_cause(ui, cause, index, explanation.symptom.kind);
     }
     let rest: Vec<&str> = explanation.causes.iter().skip(CAUSES).filter_map(|cause| cause.id).collect();
     if !rest.is_empty() {
@@ -93,8 +93,10 @@ fn rest(ui: &Ui, explanation: &Explanation) {
     }
 }
 
-fn tell_cause(ui: &Ui, cause: &Cause, index: usize) {
+fn tell_cause(ui: &Ui, cause: &Cause, index: usize, kind: Kind) {
     let word = match (index, cause.shown) {
+        // Nothing failed, so there is nothing that this is the cause of.
+        _ if kind == Kind::Green && cause.id.is_some() => "Found:",
         (0, true) => "Cause:",
         (0, false) => "Likely:",
         _ => "Or:",
@@ -110,7 +112,10 @@ fn tell_cause(ui: &Ui, cause: &Cause, index: usize) {
     }
     ui.result(&format!("  {} {}", paint(Tone::Added, "fix:"), cause.fix));
     for (number, run) in cause.run.iter().enumerate() {
-        ui.result(&format!("    {} {run}", if number == 0 { "-" } else { "or" }));
+        let word = if number == 0 { "- " } else { "or " };
+        for (line, text) in run.lines().enumerate() {
+            ui.result(&format!("    {}{text}", if line == 0 { word } else { "  " }));
+        }
     }
     ui.result(&format!("  {}; {}", cause.article.join(", "), cause.docs));
 }

@@ -155,13 +155,19 @@ pub async fn apply(accounts: &Accounts, writes: &[Write], manner: &Manner<'_>) -
             }
         }
     }
+    let interrupted = || {
+        Error::new(Kind::Interrupted, format!("interrupted after {} of {} writes", made.done, writes.len()))
+            .hint("run the same command again: it goes on from here")
+    };
+    let stopped = manner.stop.load(Ordering::SeqCst);
     match failure {
-        Some(error) if manner.stop.load(Ordering::SeqCst) => Err(Error { kind: Kind::Interrupted, ..error }),
-        Some(error) => Err(error),
-        None if manner.stop.load(Ordering::SeqCst) && !done.iter().all(|done| *done) => {
-            Err(Error::new(Kind::Interrupted, format!("interrupted after {} of {} writes", made.done, writes.len()))
-                .hint("run the same command again: it goes on from here"))
+        // What was being waited for is not seen yet, which is no failure of its own.
+        Some(error) if stopped => {
+            let told = interrupted().because(error.message);
+            Err(error.causes.into_iter().fold(told, Error::because))
         }
+        Some(error) => Err(error),
+        None if stopped && !done.iter().all(|done| *done) => Err(interrupted()),
         None => Ok(made),
     }
 }

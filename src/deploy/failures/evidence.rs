@@ -1,8 +1,9 @@
 //! What is known of both accounts when a failure is explained: the proof, the snapshot that it was proven on, and a few readings more.
 
 use super::redact::redact;
+use super::symptom::Symptom;
 use crate::deploy::blueprint::Blueprint;
-use crate::deploy::chain::Course;
+use crate::deploy::chain::{Course, On, ROWS};
 use crate::deploy::proof::{Judged, Proof};
 use crate::deploy::snapshot::Snapshot;
 use crate::error::Result;
@@ -38,6 +39,8 @@ pub struct Readings {
     pub strangers: Readable<Option<String>>,
     /// Files of the output bucket that are older than the last run.
     pub older: Readable<Vec<String>>,
+    /// How many files of the output bucket were listed where there are more of them; `None` where all were.
+    pub cut_at: Option<usize>,
     /// A version of the source object that several runs took.
     pub taken_twice: Option<String>,
 }
@@ -54,6 +57,7 @@ impl Default for Readings {
             output_key: unread(),
             strangers: unread(),
             older: unread(),
+            cut_at: None,
             taken_twice: None,
         }
     }
@@ -70,6 +74,19 @@ pub struct Evidence<'a> {
     pub readings: &'a Readings,
     /// The links that `xdeploy setup` would mend.
     pub mended: &'a [String],
+    /// What a command must say to be about these accounts.
+    pub asked: Asked,
+}
+
+/// The flags that a command needs to be about the same accounts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asked {
+    /// Profile of the development account.
+    pub dev_profile: String,
+    /// Profile of the production account.
+    pub prod_profile: String,
+    /// Region of the pipeline, where it was said.
+    pub region: Option<String>,
 }
 
 impl<'a> Evidence<'a> {
@@ -85,7 +102,12 @@ impl<'a> Evidence<'a> {
         mended: &'a [String],
     ) -> Result<Option<Evidence<'a>>> {
         let blueprint = Blueprint::draw(settings, snapshot)?;
-        Ok(Course::of(snapshot, &blueprint).map(|course| Evidence { course, proof, readings, mended }))
+        let asked = Asked {
+            dev_profile: settings.dev_profile.clone(),
+            prod_profile: settings.prod_profile.clone(),
+            region: settings.region.as_ref().map(ToString::to_string),
+        };
+        Ok(Course::of(snapshot, &blueprint).map(|course| Evidence { course, proof, readings, mended, asked }))
     }
 
     /// Gives the pipeline's name.
@@ -108,8 +130,9 @@ impl<'a> Evidence<'a> {
     }
 
     /// Says in sentences why a link is not allowed.
-    pub fn told(&self, link: &Judged) -> Vec<String> {
-        let mut lines = vec![format!("{}: {} by {} on {} is {}", link.name, link.action, link.who, link.resource, word(link))];
+    pub fn told(&self, link: &Judged, symptom: &Symptom) -> Vec<String> {
+        let on = self.resource(link, symptom);
+        let mut lines = vec![format!("{}: {} by {} on {on} is {}", link.name, link.action, link.who, word(link))];
         lines.extend(link.reasons.iter().map(|reason| redact(reason)));
         for by in link.because.iter().filter(|by| by.effect == "Deny") {
             let does = if link.verdict == Verdict::Denied { "denies it" } else { "may deny it" };
@@ -122,31 +145,96 @@ impl<'a> Evidence<'a> {
         lines
     }
 
-    /// Gives what mends a link: a command, or the statement to add or to take out.
-    pub fn mending(&self, link: &Judged) -> Vec<String> {
-        let mut lines = Vec::new();
-        if self.mended.contains(&link.name) {
-            lines.push(self.setup());
+    /// Gives what a link is on. Where names are partly random or up to the zip it was judged on examples: then the key that the message
+    /// names, or `*`.
+    pub fn resource(&self, link: &Judged, symptom: &Symptom) -> String {
+        let on = ROWS.iter().find(|row| row.name == bare(&link.name)).map(|row| row.on);
+        let artifact = matches!(on, Some(On::HomeArtifact | On::ActionArtifact));
+        let file = matches!(on, Some(On::OutputObject)) && self.course.extract;
+        match link.resource.rsplit_once('/') {
+            Some((folder, _)) if artifact => {
+                let key = folder.split_once(":::").and_then(|(_, path)| path.split_once('/')).map_or("", |(_, key)| key);
+                format!("{folder}/{}", named_below(key, &symptom.text).unwrap_or("*"))
+            }
+            // Where the first example is denied, all may be; a later one is denied for what it is.
+            Some((folder, "index.html")) if file => format!("{folder}/*"),
+            _ => link.resource.clone(),
         }
-        for by in link.because.iter().filter(|by| by.effect == "Deny") {
-            lines.push(format!(
-                "let {} of {}, {}, except {} by a condition on aws:PrincipalArn",
-                by.statement,
-                by.document,
-                self.side(&by.account),
-                link.who
-            ));
+    }
+
+    /// Gives what mends links: a command, or the statements to add or to take out, all of them, a line each.
+    pub fn mending(&self, links: &[&Judged]) -> Vec<String> {
+        let mended: Vec<&str> =
+            links.iter().map(|link| link.name.as_str()).filter(|name| self.mended.iter().any(|own| own == name)).collect();
+        let setup = match mended.len() {
+            0 => None,
+            count if count == links.len() => Some(self.setup()),
+            _ => Some(format!("{}  # mends {} only", self.setup(), mended.join(", "))),
+        };
+        let mut lines: Vec<String> = Vec::new();
+        for line in links.iter().flat_map(|link| self.statements(link)) {
+            if !lines.contains(&line) {
+                lines.push(line);
+            }
         }
-        for (lack, statement) in link.missing.iter().filter_map(|lack| Some((lack, lack.statement.as_ref()?))) {
-            lines.push(format!("add to {}, {}: {statement}", lack.document, self.side(&lack.account)));
-        }
-        lines
+        setup.into_iter().chain((!lines.is_empty()).then(|| lines.join("\n"))).collect()
+    }
+
+    /// Gives the statements that mend a link by hand.
+    fn statements(&self, link: &Judged) -> Vec<String> {
+        let denies = link.because.iter().filter(|by| by.effect == "Deny").map(|by| {
+            let side = self.side(&by.account);
+            format!("let {} of {}, {side}, except {} by a condition on aws:PrincipalArn", by.statement, by.document, link.who)
+        });
+        let lacks = link.missing.iter().filter_map(|lack| {
+            // The proof names the key's policy beside the role's where either is enough.
+            let instead = if lack.text.contains("would do as well") { "or, in the place of the line before, " } else { "" };
+            Some(format!("{instead}add to {}, {}: {}", lack.document, self.side(&lack.account), lack.statement.as_ref()?))
+        });
+        denies.chain(lacks).collect()
+    }
+
+    /// Gives the flags with which the AWS CLI asks an account in a region.
+    pub fn aws(&self, account: &str, region: &str) -> String {
+        let snapshot = self.course.snapshot;
+        let profile = match account {
+            account if account == snapshot.dev.account => format!(" --profile {}", quoted(&self.asked.dev_profile)),
+            account if account == snapshot.prod.account => format!(" --profile {}", quoted(&self.asked.prod_profile)),
+            _ => String::new(),
+        };
+        format!("{profile} --region {region}")
+    }
+
+    /// Gives a command of ours for the same pipeline and accounts.
+    pub fn xdeploy(&self, command: &str) -> String {
+        let Asked { dev_profile, prod_profile, region } = &self.asked;
+        let region = region.as_ref().map(|region| format!(" --region {region}")).unwrap_or_default();
+        let (dev, prod) = (quoted(dev_profile), quoted(prod_profile));
+        format!("xdeploy {command} --pipeline {}{region} --dev-profile {dev} --prod-profile {prod}", self.pipeline())
     }
 
     /// The command that puts right what it made.
     pub fn setup(&self) -> String {
-        format!("xdeploy setup --pipeline {}", self.pipeline())
+        self.xdeploy("setup")
     }
+
+    /// The command that starts a new run.
+    pub fn release(&self) -> String {
+        self.xdeploy("release FILE")
+    }
+}
+
+/// Quotes a profile's name for a POSIX shell where it must be.
+fn quoted(text: &str) -> String {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./:=@,+%".contains(letter);
+    if !text.is_empty() && text.chars().all(plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
+}
+
+/// Finds the name of an object that a text names below a folder.
+fn named_below<'t>(folder: &str, text: &'t str) -> Option<&'t str> {
+    let (_, rest) = text.split_once(&format!("{folder}/"))?;
+    let end = rest.find(|letter: char| !letter.is_ascii_alphanumeric() && letter != '.').unwrap_or(rest.len());
+    Some(rest[..end].trim_end_matches('.')).filter(|name| !name.is_empty() && !folder.is_empty())
 }
 
 /// The word for a verdict, with what it means where the call may not be made.

@@ -40,21 +40,15 @@ pub struct LinkTold {
     pub action: String,
     /// Who calls.
     pub who: String,
-    /// On what.
+    /// On what; `*` stands for names that nobody knows before.
     pub resource: String,
     /// The verdict.
     pub verdict: Verdict,
 }
 
 impl LinkTold {
-    fn of(link: &Judged) -> LinkTold {
-        LinkTold {
-            name: link.name.clone(),
-            action: link.action.to_owned(),
-            who: link.who.clone(),
-            resource: link.resource.clone(),
-            verdict: link.verdict,
-        }
+    fn of(link: &Judged, resource: String) -> LinkTold {
+        LinkTold { name: link.name.clone(), action: link.action.to_owned(), who: link.who.clone(), resource, verdict: link.verdict }
     }
 }
 
@@ -75,7 +69,7 @@ pub struct Cause {
     pub link: Option<LinkTold>,
     /// What was seen in the accounts.
     pub evidence: Vec<String>,
-    /// Commands to run and statements to add, the first is enough.
+    /// Ways to mend it, of which one is enough. One of several lines is done line by line.
     pub run: Vec<String>,
     /// What to do, in words.
     pub fix: String,
@@ -206,14 +200,10 @@ fn named_by(link: &Judged, text: &str) -> usize {
 }
 
 /// Lists the links that are not allowed among those that a symptom may be about, the likeliest first.
-fn suspects<'a>(symptom: &Symptom, evidence: &Evidence<'a>, names: &BTreeSet<&str>) -> Vec<&'a Judged> {
-    let text = symptom.matched();
-    let among = |link: &&&Judged| match names.is_empty() {
-        true => is_at(link, symptom.at),
-        false => names.contains(bare(&link.name)),
-    };
-    let mut found: Vec<&Judged> =
-        evidence.proof.links.iter().filter(|link| link.verdict != Verdict::Allowed).filter(|link| among(&link)).collect();
+fn suspects<'a>(question: &Question<'_>, evidence: &Evidence<'a>) -> Vec<&'a Judged> {
+    let text = question.symptom.matched();
+    let of_question = |link: &&Judged| link.verdict != Verdict::Allowed && question.holds(link);
+    let mut found: Vec<&Judged> = evidence.proof.links.iter().filter(of_question).collect();
     let rank = |link: &Judged| match (link.verdict, link.may_be_called) {
         (Verdict::Denied, false) => 0,
         (Verdict::CannotTell, false) => 1,
@@ -224,7 +214,7 @@ fn suspects<'a>(symptom: &Symptom, evidence: &Evidence<'a>, names: &BTreeSet<&st
     found
 }
 
-fn cause(reached: &Reached, fit: Fit, evidence: Option<&Evidence<'_>>) -> Cause {
+fn cause(reached: &Reached, fit: Fit, symptom: &Symptom, evidence: Option<&Evidence<'_>>) -> Cause {
     let Row { check, tell, .. } = reached.row;
     let (found, shown, gain, read) = match fit {
         Fit::Holds(found) => {
@@ -239,7 +229,11 @@ fn cause(reached: &Reached, fit: Fit, evidence: Option<&Evidence<'_>>) -> Cause 
         Fit::Out(why) => (Found::default(), false, OUT, vec![why]),
         Fit::Silent => (Found::default(), false, 0, Vec::new()),
     };
-    let judged = found.link.as_ref().and_then(|name| evidence?.proof.links.iter().find(|link| link.name == *name));
+    let judged = found.link.as_ref().and_then(|name| {
+        let evidence = evidence?;
+        let link = evidence.proof.links.iter().find(|link| link.name == *name)?;
+        Some(LinkTold::of(link, evidence.resource(link, symptom)))
+    });
     let read = if shown || evidence.is_some() || tell.is_empty() { read } else { vec![(*tell).to_owned()] };
     Cause {
         id: Some(check.id),
@@ -247,7 +241,7 @@ fn cause(reached: &Reached, fit: Fit, evidence: Option<&Evidence<'_>>) -> Cause 
         why: check.why.to_owned(),
         score: reached.score + gain,
         shown,
-        link: judged.map(LinkTold::of),
+        link: judged,
         evidence: found.seen,
         run: found.run,
         fix: check.fix.to_owned(),
@@ -258,16 +252,16 @@ fn cause(reached: &Reached, fit: Fit, evidence: Option<&Evidence<'_>>) -> Cause 
 }
 
 /// A denied link is the likely cause of what no row knows.
-fn by_link(link: &Judged, evidence: &Evidence<'_>) -> Cause {
+fn by_link(link: &Judged, symptom: &Symptom, evidence: &Evidence<'_>) -> Cause {
     Cause {
         id: None,
         title: format!("the call `{}` is {}", link.name, link.verdict),
         why: format!("{}, {}: {}", link.action, link.who, link.why),
         score: if link.may_be_called { PLACE } else { BEHIND },
         shown: true,
-        link: Some(LinkTold::of(link)),
-        evidence: evidence.told(link),
-        run: evidence.mending(link),
+        link: Some(LinkTold::of(link, evidence.resource(link, symptom))),
+        evidence: evidence.told(link, symptom),
+        run: evidence.mending(&[link]),
         fix: "allow the call where the proof says what is missing".to_owned(),
         read: Vec::new(),
         article: link.article.split(", ").collect(),
@@ -291,65 +285,111 @@ pub fn explain_unread(symptom: &Symptom, why: &str) -> Explanation {
     explanation
 }
 
-/// Explains a symptom by what is known; without evidence by its text alone.
-pub fn explain(symptom: &Symptom, evidence: Option<&Evidence<'_>>) -> Explanation {
-    let reached = reached(symptom, evidence.is_some());
-    // The links of the rows whose own text it is; of rows without a text of their own, where it has none.
-    let own = || reached.iter().filter(|one| one.own || symptom.kind != Kind::Message);
-    let general = |one: &&Reached| GENERAL.contains(&one.row.number);
-    let telling = own().any(|one| !general(&one));
-    let names: BTreeSet<&str> = own().filter(|one| !telling || !general(one)).flat_map(|one| one.row.links.iter().copied()).collect();
-    let suspects = evidence.map(|evidence| suspects(symptom, evidence, &names)).unwrap_or_default();
-    let (mut causes, mut ruled_out, mut cannot_tell) = (Vec::new(), Vec::new(), Vec::new());
-    for one in &reached {
+/// The links that a symptom may be about.
+struct Question<'s> {
+    /// Bare names of links; empty where none is named.
+    names: BTreeSet<&'static str>,
+    symptom: &'s Symptom,
+}
+
+impl<'s> Question<'s> {
+    /// Takes the links of the rows whose own text it is; of rows without a text of their own, where it has none.
+    fn of(symptom: &'s Symptom, reached: &[Reached]) -> Question<'s> {
+        let own = || reached.iter().filter(|one| one.own || symptom.kind != Kind::Message);
+        let telling = own().any(|one| !is_general(one.row.number));
+        let rows = own().filter(|one| !telling || !is_general(one.row.number));
+        Question { names: rows.flat_map(|one| one.row.links.iter().copied()).collect(), symptom }
+    }
+
+    /// Says whether it may be about a link: by its name, or by the place where it is called.
+    fn holds(&self, link: &Judged) -> bool {
+        match self.names.is_empty() {
+            true => is_at(link, self.symptom.at),
+            false => self.names.contains(bare(&link.name)),
+        }
+    }
+}
+
+fn is_general(row: u8) -> bool {
+    GENERAL.contains(&row)
+}
+
+/// The rows as the accounts sort them.
+#[derive(Default)]
+struct Sorted {
+    causes: Vec<Cause>,
+    ruled_out: Vec<RuledOut>,
+    cannot_tell: Vec<String>,
+}
+
+/// Judges every row that a symptom reaches.
+fn sorted(symptom: &Symptom, reached: &[Reached], evidence: Option<&Evidence<'_>>, suspects: &[&Judged]) -> Sorted {
+    let mut sorted = Sorted::default();
+    for one in reached {
         let fit = match evidence {
-            Some(evidence) => (one.row.fits)(&Case { row: one.row, symptom, evidence, suspects: &suspects }),
+            Some(evidence) => (one.row.fits)(&Case { row: one.row, symptom, evidence, suspects }),
             None => Fit::Open(one.row.tell.to_owned()),
         };
+        let check = &one.row.check;
         // A row without a text of its own, of which the accounts show nothing, is no cause.
         let behind = !one.own && evidence.is_some();
         match (&fit, behind) {
             (Fit::Out(why), true) => {
-                ruled_out.push(RuledOut { id: one.row.check.id, title: one.row.check.title.to_owned(), why: why.clone() })
+                sorted.ruled_out.push(RuledOut { id: check.id, title: check.title.to_owned(), why: why.clone() });
             }
             (Fit::Open(why), true) if symptom.kind != Kind::NotStarted => {
-                cannot_tell.push(format!("{} ({}): {why}", one.row.check.title, one.row.check.id))
+                sorted.cannot_tell.push(format!("{} ({}): {why}", check.title, check.id));
             }
             (Fit::Silent, true) => {}
-            _ => causes.push(cause(one, fit, evidence)),
+            _ => sorted.causes.push(cause(one, fit, symptom, evidence)),
         }
     }
-    causes.sort_by(|one, other| other.score.cmp(&one.score).then(one.id.cmp(&other.id)));
-    let in_catalogue = !causes.is_empty();
+    sorted.causes.sort_by(|one, other| other.score.cmp(&one.score).then(one.id.cmp(&other.id)));
+    sorted
+}
+
+/// The denied links, as causes of what no row knows.
+fn unnamed(symptom: &Symptom, evidence: &Evidence<'_>, suspects: &[&Judged]) -> Vec<Cause> {
+    // A run that went green did without what isn't confirmed to be called; what else is denied now fails the next.
+    let counts = |link: &&&Judged| link.verdict == Verdict::Denied && !(link.may_be_called && symptom.kind == Kind::Green);
+    suspects.iter().filter(counts).map(|link| by_link(link, symptom, evidence)).collect()
+}
+
+/// What is known beats a text that leaves it open.
+fn prefer_shown(sorted: &mut Sorted) {
+    if !sorted.causes.first().is_some_and(|first| first.shown) {
+        return;
+    }
+    let (shown, beaten): (Vec<Cause>, Vec<Cause>) = std::mem::take(&mut sorted.causes).into_iter().partition(|cause| cause.shown);
+    sorted.ruled_out.extend(beaten.iter().filter_map(RuledOut::of));
+    sorted.causes = shown;
+    // Two rows that show the same broken call are told once, unless the second knows more of it.
+    let link = sorted.causes.first().and_then(|first| first.link.clone());
+    let general = |cause: &Cause| rows().iter().any(|row| Some(row.check.id) == cause.id && is_general(row.number));
+    let mut index = 0;
+    sorted.causes.retain(|cause| {
+        index += 1;
+        index == 1 || link.is_none() || cause.link != link || !general(cause)
+    });
+}
+
+/// Explains a symptom by what is known; without evidence by its text alone.
+pub fn explain(symptom: &Symptom, evidence: Option<&Evidence<'_>>) -> Explanation {
+    let reached = reached(symptom, evidence.is_some());
+    let question = Question::of(symptom, &reached);
+    let suspects = evidence.map(|evidence| suspects(&question, evidence)).unwrap_or_default();
+    let mut sorted = sorted(symptom, &reached, evidence, &suspects);
+    let in_catalogue = !sorted.causes.is_empty();
     if let (Some(evidence), false) = (evidence, in_catalogue) {
-        // A run that went green did without what isn't confirmed to be called; what else is denied now fails the next.
-        let counts = |link: &&&Judged| link.verdict == Verdict::Denied && !(link.may_be_called && symptom.kind == Kind::Green);
-        let denied = suspects.iter().filter(counts);
-        causes = denied.map(|link| by_link(link, evidence)).collect();
+        sorted.causes = unnamed(symptom, evidence, &suspects);
     }
-    // What is known beats a text that leaves it open.
-    if causes.first().is_some_and(|first| first.shown) {
-        let (shown, beaten): (Vec<Cause>, Vec<Cause>) = causes.into_iter().partition(|cause| cause.shown);
-        ruled_out.extend(beaten.iter().filter_map(RuledOut::of));
-        causes = shown;
-        // Two rows that show the same broken call are told once, unless the second knows more of it.
-        let link = causes.first().and_then(|first| first.link.clone());
-        let is_general = |cause: &Cause| rows().iter().any(|row| Some(row.check.id) == cause.id && GENERAL.contains(&row.number));
-        let mut index = 0;
-        causes.retain(|cause| {
-            index += 1;
-            index == 1 || link.is_none() || cause.link != link || !is_general(cause)
-        });
-    }
-    let in_question = |link: &&Judged| match names.is_empty() {
-        true => is_at(link, symptom.at),
-        false => names.contains(bare(&link.name)),
-    };
-    let mut links: Vec<&Judged> = evidence.map(|evidence| evidence.proof.links.iter().collect()).unwrap_or_default();
-    links.retain(in_question);
+    prefer_shown(&mut sorted);
+    let Sorted { causes, ruled_out, mut cannot_tell } = sorted;
+    let all = evidence.iter().flat_map(|evidence| &evidence.proof.links);
+    let links: Vec<&Judged> = all.filter(|link| question.holds(link)).collect();
     let of = |verdict: Verdict| links.iter().filter(|link| link.verdict == verdict).map(|link| link.name.clone()).collect::<Vec<_>>();
     if let Some(evidence) = evidence {
-        let told = links.iter().filter(|link| link.verdict == Verdict::CannotTell).map(|link| evidence.told(link).join("; "));
+        let told = links.iter().filter(|link| link.verdict == Verdict::CannotTell).map(|link| evidence.told(link, symptom).join("; "));
         cannot_tell.extend(told);
         cannot_tell.extend(evidence.proof.assumptions.iter().map(|assumption| format!("assumed: {assumption}")));
     }

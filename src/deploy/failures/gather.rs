@@ -27,6 +27,36 @@ pub struct Run {
     pub failed: Option<Failed>,
 }
 
+/// What a run has to tell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome<'a> {
+    /// An action failed, and the run with it.
+    Failed(&'a Failed),
+    /// The run succeeded, at the last attempt if not at the first.
+    Succeeded,
+    /// The run failed without an action that did.
+    Unexplained,
+    /// It neither failed nor succeeded: what became of it, in words.
+    Neither(&'static str),
+}
+
+impl Run {
+    /// Says what the run has to tell, by its status first (facts D.1).
+    pub fn outcome(&self) -> Outcome<'_> {
+        match (self.status.as_str(), &self.failed) {
+            ("Failed", Some(failed)) => Outcome::Failed(failed),
+            ("Failed", None) => Outcome::Unexplained,
+            ("Succeeded", _) => Outcome::Succeeded,
+            ("InProgress", _) => Outcome::Neither("it is under way, and nothing is decided yet"),
+            ("Stopping", _) => Outcome::Neither("somebody is stopping it"),
+            ("Stopped", _) => Outcome::Neither("somebody stopped it, or an update of the pipeline did"),
+            ("Superseded", _) => Outcome::Neither("a newer execution overtook it, and it went no further"),
+            ("Cancelled", _) => Outcome::Neither("it was cancelled, for the pipeline was changed under it"),
+            _ => Outcome::Neither("it neither failed nor succeeded"),
+        }
+    }
+}
+
 /// A failed action.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failed {
@@ -76,7 +106,7 @@ pub async fn runs(accounts: &Accounts, route: &Route, declaration: Option<&Value
     if let Some(found) = found {
         let id = found.pipeline_execution_id().unwrap_or_default().to_owned();
         let actions = release::actions_of(accounts, route, &id).await?;
-        let failed = actions.into_iter().rev().find(|action| action.status == "Failed");
+        let failed = last_failed(actions);
         runs.run = Some(Run {
             id,
             status: found.status().map_or("", Status::as_str).to_owned(),
@@ -86,6 +116,15 @@ pub async fn runs(accounts: &Accounts, route: &Route, declaration: Option<&Value
         });
     }
     Ok(runs)
+}
+
+/// Finds the action that failed last, of actions in the order in which they began. A retried action is what its newest attempt is.
+fn last_failed(actions: Vec<ActionState>) -> Option<ActionState> {
+    let again = |at: usize, action: &ActionState| {
+        actions[at + 1..].iter().any(|later| (&later.stage, &later.action) == (&action.stage, &action.action))
+    };
+    let at = actions.iter().enumerate().rposition(|(at, action)| action.status == "Failed" && !again(at, action))?;
+    actions.into_iter().nth(at)
 }
 
 fn category(declaration: Option<&Value>, action: &str) -> String {
@@ -103,8 +142,8 @@ pub async fn readings(accounts: &Accounts, route: &Route, snapshot: &Snapshot, r
         artifact_key(accounts, route, runs.run.as_ref()),
         deployed(accounts, route, runs.run.as_ref()),
     );
-    let Deployed { output_key, strangers, older } = deployed;
-    Readings { source, requester_pays, artifact_key, output_key, strangers, older, taken_twice: runs.taken_twice.clone() }
+    let Deployed { output_key, strangers, older, cut_at } = deployed;
+    Readings { source, requester_pays, artifact_key, output_key, strangers, older, cut_at, taken_twice: runs.taken_twice.clone() }
 }
 
 async fn source(dev: &Account, route: &Route) -> Readable<Option<Source>> {
@@ -166,6 +205,7 @@ struct Deployed {
     output_key: Readable<Option<String>>,
     strangers: Readable<Option<String>>,
     older: Readable<Vec<String>>,
+    cut_at: Option<usize>,
 }
 
 /// Looks at what lies in the output bucket after a run that succeeded.
@@ -174,6 +214,7 @@ async fn deployed(accounts: &Accounts, route: &Route, run: Option<&Run>) -> Depl
         output_key: Readable::Unknown(why.to_owned()),
         strangers: Readable::Unknown(why.to_owned()),
         older: Readable::Unknown(why.to_owned()),
+        cut_at: None,
     };
     let Some(run) = run.filter(|run| run.status == "Succeeded") else { return unread("the run didn't succeed") };
     let prod = &accounts.prod;
@@ -194,6 +235,7 @@ async fn deployed(accounts: &Accounts, route: &Route, run: Option<&Run>) -> Depl
         Ok(page) => page,
         Err(error) => return unread(&error.told()),
     };
+    let cut_at = (page.is_truncated() == Some(true)).then(|| page.contents().len());
     let of_run = |object: &&aws_sdk_s3::types::Object| object.last_modified().is_none_or(|at| at.secs() + 1 >= run.started);
     let older = page.contents().iter().filter(|object| !of_run(object)).filter_map(|object| object.key());
     let older = Readable::Known(older.map(str::to_owned).collect());
@@ -212,14 +254,18 @@ async fn deployed(accounts: &Accounts, route: &Route, run: Option<&Run>) -> Depl
         }
     };
     let Some(key) = page.contents().iter().filter(of_run).find_map(|object| object.key()) else {
-        return Deployed { output_key: Readable::Known(None), strangers, older };
+        let output_key = match cut_at {
+            Some(count) => Readable::Unknown(format!("none of the first {count} files is of the last run")),
+            None => Readable::Known(None),
+        };
+        return Deployed { output_key, strangers, older, cut_at };
     };
     let head = s3.head_object().bucket(bucket).key(key).expected_bucket_owner(&prod.id).send();
     let output_key = match prod.call("s3:GetObject", format!("{arn}/{key}"), head).await {
         Ok(head) => Readable::Known(head.ssekms_key_id().map(str::to_owned)),
         Err(error) => Readable::Unknown(error.told()),
     };
-    Deployed { output_key, strangers, older }
+    Deployed { output_key, strangers, older, cut_at }
 }
 
 /// Says whether the newest upload started nothing: it is newer than every run, and no run took it.
@@ -228,4 +274,40 @@ pub fn started_nothing(runs: &Runs, source: &Readable<Option<Source>>) -> bool {
     let taken = runs.run.as_ref().is_some_and(|run| run.took.as_deref() == Some(source.version.as_str()));
     // Both are whole seconds, cut off: of two within a second nobody can tell which was first.
     !taken && runs.newest.is_none_or(|newest| newest < source.modified)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn attempt(action: &str, status: &str) -> ActionState {
+        ActionState { stage: "Deploy".to_owned(), action: action.to_owned(), status: status.to_owned(), code: None, message: None }
+    }
+
+    #[test]
+    fn a_retried_action_is_what_its_newest_attempt_is() {
+        let retried = vec![attempt("Deploy", "Failed"), attempt("Deploy", "Succeeded")];
+        assert_eq!(last_failed(retried), None);
+        let other = vec![attempt("Copy", "Failed"), attempt("Deploy", "Failed"), attempt("Deploy", "Succeeded")];
+        assert_eq!(last_failed(other), Some(attempt("Copy", "Failed")));
+        let again = vec![attempt("Deploy", "Failed"), attempt("Deploy", "Succeeded"), attempt("Deploy", "Failed")];
+        assert_eq!(last_failed(again), Some(attempt("Deploy", "Failed")));
+    }
+
+    #[test]
+    fn a_run_is_judged_by_its_status_first() {
+        let run = |status: &str, failed: bool| Run {
+            id: "1".to_owned(),
+            status: status.to_owned(),
+            started: 1,
+            took: None,
+            failed: failed.then(|| Failed { state: attempt("Deploy", "Failed"), category: "Deploy".to_owned() }),
+        };
+        assert!(matches!(run("Failed", true).outcome(), Outcome::Failed(_)));
+        assert_eq!(run("Failed", false).outcome(), Outcome::Unexplained);
+        assert_eq!(run("Succeeded", true).outcome(), Outcome::Succeeded);
+        for status in ["InProgress", "Stopping", "Stopped", "Superseded", "Cancelled", "SomethingNew"] {
+            assert!(matches!(run(status, true).outcome(), Outcome::Neither(_)), "{status}");
+        }
+    }
 }

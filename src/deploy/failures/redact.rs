@@ -8,21 +8,33 @@ const HIDDEN: &str = "(hidden)";
 /// A secret access key has 40 of these characters, a session token hundreds; a shorter run may be an artifact's key.
 const SECRET_LENGTH: usize = 40;
 
-/// What stands before a secret, in the group `keep`; the rest of the match is hidden.
-const PATTERNS: [&str; 8] = [
-    r#"(?i)(?<keep>(?:signature|[a-z0-9_.-]*(?:secret|token|passw(?:or)?d|api[_-]?key)[a-z0-9_.-]*)(?:\\?["']?\s*=\s*\\?["']?|\\?["']\s*:\s*\\?["']))[^\s"'&,;<>\\]+"#,
-    // Without a quote only where the name is no error code, such as `ExpiredToken: The token`.
-    r"(?<keep>\b(?:[a-z0-9_.-]*(?:secret|token|password|passwd|api[_-]key)[a-z0-9_.-]*|[A-Z0-9_]*(?:SECRET|TOKEN|PASSWORD|API_KEY)[A-Z0-9_]*|Password):\s*)[^\s,;<>]+",
-    r"(?i)(?<keep><(?:SecretAccessKey|SessionToken|StringToSign|SignatureProvided|CanonicalRequest)>)[^<]+",
+/// A name that says that a secret follows, in any case.
+const NAME: &str = r"[a-z0-9_.-]*(?:signature|secret|token|passw(?:or)?d|api[_-]?key)[a-z0-9_.-]*";
+
+/// What stands before a secret, in the group `keep`; the rest of the match is hidden. `NAME` stands for [`NAME`].
+const PATTERNS: [&str; 13] = [
     r"(?i)(?<keep>\bbearer\s+)[a-z0-9._~+/=-]+",
     r"(?i)(?<keep>\bbasic\s+)[a-z0-9+/=]{8,}",
-    r"(?<keep>://)[^/\s:@]+:[^/\s@]+@",
+    // A quoted value goes up to its closing quote, whatever it holds; first as in a text that is itself a JSON string.
+    r#"(?i)(?<keep>NAME(?:\\?["'])?\s*(?:[=:]|%3d)\s*\\")(?:[^"\\]|\\[^"])*"#,
+    r#"(?i)(?<keep>NAME["']?\s*(?:[=:]|%3d)\s*")(?:[^"\\]|\\[\s\S])*"#,
+    r#"(?i)(?<keep>NAME["']?\s*(?:[=:]|%3d)\s*')[^']*"#,
+    r#"(?i)(?<keep>NAME(?:\\?["'])?\s*(?:=|%3d)\s*)[^\s"'&<>\\]+"#,
+    // Behind a colon and without a quote only where the name is no error code, such as `ExpiredToken: The token`.
+    r#"(?<keep>\b(?:[a-z0-9_.-]*(?:signature|secret|token|password|passwd|api[_-]key)[a-z0-9_.-]*|[A-Z0-9_]*(?:SIGNATURE|SECRET|TOKEN|PASSWORD|PASSWD|API_KEY)[A-Z0-9_]*|[A-Za-z0-9_]+-[A-Za-z0-9_-]*(?:[Ss]ignature|[Ss]ecret|[Tt]oken|[Pp]assword|[Kk]ey)|Password|Secret|Signature):\s*)[^\s"'<>\\][^\s<>]*"#,
+    // A flag of a command line.
+    r#"(?i)(?<keep>--NAME\s+)(?:"(?:[^"\\]|\\[\s\S])*"?|'[^']*'?|[^\s"'-]\S*|-[^\s-]\S*)"#,
+    r"(?i)(?<keep><(?:SecretAccessKey|SessionToken|StringToSign|SignatureProvided|CanonicalRequest)>)[^<]+",
+    // User and password of an address. A port with a path behind it is no password.
+    r#"(?<keep>://)[^\s:@/"<>]*:(?:[^\s@/"<>]+|[^\s@/"<>]*[^\s@/"<>0-9][^\s@/"<>]*/[^\s@"<>]*|/[^\s@"<>]*)@(?:[^\s@/"<>]*@)*"#,
     r"(?<keep>)-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)",
     // Tokens that tell what they are: JSON web tokens, GitHub's, Slack's.
-    r"(?<keep>)\b(?:eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_.-]+|gh[pousr]_[A-Za-z0-9]{20,}|xox[abprs]-[A-Za-z0-9-]{10,})",
+    r"(?<keep>)\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_.-]+",
+    r"(?<keep>)\b(?:gh[pousr]_[A-Za-z0-9]{20,}|github_pat_[A-Za-z0-9_]{10,}|xox[abprs]-[A-Za-z0-9-]{10,})",
 ];
 
-static COMPILED: LazyLock<Vec<Regex>> = LazyLock::new(|| PATTERNS.iter().filter_map(|pattern| Regex::new(pattern).ok()).collect());
+static COMPILED: LazyLock<Vec<Regex>> =
+    LazyLock::new(|| PATTERNS.iter().filter_map(|pattern| Regex::new(&pattern.replace("NAME", NAME)).ok()).collect());
 static RUNS: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(&format!("[A-Za-z0-9+/=]{{{SECRET_LENGTH},}}")).ok());
 
 fn looks_random(run: &str) -> bool {
@@ -88,7 +100,35 @@ mod tests {
             let clean = redact(&text);
             assert!(!clean.contains(&secret[5..]) && clean.contains(HIDDEN), "{text}\n{clean}");
         }
+        for (text, shown) in [
+            ("redis://:hunter2secret@cache:6379/0", &["redis://", "cache:6379/0"][..]),
+            ("https://user:pa/ss@host/x", &["https://", "host/x"]),
+            ("https://user:p@ss@host/x", &["host/x"]),
+            ("github_pat_11ABCDEFG0abcdefghijkl_MNOPQRSTUV", &[]),
+            ("DB_PASSWORD='p@ss,word;tail' next", &["DB_PASSWORD='", "' next"]),
+            ("DB_PASSWORD=p@ss,word;tail next", &["DB_PASSWORD=", " next"]),
+            (r#"{"password": "abc def \"ghi", "user": "ann"}"#, &["password", r#""user": "ann""#]),
+            (r#"{\"password\": \"abc def ghi\", \"user\": \"ann\"}"#, &["user", "ann"]),
+            ("X-Amz-Signature: 0011aabb", &["X-Amz-Signature: "]),
+            ("x-amz-signature:0011aabb", &["x-amz-signature:"]),
+            ("?X-Amz-Signature%3D0011aabb%26x", &["X-Amz-Signature%3D"]),
+            ("X-Amz-Security-Token: FwoGZXIvYXdzE0011aabb", &["X-Amz-Security-Token: "]),
+            ("x-Amz-security-Token=FwoGZXIvYXdzE0011aabb&a=b", &["&a=b"]),
+            ("mysql --user ann --password hunter4 --host db", &["--user ann --password ", " --host db"]),
+            ("tool --Api-Key 'a b hunter4' --host db", &[" --host db"]),
+            ("token: Bearer abcdef0123hunter4", &[]),
+        ] {
+            let clean = redact(text);
+            for part in ["hunter", "pa/ss", "ss@", "tail", "word", "abc", "def", "ghi", "0011aabb", "Fwo", "ABCDEFG0", "MNOPQR"] {
+                let named = part == "word" && text.contains("assword");
+                assert!(!clean.contains(part) || named && !clean.contains(",word"), "{part}: {text}\n{clean}");
+            }
+            assert!(clean.contains(HIDDEN) && shown.iter().all(|part| clean.contains(part)), "{text}\n{clean}");
+        }
         for text in [
+            "SignatureDoesNotMatch: The request signature we calculated does not match the signature you provided",
+            "InvalidToken: The provided token is malformed; InvalidClientTokenId: it is included in the request",
+            "pull https://registry.example.com:5000/team/image@sha256:0011aabb",
             "User: arn:aws:sts::111111111111:assumed-role/AWSCodePipelineServiceRole-us-east-1-crossaccountdeploy/1767225600000 is not authorized to perform: kms:Decrypt on resource: arn:aws:kms:us-east-1:111111111111:key/94776b24-4694-4a9a-9b70-17bc7d478e93 because no identity-based policy allows the kms:Decrypt action",
             "Unable to access the artifact with Amazon S3 object key 'crossaccountdeploy01/SourceArti/e5MPGZU.zip' located in the Amazon S3 artifact bucket 'codepipeline-us-east-1-0123456789'",
             "An error occurred (AccessDenied) when calling the GetObject operation: Access Denied AKIAIOSFODNN7EXAMPLE",

@@ -44,8 +44,10 @@ pub(super) static ROWS: [Row; 7] = [
         at: AT,
         kinds: MESSAGE,
         texts: &[
-            r"(role|assumed-role)/\S+:? (is not|isn't) authorized to (perform:? )?(sts:)?assume ?role",
-            r"not authorized to perform:? sts:assumerole",
+            r"(role|assumed-role)/\S+:? (is not|isn't) authorized to (perform:? )?assume ?role",
+            // IAM's own words of any role: CodePipeline's sessions are named by a time, and its roles mostly by CodePipeline.
+            r"assumed-role/\S+/\d{10,}:? (is not|isn't) authorized to perform:? sts:assumerole",
+            r"role/\S*codepipeline\S* (is not|isn't) authorized to perform:? sts:assumerole",
             // Where people took the role's name out.
             r"(^|[^a-z])(arn:\S+|x{2,}\S*|\*+\S*|<\S+|\$\S+) is not authorized to perform assume ?role",
         ],
@@ -117,7 +119,8 @@ pub(super) static ROWS: [Row; 7] = [
             r"failed to satisfy constraint",
             r"unknown parameter in input\b.{0,40}\bmetadata",
             r"artifactstore\b.{0,60}\bartifactstores\b",
-            r"(invalid length|valid min length|min length)\b",
+            r"\binvalid length for parameter\b",
+            r"\bvalid min length\b",
         ],
         codes: &["ValidationException", "ParamValidationError"],
         behind: &[],

@@ -112,9 +112,10 @@ pub(super) static ROWS: [Row; 6] = [
         at: AT,
         kinds: MESSAGE,
         texts: &[
-            r"version(ing|ed)\b.{0,80}\b(not|isn't|must|disabled|suspended|off)\b",
-            r"\b(not|un-?|enable) ?version(ed|ing)\b",
-            r"\b(must|needs?|requires?)\b.{0,40}\bversion(ed|ing)\b",
+            r"version(ing|ed)\b.{0,80}\b(not|isn't|must|disabled|suspended|off)\b.{0,80}\b(bucket|s3)\b",
+            r"\b(bucket|s3)\b.{0,120}\bversion(ing|ed)\b.{0,40}\b(not|isn't|must|disabled|suspended|off)\b",
+            r"\b(bucket|s3)\b.{0,120}\b(not|un-?|enable|must|needs?|requires?)\b.{0,40}\bversion(ed|ing)\b",
+            r"\b(enable|turn on) versioning\b.{0,80}\b(bucket|s3)\b",
         ],
         codes: &["ConfigurationError"],
         behind: &[3],

@@ -50,7 +50,7 @@ pub fn acl_refused(case: &Case<'_, '_>) -> Fit {
 }
 
 /// Lists the statements of artifact buckets that deny an upload for its encryption header.
-fn header_denials(case: &Case<'_, '_>) -> Vec<String> {
+fn header_denials(case: &Case<'_, '_>) -> Vec<(String, String)> {
     let mut found = Vec::new();
     for slot in case.evidence.course.snapshot.artifact_buckets.values() {
         let Some(policy) = slot.found.as_ref().and_then(|found| found.policy.as_ref()) else { continue };
@@ -59,7 +59,7 @@ fn header_denials(case: &Case<'_, '_>) -> Vec<String> {
             if denies
                 && statement.get("Condition").is_some_and(|condition| condition.to_string().contains("s3:x-amz-server-side-encryption"))
             {
-                found.push(format!("{} of bucket {}", policy::statement_name(statement, index), slot.name));
+                found.push((format!("{} of bucket {}", policy::statement_name(statement, index), slot.name), slot.name.clone()));
             }
         }
     }
@@ -72,12 +72,14 @@ pub fn unencrypted_upload(case: &Case<'_, '_>) -> Fit {
     if let Some(link) = writes.iter().find(|link| link.verdict == Verdict::Denied) {
         return out(format!("{} itself is denied, which sends the header", link.name));
     }
+    let course = &case.evidence.course;
+    let flags = case.evidence.aws(&course.snapshot.dev.account, course.home.region);
     match header_denials(case).first() {
-        Some(denial) => holds(
+        Some((denial, bucket)) => holds(
             format!(
                 "{denial} denies every upload without the header x-amz-server-side-encryption: aws:kms; CodePipeline's own uploads send it"
             ),
-            ["aws s3 cp FILE s3://BUCKET/KEY --sse aws:kms --sse-kms-key-id KEY-ARN".to_owned()],
+            [format!("aws s3 cp FILE s3://{bucket}/KEY --sse aws:kms --sse-kms-key-id KEY-ARN{flags}")],
         ),
         None => out("no artifact bucket asks for an encryption header"),
     }
@@ -204,9 +206,17 @@ pub fn requester_pays(case: &Case<'_, '_>) -> Fit {
                 unknown = Some(format!("bucket {bucket} is Requester Pays, which may be in the way as well"));
             }
             Some(Readable::Known(true)) => {
+                let (account, region) = match bucket == course.output_bucket {
+                    true => (&course.snapshot.prod.account, course.action.region),
+                    false if bucket == course.action.bucket => (&course.snapshot.dev.account, course.action.region),
+                    false => (&course.snapshot.dev.account, course.home.region),
+                };
+                let flags = case.evidence.aws(account, region);
                 return holds(
                     format!("bucket {bucket} is Requester Pays, and CodePipeline doesn't say that it pays"),
-                    [format!("aws s3api put-bucket-request-payment --bucket {bucket} --request-payment-configuration Payer=BucketOwner")],
+                    [format!(
+                        "aws s3api put-bucket-request-payment --bucket {bucket} --request-payment-configuration Payer=BucketOwner{flags}"
+                    )],
                 );
             }
             Some(Readable::Known(false)) => {}

@@ -1,6 +1,6 @@
 //! Rows about what the pipeline declares, and what lies there after a green run: facts E.27, E.31, E.32, E.35, E.40, E.41, E.43.
 
-use super::{edit, holds, open, out, unread};
+use super::{edit, holds, open, out, steps, unread};
 use crate::deploy::failures::{Case, Fit};
 use crate::model::{Readable, account_of};
 
@@ -70,24 +70,34 @@ pub fn readers(case: &Case<'_, '_>) -> Fit {
     }
     if let Readable::Known(Some(key)) = &case.evidence.readings.strangers {
         let seen = format!("production doesn't own s3://{}/{key}", course.output_bucket);
-        return holds(seen, [case.evidence.setup(), format!("xdeploy release FILE --pipeline {}", case.evidence.pipeline())]);
+        return holds(seen, [steps([case.evidence.setup(), case.evidence.release()])]);
     }
-    match (&case.evidence.readings.output_key, &case.evidence.readings.strangers) {
-        (Readable::Unknown(why), _) | (_, Readable::Unknown(why)) => unread("the deployed files", why),
-        _ => out("the deployed files are production's, under no key of development's"),
+    let readings = &case.evidence.readings;
+    match (&readings.output_key, &readings.strangers, readings.cut_at) {
+        (Readable::Unknown(why), _, _) | (_, Readable::Unknown(why), _) => unread("the deployed files", why),
+        (_, _, Some(count)) => open(format!(
+            "the first {count} files are production's, and the one that was looked at is under no key of development's; the others were not looked at"
+        )),
+        _ => out("the files are production's, and the one that was looked at is under no key of development's"),
     }
 }
 
-/// E.41: what a deploy leaves.
+/// E.41: what a deploy leaves. Who wrote an older file nobody can tell, so nothing here says to delete one.
 pub fn leftovers(case: &Case<'_, '_>) -> Fit {
     let bucket = case.evidence.course.output_bucket;
+    let cut_at = case.evidence.readings.cut_at;
+    let of = cut_at.map(|count| format!("of the first {count} files ")).unwrap_or_default();
     match &case.evidence.readings.older {
-        Readable::Known(older) => match older.first() {
-            Some(first) => holds(
-                format!("{} files of bucket {bucket} are older than the last run, such as {first}", older.len()),
-                [format!("aws s3 rm s3://{bucket}/{first}")],
+        Readable::Known(older) => match (older.as_slice(), cut_at) {
+            ([first, ..], _) => holds(
+                format!(
+                    "{of}in bucket {bucket} {} older than the last run, such as {first}: they may be left-overs of an earlier archive, or somebody else's",
+                    if older.len() == 1 { "1 is".to_owned() } else { format!("{} are", older.len()) }
+                ),
+                [],
             ),
-            None => out(format!("every file of bucket {bucket} is from the last run")),
+            ([], Some(_)) => open(format!("{of}in bucket {bucket} none is older than the last run; the others were not looked at")),
+            ([], None) => out(format!("every file of bucket {bucket} is from the last run")),
         },
         Readable::Unknown(why) => unread(&format!("bucket {bucket}"), why),
     }

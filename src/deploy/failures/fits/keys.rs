@@ -1,10 +1,10 @@
 //! Rows about the keys of artifacts and files: facts E.7, E.26, E.28, E.46.
 
-use super::{edit, holds, open, out};
+use super::{edit, holds, open, out, steps};
 use crate::deploy::chain::{FileKey, StoreKey};
 use crate::deploy::failures::{Case, Fit, Found, Place};
 use crate::deploy::snapshot::KeyFound;
-use crate::model::Readable;
+use crate::model::{Readable, account_of};
 
 /// E.7: the store names no customer key, or the run's artifact is from before it did.
 pub fn managed_key(case: &Case<'_, '_>) -> Fit {
@@ -17,7 +17,7 @@ pub fn managed_key(case: &Case<'_, '_>) -> Fit {
                 None => format!("the artifact store in {} names no encryptionKey", course.action.region),
                 Some(key) => format!("the artifact store in {} names {key}, an AWS managed key", course.action.region),
             };
-            holds(seen, [case.evidence.setup(), format!("xdeploy release FILE --pipeline {}", case.evidence.pipeline())])
+            holds(seen, [steps([case.evidence.setup(), case.evidence.release()])])
         }
         StoreKey::Customer(key) => match &case.evidence.readings.artifact_key {
             Readable::Known(Some(used)) if !same_key(used, key) && !of_home(used) => holds(
@@ -97,11 +97,13 @@ pub fn key_state(case: &Case<'_, '_>) -> Fit {
         return out("every key that these calls use is enabled");
     };
     let region = key.arn.split(':').nth(3).unwrap_or_default();
-    let enable = format!("aws kms enable-key --key-id {} --region {region}", key.arn);
+    let flags = case.evidence.aws(account_of(&key.arn), region);
+    let enable = format!("aws kms enable-key --key-id {}{flags}", key.arn);
     let run = match key.state.as_str() {
         "Disabled" => vec![enable],
-        state if state.starts_with("Pending") => {
-            vec![format!("aws kms cancel-key-deletion --key-id {} --region {region}", key.arn), enable]
+        "PendingImport" => vec!["import the key's material again, or make a key whose material is KMS's own and name that one".to_owned()],
+        "PendingDeletion" | "PendingReplicaDeletion" => {
+            vec![steps([format!("aws kms cancel-key-deletion --key-id {}{flags}", key.arn), enable])]
         }
         _ => Vec::new(),
     };

@@ -33,22 +33,37 @@ fn unread(what: &str, why: &str) -> Fit {
     open(format!("{what} could not be read: {why}"))
 }
 
-/// A link as what shows that a row holds, with sentences before its own.
+/// A link as what shows that a row holds, with sentences before its own. Links of the row that are denied too are mended with it.
 fn by_link(case: &Case<'_, '_>, link: &Judged, before: Vec<String>, run: Vec<String>) -> Fit {
     let evidence = case.evidence;
+    let too = |other: &&&Judged| {
+        other.verdict == Verdict::Denied
+            && other.name != link.name
+            && (link.may_be_called || !other.may_be_called)
+            && case.row.links.contains(&bare(&other.name))
+    };
+    let links: Vec<&Judged> = std::iter::once(link).chain(case.suspects.iter().filter(too).copied()).collect();
     Fit::Holds(Found {
         link: Some(link.name.clone()),
-        seen: before.into_iter().chain(evidence.told(link)).collect(),
-        run: run.into_iter().chain(evidence.mending(link)).collect(),
+        seen: before.into_iter().chain(evidence.told(link, case.symptom)).collect(),
+        run: run.into_iter().chain(evidence.mending(&links)).collect(),
     })
+}
+
+/// Makes one way to mend something of steps that are all needed, a line each.
+fn steps<const N: usize>(lines: [String; N]) -> String {
+    lines.join("\n")
 }
 
 /// A change of the pipeline's declaration, which only a person can make.
 fn edit(case: &Case<'_, '_>, what: &str) -> Vec<String> {
-    let name = case.evidence.pipeline();
-    vec![format!(
-        "aws codepipeline get-pipeline --name {name} --query pipeline > {name}.json, {what}, then aws codepipeline update-pipeline --pipeline file://{name}.json"
-    )]
+    let (name, course) = (case.evidence.pipeline(), &case.evidence.course);
+    let flags = case.evidence.aws(&course.snapshot.dev.account, course.home.region);
+    vec![steps([
+        format!("aws codepipeline get-pipeline --name {name} --query pipeline --output json{flags} > {name}.json"),
+        format!("# in {name}.json: {what}"),
+        format!("aws codepipeline update-pipeline --pipeline file://{name}.json{flags}"),
+    ])]
 }
 
 /// Only the text says it.
@@ -61,7 +76,7 @@ pub fn denied(case: &Case<'_, '_>) -> Fit {
     let own = |link: &&&Judged| case.row.links.contains(&bare(&link.name));
     match case.suspects.iter().find(own) {
         Some(link) if link.verdict == Verdict::Denied => by_link(case, link, Vec::new(), Vec::new()),
-        Some(link) => open(case.evidence.told(link).join("; ")),
+        Some(link) => open(case.evidence.told(link, case.symptom).join("; ")),
         None if case.evidence.links(case.row.links).is_empty() => open("the pipeline makes none of the calls that could be denied so"),
         None => open("every call that could fail so is allowed as things stand now: release again; IAM and KMS may take minutes to settle"),
     }

@@ -1,6 +1,6 @@
 //! Rows of the source action: facts E.1, E.2, E.4, E.44.
 
-use super::{by_link, denied, holds, open, out, unread};
+use super::{by_link, denied, holds, open, out, steps, unread};
 use crate::deploy::failures::evidence::bare;
 use crate::deploy::failures::{Case, Fit};
 use crate::deploy::proof::Judged;
@@ -11,9 +11,7 @@ pub fn no_object(case: &Case<'_, '_>) -> Fit {
     let course = &case.evidence.course;
     let (bucket, key) = (course.source_bucket, course.source_object);
     match &case.evidence.readings.source {
-        Readable::Known(None) => {
-            holds(format!("bucket {bucket} holds no {key}"), [format!("xdeploy release FILE --pipeline {}", case.evidence.pipeline())])
-        }
+        Readable::Known(None) => holds(format!("bucket {bucket} holds no {key}"), [case.evidence.release()]),
         Readable::Known(Some(found)) => open(format!("s3://{bucket}/{key} is there now, as version {}: start a new run", found.version)),
         Readable::Unknown(why) => unread(&format!("s3://{bucket}/{key}"), why),
     }
@@ -31,7 +29,7 @@ pub fn forbidden(case: &Case<'_, '_>) -> Fit {
             "bucket {} holds no {}, and without s3:ListBucket S3 answers 403 instead of 404",
             course.source_bucket, course.source_object
         );
-        let run = vec![format!("xdeploy release FILE --pipeline {}", case.evidence.pipeline())];
+        let run = vec![case.evidence.release()];
         return match list.first() {
             Some(link) => by_link(case, link, vec![seen], run),
             None => holds(seen, run),
@@ -43,15 +41,17 @@ pub fn forbidden(case: &Case<'_, '_>) -> Fit {
 /// E.4: versioning of the source bucket.
 pub fn versioning(case: &Case<'_, '_>) -> Fit {
     let bucket = case.evidence.course.source_bucket;
+    let (account, region) = (&case.evidence.course.snapshot.dev.account, case.evidence.course.home.region);
+    let flags = case.evidence.aws(account, region);
     let status = case.evidence.course.snapshot.input.found.as_ref().and_then(|found| found.versioning.as_deref());
     match status {
         Some("Enabled") => out(format!("versioning of bucket {bucket} is on")),
         Some(status) => holds(
             format!("versioning of bucket {bucket} is {}", if status.is_empty() { "off" } else { "suspended" }),
-            [
-                format!("aws s3api put-bucket-versioning --bucket {bucket} --versioning-configuration Status=Enabled"),
-                "upload again: what was uploaded before is no version".to_owned(),
-            ],
+            [steps([
+                format!("aws s3api put-bucket-versioning --bucket {bucket} --versioning-configuration Status=Enabled{flags}"),
+                "# then upload again: what was uploaded before is no version".to_owned(),
+            ])],
         ),
         None => open(format!("versioning of bucket {bucket} was not read")),
     }

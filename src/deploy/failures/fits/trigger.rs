@@ -11,23 +11,20 @@ use serde_json::Value;
 pub fn no_trigger(case: &Case<'_, '_>) -> Fit {
     let evidence = case.evidence;
     let course = &evidence.course;
-    let name = evidence.pipeline();
+    let flags = evidence.aws(&course.snapshot.dev.account, course.home.region);
     if course.polls {
         return open("CodePipeline polls: it looks about once a minute");
     }
     let of_pipeline = |target: &Value| target.get("Arn").and_then(Value::as_str) == Some(course.pipeline.arn.as_str());
     let rules = || course.snapshot.rule.iter().chain(&course.snapshot.other_rules);
     if let Some(rule) = rules().find(|rule| !rule.enabled && (rule.targets.iter().any(of_pipeline) || rule.targets.is_empty())) {
-        return holds(
-            format!("rule {} is disabled", rule.name),
-            [format!("aws events enable-rule --name {} --region {}", rule.name, course.home.region)],
-        );
+        return holds(format!("rule {} is disabled", rule.name), [format!("aws events enable-rule --name {}{flags}", rule.name)]);
     }
     if course.triggers.is_empty() {
         if course.pipeline.polling_disabled {
             return holds(
                 "CodePipeline has switched polling off after 30 idle days",
-                [format!("xdeploy setup --pipeline {name} --change-detection eventbridge")],
+                [evidence.xdeploy("setup --change-detection eventbridge")],
             );
         }
         let seen = match rules().find(|rule| rule.targets.iter().any(of_pipeline)) {
@@ -39,7 +36,7 @@ pub fn no_trigger(case: &Case<'_, '_>) -> Fit {
                 None => "neither a rule nor polling starts the pipeline".to_owned(),
             },
         };
-        return holds(seen, [format!("xdeploy setup --pipeline {name} --change-detection eventbridge")]);
+        return holds(seen, [evidence.xdeploy("setup --change-detection eventbridge")]);
     }
     let notification = course.snapshot.input.found.as_ref().and_then(|found| found.notification.as_deref());
     let by_s3 = |pattern: &Value| !policy::names_in(pattern.get("detail-type")).iter().any(|kind| kind.contains("CloudTrail"));
@@ -79,11 +76,12 @@ pub fn twice(case: &Case<'_, '_>) -> Fit {
     if course.polls && !rules.is_empty() {
         return holds(
             format!("CodePipeline polls beside rule {}{taken}", rules.join(", ")),
-            [format!("xdeploy setup --pipeline {} --change-detection eventbridge", case.evidence.pipeline())],
+            [case.evidence.xdeploy("setup --change-detection eventbridge")],
         );
     }
     if rules.len() > 1 {
-        let run = rules.iter().skip(1).map(|rule| format!("aws events disable-rule --name {rule} --region {}", course.home.region));
+        let flags = case.evidence.aws(&course.snapshot.dev.account, course.home.region);
+        let run = rules.iter().skip(1).map(|rule| format!("aws events disable-rule --name {rule}{flags}"));
         return holds(format!("rules {} all start the pipeline{taken}", rules.join(", ")), run.take(1));
     }
     out("one thing starts the pipeline")
