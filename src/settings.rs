@@ -408,7 +408,7 @@ impl Settings {
         self.key_alias.as_ref().map_or(DEFAULT_KEY_ALIAS, KeyAlias::as_str)
     }
 
-    /// Writes the settings as `xdeploy.toml`; refuses to overwrite a file.
+    /// Writes the settings as `xdeploy.toml`; refuses to overwrite a file that says something else.
     ///
     /// # Errors
     /// The file exists or can't be written.
@@ -451,6 +451,10 @@ impl Settings {
             }],
         };
         let text = toml::to_string(&file).map_err(|error| Error::internal(format!("settings can't be written: {error}")))?;
+        // A run that was refused has written it already; the same run again is no other settings.
+        if std::fs::read_to_string(path).is_ok_and(|there| there == text) {
+            return Ok(());
+        }
         let written = std::fs::File::create_new(path).and_then(|mut out| std::io::Write::write_all(&mut out, text.as_bytes()));
         written.map_err(|error| file_error("write", path, &error))
     }
@@ -596,6 +600,8 @@ mod tests {
         first.write_file(&path).unwrap();
         let again = Settings::resolve(&CommonFlags { config: Some(path.clone()), ..CommonFlags::default() }, &DeploymentFlags::default());
         assert_eq!(again.unwrap(), first);
-        assert!(first.write_file(&path).is_err(), "an existing file is never overwritten");
+        first.write_file(&path).unwrap();
+        let other = Settings { stage: Some("Ship".into()), ..first };
+        assert!(other.write_file(&path).is_err(), "what says something else is never overwritten");
     }
 }

@@ -9,8 +9,7 @@ use crate::deploy::observe::Organisations;
 use crate::deploy::plan::Plan;
 use crate::deploy::snapshot::Snapshot;
 use crate::deploy::write::{Artifact, Call, Write};
-use crate::error::{Error, Kind, Result, file_error};
-use crate::files;
+use crate::error::{Error, Kind, Result};
 use crate::model::Verdict;
 use crate::settings::{CommonFlags, DEFAULT_FILE, DeploymentFlags, Settings, with_file};
 use crate::ui::Ui;
@@ -71,7 +70,8 @@ async fn whole(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop, reports:
     let settings = Settings::of(answers.common.clone(), answers.flags.clone())?;
     let artifact = session::artifact(answers.artifact.as_deref(), !settings.no_extract)?;
     if let Some(path) = &args.write_config {
-        settings_file_is_free(path)?;
+        settings.write_file(path)?;
+        ui.status(&format!("settings written to {}", path.display()));
     }
     let accounts = session::connect(ui, &settings).await?;
     session::introduce(ui, &accounts);
@@ -84,27 +84,14 @@ async fn whole(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop, reports:
     }
     if let Ok((_, document)) = &done {
         let applied = document["applied"] == json!(true);
-        match &args.write_config {
-            Some(path) => {
-                settings.write_file(path)?;
-                ui.status(&format!("settings written to {}", path.display()));
-            }
-            None if asked && applied => offer_file(ui, &settings, answers.common.config.is_some())?,
-            None => {}
+        if asked && applied && args.write_config.is_none() {
+            offer_file(ui, &settings, answers.common.config.is_some())?;
         }
         if applied {
             follow_ups(ui, &reach(&answers.common, &settings));
         }
     }
     done.map(|(code, document)| reports.result(ui, code, &document))
-}
-
-/// Makes sure, before anything is asked of AWS, that the settings can be written in the end.
-fn settings_file_is_free(path: &Path) -> Result<()> {
-    if path.exists() {
-        return Err(file_error("write", path, &std::io::ErrorKind::AlreadyExists.into()));
-    }
-    files::may_write(path).map_err(|error| file_error("write", path, &error))
 }
 
 /// The flags with which another command gets to the same pipeline: none but its name where a settings file says the rest.

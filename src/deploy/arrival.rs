@@ -231,8 +231,8 @@ mod tests {
     #[test]
     fn a_cut_listing_counts_at_least() {
         let left = |more| LeftBehind { keys: vec!["old.html".to_owned()], more };
-        assert_eq!(left(true).told().unwrap(), "at least 1 other objects are there, such as old.html");
-        assert_eq!(left(false).told().unwrap(), "1 other objects are there, such as old.html");
+        assert_eq!(left(true).told().unwrap(), "at least 1 other object is there, such as old.html");
+        assert_eq!(left(false).told().unwrap(), "1 other object is there, such as old.html");
         assert_eq!(LeftBehind::default().told(), None);
     }
 

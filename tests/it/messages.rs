@@ -583,7 +583,7 @@ exit 1
 }
 
 /// Messages that no snapshot has: the beginning, and why. Whoever makes one reachable takes it out of here.
-const UNREAD: [(&str, &str); 38] = [
+const UNREAD: [(&str, &str); 36] = [
     ("could not read the message from standard input", "a device that fails to be read"),
     ("pipeline {} has no execution {id} among its newest {}", "explain.rs asks for one, by what the error begins with"),
     ("the result could not be written to standard output", "output.rs: a full disk"),
@@ -593,7 +593,6 @@ const UNREAD: [(&str, &str); 38] = [
     ),
     ("`{arn}` is not a role's ARN", "the settings refuse such an ARN before it comes to that"),
     ("could not go on with the requests", "standard input that fails while it is read"),
-    ("could not read the message from standard input", "standard input that fails while it is read"),
     ("dev is in partition `{}` and prod in `{}`; a role can't be assumed across partitions", "no emulator has two partitions at once"),
     ("interrupted after {} of {} writes", "Ctrl-C at one moment; stops.rs looks at the exit code where it meets one"),
     ("interrupted between two changes", "Ctrl-C at one moment; stops.rs looks at the exit code where it meets one"),
@@ -613,7 +612,6 @@ const UNREAD: [(&str, &str); 38] = [
         "pipeline {name} was made by somebody else since the plan was made",
         "a race: somebody changes it between two calls; rehearsed_moves.rs looks for a part of it where it plays one",
     ),
-    ("pipeline {} has no execution {id} among its newest {}", "explain.rs looks for it"),
     ("pipeline {pipeline} is running ({}), and this would stop it", "needs a run that starts between the plan and the write"),
     (
         "the artifact store of pipeline {} names key {}, which does not exist in {}",
