@@ -90,10 +90,8 @@ impl Names {
                     return Err(Error::refused(format!("service role {arn} is not of the development account {}", dev.account))
                         .hint("CodePipeline can only use a service role of its own account; name one with `--service-role`"));
                 }
-                let (name, path) = adopted_role(arn).ok_or_else(|| {
-                    Error::usage(format!("`{arn}` is not a role's ARN"))
-                        .hint("it looks like arn:aws:iam::111111111111:role/name; a bare name will do too")
-                })?;
+                // The settings take no other ARN.
+                let (name, path) = adopted_role(arn).ok_or_else(|| Error::internal(format!("`{arn}` is not a role's ARN")))?;
                 Named { must_exist: true, ..role(dev, &path, name, true) }
             }
             (Some(name), None) => role(dev, "/service-role/", name.clone(), true),

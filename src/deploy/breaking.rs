@@ -254,12 +254,9 @@ fn denied(proof: &Proof) -> Vec<String> {
 /// # Errors
 /// There is no link of that name, it isn't allowed as it is, or no change of a policy that setup writes denies it.
 pub fn breaking(settings: &Settings, snapshot: &Snapshot, link: &str) -> Result<Break> {
-    let proof = prove(settings, snapshot)?
-        .ok_or_else(|| Error::refused("there is no pipeline whose chain could be broken").hint("set it up first"))?;
+    let proof = prove(settings, snapshot)?.ok_or_else(|| Error::internal("there is no pipeline whose chain could be broken"))?;
     let Some(wanted) = proof.links.iter().find(|judged| judged.name == link) else {
-        return Err(
-            Error::usage(format!("the chain of this pipeline has no link `{link}`")).hint("`xdeploy rehearse --break list` names them all")
-        );
+        return Err(Error::internal(format!("the chain of this pipeline has no link `{link}`")));
     };
     let mut best: Option<(Vec<String>, Way)> = None;
     for way in ways(snapshot, wanted.action) {

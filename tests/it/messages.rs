@@ -4,12 +4,14 @@ use crate::errors::same;
 use crate::reports::{self, BUCKETS};
 use crate::support::served::Served;
 use crate::support::{Action, Bed};
+use serde_json::json;
 use snapbox::str;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// What stderr says from the error on, with what differs from run to run made the same.
 fn error_of(stderr: &str, places: &[(&str, &str)]) -> String {
@@ -549,6 +551,172 @@ exit 5
     );
 }
 
+/// What somebody else does between the plan and a write, and what comes too late.
+#[test]
+fn what_only_a_race_brings() {
+    let mut told = String::new();
+    let mut run = |bed: &Bed, what: &str, args: &[&str]| {
+        let output = bed.run(args);
+        bed.proxy.on_request(|_| Action::Forward);
+        let text = bed.normalise(&error_of(&output.stderr, &[]));
+        let _ = writeln!(told, "# {what}\n{text}\nexit {}\n", output.status);
+        assert!(text.contains("hint: "), "{text}");
+    };
+    // Does something when the first call of an operation comes.
+    let at = |bed: &Bed, operation: &'static str, deed: Box<dyn Fn() + Send + Sync>| {
+        let done = AtomicBool::new(false);
+        bed.proxy.on_request(move |request| {
+            if request.is(operation) && !done.swap(true, Ordering::SeqCst) {
+                deed();
+            }
+            Action::Forward
+        });
+    };
+    let trust = json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}]});
+
+    let bed = Bed::new();
+    let first = crate::worlds::empty(&bed);
+    let first: Vec<&str> = first.iter().map(String::as_str).collect();
+    let prod = bed.prod.clone();
+    let role = json!({"RoleName": "prods3role", "AssumeRolePolicyDocument": trust.to_string()});
+    at(&bed, "CreateKey", Box::new(move || drop(prod.call("iam", "create_role", role.clone()))));
+    run(&bed, "the role was made", &first);
+
+    let bed = Bed::new();
+    let first = crate::worlds::empty(&bed);
+    let first: Vec<&str> = first.iter().map(String::as_str).collect();
+    let dev = bed.dev.clone();
+    at(
+        &bed,
+        "CreateKey",
+        Box::new(move || {
+            let key = dev.call("kms", "create_key", json!({}));
+            dev.call("kms", "create_alias", json!({"AliasName": "alias/s3deploykey", "TargetKeyId": key["KeyMetadata"]["KeyId"]}));
+        }),
+    );
+    run(&bed, "the alias was given", &first);
+
+    let bed = Bed::new();
+    let first = crate::worlds::empty(&bed);
+    let first: Vec<&str> = first.iter().map(String::as_str).collect();
+    let in_use = Action::json_error(400, "PipelineNameInUseException", "A pipeline with this name exists");
+    bed.proxy.on_request(move |request| if request.is("CreatePipeline") { in_use.clone() } else { Action::Forward });
+    run(&bed, "the pipeline was made", &first);
+    bed.run(&first).success();
+    let (asked, running) =
+        (AtomicUsize::new(0), json!({"pipelineExecutionSummaries": [{"pipelineExecutionId": "under-way", "status": "InProgress"}]}));
+    bed.proxy.on_request(move |request| match request.is("ListPipelineExecutions") && asked.fetch_add(1, Ordering::SeqCst) > 0 {
+        true => Action::json(200, &running),
+        false => Action::Forward,
+    });
+    run(&bed, "a run began", &[&first[..], &["--change-detection", "polling"]].concat());
+    let gone = Action::json_error(400, "NotFoundException", "Key does not exist");
+    bed.proxy.on_request(move |request| if request.is("DescribeKey") { gone.clone() } else { Action::Forward });
+    run(&bed, "the key is gone", &first);
+    run(&bed, "nothing arrives", &["release", "--sample", "--start-after", "0s"]);
+    run(&bed, "an execution that isn't", &["explain", "--execution", "nope"]);
+    same(
+        &told,
+        str![[r#"
+# the role was made
+error: Cross-account role: cross-account role prods3role
+  caused by: arn:aws:iam::222222222222:role/prods3role was made by somebody else since the plan was made
+  caused by: EntityAlreadyExists: Role with name prods3role already exists. (request id REQUEST-ID)
+
+hint: make the plan again; it says which flag names another one
+hint: run the same command again: what is done stays done
+exit 1
+
+# the alias was given
+error: KMS key: alias/s3deploykey in us-east-1
+  caused by: alias/s3deploykey was given to another key since the plan was made
+
+hint: make the plan again, or pass another `--key-alias`
+hint: run the same command again: what is done stays done
+exit 1
+
+# the pipeline was made
+error: Pipeline: pipeline crossaccountdeploy
+  caused by: pipeline crossaccountdeploy was made by somebody else since the plan was made
+  caused by: PipelineNameInUseException: A pipeline with this name exists (request id REQUEST-ID)
+
+hint: make the plan again: it adopts the pipeline
+hint: run the same command again: what is done stays done
+exit 1
+
+# a run began
+error: Pipeline: pipeline crossaccountdeploy: PollForSourceChanges = true
+  caused by: pipeline crossaccountdeploy is running (under-way), and this would stop it
+
+hint: pass `--wait-for-runs`, or run the same command again when it has finished
+hint: run the same command again: what is done stays done
+exit 3
+
+# the key is gone
+error: the artifact store of pipeline crossaccountdeploy names key arn:aws:kms:us-east-1:111111111111:key/00000000-0000-0000-0000-000000000001, which does not exist in us-east-1
+
+hint: put the ARN of an existing customer managed key of that region into the pipeline's artifact store
+exit 1
+
+# nothing arrives
+error: the release of pipeline crossaccountdeploy did not arrive as it should
+  caused by: 4 files are missing, such as css/site.css, error.html, images/logo.svg, index.html
+
+hint: `xdeploy verify --pipeline crossaccountdeploy` says what differs from what setup would make
+exit 1
+
+# an execution that isn't
+error: pipeline crossaccountdeploy has no execution nope among its newest 2
+
+hint: leave `--execution` out to take the newest, or look up its id in the console
+exit 1
+
+
+"#]],
+    );
+}
+
+/// Standard input that can't be read, and an event that starts nothing.
+#[test]
+fn what_cannot_be_read_or_begun() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut told = Told::default();
+    for args in [&["explain", "-"][..], &["simulate"]] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_xdeploy"));
+        let folder = fs::File::open(dir.path()).unwrap();
+        let output = command.args(args).current_dir(dir.path()).env_clear().stdin(folder).output().unwrap();
+        told.take(args, output.status.code(), &output.stderr, &[]);
+    }
+    let args = ["rehearse", "--break", "start-run"];
+    let mut command = Command::new(env!("CARGO_BIN_EXE_xdeploy"));
+    let output = command.args(args).current_dir(dir.path()).env_clear().output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    let version = text.split("for version ").nth(1).and_then(|rest| rest.split(' ').next()).unwrap_or_default().to_owned();
+    let _ = writeln!(told.0, "{}", error_of(&text, &[(&version, "VERSION")]));
+    same(
+        &told.0,
+        str![[r#"
+$ xdeploy explain -
+error: could not read the message from standard input
+  caused by: Is a directory (os error 21)
+
+hint: pipe it in: `xdeploy explain - < message.txt`
+exit 1
+
+$ xdeploy simulate
+error: could not go on with the requests
+  caused by: Is a directory (os error 21)
+
+hint: check what the requests come from
+exit 1
+
+error: nothing started pipeline crossaccountdeploy for version VERSION of the source
+  caused by: EventBridge was denied something, which it tells nobody
+
+"#]],
+    );
+}
+
 #[test]
 fn zips_that_are_none() {
     let served = reports::served();
@@ -583,41 +751,22 @@ exit 1
 }
 
 /// Messages that no snapshot has: the beginning, and why. Whoever makes one reachable takes it out of here.
-const UNREAD: [(&str, &str); 36] = [
-    ("could not read the message from standard input", "a device that fails to be read"),
-    ("pipeline {} has no execution {id} among its newest {}", "explain.rs asks for one, by what the error begins with"),
+const UNREAD: [(&str, &str); 21] = [
     ("the result could not be written to standard output", "output.rs: a full disk"),
     (
         "--docker-host is another machine's, and --fix would change this one",
         "needs a live host with something to mend; ecs/fixing.rs has the other refusals",
     ),
-    ("`{arn}` is not a role's ARN", "the settings refuse such an ARN before it comes to that"),
-    ("could not go on with the requests", "standard input that fails while it is read"),
     ("dev is in partition `{}` and prod in `{}`; a role can't be assumed across partitions", "no emulator has two partitions at once"),
-    ("interrupted after {} of {} writes", "Ctrl-C at one moment; stops.rs looks at the exit code where it meets one"),
     ("interrupted between two changes", "Ctrl-C at one moment; stops.rs looks at the exit code where it meets one"),
     ("interrupted while waiting for the pipeline's run", "Ctrl-C at one moment; stops.rs looks at the exit code where it meets one"),
     ("interrupted while waiting for {}", "Ctrl-C at one moment; stops.rs looks at the exit code where it meets one"),
     ("nothing in the policies that setup writes allows `{link}` alone", "every link of the table can be broken, as rehearse.rs shows"),
-    (
-        "nothing started pipeline {} for version {version} of the source",
-        "printed as a part of a rehearsal's result; rehearse.rs breaks those links",
-    ),
     ("only root can mend a host", "needs a live host, and no root"),
     (
         "pipeline {name} is not what was written a moment ago",
         "a race: somebody changes it between two calls; rehearsed_moves.rs looks for a part of it where it plays one",
     ),
-    (
-        "pipeline {name} was made by somebody else since the plan was made",
-        "a race: somebody changes it between two calls; rehearsed_moves.rs looks for a part of it where it plays one",
-    ),
-    ("pipeline {pipeline} is running ({}), and this would stop it", "needs a run that starts between the plan and the write"),
-    (
-        "the artifact store of pipeline {} names key {}, which does not exist in {}",
-        "a key that was deleted under a pipeline; the emulators keep such keys",
-    ),
-    ("the chain of this pipeline has no link `{link}`", "`rehearse` looks at the name before and says it with the nearest one"),
     ("the key's administrator could not be found out", "needs a caller that may not call iam:GetRole"),
     (
         "the notification configuration of {bucket} is not what was written a moment ago",
@@ -626,17 +775,7 @@ const UNREAD: [(&str, &str); 36] = [
     ("the pipeline isn't to be seen", "told as a warning only, where AWS shows the old for a minute"),
     ("the question could not be asked", "a terminal that fails"),
     ("the rehearsal could not make bucket {bucket}", "the command line refuses names that S3 refuses"),
-    ("the release of pipeline {} did not arrive as it should", "release.rs looks for its causes"),
     ("the replica {arn} is still {}", "KMS needs more than a minute"),
-    ("there is no pipeline whose chain could be broken", "`rehearse` breaks what it has just set up"),
-    (
-        "{alias} was given to another key since the plan was made",
-        "a race: somebody changes it between two calls; rehearsed_moves.rs looks for a part of it where it plays one",
-    ),
-    (
-        "{arn} was made by somebody else since the plan was made",
-        "a race: somebody changes it between two calls; rehearsed_moves.rs looks for a part of it where it plays one",
-    ),
     (
         "{what} has changed since the plan was made; nothing was written to it",
         "a race: somebody changes it between two calls; rehearsed_moves.rs looks for a part of it where it plays one",
@@ -649,10 +788,6 @@ const UNREAD: [(&str, &str); 36] = [
     ("{} is no plain folder, and what is below it is left alone", "told as a warning of `--fix`, which ecs/fixing.rs reads"),
     ("{} is not a whole zip file", "a zip that breaks off behind its table"),
     ("{} may not call {} on {} in {} ({})", "errors.rs makes one for each call and looks for each part"),
-    (
-        "{} was made by somebody else since the plan was made",
-        "a race: somebody changes it between two calls; rehearsed_moves.rs looks for a part of it where it plays one",
-    ),
 ];
 
 /// Where the program makes errors.

@@ -258,8 +258,8 @@ Done: 16 added, 7 changed, 0 removed.
 35 of 35 calls allowed as read back.
 
 Recommended follow-up:
-  `xdeploy release FILE --pipeline crossaccountdeploy` uploads the first artifact and follows it
-  `xdeploy verify --pipeline crossaccountdeploy` reads everything again, also in CI
+  `xdeploy release FILE --dev-profile dev --prod-profile prod --pipeline crossaccountdeploy` uploads an artifact and follows it
+  `xdeploy verify --dev-profile dev --prod-profile prod --pipeline crossaccountdeploy` reads everything again, also in CI
   `xdeploy ecs-check`, on a container host, where ECS tasks use what is deployed
 ────
 The calls of pipeline crossaccountdeploy:

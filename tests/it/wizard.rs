@@ -520,7 +520,12 @@ fn ctrl_c_while_it_writes_finishes_the_call_and_says_how_to_go_on() {
     let text = talk.text();
     assert!(text.contains("finishing the calls under way"), "{text}");
     let counted = text.split("error: interrupted after ").nth(1).unwrap_or_else(|| panic!("{text}"));
-    assert!(counted.contains(" writes") && counted.contains("hint: run the same command again: it goes on from here"), "{text}");
+    assert!(
+        counted.contains(" of ")
+            && counted.contains(" writes")
+            && counted.contains("hint: run the same command again: it goes on from here"),
+        "{text}"
+    );
     let _ = served.rehearsal.clone().settle(0);
     served.run(&["setup", "--yes", "--input-bucket", "site-input", "--output-bucket", "site-output"]);
 }
