@@ -10,7 +10,7 @@ use crate::deploy::plan::Plan;
 use crate::deploy::snapshot::Snapshot;
 use crate::deploy::write::{Artifact, Call, Write};
 use crate::error::{Error, Kind, Result};
-use crate::model::Verdict;
+use crate::model::{Verdict, quoted};
 use crate::settings::{CommonFlags, DEFAULT_FILE, DeploymentFlags, Settings, with_file};
 use crate::ui::Ui;
 use clap::builder::FalseyValueParser;
@@ -85,7 +85,7 @@ async fn whole(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop, reports:
     if let Ok((_, document)) = &done {
         let applied = document["applied"] == json!(true);
         if asked && applied && args.write_config.is_none() {
-            offer_file(ui, &settings, answers.common.config.is_some())?;
+            offer_file(ui, &settings, answers.common.config.is_some());
         }
         if applied {
             follow_ups(ui, &reach(&answers.common, &settings));
@@ -108,22 +108,24 @@ fn reach(common: &CommonFlags, settings: &Settings) -> String {
         flags.extend(settings.region.as_ref().map(|region| ("--region", region.to_string())));
     }
     flags.push(("--pipeline", settings.pipeline.to_string()));
-    flags.iter().map(|(flag, value)| format!("{flag} {}", wizard::quoted(value))).collect::<Vec<_>>().join(" ")
+    flags.iter().map(|(flag, value)| format!("{flag} {}", quoted(value))).collect::<Vec<_>>().join(" ")
 }
 
 /// Offers to keep the answers, where no settings file is there yet.
-fn offer_file(ui: &Ui, settings: &Settings, named: bool) -> Result<()> {
+fn offer_file(ui: &Ui, settings: &Settings, named: bool) {
     let path = Path::new(DEFAULT_FILE);
     if named || path.exists() {
-        return Ok(());
+        return;
     }
     let question = format!("Save these settings as {DEFAULT_FILE}, so that later commands here need no flags?");
     // All is done; who says nothing here has said no.
     if ask::confirm(ui, &question, "pass `--write-config`").is_ok_and(|yes| yes) {
-        settings.write_file(path)?;
-        ui.status(&format!("settings written to {DEFAULT_FILE}"));
+        match settings.write_file(path) {
+            Ok(()) => ui.status(&format!("settings written to {DEFAULT_FILE}")),
+            // The set-up is done, whatever becomes of the file.
+            Err(error) => ui.warning(&[vec![error.message], error.causes, error.hints].concat().join(": ")),
+        }
     }
-    Ok(())
 }
 
 /// Sets up on two accounts, and gives the exit code and the JSON document.

@@ -1,14 +1,9 @@
 //! The same run as one command line.
 
+use crate::model::quoted;
 use crate::settings::{CommonFlags, DeploymentFlags};
 use clap::ValueEnum;
 use std::path::Path;
-
-/// Quotes an argument for a POSIX shell where it must be.
-pub fn quoted(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@,+%".contains(c);
-    if !text.is_empty() && text.chars().all(plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
-}
 
 fn word<T: ValueEnum>(value: Option<T>) -> Option<String> {
     value.and_then(|value| value.to_possible_value().map(|word| word.get_name().to_owned()))

@@ -7,7 +7,7 @@ mod command_line;
 mod names;
 mod profiles;
 
-pub use command_line::{command_line, quoted};
+pub use command_line::command_line;
 
 use super::ask;
 use crate::aws::{Account, Connector, choices};

@@ -7,7 +7,7 @@ use crate::deploy::chain::{Course, On, ROWS};
 use crate::deploy::proof::{Judged, Proof};
 use crate::deploy::snapshot::Snapshot;
 use crate::error::Result;
-use crate::model::{Readable, Verdict};
+use crate::model::{Readable, Verdict, quoted};
 use crate::settings::Settings;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -232,12 +232,6 @@ impl<'a> Evidence<'a> {
     pub fn release(&self) -> String {
         self.xdeploy("release FILE")
     }
-}
-
-/// Quotes a profile's name for a POSIX shell where it must be.
-fn quoted(text: &str) -> String {
-    let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./:=@,+%".contains(letter);
-    if !text.is_empty() && text.chars().all(plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
 }
 
 /// Finds the name of an object that a text names below a folder.
