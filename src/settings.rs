@@ -3,6 +3,7 @@
 use crate::error::{Error, Kind, Result, file_error};
 use crate::model::{
     AccountId, BucketName, ChangeDetection, ColorWhen, KeyAlias, ObjectKey, OutputFormat, PipelineName, Policies, RegionName, RoleName,
+    Side,
 };
 use clap::Args;
 use clap::builder::FalseyValueParser;
@@ -259,6 +260,12 @@ pub struct Settings {
     pub event_role: Option<RoleName>,
     /// Name of the rule.
     pub event_rule: Option<String>,
+    /// The only side that somebody is logged in to; the other profile is empty then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub side: Option<Side>,
+    /// The name of the cross-account role was told by development, so a role of that name isn't adopted.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub deploy_role_told: bool,
 }
 
 impl Settings {
@@ -276,7 +283,7 @@ impl Settings {
     /// # Errors
     /// A name is malformed; a profile isn't said.
     pub fn of(common: CommonFlags, flags: DeploymentFlags) -> Result<Settings> {
-        let (dev_profile, prod_profile) = match (common.dev_profile, common.prod_profile) {
+        let (dev_profile, prod_profile) = match (common.dev_profile.clone(), common.prod_profile.clone()) {
             (Some(dev), Some(prod)) => (dev, prod),
             (dev, prod) => {
                 let missing: Vec<&str> =
@@ -285,9 +292,41 @@ impl Settings {
                     .hint("pass `--dev-profile NAME --prod-profile NAME`, or set `profile` under [dev] and [[target]] in xdeploy.toml"));
             }
         };
+        Settings::made(dev_profile, prod_profile, None, common, flags)
+    }
+
+    /// Takes flags for one side alone; the other account must be named.
+    ///
+    /// # Errors
+    /// A name is malformed; the side's profile isn't said.
+    pub fn of_side(side: Side, common: CommonFlags, flags: DeploymentFlags) -> Result<Settings> {
+        let named = match side {
+            Side::Dev => &common.dev_profile,
+            Side::Prod => &common.prod_profile,
+        };
+        let profile = named.clone().ok_or_else(|| {
+            Error::usage(format!("not said which AWS profile to use: --{side}-profile missing"))
+                .hint(format!("pass `--{side}-profile NAME`, or set `profile` under [dev] or [[target]] in xdeploy.toml"))
+        })?;
+        let (dev, prod) = match side {
+            Side::Dev => (profile, String::new()),
+            Side::Prod => (String::new(), profile),
+        };
+        Settings::made(dev, prod, Some(side), common, flags)
+    }
+
+    fn made(
+        dev_profile: String,
+        prod_profile: String,
+        side: Option<Side>,
+        common: CommonFlags,
+        flags: DeploymentFlags,
+    ) -> Result<Settings> {
         let settings = Settings {
             dev_profile,
             prod_profile,
+            side,
+            deploy_role_told: false,
             dev_account: common.dev_account,
             prod_account: common.prod_account,
             region: common.region,

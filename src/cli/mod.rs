@@ -17,6 +17,7 @@ mod schema;
 mod session;
 mod setup;
 mod show;
+mod sides;
 mod simulate;
 mod teardown;
 mod telling;

@@ -22,7 +22,7 @@ const SEEN_LIMIT: Duration = Duration::from_secs(60);
 /// # Errors
 /// The pipeline that will be there doesn't fit what was asked for.
 pub fn of_plan(plan: &Plan) -> Result<Proof> {
-    let next = after(plan.snapshot(), plan.writes(), &plan.pipeline_arn());
+    let next = after(plan.snapshot(), &plan.every_write(), &plan.pipeline_arn());
     prove(plan.settings(), &next)?.ok_or_else(|| Error::internal("a plan after which there is no pipeline"))
 }
 

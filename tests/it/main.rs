@@ -34,6 +34,7 @@ mod rights;
 mod schemas;
 mod settling;
 mod shell;
+mod sides;
 mod snapshots;
 mod stops;
 mod support;

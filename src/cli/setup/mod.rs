@@ -1,6 +1,9 @@
 //! `xdeploy setup`.
 
+mod side;
+
 use super::reports::{ReportFlags, Reports};
+use super::sides::SideFlags;
 use super::wizard::{self, Answers};
 use super::{Stop, ask, lock, proof, session, show, telling};
 use crate::aws::Accounts;
@@ -46,12 +49,20 @@ pub struct Args {
     #[arg(long, value_name = "FILE", env = "XDEPLOY_WRITE_CONFIG")]
     pub write_config: Option<PathBuf>,
     #[command(flatten)]
+    pub of_side: SideFlags,
+    /// Tell the other side what is there now, although it has built on something else
+    #[arg(long, env = "XDEPLOY_RENEW_HANDOFF", value_parser = FalseyValueParser::new())]
+    pub renew_handoff: bool,
+    #[command(flatten)]
     pub reports: ReportFlags,
 }
 
 pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop) -> Result<u8> {
     let reports = Reports::ready(&args.reports, "setup")?;
-    let outcome = whole(common, args, ui, stop, &reports).await;
+    let outcome = match args.of_side.side {
+        Some(side) => side::run(common, args, side, ui, stop, &reports).await,
+        None => whole(common, args, ui, stop, &reports).await,
+    };
     reports.finish(ui, outcome)
 }
 
@@ -166,6 +177,27 @@ pub async fn on(
         return Ok((code, document));
     }
     proof::refuse_broken(&proof, args.strict, args.accept_broken)?;
+    let wait = wait_for_runs(settings, &plan, args, ui)?;
+    if !args.yes
+        && !ask::confirm(ui, "Apply this plan?", "pass `--yes`, or save it with `xdeploy plan --out FILE` and run `xdeploy apply FILE`")?
+    {
+        return Err(ask::cancelled());
+    }
+    let made = session::apply_writes(accounts, plan.writes(), &plan.pipeline_arn(), wait, ui, stop).await?;
+    let (add, change, remove) = plan.counts();
+    ui.result(&format!("\nDone: {add} added, {change} changed, {remove} removed."));
+    document["applied"] = json!(true);
+    document["made"] = json!({"keys": made.keys()});
+    let (code, back) = proof::check(accounts, settings, &proof, args.strict, ui, &mut document).await;
+    reports.say(telling::of_writes(reports.command(), &plan, &proof, &back, &document));
+    Ok((code, document))
+}
+
+/// Says whether to wait for a run that an update of the pipeline would stop.
+///
+/// # Errors
+/// There is one, and nobody wants to wait.
+fn wait_for_runs(settings: &Settings, plan: &Plan, args: &Args, ui: &Ui) -> Result<bool> {
     let mut wait = args.wait_for_runs;
     if let Some(running) = stops_a_run(plan.writes(), plan.snapshot()) {
         if !wait && ui.is_interactive() && !args.yes {
@@ -180,19 +212,7 @@ pub async fn on(
                 .hint("pass `--wait-for-runs`, or run the same command again when it has finished"));
         }
     }
-    if !args.yes
-        && !ask::confirm(ui, "Apply this plan?", "pass `--yes`, or save it with `xdeploy plan --out FILE` and run `xdeploy apply FILE`")?
-    {
-        return Err(ask::cancelled());
-    }
-    let made = session::apply_writes(accounts, plan.writes(), &plan.pipeline_arn(), wait, ui, stop).await?;
-    let (add, change, remove) = plan.counts();
-    ui.result(&format!("\nDone: {add} added, {change} changed, {remove} removed."));
-    document["applied"] = json!(true);
-    document["made"] = json!({"keys": made.keys()});
-    let (code, back) = proof::check(accounts, settings, &proof, args.strict, ui, &mut document).await;
-    reports.say(telling::of_writes(reports.command(), &plan, &proof, &back, &document));
-    Ok((code, document))
+    Ok(wait)
 }
 
 /// The plan without what it saw, for people's scripts.
