@@ -181,7 +181,7 @@ impl Reports {
         let written = self.write(ui, &told);
         match (outcome, written) {
             (Err(error), Err(second)) => {
-                ui.warning(&second.message);
+                ask::warn(ui, "", &second);
                 Err(error)
             }
             (Err(error), Ok(())) | (Ok(_), Err(error)) => Err(error),
