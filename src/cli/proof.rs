@@ -1,11 +1,11 @@
 //! The proof as text and JSON, and what follows from its verdict.
 
-use super::session;
+use super::{ask, session};
 use crate::aws::Accounts;
 use crate::deploy::after::{after, without_stand_ins};
 use crate::deploy::observe::Organisations;
 use crate::deploy::plan::Plan;
-use crate::deploy::proof::{Judged, Level, Proof, prove};
+use crate::deploy::proof::{Judged, Level, Proof, prove, prove_written};
 use crate::deploy::snapshot::Snapshot;
 use crate::error::{Error, Kind, Result};
 use crate::model::Verdict;
@@ -229,9 +229,7 @@ pub async fn again(accounts: &Accounts, settings: &Settings, before: &Proof, ui:
     loop {
         let found = async {
             let snapshot = session::read(ui, accounts, settings, None, Organisations::Always).await?;
-            let proof = prove(settings, &snapshot)?
-                .ok_or_else(|| Error::failed("the pipeline isn't to be seen").hint("`xdeploy verify` looks again"))?;
-            Ok::<_, Error>((proof, snapshot))
+            Ok::<_, Error>((prove_written(settings, &snapshot)?, snapshot))
         };
         let outcome = found.await;
         let settled = match &outcome {
@@ -280,7 +278,7 @@ pub async fn check(
             if verdict > before.verdict() { exit_code(verdict) } else { 0 }
         }
         Err(error) => {
-            ui.warning(&format!("what was written could not be read back to prove it again: {}", error.message));
+            ask::warn(ui, "what was written could not be read back to prove it again: ", error);
             document["proofAfter"] = Value::Null;
             5
         }

@@ -7,7 +7,7 @@ use super::chain::{Course, Link, Paper, Trigger};
 use super::excess;
 use super::snapshot::{Organisation, Snapshot, Told};
 use super::steps;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::{Policies, Readable, Side, Verdict, account_of};
 use crate::policy::{self, Decided, Decision, Missing, Reason};
 use crate::settings::Settings;
@@ -166,6 +166,14 @@ pub fn prove(settings: &Settings, snapshot: &Snapshot) -> Result<Option<Proof>> 
     }
     let blueprint = Blueprint::draw(settings, snapshot)?;
     Ok(Course::of(snapshot, &blueprint).map(|course| of_course(&course)))
+}
+
+/// Proves the chain of a pipeline that was written a moment ago, as far as AWS shows it already.
+///
+/// # Errors
+/// As [`prove`], or the pipeline isn't there.
+pub fn prove_written(settings: &Settings, snapshot: &Snapshot) -> Result<Proof> {
+    prove(settings, snapshot)?.ok_or_else(|| Error::failed("the pipeline isn't to be seen").hint("`xdeploy verify` looks again"))
 }
 
 /// Gives the links of the chain as they are judged, for a second opinion.

@@ -13,6 +13,7 @@ mod explain_worlds;
 mod fuzz;
 mod house;
 mod messages;
+mod moments;
 mod naive;
 mod output;
 mod policies;

@@ -134,7 +134,7 @@ fn offer_file(ui: &Ui, settings: &Settings, named: bool) {
         match settings.write_file(path) {
             Ok(()) => ui.status(&format!("settings written to {DEFAULT_FILE}")),
             // The set-up is done, whatever becomes of the file.
-            Err(error) => ui.warning(&[vec![error.message], error.causes, error.hints].concat().join(": ")),
+            Err(error) => ask::warn(ui, "", &error),
         }
     }
 }

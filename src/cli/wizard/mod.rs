@@ -215,14 +215,7 @@ impl Wizard<'_> {
 
     /// Says why an answer won't do.
     fn show(&self, error: &Error) {
-        let mut text = error.message.clone();
-        for cause in &error.causes {
-            text.push_str(&format!("\n  caused by: {cause}"));
-        }
-        for hint in &error.hints {
-            text.push_str(&format!("\n  hint: {hint}"));
-        }
-        self.ui.warning(&text);
+        ask::warn(self.ui, "", error);
     }
 
     fn profile_of(&mut self, side: Side) -> &mut Option<String> {

@@ -44,8 +44,9 @@ pub fn half(half: Half, settings: &Settings, snapshot: &Snapshot) -> Half {
     match half {
         Half::Dev(mut half) => {
             half.pipeline = half.pipeline.map(|found| pipeline(found, settings, snapshot));
-            let own = snapshot.pipeline.as_ref().map(|found| found.arn.clone());
-            let aims = |target: &Value| target.get("Arn").and_then(Value::as_str) == own.as_deref();
+            // The rule comes before the pipeline.
+            let own = snapshot.dev.regional("codepipeline", &snapshot.dev.region, settings.pipeline.as_str());
+            let aims = |target: &Value| target.get("Arn").and_then(Value::as_str) == Some(&own);
             half.rule = half.rule.map(|found| rule(found, &aims));
             half.other_rules = half.other_rules.into_iter().map(|found| rule(found, &aims)).collect();
             for slot in half.artifact_buckets.values_mut() {

@@ -23,8 +23,13 @@ pub struct Served {
 
 impl Served {
     pub fn new() -> Served {
+        Served::of("aws", "us-east-1")
+    }
+
+    /// The same in a partition.
+    pub fn of(partition: &str, region: &str) -> Served {
         let runtime = tokio::runtime::Runtime::new().unwrap();
-        let rehearsal = Rehearsal::new("aws", "us-east-1", "us-east-1").at(now()).signed();
+        let rehearsal = Rehearsal::new(partition, region, region).at(now()).signed();
         let listener = runtime.block_on(tokio::net::TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))).unwrap();
         let port = listener.local_addr().unwrap().port();
         let served = rehearsal.clone();
@@ -34,7 +39,7 @@ impl Served {
         for (name, account) in [("dev", DEV), ("prod", PROD)] {
             let (id, secret) = rehearsal.keys(account);
             credentials.push_str(&format!("[{name}]\naws_access_key_id = {id}\naws_secret_access_key = {secret}\n"));
-            config.push_str(&format!("[profile {name}]\nregion = us-east-1\n"));
+            config.push_str(&format!("[profile {name}]\nregion = {region}\n"));
         }
         std::fs::write(dir.path().join("credentials"), credentials).unwrap();
         std::fs::write(dir.path().join("config"), config).unwrap();
