@@ -12,6 +12,7 @@ use crate::model::Verdict;
 use crate::settings::Settings;
 use crate::ui::{Tone, Ui, paint};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 /// How long what was written may take to be read as written (facts D.2, "IAM in general"; the time is a guess).
@@ -119,7 +120,8 @@ pub fn show(ui: &Ui, proof: &Proof, telling: &Telling<'_>) {
             say(&paint(Tone::Heading, who));
         }
         let (tone, word) = word(link);
-        say(&format!("  {} {:<28} {} on {}", paint(tone, &format!("{word:<10}")), link.name, link.action, link.resource));
+        let told = if link.told.is_empty() { "" } else { " (in part told, not read)" };
+        say(&format!("  {} {:<28} {} on {}{told}", paint(tone, &format!("{word:<10}")), link.name, link.action, link.resource));
         if link.verdict != Verdict::Allowed {
             for line in details(link, telling) {
                 say(&format!("             {line}"));
@@ -141,7 +143,21 @@ pub fn show(ui: &Ui, proof: &Proof, telling: &Telling<'_>) {
     for assumption in &proof.assumptions {
         ui.result(&format!("assumed: {assumption}"));
     }
+    if telling.all {
+        told(ui, proof);
+    }
     ui.result(&format!("{}{}.", count_line(proof), telling.when));
+}
+
+/// Lists the documents that a hand-off told and that have a say.
+fn told(ui: &Ui, proof: &Proof) {
+    let documents: BTreeSet<&str> = proof.links.iter().flat_map(|link| link.told.iter().map(String::as_str)).collect();
+    if !documents.is_empty() {
+        ui.result("told, not read:");
+        for document in documents {
+            ui.result(&format!("  {document}"));
+        }
+    }
 }
 
 /// "30 of 30 calls allowed", with what isn't.
@@ -224,21 +240,26 @@ pub fn refuse_broken(proof: &Proof, strict: bool, accepted: bool) -> Result<()> 
 /// # Errors
 /// What is there now can't be read or doesn't hold the pipeline.
 pub async fn again(accounts: &Accounts, settings: &Settings, before: &Proof, ui: &Ui) -> Result<(Proof, Snapshot)> {
+    let read = async || {
+        let snapshot = session::read(ui, accounts, settings, None, Organisations::Always).await?;
+        Ok::<_, Error>((prove_written(settings, &snapshot)?, snapshot))
+    };
+    let settled = |outcome: &Result<(Proof, Snapshot)>| match outcome {
+        // What an organisation's policy denies was not asked before a first set-up, and waiting doesn't change it.
+        Ok((proof, _)) => proof.verdict() <= before.verdict() || proof.broken().all(is_organisations),
+        // Who may not read it now may not read it in a minute.
+        Err(error) => error.kind == Kind::Denied,
+    };
+    patiently(ui, read, settled).await
+}
+
+/// Reads until what was read is settled, or a minute is over.
+pub async fn patiently<T>(ui: &Ui, read: impl AsyncFn() -> T, settled: impl Fn(&T) -> bool) -> T {
     let started = Instant::now();
     let mut pause = Duration::from_secs(1);
     loop {
-        let found = async {
-            let snapshot = session::read(ui, accounts, settings, None, Organisations::Always).await?;
-            Ok::<_, Error>((prove_written(settings, &snapshot)?, snapshot))
-        };
-        let outcome = found.await;
-        let settled = match &outcome {
-            // What an organisation's policy denies was not asked before a first set-up, and waiting doesn't change it.
-            Ok((proof, _)) => proof.verdict() <= before.verdict() || proof.broken().all(is_organisations),
-            // Who may not read it now may not read it in a minute.
-            Err(error) => error.kind == Kind::Denied,
-        };
-        if settled || started.elapsed() + pause > SEEN_LIMIT {
+        let outcome = read().await;
+        if settled(&outcome) || started.elapsed() + pause > SEEN_LIMIT {
             return outcome;
         }
         if pause == Duration::from_secs(1) {

@@ -4,7 +4,7 @@ use super::session;
 use crate::aws::{Account, Accounts, Connector, Login};
 use crate::deploy::after::after;
 use crate::deploy::handoff::{self, Handoff};
-use crate::deploy::observe::{Purpose, head_bucket, observe_side};
+use crate::deploy::observe::{Purpose, observe_side};
 use crate::deploy::plan::{Callers, Plan};
 use crate::deploy::proof::prove;
 use crate::deploy::snapshot::{Half, Identity, Snapshot};
@@ -161,37 +161,8 @@ impl OneSide {
         let named = self.accounts.of(other);
         let half = self.handoff.as_ref().and_then(|file| file.half(other));
         let half = half.unwrap_or_else(|| handoff::assumed(other, Identity::of(named, &named.region), &self.settings));
-        if let Half::Dev(told) = &half {
-            self.look_at_told_buckets(told).await?;
-        }
         let told = handoff::told(other, self.handoff.as_ref());
         observe_side(&self.accounts.dev, &self.accounts.prod, &self.settings, purpose, &half, told).await
-    }
-
-    /// A bucket that development tells of must be there, and must not be production's own: the role will be allowed to read it.
-    async fn look_at_told_buckets(&self, told: &crate::deploy::snapshot::DevHalf) -> Result<()> {
-        let prod = &self.accounts.prod;
-        let slots = told.artifact_buckets.iter().filter(|(_, slot)| slot.found.is_some());
-        for (region, slot) in slots {
-            match head_bucket(prod, region, &slot.name).await {
-                Ok(Some(_)) => {
-                    return Err(Error::refused(format!(
-                        "{} names artifact bucket {}, which is production's own",
-                        self.path.display(),
-                        slot.name
-                    ))
-                    .hint("artifacts are in a bucket of the development account: ask there for a hand-off that says so"));
-                }
-                Ok(None) => {
-                    return Err(Error::refused(format!("the hand-off is stale: there is no artifact bucket {} any more", slot.name))
-                        .hint("ask development to run its command again, and take the file that it writes"));
-                }
-                // S3 says no more than that to an account that isn't the owner's.
-                Err(error) if error.kind == Kind::Denied => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
     }
 
     /// Refuses what the other side has built on and isn't so any more.

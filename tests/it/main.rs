@@ -11,6 +11,7 @@ mod errors;
 mod explain;
 mod explain_worlds;
 mod fuzz;
+mod handoff;
 mod house;
 mod messages;
 mod moments;

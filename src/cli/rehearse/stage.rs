@@ -4,6 +4,7 @@ use super::{Args, Around, REGION, now};
 use crate::aws::{Account, Accounts, Unverified};
 use crate::cli::release::{self as releasing, Uploaded};
 use crate::cli::reports::ReportFlags;
+use crate::cli::sides::SideFlags;
 use crate::cli::{ask, proof, session, setup, verify};
 use crate::deploy::apply::{self, Manner};
 use crate::deploy::breaking::{self, Break};
@@ -202,6 +203,7 @@ impl Stage {
             detailed_exitcode: false,
             strict: false,
             second_opinion: false,
+            of_side: SideFlags::default(),
             reports: ReportFlags::default(),
         };
         let (code, told) = verify::on(&self.accounts, settings, &arguments, ui, reports).await?;

@@ -9,15 +9,11 @@ use crate::deploy::observe::Purpose;
 use crate::deploy::plan::Plan;
 use crate::deploy::proof::Proof;
 use crate::deploy::write::{Artifact, Write};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::model::{Side, Verdict, quoted};
 use crate::settings::{CommonFlags, with_file};
 use crate::ui::Ui;
 use serde_json::{Value, json};
-use std::time::{Duration, Instant};
-
-/// How long what was written may take to be read as written (facts D.2; the time is a guess).
-const SEEN_LIMIT: Duration = Duration::from_secs(60);
 
 /// Does one side's part.
 ///
@@ -158,21 +154,18 @@ fn told_of(unsaid: &[&str]) -> String {
 
 /// Reads everything again, patiently, until nothing of what was written is missing; says whether that came.
 async fn read_again(one: &OneSide, before: &Proof, ui: &Ui) -> Result<(Plan, bool)> {
-    let started = Instant::now();
-    let mut pause = Duration::from_secs(1);
-    loop {
+    let read = async || {
         let plan = one.plan(one.read(ui, Purpose::Setup).await?, None)?;
-        let settled = plan.is_empty() && proof::of_plan(&plan)?.verdict() <= before.verdict();
-        if settled || started.elapsed() + pause > SEEN_LIMIT {
-            let settled = plan.is_empty();
-            return Ok((plan, settled));
-        }
-        if pause == Duration::from_secs(1) {
-            ui.status(&format!("waiting for AWS to show what was written, up to {}", humantime::format_duration(SEEN_LIMIT)));
-        }
-        tokio::time::sleep(pause).await;
-        pause *= 2;
-    }
+        let verdict = proof::of_plan(&plan)?.verdict();
+        Ok::<_, Error>((plan, verdict))
+    };
+    let settled = |outcome: &Result<(Plan, Verdict)>| match outcome {
+        Ok((plan, verdict)) => plan.is_empty() && *verdict <= before.verdict(),
+        Err(error) => error.kind == Kind::Denied,
+    };
+    let (plan, _) = proof::patiently(ui, read, settled).await?;
+    let settled = plan.is_empty();
+    Ok((plan, settled))
 }
 
 /// Writes the hand-off, and says what to send to whom.

@@ -14,12 +14,12 @@ pub use second_opinion::second_opinion;
 
 use super::blueprint::Names;
 use super::declaration;
-use super::snapshot::{DevHalf, Half, Identity, Organisation, ProdHalf, Snapshot, Told};
+use super::snapshot::{BucketFound, BucketSlot, DevHalf, Half, Identity, Organisation, ProdHalf, Snapshot, Told};
 use crate::aws::{Account, ApiError};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Readable, Side};
 use crate::settings::Settings;
-use buckets::{read_artifact_bucket, read_input, read_output};
+use buckets::{read_artifact_bucket, read_input, read_output, refuse_told_buckets, stranger_s_region};
 use futures_util::future::try_join_all;
 use iam::{Reading, administrator, read_other_roles, read_policy, read_role};
 use keys::{customer_keys, read_key_slot};
@@ -74,7 +74,7 @@ pub async fn observe(
 /// Reads one account's half, where the other one is only named: its half is what a hand-off tells, or what is assumed of it.
 ///
 /// # Errors
-/// As [`observe`].
+/// As [`observe`], or what was told can't be so.
 pub async fn observe_side(
     dev: &Account,
     prod: &Account,
@@ -83,9 +83,13 @@ pub async fn observe_side(
     other: &Half,
     told: Told,
 ) -> Result<Snapshot> {
+    if let Half::Dev(half) = other {
+        refuse_told_buckets(prod, half).await?;
+    }
+    let nothing_told = !told.by_handoff;
     let others = match other {
-        Half::Dev(half) => Others { dev: Some(half), prod: None },
-        Half::Prod(half) => Others { dev: None, prod: Some(half) },
+        Half::Dev(half) => Others { dev: Some(half), prod: None, nothing_told },
+        Half::Prod(half) => Others { dev: None, prod: Some(half), nothing_told },
     };
     let mut snapshot = observe_accounts(dev, prod, settings, purpose, Organisations::Never, others).await?;
     let own = match told.side {
@@ -105,6 +109,19 @@ pub async fn observe_side(
 struct Others<'a> {
     dev: Option<&'a DevHalf>,
     prod: Option<&'a ProdHalf>,
+    /// They are assumed.
+    nothing_told: bool,
+}
+
+/// Finds out from development where production's bucket is, before production has told anything.
+async fn untold_region(dev: &Account, settings: &Settings, home: &str, bucket: &str) -> Result<String> {
+    if let Some(said) = &settings.prod_region {
+        return Ok(said.to_string());
+    }
+    stranger_s_region(dev, home, bucket).await?.ok_or_else(|| {
+        Error::usage(format!("there is no bucket {bucket} yet, and its region decides what kind of key is made"))
+            .hint("pass `--prod-region REGION`, where production will make it, or let production begin with `--side prod`")
+    })
 }
 
 /// Takes what was told, or reads.
@@ -142,8 +159,14 @@ async fn observe_accounts(
         other => other,
     };
     let output_name = or_none(output_name(settings, declaration.as_ref()))?;
+    if let Some(half) = others.prod.filter(|half| !half.output.name.starts_with('(') && half.output.name != output_name) {
+        return Err(Error::refused(format!("the hand-off is about bucket {}, the pipeline about {output_name}", half.output.name))
+            .hint("name the bucket with `--output-bucket`, or the right file with `--handoff`"));
+    }
     // Without `--output-bucket` the name came from the pipeline only now, so the place must be asked for now.
     let output_region = match (output_region, &settings.output_bucket) {
+        // Whether there will be two regions decides what kind of key is made, and that can't be changed.
+        _ if others.nothing_told && others.prod.is_some() => Some(untold_region(dev, settings, &home, &output_name).await?),
         (found, Some(_)) => found,
         (_, None) if output_name.is_empty() => None,
         (found, None) if others.prod.is_some() => found,
@@ -159,7 +182,10 @@ async fn observe_accounts(
     let dev_identity = Identity::of(dev, &home);
     let prod_identity = Identity::of(prod, &target);
     let names = Names::resolve(settings, &dev_identity, &prod_identity, declaration.as_ref())?;
-    let input_name = or_none(input_name(settings, declaration.as_ref()))?;
+    let input_name = match others.dev {
+        Some(half) => half.input.name.clone(),
+        None => or_none(input_name(settings, declaration.as_ref()))?,
+    };
 
     let mut regions = vec![home.clone()];
     if target != home {
@@ -205,8 +231,11 @@ async fn observe_accounts(
         Ok::<_, Error>((region.clone(), slot))
     }));
     let input = told_or(others.dev.map(|half| half.input.clone()), read_input(dev, &home, &input_name, settings, declared, purpose));
-    let output =
-        told_or(others.prod.map(|half| half.output.clone()), read_output(prod, output_region.as_deref(), &output_name, settings, purpose));
+    let told_output = others.prod.map(|half| {
+        let found = half.output.found.clone().map(|found| BucketFound { region: target.clone(), ..found });
+        BucketSlot { name: output_name.clone(), found }
+    });
+    let output = told_or(told_output, read_output(prod, output_region.as_deref(), &output_name, settings, purpose));
     let events = async {
         tokio::try_join!(
             told_or(others.dev.map(|half| half.rule.clone()), read_rule(dev, &home, &names.event_rule, true)),
