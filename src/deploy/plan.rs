@@ -1,7 +1,7 @@
 //! The plan: ordered writes as data, sealed, so that what was shown is what is done.
 
 use super::snapshot::Snapshot;
-use super::write::{Artifact, EVERYTHING, Note, Write, counts};
+use super::write::{Artifact, EVERYTHING, Note, UNKNOWN, Write, counts};
 use crate::error::{Error, Kind, Result};
 use crate::model::Side;
 use crate::settings::Settings;
@@ -45,7 +45,9 @@ fn of_side(side: Side, writes: Vec<Write>) -> (Vec<Write>, Vec<Write>) {
     for write in writes {
         let waits =
             |before: &Write| before.lane == write.lane || write.needs.iter().any(|need| need == EVERYTHING || before.gives.contains(need));
-        let own = write.account == side && !later.iter().any(waits);
+        // What names a key that isn't known can't be production's to write.
+        let unknown = side == Side::Prod && serde_json::to_string(&write.call).is_ok_and(|text| text.contains(UNKNOWN));
+        let own = write.account == side && !unknown && !later.iter().any(waits);
         if own { &mut now } else { &mut later }.push(write);
     }
     (now, later)

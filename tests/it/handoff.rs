@@ -4,7 +4,7 @@
 use crate::rehearsed_stops::{at_once, difference, side_by_side};
 use crate::support::scene::Scene;
 use crate::support::stage::HOME;
-use serde_json::Value;
+use serde_json::{Value, json};
 use xdeploy::aws::{Account, Accounts, Unverified};
 use xdeploy::deploy::apply::{self, Manner};
 use xdeploy::deploy::handoff::{self, Handoff};
@@ -182,4 +182,212 @@ fn three_turns_are_enough_from_development_and_four_from_production() {
             assert!(found == expected, "{name}, {order:?}:\n{}", difference(&expected, &found));
         }
     }
+}
+
+/// Stops one turn at one call, takes it again, and goes on to the end.
+async fn stopped_at(scene: &Scene, file: Option<&Handoff>, order: &[Side], number: usize, fault: Fault) -> std::result::Result<(), String> {
+    let line = scene.rehearsal.line().fault(number, fault);
+    tokio::select! {
+        biased;
+        () = line.gone() => {}
+        done = turn(scene, &line, order[0], file) => return Err(format!("it ended: {:?}", done.map(|_| ()))),
+    }
+    let mut file = file.cloned();
+    for side in order {
+        let next = turn(scene, &scene.rehearsal.line(), *side, file.as_ref()).await;
+        file = Some(next.map_err(|error| format!("{side} again: {error:#?}"))?);
+    }
+    Ok(())
+}
+
+#[test]
+fn a_turn_that_was_stopped_anywhere_is_finished_by_the_next_one() {
+    let mut tried = 0;
+    for (name, order) in [
+        ("fresh", [Side::Dev, Side::Prod, Side::Dev].as_slice()),
+        ("least privilege in two regions", &[Side::Prod, Side::Dev, Side::Prod, Side::Dev]),
+        ("adopting", &[Side::Dev, Side::Prod, Side::Dev]),
+    ] {
+        let scene = at_once(world(name));
+        let expected = at_once(expected(&scene));
+        let mut file: Option<Handoff> = None;
+        for at in 0..order.len() {
+            let before = scene.fork();
+            let line = scene.rehearsal.line();
+            let next = at_once(turn(&scene, &line, order[at], file.as_ref())).unwrap();
+            let calls = line.calls();
+            // Gone after a call and gone before the next one are the same to whoever comes then, but for calls side by side.
+            let stops: Vec<(usize, Fault)> =
+                (1..=calls.len()).map(|number| (number, if number % 2 == 0 { Fault::GoneBefore } else { Fault::GoneAfter })).collect();
+            tried += stops.len();
+            let wrong = side_by_side(&stops, |(number, fault)| {
+                let scene = before.fork();
+                let place = format!("{name}, turn {at}, {fault:?} at call {number}, {}", calls[number - 1]);
+                at_once(stopped_at(&scene, file.as_ref(), &order[at..], *number, *fault)).map_err(|why| format!("{place}: {why}"))?;
+                let found = scene.state();
+                if found == expected { Ok(()) } else { Err(format!("{place}: another end:\n{}", difference(&expected, &found))) }
+            });
+            assert!(wrong.is_empty(), "{} of {} stops went wrong:\n{}", wrong.len(), stops.len(), wrong.join("\n"));
+            file = Some(next);
+        }
+    }
+    println!("{tried} stops");
+    assert!(tried > 400, "{tried}");
+}
+
+/// Lists every place in a document: members, elements, and names of members.
+fn places(value: &Value, path: &str, found: &mut Vec<String>) {
+    found.push(path.to_owned());
+    let escaped = |name: &str| name.replace('~', "~0").replace('/', "~1");
+    match value {
+        Value::Object(members) => members.iter().for_each(|(name, value)| places(value, &format!("{path}/{}", escaped(name)), found)),
+        Value::Array(list) => list.iter().enumerate().for_each(|(index, value)| places(value, &format!("{path}/{index}"), found)),
+        _ => {}
+    }
+}
+
+/// What a forger would like to stand somewhere.
+fn forgeries(prod_key: &str) -> Vec<Value> {
+    let everything = json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}]});
+    vec![
+        Value::Null,
+        json!(true),
+        json!(false),
+        json!(""),
+        json!("*"),
+        json!("999999999999"),
+        json!("arn:aws:iam::999999999999:role/service-role/AWSCodePipelineServiceRole-us-east-1-crossaccountdeploy"),
+        json!("arn:aws:iam::999999999999:root"),
+        json!("arn:aws:iam::111111111111:role/*"),
+        json!("arn:aws:iam::222222222222:role/Admin"),
+        json!("Admin"),
+        json!("prods-secrets"),
+        json!("arn:aws:s3:::prods-secrets"),
+        json!(prod_key),
+        json!("arn:aws:kms:us-east-1:999999999999:key/00000000-0000-0000-0000-000000000001"),
+        json!("arn:aws:kms:us-east-1:111111111111:key/*"),
+        json!("arn:aws:iam::222222222222:policy/outputbucketdeployaccess"),
+        json!({}),
+        json!([]),
+        everything,
+    ]
+}
+
+/// Puts something in a place, and makes the checksums right, as a forger would; none where it doesn't even parse.
+fn forged(file: &Value, place: &str, with: &Value) -> Option<Handoff> {
+    let mut next = file.clone();
+    *next.pointer_mut(place)? = with.clone();
+    let parsed: Handoff = serde_json::from_value(next).ok()?;
+    Handoff::parse(&parsed.sealed().text(), "handoff.json").ok()
+}
+
+fn texts(value: &Value) -> Vec<String> {
+    match value {
+        Value::String(text) => vec![text.clone()],
+        Value::Array(list) => list.iter().flat_map(texts).collect(),
+        Value::Object(members) => members.values().flat_map(texts).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// Says what production's writes would give away: to whom, on what.
+fn given_away(plan: &Plan, prod_key: &str) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for write in plan.writes() {
+        if write.account != Side::Prod {
+            wrong.push(format!("a write of the other side: {write:?}"));
+        }
+        // A role or policy that is made by such a name is nobody's yet.
+        if write.resource.ends_with(":role/Admin") || write.resource.starts_with("arn:aws:s3:::prods-secrets") {
+            wrong.push(format!("it touches {}", write.resource));
+        }
+        let (before, Some(after)) = write.call.documents() else { continue };
+        let there = before.as_ref().and_then(|before| before["Statement"].as_array().cloned()).unwrap_or_default();
+        for statement in after["Statement"].as_array().into_iter().flatten().filter(|statement| !there.contains(statement)) {
+            for principal in statement.get("Principal").map(texts).unwrap_or_default() {
+                let of_dev = principal.strip_prefix("arn:aws:iam::111111111111:role/").is_some_and(|name| !name.contains(['*', '?']));
+                if !of_dev {
+                    wrong.push(format!("{} lets {principal} in", write.title));
+                }
+            }
+            for resource in statement.get("Resource").map(texts).unwrap_or_default() {
+                let output = resource == "arn:aws:s3:::out-bucket" || resource.starts_with("arn:aws:s3:::out-bucket/");
+                let key = resource.starts_with("arn:aws:kms:") && resource.contains(":111111111111:key/") && !resource.contains(['*', '?']);
+                let objects = resource.strip_prefix("arn:aws:s3:::").is_some_and(|rest| {
+                    let bucket = rest.split('/').next().unwrap_or_default();
+                    !bucket.contains(['*', '?']) && bucket.len() > 2 && bucket != "prods-secrets"
+                });
+                if !(output || key || objects) || resource == prod_key {
+                    wrong.push(format!("{} gives {resource}", write.title));
+                }
+            }
+        }
+    }
+    wrong
+}
+
+/// A key, a bucket and a role of production's own that no hand-off may reach.
+async fn treasures(scene: &Scene) -> String {
+    let Accounts { prod, .. } = scene.accounts(&scene.rehearsal.line()).await.unwrap();
+    prod.s3(HOME).create_bucket().bucket("prods-secrets").send().await.unwrap();
+    let trust = json!({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::222222222222:root"}, "Action": "sts:AssumeRole"}]});
+    prod.iam().create_role().role_name("Admin").assume_role_policy_document(trust.to_string()).send().await.unwrap();
+    let key = prod.kms(HOME).create_key().description("production's own").send().await.unwrap();
+    key.key_metadata().unwrap().arn().unwrap().to_owned()
+}
+
+#[test]
+fn a_forged_file_is_refused_or_harmless_to_production() {
+    let (mut refused, mut harmless) = (0, 0);
+    for name in ["least privilege", "adopting"] {
+        let scene = at_once(world(name));
+        let prod_key = at_once(treasures(&scene));
+        let file = at_once(turn(&scene, &scene.rehearsal.line(), Side::Dev, None)).unwrap();
+        let text: Value = serde_json::from_str(&file.text()).unwrap();
+        let mut all = Vec::new();
+        places(&text, "", &mut all);
+        // What is open is told to people; nothing is decided by it.
+        all.retain(|place| !place.starts_with("/seals") && !place.starts_with("/open") && !place.is_empty());
+        // A statement has many places, and all of them are read by the same rules.
+        let likely = |number: usize, place: &str, at: usize| !place.contains("/Statement/") || (number + at).is_multiple_of(4);
+        let forgeries = forgeries(&prod_key);
+        let attempts: Vec<(String, Value)> = all
+            .iter()
+            .enumerate()
+            .flat_map(|(number, place)| forgeries.iter().enumerate().map(move |(at, with)| (number, place, at, with)))
+            .filter(|(number, place, at, _)| likely(*number, place, *at))
+            .map(|(_, place, _, with)| (place.clone(), with.clone()))
+            .collect();
+        let good = std::sync::atomic::AtomicUsize::new(0);
+        let wrong = side_by_side(&attempts, |(place, with)| {
+            let Some(file) = forged(&text, place, with) else { return Ok(()) };
+            let plan = at_once(async {
+                let seat = Seat::take(&scene, &scene.rehearsal.line(), Side::Prod, Some(&file)).await?;
+                // Whoever is connected is compared with what the file says.
+                if file.account(Side::Prod).as_str() != PROD || file.account(Side::Dev).as_str() != DEV {
+                    return Err(Error::refused("foreign"));
+                }
+                seat.plan().await
+            });
+            let plan = match plan {
+                Ok(plan) => plan,
+                Err(error) if error.kind == Kind::Internal => return Err(format!("{place} = {with}: {error:#?}")),
+                Err(_) => return Ok(()),
+            };
+            // What a person must look at is told, and never taken with --yes.
+            if !handoff::trusted(plan.snapshot()).is_empty() {
+                return Ok(());
+            }
+            good.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            let wrong = given_away(&plan, &prod_key);
+            if wrong.is_empty() { Ok(()) } else { Err(format!("{name}: {place} = {with}: {}", wrong.join("; "))) }
+        });
+        assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), attempts.len(), wrong.join("\n"));
+        let good = good.into_inner();
+        harmless += good;
+        refused += attempts.len() - good;
+    }
+    println!("{refused} forgeries refused, {harmless} harmless");
+    assert!(refused > 1000 && harmless > 1000, "{refused} {harmless}");
 }
