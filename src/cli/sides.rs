@@ -126,13 +126,13 @@ fn foreign(path: &std::path::Path, side: Side, told: &AccountId, but: &str) -> E
 }
 
 fn not_named(other: Side, path: &std::path::Path, is_there: bool) -> Error {
-    let error = Error::usage(format!("not said which account {other} is: --{other}-account missing"));
+    let error = Error::usage(format!("not said which account {other} is: --{other}-account missing"))
+        .hint(format!("pass `--{other}-account ID`, twelve digits"));
     match is_there {
         true => error.because(format!("{} names one, but whom {} lets in is not for a file to say", path.display(), other.other())),
         false if other == Side::Dev => error.because(format!("there is no hand-off {}", path.display())),
         false => error,
     }
-    .hint(format!("pass `--{other}-account ID`, twelve digits"))
 }
 
 async fn connect(ui: &Ui, side: Side, settings: &Settings) -> Result<Account> {
@@ -175,9 +175,9 @@ impl OneSide {
         if moved.is_empty() {
             return Ok(());
         }
-        let error = Error::refused(format!("{} is stale: what it tells of {} has moved", self.path.display(), self.side));
-        let error = moved.into_iter().fold(error, Error::because);
-        Err(error.hint("pass `--renew-handoff` to tell the other side what is there now; it must run its command again then"))
+        let error = Error::refused(format!("{} is stale: what it tells of {} has moved", self.path.display(), self.side))
+            .hint("pass `--renew-handoff` to tell the other side what is there now; it must run its command again then");
+        Err(moved.into_iter().fold(error, Error::because))
     }
 
     /// Makes the plan of this side, with what is left for later.

@@ -119,6 +119,10 @@ async fn judge(
         "differs": differs,
         "plan": difference,
     });
+    if let (Some(side), Ok(plan)) = (settings.side, &plan) {
+        document["side"] = json!(side);
+        document["waiting"] = setup::waiting(plan);
+    }
     if let Some(opinions) = &opinions {
         let with_verdict = |opinion: &Opinion| {
             let mut value = json!(opinion);

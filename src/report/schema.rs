@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 /// The documents with a schema: name, what prints it, the schema's own part.
-const OWN: [(&str, &str, &str); 18] = [
+const OWN: [(&str, &str, &str); 19] = [
     ("plan", "plan --output json, and the format of a saved plan", include_str!("schemas/plan.json")),
     ("setup", "setup --output json", include_str!("schemas/setup.json")),
     ("apply", "apply --output json", include_str!("schemas/apply.json")),
@@ -21,6 +21,7 @@ const OWN: [(&str, &str, &str); 18] = [
     ("completions", "completions --output json", include_str!("schemas/completions.json")),
     ("man", "man --output json", include_str!("schemas/man.json")),
     ("config", "xdeploy.toml", include_str!("schemas/config.json")),
+    ("handoff", "the file between the two sides of setup --side", include_str!("schemas/handoff.json")),
     ("error", "any command with --output json that fails", include_str!("schemas/error.json")),
 ];
 

@@ -391,3 +391,160 @@ fn a_forged_file_is_refused_or_harmless_to_production() {
     println!("{refused} forgeries refused, {harmless} harmless");
     assert!(refused > 1000 && harmless > 1000, "{refused} {harmless}");
 }
+
+/// Says what development's writes would give away on production's word: who is let in, and which role the pipeline takes.
+fn let_in(plan: &Plan) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for write in plan.writes().iter().filter(|write| write.account == Side::Dev) {
+        let (_, Some(after)) = write.call.documents() else { continue };
+        for text in texts(&after) {
+            let arn = text.starts_with("arn:").then(|| text.split(':').collect::<Vec<_>>());
+            let Some(parts) = arn.filter(|parts| parts.len() > 5 && parts[2] != "s3") else { continue };
+            if ![DEV, PROD, ""].contains(&parts[4]) {
+                wrong.push(format!("{} names {text}", write.title));
+            }
+            if parts[2] == "iam" && parts[4] == PROD && text.contains(['*', '?']) {
+                wrong.push(format!("{} names {text}", write.title));
+            }
+        }
+    }
+    wrong.extend(plan.writes().iter().filter(|write| write.account != Side::Dev).map(|write| format!("the other side's: {}", write.title)));
+    wrong
+}
+
+#[test]
+fn a_forged_file_is_refused_or_harmless_to_development() {
+    let scene = at_once(world("least privilege"));
+    let prod_key = at_once(treasures(&scene));
+    let file = at_once(turns(&scene, &[Side::Dev, Side::Prod])).unwrap().unwrap();
+    let text: Value = serde_json::from_str(&file.text()).unwrap();
+    let mut all = Vec::new();
+    places(&text, "", &mut all);
+    all.retain(|place| place.starts_with("/prod") || place.starts_with("/deployment") || place.starts_with("/devAccount"));
+    let attempts: Vec<(String, Value)> =
+        all.iter().flat_map(|place| forgeries(&prod_key).into_iter().map(move |with| (place.clone(), with))).collect();
+    let harmless = std::sync::atomic::AtomicUsize::new(0);
+    let wrong = side_by_side(&attempts, |(place, with)| {
+        let Some(file) = forged(&text, place, with) else { return Ok(()) };
+        if file.account(Side::Prod).as_str() != PROD || file.account(Side::Dev).as_str() != DEV {
+            return Ok(());
+        }
+        let plan = at_once(async { Seat::take(&scene, &scene.rehearsal.line(), Side::Dev, Some(&file)).await?.plan().await });
+        match plan {
+            Ok(plan) => {
+                harmless.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                let wrong = let_in(&plan);
+                if wrong.is_empty() { Ok(()) } else { Err(format!("{place} = {with}: {}", wrong.join("; "))) }
+            }
+            Err(error) if error.kind == Kind::Internal => Err(format!("{place} = {with}: {error:#?}")),
+            Err(_) => Ok(()),
+        }
+    });
+    assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), attempts.len(), wrong.join("\n"));
+    let harmless = harmless.into_inner();
+    println!("{} forgeries refused, {harmless} harmless", attempts.len() - harmless);
+    assert!(harmless > 50 && attempts.len() - harmless > 50, "{harmless} of {}", attempts.len());
+}
+
+/// Whoever finds this in a file has found a secret.
+const CANARY: &str = "CANARY-do-not-tell-7Qz";
+
+#[test]
+fn no_secret_is_told() {
+    let scene = at_once(world("adopting"));
+    at_once(async {
+        let accounts = scene.accounts(&scene.rehearsal.line()).await.unwrap();
+        let mut snapshot = scene.look(&accounts).await.unwrap();
+        let tag = ("owner".to_owned(), CANARY.to_owned());
+        let secret = json!({"Sid": "Theirs", "Effect": "Deny", "Principal": "*", "Action": "s3:GetObject", "Resource": "*", "Condition": {
+            "StringNotEquals": {"aws:Referer": CANARY, "sts:ExternalId": [CANARY]},
+            "StringLike": {"aws:UserAgent": CANARY, "aws:PrincipalOrgID": "o-told"}}});
+        let hide = |document: &mut Value| document["Statement"].as_array_mut().unwrap().push(secret.clone());
+        for role in [&mut snapshot.service_role, &mut snapshot.deploy_role, &mut snapshot.event_role].into_iter().flatten() {
+            role.tags.extend([tag.clone()]);
+            hide(&mut role.trust);
+            role.inline.insert("theirs".to_owned(), json!({"Statement": [secret]}));
+            role.other_documents.insert("arn:aws:iam::111111111111:policy/theirs".to_owned(), json!({"Statement": [secret]}));
+        }
+        for found in snapshot.policies.values_mut() {
+            found.tags.extend([tag.clone()]);
+        }
+        for found in snapshot.keys.values_mut().filter_map(|slot| slot.found.as_mut()) {
+            found.tags.extend([tag.clone()]);
+            hide(found.policy.as_mut().unwrap());
+        }
+        let buckets = snapshot.artifact_buckets.values_mut().chain([&mut snapshot.input, &mut snapshot.output]);
+        for found in buckets.filter_map(|slot| slot.found.as_mut()) {
+            found.tags.extend([tag.clone()]);
+            hide(found.policy.get_or_insert_with(|| json!({"Version": "2012-10-17", "Statement": []})));
+            found.source_sha256 = Some(CANARY.to_owned());
+            found.notification = found.notification.as_ref().map(|_| format!("<NotificationConfiguration><EventBridgeConfiguration/><QueueConfiguration><Id>{CANARY}</Id></QueueConfiguration></NotificationConfiguration>"));
+        }
+        let pipeline = snapshot.pipeline.as_mut().unwrap();
+        pipeline.tags.extend([tag]);
+        pipeline.running.push(CANARY.to_owned());
+        pipeline.declaration["variables"] = json!([{"name": "token", "defaultValue": CANARY}]);
+        for stage in pipeline.declaration["stages"].as_array_mut().unwrap() {
+            for action in stage["actions"].as_array_mut().unwrap() {
+                action["configuration"]["EnvironmentVariables"] = json!(format!("[{{\"value\":\"{CANARY}\"}}]"));
+                action["namespace"] = json!(CANARY);
+            }
+            let other = json!({"name": "Build", "actionTypeId": {"category": "Source", "owner": "ThirdParty", "provider": "GitHub", "version": "1"},
+                "configuration": {"OAuthToken": CANARY, "S3Bucket": CANARY}});
+            stage["actions"].as_array_mut().unwrap().push(other);
+        }
+        let mut rule = snapshot.other_rules.pop().or(snapshot.rule.take()).unwrap_or_else(|| xdeploy::deploy::snapshot::RuleFound {
+            name: "theirs".to_owned(),
+            pattern: Value::Null,
+            enabled: true,
+            tags: Default::default(),
+            targets: Vec::new(),
+        });
+        let arn = pipeline.arn.clone();
+        rule.targets.push(json!({"Id": "1", "Arn": arn, "RoleArn": "arn:aws:iam::111111111111:role/r", "Input": CANARY}));
+        rule.targets.push(json!({"Id": "2", "Arn": "arn:aws:events:us-east-1:111111111111:api-destination/x", "HttpParameters": {"HeaderParameters": {"k": CANARY}}}));
+        snapshot.rule = Some(rule.clone());
+        snapshot.other_rules = vec![rule];
+        let whole = serde_json::to_string(&snapshot).unwrap();
+        assert!(whole.matches(CANARY).count() > 40, "{}", whole.matches(CANARY).count());
+        for side in [Side::Dev, Side::Prod] {
+            let by = accounts.of(side).caller.to_string();
+            let told = Handoff::tell(&scene.settings, &snapshot, side, &by, &[], Vec::new(), None).unwrap();
+            assert!(
+                !told.text().contains("CANARY"),
+                "{side}: {}",
+                told.text().lines().filter(|line| line.contains("CANARY")).collect::<Vec<_>>().join("\n")
+            );
+            assert!(told.text().contains("o-told") && told.text().contains("(withheld)"), "what is no secret is told");
+        }
+    });
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig { cases: 200, failure_persistence: None, ..Default::default() })]
+
+    /// What is written is read back the same, whatever stands in it, or refused.
+    #[test]
+    fn what_is_written_is_read_back_the_same(place in 0_usize..10_000, with in "\\PC{0,40}|[a-z0-9.-]{3,30}") {
+        static FILE: std::sync::LazyLock<Value> = std::sync::LazyLock::new(|| {
+            let scene = at_once(world("adopting"));
+            let file = at_once(turns(&scene, &[Side::Dev, Side::Prod])).unwrap().unwrap();
+            serde_json::from_str(&file.text()).unwrap()
+        });
+        let mut all = Vec::new();
+        places(&FILE, "", &mut all);
+        let place = &all[place % all.len()];
+        if let Some(file) = forged(&FILE, place, &json!(with)) {
+            let again = Handoff::parse(&file.text(), "handoff.json").unwrap();
+            proptest::prop_assert_eq!(&again, &file);
+            proptest::prop_assert_eq!(again.text(), file.text());
+            // An edited file is seen to be one, wherever it was edited.
+            let mut edited: Value = serde_json::from_str(&file.text()).unwrap();
+            if let Some(value) = edited.pointer_mut(place).filter(|value| value.is_string()) {
+                *value = json!(format!("{}x", value.as_str().unwrap()));
+                let refused = Handoff::parse(&edited.to_string(), "handoff.json");
+                proptest::prop_assert!(refused.is_err());
+            }
+        }
+    }
+}

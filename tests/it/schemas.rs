@@ -56,7 +56,7 @@ pub fn strict(name: &str) -> Value {
 
 /// Asserts that a document is as its schema says, and gives the name of that.
 #[track_caller]
-fn fits(document: &Value) -> String {
+pub fn fits(document: &Value) -> String {
     let name = document["schema"].as_str().unwrap().strip_prefix("xdeploy.").unwrap().strip_suffix("/1").unwrap().to_owned();
     assert_valid(&strict(&name), document);
     name

@@ -230,6 +230,15 @@ pub fn summary(plan: &Plan) -> Value {
     json!({"pipeline": plan.settings().pipeline, "add": add, "change": change, "remove": remove, "writes": writes, "kept": kept::of_plan(plan), "notes": plan.notes()})
 }
 
+/// What is left for later, for people's scripts.
+pub fn waiting(plan: &Plan) -> Value {
+    let one = |write: &Write| {
+        json!({"account": write.account, "step": write.step, "article": write.step.article(), "action": write.call.action(),
+            "resource": write.resource, "title": write.title})
+    };
+    plan.later().iter().map(one).collect()
+}
+
 /// The executions that an update among the writes would stop.
 pub fn stops_a_run(writes: &[Write], snapshot: &Snapshot) -> Option<String> {
     let updates = writes.iter().any(|write| matches!(write.call, Call::UpdatePipeline { .. }));

@@ -1,6 +1,6 @@
 //! `xdeploy setup --side`: one account's part, and the hand-off to the other.
 
-use super::{Args, summary};
+use super::{Args, summary, waiting};
 use crate::cli::reports::Reports;
 use crate::cli::sides::{self, OneSide};
 use crate::cli::{Stop, ask, lock, proof, session, show, telling};
@@ -8,7 +8,7 @@ use crate::deploy::handoff::{self, Handoff};
 use crate::deploy::observe::Purpose;
 use crate::deploy::plan::Plan;
 use crate::deploy::proof::Proof;
-use crate::deploy::write::{Artifact, Write};
+use crate::deploy::write::Artifact;
 use crate::error::{Error, Kind, Result};
 use crate::model::{Side, Verdict, quoted};
 use crate::settings::{CommonFlags, with_file};
@@ -102,15 +102,6 @@ fn code_of(proven: &Proof, strict: bool) -> u8 {
     }
 }
 
-/// What is left for later, for people's scripts.
-fn waiting(plan: &Plan) -> Value {
-    let one = |write: &Write| {
-        json!({"account": write.account, "step": write.step, "article": write.step.article(), "action": write.call.action(),
-            "resource": write.resource, "title": write.title})
-    };
-    plan.later().iter().map(one).collect()
-}
-
 /// Asks; production's own words are needed for who is let in, and what may be written.
 fn agreed(one: &OneSide, plan: &Plan, args: &Args, ui: &Ui) -> Result<()> {
     let trusted = if one.side == Side::Prod { handoff::trusted(plan.snapshot()) } else { Vec::new() };
@@ -124,8 +115,9 @@ fn agreed(one: &OneSide, plan: &Plan, args: &Args, ui: &Ui) -> Result<()> {
                 .hint("or leave `--yes` out, and look at the plan"));
         }
         if !trusted.is_empty() {
-            let error = Error::refused("the hand-off names a key that somebody must look at; nothing was changed");
-            return Err(trusted.into_iter().fold(error, Error::because).hint("leave `--yes` out, and look at the plan"));
+            let error = Error::refused("the hand-off names a key that somebody must look at; nothing was changed")
+                .hint("leave `--yes` out, and look at the plan");
+            return Err(trusted.into_iter().fold(error, Error::because));
         }
         return Ok(());
     }

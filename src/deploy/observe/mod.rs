@@ -159,10 +159,6 @@ async fn observe_accounts(
         other => other,
     };
     let output_name = or_none(output_name(settings, declaration.as_ref()))?;
-    if let Some(half) = others.prod.filter(|half| !half.output.name.starts_with('(') && half.output.name != output_name) {
-        return Err(Error::refused(format!("the hand-off is about bucket {}, the pipeline about {output_name}", half.output.name))
-            .hint("name the bucket with `--output-bucket`, or the right file with `--handoff`"));
-    }
     // Without `--output-bucket` the name came from the pipeline only now, so the place must be asked for now.
     let output_region = match (output_region, &settings.output_bucket) {
         // Whether there will be two regions decides what kind of key is made, and that can't be changed.

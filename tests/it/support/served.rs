@@ -87,6 +87,13 @@ impl Served {
         command
     }
 
+    /// Gives a role another trust policy, as a colleague would.
+    pub fn change_trust(&self, account: &str, role: &str, document: &str) {
+        let config = self.rehearsal.config(self.rehearsal.keys(account), "us-east-1");
+        let request = aws_sdk_iam::Client::new(&config).update_assume_role_policy().role_name(role).policy_document(document);
+        self._runtime.block_on(request.send()).unwrap();
+    }
+
     /// Makes a bucket, as its owner would.
     pub fn bucket(&self, account: &str, region: &str, name: &str, versioned: bool) {
         self._runtime.block_on(self.rehearsal.make_bucket(account, region, name, versioned)).unwrap();
