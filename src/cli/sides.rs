@@ -51,9 +51,10 @@ pub async fn open(ui: &Ui, common: CommonFlags, flags: DeploymentFlags, side: Si
     let path = file.unwrap_or_else(|| handoff::DEFAULT_FILE.into());
     let handoff = Handoff::load(&path)?;
     let other = side.other();
+    let accounts = (common.dev_account.clone(), common.prod_account.clone());
     let said = |of: Side| match of {
-        Side::Dev => common.dev_account.clone(),
-        Side::Prod => common.prod_account.clone(),
+        Side::Dev => accounts.0.clone(),
+        Side::Prod => accounts.1.clone(),
     };
     let named = said(other);
     if let Some(file) = &handoff {
@@ -81,7 +82,9 @@ pub async fn open(ui: &Ui, common: CommonFlags, flags: DeploymentFlags, side: Si
     };
     let mut settings = Settings::of_side(side, common, flags)?;
     settings.deploy_role_told = deploy_role_told;
-    let account = connect(ui, side, &settings).await?;
+    // With a file, who it is for says more than what was expected.
+    let expected = said(side).filter(|_| handoff.is_none());
+    let account = connect(ui, side, &settings, expected.as_ref()).await?;
     if let Some(file) = handoff.as_ref().filter(|file| file.account(side).as_str() != account.id) {
         return Err(foreign(&path, side, file.account(side), &format!("profile `{}` is account {}", account.profile, account.id)));
     }
@@ -135,18 +138,15 @@ fn not_named(other: Side, path: &std::path::Path, is_there: bool) -> Error {
     }
 }
 
-async fn connect(ui: &Ui, side: Side, settings: &Settings) -> Result<Account> {
+async fn connect(ui: &Ui, side: Side, settings: &Settings, expected: Option<&AccountId>) -> Result<Account> {
     let _busy = ui.busy("asking AWS who the profile is");
     let connector = Connector::new(variable("AWS_CA_BUNDLE").map(Into::into)).await?;
     let home = settings.region.as_ref().map(|region| region.as_str());
-    let (profile, region, expected) = match side {
-        Side::Dev => (&settings.dev_profile, home, &settings.dev_account),
-        Side::Prod => {
-            (&settings.prod_profile, settings.prod_region.as_ref().map(|region| region.as_str()).or(home), &settings.prod_account)
-        }
+    let (profile, region) = match side {
+        Side::Dev => (&settings.dev_profile, home),
+        Side::Prod => (&settings.prod_profile, settings.prod_region.as_ref().map(|region| region.as_str()).or(home)),
     };
-    // With a file, who it is for says more than what was expected.
-    let expected = expected.as_ref().map(AccountId::as_str).filter(|_| settings.side.is_none());
+    let expected = expected.map(AccountId::as_str);
     connector.connect_one(side, &Login { profile, region, expected }).await
 }
 

@@ -1,9 +1,11 @@
 //! One person, one account: two users who can't see each other's account come to what one with two profiles makes.
 
 use crate::errors::same;
+use crate::readme::compare;
 use crate::schemas::fits;
 use crate::support::scene::normal;
 use crate::support::served::Served;
+use crate::support::{Bed, normalised};
 use serde_json::{Value, json};
 use snapbox::str;
 use std::path::{Path, PathBuf};
@@ -575,4 +577,91 @@ fn a_dry_run_writes_no_file() {
     assert!(said.contains("nothing was changed: this was a dry run") && said.contains("Left to prod (222222222222)"), "{said}");
     assert!(!office.file(Side::Dev).exists());
     same_state(&office.state(), &before, "a dry run");
+}
+
+/// Both halves on the emulators, each with its own profile.
+fn on_emulators(world: fn(&Bed) -> Vec<String>) {
+    let both = Bed::new();
+    let args = world(&both);
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    both.run(&args).success();
+    let expected = both.normalise(&serde_json::to_string_pretty(&both.dump()).unwrap());
+    let bed = Bed::new();
+    let args = world(&bed);
+    for (side, account) in [(Side::Dev, &bed.prod.id), (Side::Prod, &bed.dev.id), (Side::Dev, &bed.prod.id)] {
+        let side = side.to_string();
+        let (profile, other) = match side.as_str() {
+            "dev" => ("--dev-profile", "--prod-account"),
+            _ => ("--prod-profile", "--dev-account"),
+        };
+        let mut words: Vec<&str> = args.iter().map(String::as_str).collect();
+        words.extend(["--side", &side, profile, &side, other, account]);
+        bed.proxy.clear();
+        let output = bed.xdeploy(&words);
+        assert_eq!(output.status, 0, "{}", output.report());
+        let own = if side == "dev" { &bed.dev.id } else { &bed.prod.id };
+        for request in bed.proxy.requests() {
+            assert_eq!(&request.account, own, "{request:?}");
+        }
+    }
+    let found = bed.normalise(&serde_json::to_string_pretty(&bed.dump()).unwrap());
+    assert!(found == expected, "another end:\n{found}\ninstead of\n{expected}");
+}
+
+#[test]
+fn two_users_on_the_emulators() {
+    on_emulators(crate::worlds::empty);
+}
+
+#[test]
+fn two_users_adopt_what_the_console_made_on_the_emulators() {
+    on_emulators(crate::worlds::console);
+}
+
+/// What the README shows of a file's way: development, production, development.
+#[test]
+fn readme_sides() {
+    let office = Office::new(&[], "us-east-1");
+    let mut transcript = String::new();
+    let show = |transcript: &mut String, command: &str, said: &str, kept: &dyn Fn(&str) -> bool| {
+        transcript.push_str(&format!("$ xdeploy {command}\n"));
+        let mut left_out = false;
+        for line in normalised(said).trim().lines() {
+            if kept(line) {
+                transcript.push_str(&format!("{line}\n"));
+            } else if !left_out {
+                transcript.push_str("[…]\n");
+            }
+            left_out = !kept(line);
+        }
+        transcript.push('\n');
+    };
+    let result = |side: Side| {
+        let mut command = match side {
+            Side::Dev => office.command(
+                side,
+                "setup",
+                &["--prod-account", PROD, "--input-bucket", "site-input", "--output-bucket", "site-output", "--yes"],
+            ),
+            Side::Prod => office.command(
+                side,
+                "setup",
+                &["--dev-account", DEV, "--output-bucket", "site-output", "--handoff", "handoff.json", "--yes"],
+            ),
+        };
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        office.send(side);
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let dev = "setup --side dev --dev-profile dev --prod-account 222222222222 --input-bucket site-input --output-bucket site-output --yes";
+    let prod = "setup --side prod --prod-profile prod --dev-account 111111111111 --output-bucket site-output --handoff handoff.json --yes";
+    let first = result(Side::Dev);
+    let tail = first.find("Plan: ").unwrap();
+    show(&mut transcript, dev, &format!("[…]\n{}", &first[tail..]), &|_| true);
+    show(&mut transcript, prod, &result(Side::Prod), &|line| !line.starts_with("      ") && !line.starts_with("note: "));
+    let last = result(Side::Dev);
+    let tail = last.find("A2, A7 Pipeline").unwrap();
+    show(&mut transcript, dev, &format!("[…]\n{}", &last[tail..]), &|line| !line.starts_with("note: "));
+    compare("sides", &format!("```console\n{}\n```\n", transcript.trim_end()));
 }

@@ -186,17 +186,22 @@ fn next(one: &OneSide, plan: &Plan, told: &Handoff) -> Vec<String> {
             format!("  `xdeploy verify --side {side} {}--handoff {file}` reads it again", of_other(one)),
         ],
         Some(_) => {
+            let fail = match told.open.links.as_slice() {
+                [] => Vec::new(),
+                links => vec![format!("\nUntil then these calls of the pipeline fail: {}.", links.join(", "))],
+            };
             let name = match side {
                 Side::Dev => "production",
                 Side::Prod => "development",
             };
-            vec![
+            let send = vec![
                 format!("\nSend {file} to whoever runs {name} ({}); there:", one.accounts.of(other).id),
                 format!(
                     "  xdeploy setup --side {other} --{other}-profile PROFILE --{side}-account {} --handoff {file}",
                     one.accounts.of(side).id
                 ),
-            ]
+            ];
+            [fail, send].concat()
         }
     }
 }
