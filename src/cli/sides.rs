@@ -22,7 +22,7 @@ pub struct SideFlags {
     #[arg(long, value_name = "SIDE", env = "XDEPLOY_SIDE")]
     pub side: Option<Side>,
     /// The file that goes between the two sides [default: handoff.json]
-    #[arg(long, value_name = "FILE", env = "XDEPLOY_HANDOFF")]
+    #[arg(long, value_name = "FILE", env = "XDEPLOY_HANDOFF", requires = "side")]
     pub handoff: Option<PathBuf>,
 }
 

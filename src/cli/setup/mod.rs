@@ -46,12 +46,12 @@ pub struct Args {
     #[arg(long, env = "XDEPLOY_STRICT", value_parser = FalseyValueParser::new())]
     pub strict: bool,
     /// Write the settings of this run to a new file
-    #[arg(long, value_name = "FILE", env = "XDEPLOY_WRITE_CONFIG")]
+    #[arg(long, value_name = "FILE", env = "XDEPLOY_WRITE_CONFIG", conflicts_with = "side")]
     pub write_config: Option<PathBuf>,
     #[command(flatten)]
     pub of_side: SideFlags,
     /// Tell the other side what is there now, although it has built on something else
-    #[arg(long, env = "XDEPLOY_RENEW_HANDOFF", value_parser = FalseyValueParser::new())]
+    #[arg(long, env = "XDEPLOY_RENEW_HANDOFF", value_parser = FalseyValueParser::new(), requires = "side")]
     pub renew_handoff: bool,
     #[command(flatten)]
     pub reports: ReportFlags,

@@ -72,7 +72,16 @@ async fn on(one: &OneSide, args: &Args, artifact: Option<Artifact>, ui: &Ui, sto
     proof::refuse_broken(&proven, args.strict, args.accept_broken)?;
     let wait = super::wait_for_runs(&one.settings, &plan, args, ui)?;
     agreed(one, &plan, args, ui)?;
-    session::apply_writes(&one.accounts, plan.writes(), &plan.pipeline_arn(), wait, ui, stop).await?;
+    let applied = session::apply_writes(&one.accounts, plan.writes(), &plan.pipeline_arn(), wait, ui, stop).await;
+    applied.map_err(|error| match error.kind {
+        Kind::Interrupted => error,
+        _ if one.handoff.is_none() => error,
+        _ => error.hint(format!(
+            "{0} may tell what isn't so any more: ask {1} to run its command again",
+            one.path.display(),
+            one.side.other()
+        )),
+    })?;
     let (add, change, remove) = plan.counts();
     ui.result(&format!("\nDone: {add} added, {change} changed, {remove} removed."));
     document["applied"] = json!(true);

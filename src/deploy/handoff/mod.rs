@@ -177,7 +177,7 @@ impl Handoff {
     ) -> Result<Handoff> {
         let account = |identity: &Identity| identity.account.parse::<AccountId>().map_err(Error::internal);
         let (mut dev, mut prod) = (before.and_then(|file| file.dev.clone()), before.and_then(|file| file.prod.clone()));
-        match withhold::half(snapshot.half(side), settings, snapshot) {
+        match withhold::half(snapshot.half(side), settings, snapshot)? {
             Half::Dev(holds) => dev = Some(Part { by: by.to_owned(), holds }),
             Half::Prod(holds) => prod = Some(Part { by: by.to_owned(), holds }),
         }

@@ -5,6 +5,7 @@ use crate::deploy::failures::redact;
 use crate::deploy::names::{ARN_TAG, DETECTION_TAG, NOTIFICATION_TAG, TAG};
 use crate::deploy::snapshot::{BucketFound, BucketSlot, Half, PipelineFound, RoleFound, RuleFound, Snapshot, Tags};
 use crate::deploy::steps::has_eventbridge;
+use crate::error::{Error, Result};
 use crate::settings::Settings;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -40,7 +41,10 @@ const TOLD_CONFIGURATION: [&str; 8] =
     ["S3Bucket", "S3ObjectKey", "PollForSourceChanges", "BucketName", "Extract", "ObjectKey", "CannedACL", "KMSEncryptionKeyARN"];
 
 /// Takes out of a half what the other side needn't know.
-pub fn half(half: Half, settings: &Settings, snapshot: &Snapshot) -> Half {
+///
+/// # Errors
+/// What is left doesn't make a half any more, which can't be.
+pub fn half(half: Half, settings: &Settings, snapshot: &Snapshot) -> Result<Half> {
     match half {
         Half::Dev(mut half) => {
             half.pipeline = half.pipeline.map(|found| pipeline(found, settings, snapshot));
@@ -56,13 +60,13 @@ pub fn half(half: Half, settings: &Settings, snapshot: &Snapshot) -> Half {
             half.service_role.iter_mut().chain(&mut half.event_role).for_each(role);
             half.policies.values_mut().for_each(|found| own_tags(&mut found.tags));
             half.keys.values_mut().filter_map(|slot| slot.found.as_mut()).for_each(|found| own_tags(&mut found.tags));
-            Half::Dev(clean(half))
+            clean(&half).map(Half::Dev)
         }
         Half::Prod(mut half) => {
             half.deploy_role.iter_mut().for_each(role);
             half.policies.values_mut().for_each(|found| own_tags(&mut found.tags));
             bucket(&mut half.output);
-            Half::Prod(clean(half))
+            clean(&half).map(Half::Prod)
         }
     }
 }
@@ -145,10 +149,11 @@ fn short(action: &Value, configuration: bool) -> Value {
 }
 
 /// Withholds the values of conditions that may be secrets, and whatever looks like one anywhere.
-fn clean<T: Serialize + DeserializeOwned + Clone>(half: T) -> T {
-    let Ok(mut value) = serde_json::to_value(&half) else { return half };
+fn clean<T: Serialize + DeserializeOwned>(half: &T) -> Result<T> {
+    let internal = |error: serde_json::Error| Error::internal(format!("the hand-off can't be written: {error}"));
+    let mut value = serde_json::to_value(half).map_err(internal)?;
     walk(&mut value);
-    serde_json::from_value(value).unwrap_or(half)
+    serde_json::from_value(value).map_err(internal)
 }
 
 fn walk(value: &mut Value) {
