@@ -5,6 +5,7 @@ mod ask;
 mod completions;
 mod ecs_check;
 mod explain;
+mod export;
 mod lock;
 mod man;
 mod plan;
@@ -73,6 +74,8 @@ enum Command {
     Rehearse(Box<rehearse::Args>),
     /// Print the IAM policy that a command's own user needs, without asking AWS
     Rights(Box<rights::Args>),
+    /// Write what setup would do as CloudFormation, Terraform or a shell script, to be reviewed and run without xdeploy
+    Export(Box<export::Args>),
     /// Decide requests offline from the policies that they bring, without asking AWS
     Simulate(simulate::Args),
     /// On a container host: say which identity each task really uses, and what stands between it and its task role
@@ -188,6 +191,7 @@ async fn run(cli: &Cli, ui: &Ui, stop: &Stop) -> Result<u8> {
         Command::Teardown(args) => Box::pin(teardown::run(common, args, ui, stop)).await,
         Command::Rehearse(args) => Box::pin(rehearse::run(common, args, ui, stop)).await,
         Command::Rights(args) => rights::run(common, args, ui),
+        Command::Export(args) => Box::pin(export::run(common, args, ui)).await,
         Command::Simulate(args) => simulate::run(args).await,
         Command::EcsCheck(args) => Box::pin(ecs_check::run(common, args, ui, stop)).await,
         Command::Schema(args) => schema::run(args, ui),
