@@ -23,8 +23,12 @@ pub struct Served {
 
 impl Served {
     pub fn new() -> Served {
+        Served::around(Rehearsal::new("aws", "us-east-1", "us-east-1").at(now()).signed())
+    }
+
+    /// Puts two accounts that are there already behind a port.
+    pub fn around(rehearsal: Rehearsal) -> Served {
         let runtime = tokio::runtime::Runtime::new().unwrap();
-        let rehearsal = Rehearsal::new("aws", "us-east-1", "us-east-1").at(now()).signed();
         let listener = runtime.block_on(tokio::net::TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))).unwrap();
         let port = listener.local_addr().unwrap().port();
         let served = rehearsal.clone();
@@ -80,6 +84,11 @@ impl Served {
             .env("AWS_EC2_METADATA_DISABLED", "true")
             .env("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{}", self.port));
         command
+    }
+
+    /// Waits for work on the same two accounts.
+    pub fn block_on<T>(&self, work: impl Future<Output = T>) -> T {
+        self._runtime.block_on(work)
     }
 
     /// Makes a bucket, as its owner would.
