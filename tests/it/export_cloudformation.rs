@@ -6,7 +6,7 @@ use crate::support::stacks::Stack;
 use crate::support::stage::HOME;
 use crate::support::tools;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -226,7 +226,7 @@ fn what_is_deployed_as_the_steps_say_is_what_setup_makes() {
         let said = export.run(&["setup", "--yes"]);
         assert!(said.contains("No changes."), "{name}\n{said}");
         let said = export.run(&["verify"]);
-        assert!(said.contains("Every call of the pipeline"), "{name}\n{said}");
+        assert!(said.contains(" calls allowed.\n"), "{name}\n{said}");
         if name == "new buckets" || name == "a star in the key" {
             continue;
         }
@@ -234,14 +234,39 @@ fn what_is_deployed_as_the_steps_say_is_what_setup_makes() {
             other.set_up(&other.rehearsal.line()).await.unwrap();
             other.state()
         });
-        assert_eq!(told(&export.scene.state()), told(&other), "{name}");
+        let mut found = Vec::new();
+        differences("", &export.scene.state(), &other, &mut found);
+        assert_eq!(found, Vec::<String>::new(), "{name}");
     }
 }
 
-/// What both accounts hold, but for what a pipeline's run and an empty list leave.
-fn told(state: &Value) -> Vec<String> {
-    let pretty = serde_json::to_string_pretty(state).unwrap();
-    pretty.lines().map(str::to_owned).collect()
+/// The elements of an XML text that hold something or nothing at all, with what they hold.
+fn elements(text: &str) -> BTreeSet<(String, String)> {
+    let document = roxmltree::Document::parse(text).unwrap();
+    let leaves = document.descendants().filter(|node| node.is_element() && !node.children().any(|child| child.is_element()));
+    leaves.map(|node| (node.tag_name().name().to_owned(), node.text().unwrap_or_default().trim().to_owned())).collect()
+}
+
+/// Says where two states differ; an empty list is as good as none.
+fn differences(path: &str, one: &Value, other: &Value, found: &mut Vec<String>) {
+    match (one, other) {
+        (Value::Object(here), Value::Object(there)) => {
+            let names: BTreeSet<&String> = here.keys().chain(there.keys()).collect();
+            for name in names {
+                differences(&format!("{path}/{name}"), &one[name], &other[name], found);
+            }
+        }
+        (Value::Null, Value::Array(list)) | (Value::Array(list), Value::Null) if list.is_empty() => {}
+        (Value::Array(here), Value::Array(there)) if here.len() == there.len() => {
+            for (number, (one, other)) in here.iter().zip(there).enumerate() {
+                differences(&format!("{path}/{number}"), one, other, found);
+            }
+        }
+        _ if one == other => {}
+        // Written by different programs.
+        (Value::String(one), Value::String(other)) if path.ends_with("/notification") && elements(one) == elements(other) => {}
+        _ => found.push(format!("{path}: {one} and {other}")),
+    }
 }
 
 #[test]
