@@ -1,11 +1,13 @@
 //! CloudFormation templates: judged by cfn-lint, deployed by a small deployer of the tests', and then there is nothing left to do.
 
+use crate::errors::same;
 use crate::support::scene::Scene;
 use crate::support::served::Served;
 use crate::support::stacks::Stack;
 use crate::support::stage::HOME;
 use crate::support::tools;
 use serde_json::{Value, json};
+use snapbox::str;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -400,4 +402,17 @@ fn the_pipeline_is_not_put_off_where_production_is_ready() {
     export.run(&["export", "--format", "cloudformation", "--out", "nothing"]);
     let left: Vec<_> = fs::read_dir(export.served.dir.path().join("nothing")).unwrap().map(|one| one.unwrap().file_name()).collect();
     assert_eq!(left, ["STEPS.md"]);
+}
+
+#[test]
+fn several_sheets_need_a_folder() {
+    let export = Export::of(fresh(HOME, Policies::Article), &[]);
+    let output = export.served.try_run(&["export", "--plan", "plan.json", "--format", "cloudformation"]);
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(64), 0));
+    same(&String::from_utf8(output.stderr).unwrap(), str![[r#"
+error: there are several files: dev.template.json, prod.template.json, STEPS.md
+
+hint: pass `--out FOLDER` to write them, or one account's `--side`
+
+"#]]);
 }

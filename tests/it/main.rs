@@ -5,6 +5,7 @@ mod adoption;
 mod agreement;
 mod article;
 mod breaks;
+mod ci;
 mod decisions;
 mod ecs;
 mod errors;
