@@ -409,10 +409,13 @@ fn several_sheets_need_a_folder() {
     let export = Export::of(fresh(HOME, Policies::Article), &[]);
     let output = export.served.try_run(&["export", "--plan", "plan.json", "--format", "cloudformation"]);
     assert_eq!((output.status.code(), output.stdout.len()), (Some(64), 0));
-    same(&String::from_utf8(output.stderr).unwrap(), str![[r#"
+    same(
+        &String::from_utf8(output.stderr).unwrap(),
+        str![[r#"
 error: there are several files: dev.template.json, prod.template.json, STEPS.md
 
 hint: pass `--out FOLDER` to write them, or one account's `--side`
 
-"#]]);
+"#]],
+    );
 }

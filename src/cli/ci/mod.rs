@@ -6,7 +6,7 @@ mod workflow;
 use super::wizard::command_line::said;
 use crate::error::{Error, Result};
 use crate::model::{Arn, Side};
-use crate::settings::{CommonFlags, DeploymentFlags, DEFAULT_PIPELINE, with_file};
+use crate::settings::{CommonFlags, DEFAULT_PIPELINE, DeploymentFlags, with_file};
 use crate::ui::Ui;
 use clap::builder::FalseyValueParser;
 use serde_json::json;
@@ -65,8 +65,8 @@ struct Wanted<'a> {
     prod_account: Option<String>,
     /// Flags and their values, as the job's `xdeploy` is to have them.
     said: Vec<(&'static str, String)>,
-    /// Nobody was named who administers a new key.
-    administrator_unsaid: bool,
+    /// Who administers a new key, as far as it was said.
+    administrators: Vec<String>,
 }
 
 impl Wanted<'_> {
@@ -90,7 +90,7 @@ pub fn run(common: &CommonFlags, args: &Args, ui: &Ui) -> Result<u8> {
     if let Some(file) = &file {
         ui.status(&format!("its place is {file}; `xdeploy ci {} --roles` says which roles it needs", args.service.word()));
     }
-    if wanted.administrator_unsaid {
+    if wanted.administrators.is_empty() {
         ui.warning(
             "who plans a new key is its administrator, and here that is the role that pull requests get too: name others with `--key-administrator ARN`, \
 unless the key is there already",
@@ -147,7 +147,8 @@ fn wanted<'a>(common: &CommonFlags, args: &'a Args) -> Result<Wanted<'a>> {
         }
     }
     let region = whole.region.as_ref().map(ToString::to_string).ok_or_else(|| {
-        Error::usage("not said in which region the pipeline is").hint("pass `--region`, or set `region` under [dev] in xdeploy.toml: a job has no profile to take it from")
+        Error::usage("not said in which region the pipeline is")
+            .hint("pass `--region`, or set `region` under [dev] in xdeploy.toml: a job has no profile to take it from")
     })?;
     let prod_region = whole.prod_region.as_ref().map_or_else(|| region.clone(), ToString::to_string);
     // What the file says, the jobs read there.
@@ -161,8 +162,8 @@ fn wanted<'a>(common: &CommonFlags, args: &'a Args) -> Result<Wanted<'a>> {
     known("--prod-account", &prod_account, whole.prod_account.is_some());
     known("--dev-account", &dev_account, whole.dev_account.is_some());
     let pipeline = flags.pipeline.as_ref().map_or(DEFAULT_PIPELINE, |name| name.as_str()).to_owned();
-    let administrator_unsaid = flags.key_administrator.is_empty();
-    Ok(Wanted { args, pipeline, region, prod_region, dev_account, prod_account, said, administrator_unsaid })
+    let administrators = flags.key_administrator;
+    Ok(Wanted { args, pipeline, region, prod_region, dev_account, prod_account, said, administrators })
 }
 
 /// Gives the account of a side, from the role or from what was said.

@@ -1,7 +1,7 @@
 //! The roles that the jobs assume: whom they trust, and what prints their permissions.
 
 use super::{Service, Wanted};
-use crate::model::Side;
+use crate::model::{Side, quoted};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 
@@ -14,8 +14,8 @@ pub struct Role {
     /// Where its ARN is set.
     variable: String,
     trust: Value,
-    /// The command that prints its permissions.
-    rights: String,
+    /// The commands that print its permissions.
+    rights: Vec<String>,
 }
 
 impl Role {
@@ -60,20 +60,20 @@ pub fn all(wanted: &Wanted<'_>) -> Vec<Role> {
         match named {
             Some(arn) => {
                 let both = reading.iter().chain(&writing).cloned().collect();
-                roles.push(role(wanted, side, "all jobs", format!("{arn}, in the workflow"), both, "setup"));
+                roles.push(role(wanted, side, "all jobs", format!("{arn}, in the workflow"), both, &["setup", "verify"]));
             }
             None => {
                 let everywhere = format!("variable {variable} of the repository");
                 let apply = format!("variable {variable} of the environment {}", wanted.args.environment);
-                roles.push(role(wanted, side, "plan, changes, verify", everywhere, reading.clone(), "verify"));
-                roles.push(role(wanted, side, "apply", apply, writing.clone(), "setup"));
+                roles.push(role(wanted, side, "plan, changes, verify", everywhere, reading.clone(), &["plan", "verify"]));
+                roles.push(role(wanted, side, "apply", apply, writing.clone(), &["setup"]));
             }
         }
     }
     roles
 }
 
-fn role(wanted: &Wanted<'_>, side: Side, jobs: &'static str, variable: String, subjects: Vec<String>, command: &str) -> Role {
+fn role(wanted: &Wanted<'_>, side: Side, jobs: &'static str, variable: String, subjects: Vec<String>, commands: &[&str]) -> Role {
     let host = issuer(wanted.args.service);
     let account = wanted.account(side).unwrap_or("ACCOUNT");
     let mut condition = json!({"StringEquals": {format!("{host}:aud"): "sts.amazonaws.com"}});
@@ -86,7 +86,13 @@ fn role(wanted: &Wanted<'_>, side: Side, jobs: &'static str, variable: String, s
         "Action": "sts:AssumeRoleWithWebIdentity",
         "Condition": condition,
     }]});
-    Role { side, jobs, variable, trust, rights: format!("xdeploy rights --command {command} --side {side}") }
+    // Who isn't the administrator of the key that it makes needs the rights on it from its own policy.
+    let administrators = match (side, wanted.administrators.join(",")) {
+        (Side::Dev, named) if !named.is_empty() => format!(" --key-administrator {}", quoted(&named)),
+        _ => String::new(),
+    };
+    let rights = commands.iter().map(|command| format!("xdeploy rights --command {command} --side {side}{administrators}")).collect();
+    Role { side, jobs, variable, trust, rights }
 }
 
 /// Gives the partition: the role's own, or the one of the region.
@@ -117,7 +123,10 @@ pub fn told(wanted: &Wanted<'_>, roles: &[Role]) -> String {
         let _ = writeln!(
             text,
             "\n## {} ({account}): the role of {}\n\nIts ARN: {}. Its permissions: `{}`. Its trust policy:\n\n{trust}",
-            role.side, role.jobs, role.variable, role.rights
+            role.side,
+            role.jobs,
+            role.variable,
+            role.rights.join("` and `")
         );
     }
     text

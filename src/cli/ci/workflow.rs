@@ -45,8 +45,7 @@ pub fn of(wanted: &Wanted<'_>) -> String {
             GITHUB.replace("@BEGIN@\n", &begin).replace("@VARIABLES@\n", &variables(wanted, 2)).replace("@BRANCH@", &args.branch)
         }
         Service::Gitlab => {
-            let profiles =
-                profiles(wanted, "printf '%s' \"$AWS_TOKEN\"", "export AWS_CONFIG_FILE=\"$folder/aws-config\"");
+            let profiles = profiles(wanted, "printf '%s' \"$AWS_TOKEN\"", "export AWS_CONFIG_FILE=\"$folder/aws-config\"");
             let comparison = format!("== {}", json!(args.branch));
             GITLAB
                 .replace("@PROFILES@\n", &indented(&profiles, 6))
@@ -55,7 +54,9 @@ pub fn of(wanted: &Wanted<'_>) -> String {
                 .replace("@BRANCH@", &args.branch)
         }
     };
-    text.replace("@ENVIRONMENT@", &args.environment).replace("@FILE@", &file_name(&wanted.pipeline)).replace("@NAME@", &name(&wanted.pipeline))
+    text.replace("@ENVIRONMENT@", &args.environment)
+        .replace("@FILE@", &file_name(&wanted.pipeline))
+        .replace("@NAME@", &name(&wanted.pipeline))
 }
 
 fn profiles(wanted: &Wanted<'_>, token: &str, export: &str) -> String {

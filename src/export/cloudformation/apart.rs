@@ -98,7 +98,8 @@ pub fn apart(work: &Work<'_>, number: usize, write: &Write) -> Result<Apart> {
             whole(THERE, all, put)
         }
         Call::EncryptBucket { bucket, region, key } => {
-            let rule = json!({"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key}, "BucketKeyEnabled": true});
+            let rule =
+                json!({"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key}, "BucketKeyEnabled": true});
             let put = format!("aws s3api put-bucket-encryption --bucket {bucket}");
             let put = format!("{put} --server-side-encryption-configuration file://{file}{}", at(region));
             whole(THERE, json!({"Rules": [rule]}), put)
@@ -125,9 +126,11 @@ pub fn apart(work: &Work<'_>, number: usize, write: &Write) -> Result<Apart> {
             let put = format!("aws s3api put-object --bucket {bucket} --key {} --body {}", quoted(key), quoted(file));
             only(ONCE, format!("{put}{}", at(region)))
         }
-        Call::PutRule { region, name, pattern, .. } => {
-            whole(THERE, pattern.clone(), format!("aws events put-rule --name {name} --state ENABLED --event-pattern file://{file}{}", at(region)))
-        }
+        Call::PutRule { region, name, pattern, .. } => whole(
+            THERE,
+            pattern.clone(),
+            format!("aws events put-rule --name {name} --state ENABLED --event-pattern file://{file}{}", at(region)),
+        ),
         Call::PutTargets { region, rule, target } => {
             whole(THERE, json!([target]), format!("aws events put-targets --rule {rule} --targets file://{file}{}", at(region)))
         }

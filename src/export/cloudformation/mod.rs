@@ -90,7 +90,8 @@ pub fn of_plan(plan: &Plan, side: Option<Side>) -> Result<Vec<Sheet>> {
         sheets.push(Sheet { name: stack.file(&work), text });
     }
     sheets.push(Sheet { name: steps::NAME.to_owned(), text: steps::sheet(&work, side, &sheets, &apart)? });
-    let of_side: Vec<String> = stacks.keys().filter(|stack| side.is_none_or(|side| stack.side == side)).map(|one| one.file(&work)).collect();
+    let of_side: Vec<String> =
+        stacks.keys().filter(|stack| side.is_none_or(|side| stack.side == side)).map(|one| one.file(&work)).collect();
     sheets.retain(|sheet| sheet.name == steps::NAME || of_side.contains(&sheet.name));
     Ok(sheets)
 }

@@ -119,7 +119,9 @@ pub fn sheet(work: &Work<'_>, side: Option<Side>, sheets: &[Sheet], apart_writes
         text.push_str("Nothing is to be done: both accounts hold all of it.\n");
         return Ok(text);
     }
-    text.push_str("Do this in this order; each part may be done again and then changes nothing. Keep these templates: an export that is made\n");
+    text.push_str(
+        "Do this in this order; each part may be done again and then changes nothing. Keep these templates: an export that is made\n",
+    );
     text.push_str("after they were deployed has only what is still missing, and must not be deployed over the same stacks.\n\n");
     for line in order(work) {
         let _ = writeln!(text, "{line}");
@@ -202,7 +204,11 @@ fn apart_section(work: &Work<'_>, text: &mut String, number: usize, write: &Writ
     let (verb, title) = (write.call.verb(), &write.title);
     let _ = writeln!(text, "\n## Separate step {number}: {verb} {title}\n");
     let (action, article, whose) = (write.call.action(), write.step.article(), work.whose(write.account));
-    let _ = writeln!(text, "`{action}` in {whose} on `{}` ({article}). {why}\n", work.with_outputs(&write.resource.clone().into())?.as_str().unwrap_or_default());
+    let _ = writeln!(
+        text,
+        "`{action}` in {whose} on `{}` ({article}). {why}\n",
+        work.with_outputs(&write.resource.clone().into())?.as_str().unwrap_or_default()
+    );
     if let Some(json) = json {
         let what = if merge { "Merge these statements: one with the same Sid is replaced, all else stays" } else { "Save this" };
         let pretty = serde_json::to_string_pretty(&work.with_outputs(&json)?).map_err(|error| Error::internal(error.to_string()))?;

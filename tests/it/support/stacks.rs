@@ -218,9 +218,15 @@ async fn key(account: &Account, region: &str, kind: &str, properties: &Value) ->
         let made = replicate.set_tags(Some(tags)).send().await.unwrap();
         let made = made.replica_key_metadata().unwrap();
         // The state is `Creating` for some calls.
-        while account.kms(region).describe_key().key_id(made.key_id()).send().await.map_or(true, |got| {
-            got.key_metadata().and_then(|key| key.key_state()).is_some_and(|state| state.as_str() == "Creating")
-        }) {}
+        while account
+            .kms(region)
+            .describe_key()
+            .key_id(made.key_id())
+            .send()
+            .await
+            .map_or(true, |got| got.key_metadata().and_then(|key| key.key_state()).is_some_and(|state| state.as_str() == "Creating"))
+        {
+        }
         return (made.key_id().to_owned(), made.arn().unwrap().to_owned());
     }
     let create = account.kms(region).create_key().policy(policy).description(description).set_tags(Some(tags));
