@@ -5,7 +5,7 @@ use crate::support::scene::Scene;
 use crate::support::served::Served;
 use crate::support::stacks::Stack;
 use crate::support::stage::HOME;
-use crate::support::tools;
+use crate::support::{Bed, tools};
 use serde_json::{Value, json};
 use snapbox::str;
 use std::collections::{BTreeMap, BTreeSet};
@@ -418,4 +418,36 @@ hint: pass `--out FOLDER` to write them, or one account's `--side`
 
 "#]],
     );
+}
+
+/// An emulator's own CloudFormation, which knows nothing of this program, makes of the templates what setup would.
+#[test]
+fn another_cloudformation_takes_the_templates() {
+    let bed = Bed::new();
+    let input = bed.versioned_bucket(&bed.dev, "input");
+    let output = bed.bucket(&bed.prod, "output");
+    let flags = ["--input-bucket", &input, "--output-bucket", &output];
+    let run = |command: &[&str]| bed.run(&[command, &flags[..]].concat()).success();
+    run(&["export", "--format", "cloudformation", "--out", "templates"]);
+    let deploy = |account: &crate::support::Account, name: &str, parameters: Value| -> Value {
+        let body = fs::read_to_string(bed.dir().join("templates").join(format!("{name}.template.json"))).unwrap();
+        let stack = json!({"StackName": name, "TemplateBody": body, "Parameters": parameters, "Capabilities": ["CAPABILITY_NAMED_IAM"]});
+        account.call("cloudformation", "create_stack", stack);
+        for _ in 0..50 {
+            let told = account.call("cloudformation", "describe_stacks", json!({"StackName": name}))["Stacks"][0].clone();
+            match told["StackStatus"].as_str().unwrap() {
+                "CREATE_COMPLETE" => return told,
+                "CREATE_IN_PROGRESS" => std::thread::sleep(std::time::Duration::from_millis(100)),
+                other => panic!("{name}: {other}: {}", account.call("cloudformation", "describe_stack_events", json!({"StackName": name}))),
+            }
+        }
+        panic!("{name} is not done");
+    };
+    let dev = deploy(&bed.dev, "dev", json!([{"ParameterKey": "CreatePipeline", "ParameterValue": "false"}]));
+    let key = dev["Outputs"].as_array().unwrap().iter().find(|output| output["OutputKey"] == "KeyArn").unwrap()["OutputValue"].clone();
+    deploy(&bed.prod, "prod", json!([{"ParameterKey": "KeyArn", "ParameterValue": key}]));
+    run(&["plan", "--out", "plan.json"]);
+    let plan = xdeploy::deploy::plan::Plan::load(&bed.dir().join("plan.json")).unwrap();
+    let left: Vec<&str> = plan.writes().iter().map(|write| write.call.action()).collect();
+    assert_eq!(left, ["s3:PutBucketNotification", "codepipeline:CreatePipeline"], "{:#?}", plan.writes());
 }
