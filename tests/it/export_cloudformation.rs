@@ -188,7 +188,7 @@ fn deploy_all(export: &Export) -> (usize, Vec<String>) {
             let mut given: Vec<(&str, String)> = Vec::new();
             for (parameter, about) in template["Parameters"].as_object().unwrap() {
                 if parameter == "CreatePipeline" {
-                    given.push((parameter, heading.contains("with the pipeline").to_string()));
+                    given.extend(heading.contains("with the pipeline").then(|| ("CreatePipeline", "true".to_owned())));
                 } else if let Some(output) = outputs.get(parameter).filter(|_| about["Default"].as_str().unwrap_or_default().is_empty()) {
                     given.push((parameter, output.clone()));
                 }
@@ -209,6 +209,14 @@ fn deploy_all(export: &Export) -> (usize, Vec<String>) {
         }
     }
     assert_eq!(number, all.len());
+    // All of it again, from the first template on: nothing is made and nothing goes.
+    let calls = export.scene.rehearsal.log().len();
+    for (name, stack) in &mut stacks {
+        let region = templates[*name]["Metadata"]["xdeploy"]["region"].as_str().unwrap();
+        let account = if name.starts_with("dev") { &accounts.dev } else { &accounts.prod };
+        assert_eq!(export.served.block_on(stack.deploy(account, region, &templates[*name], &[])), Vec::<String>::new());
+    }
+    assert_eq!(export.scene.rehearsal.log().len(), calls);
     (number, made)
 }
 
@@ -396,6 +404,7 @@ fn the_pipeline_is_not_put_off_where_production_is_ready() {
     let template: Value = serde_json::from_str(&read("dev.template.json").unwrap()).unwrap();
     assert_eq!(template["Parameters"]["CreatePipeline"]["Default"], "true");
     assert_eq!(template["Resources"].as_object().unwrap().keys().collect::<Vec<_>>(), ["Pipeline"]);
+    assert_eq!(read("STEPS.md").unwrap().matches("aws cloudformation deploy").count(), 1);
     assert!(read("prod.template.json").is_err());
     // Nothing to do is no template at all.
     export.run(&["setup", "--yes"]);

@@ -46,6 +46,14 @@ impl Work<'_> {
         }
     }
 
+    /// Says whether the pipeline can be made with the rest of its template, since all else is there.
+    fn at_once(&self) -> bool {
+        self.plan.writes().iter().all(|write| {
+            let place = self.place(write);
+            place.is_ok_and(|place| matches!(place, Place::Resource(stack, _) if stack.side == Side::Dev && stack.is_main(self)))
+        })
+    }
+
     /// Gives the ARN of a region's key, or what stands for it.
     fn key(&self, region: &str) -> String {
         let found = self.after.keys.get(region).and_then(|slot| slot.found.as_ref());
@@ -86,7 +94,7 @@ pub fn of_plan(plan: &Plan, side: Option<Side>) -> Result<Vec<Sheet>> {
     }
     let mut sheets = Vec::new();
     for (stack, resources) in &stacks {
-        let text = template(&work, stack, resources, !apart.is_empty())?;
+        let text = template(&work, stack, resources)?;
         sheets.push(Sheet { name: stack.file(&work), text });
     }
     sheets.push(Sheet { name: steps::NAME.to_owned(), text: steps::sheet(&work, side, &sheets, &apart)? });
@@ -96,7 +104,7 @@ pub fn of_plan(plan: &Plan, side: Option<Side>) -> Result<Vec<Sheet>> {
     Ok(sheets)
 }
 
-fn template(work: &Work<'_>, stack: &StackId, writes: &BTreeMap<&'static str, Vec<&Write>>, steps: bool) -> Result<String> {
+fn template(work: &Work<'_>, stack: &StackId, writes: &BTreeMap<&'static str, Vec<&Write>>) -> Result<String> {
     let mut references = References::of(work, stack);
     let mut resources = Map::new();
     for (id, writes) in writes {
@@ -110,12 +118,10 @@ fn template(work: &Work<'_>, stack: &StackId, writes: &BTreeMap<&'static str, Ve
     let mut parameters = references.parameters();
     let mut conditions = Map::new();
     if with_pipeline {
-        // Whether the other account's part is there decides; a person says so with the second deployment.
-        let now = !steps && work.plan.writes().iter().all(|write| write.account == Side::Dev && !elsewhere(work, write));
         parameters.insert(
             CREATE.to_owned(),
-            json!({"Type": "String", "AllowedValues": ["true", "false"], "Default": now.to_string(),
-                "Description": "true once production's template and the separate steps are done"}),
+            json!({"Type": "String", "AllowedValues": ["true", "false"], "Default": work.at_once().to_string(),
+                "Description": "true once production's template and the separate steps are done; false again deletes the pipeline"}),
         );
         conditions.insert("WithPipeline".to_owned(), json!({"Fn::Equals": [{"Ref": CREATE}, "true"]}));
     }
@@ -141,11 +147,6 @@ fn template(work: &Work<'_>, stack: &StackId, writes: &BTreeMap<&'static str, Ve
     }
     let text = serde_json::to_string_pretty(&whole).map_err(|error| Error::internal(format!("the template can't be written: {error}")))?;
     Ok(text + "\n")
-}
-
-/// Says whether a write is another region's template's.
-fn elsewhere(work: &Work<'_>, write: &Write) -> bool {
-    matches!(work.place(write), Ok(Place::Resource(stack, _)) if stack.region != work.blueprint.home)
 }
 
 /// The pipeline runs as soon as it is made, so that all of its template must be there; what it refers to is there anyway.

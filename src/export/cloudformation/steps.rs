@@ -50,7 +50,7 @@ impl Work<'_> {
         if self.plan.writes().iter().any(|write| self.place(write).is_ok_and(|place| place == Place::Step)) {
             turns.push(Turn::Apart);
         }
-        if self.makes_pipeline() {
+        if self.makes_pipeline() && !self.at_once() {
             turns.extend(self.stacks().into_iter().find(|stack| stack.side == Side::Dev && stack.is_main(self)).map(Turn::Pipeline));
         }
         turns
@@ -92,11 +92,8 @@ pub fn order(work: &Work<'_>) -> Vec<String> {
 fn said(work: &Work<'_>, turn: &Turn) -> String {
     match turn {
         Turn::Stack(stack) => {
-            let without = if work.makes_pipeline() && stack.side == Side::Dev && stack.is_main(work) {
-                format!(" with {CREATE}=false")
-            } else {
-                String::new()
-            };
+            let put_off = work.makes_pipeline() && !work.at_once() && stack.side == Side::Dev && stack.is_main(work);
+            let without = if put_off { ", yet without its pipeline" } else { "" };
             format!("{}, {}: deploy {}{without}", work.whose(stack.side), stack.region, stack.file(work))
         }
         Turn::Tags => "both: tag the policies, which CloudFormation can't do".to_owned(),
@@ -152,12 +149,14 @@ fn stack_section(work: &Work<'_>, text: &mut String, stack: &StackId, sheets: &[
     let mut given = Vec::new();
     for (parameter, about) in template.get("Parameters").and_then(Value::as_object).into_iter().flatten() {
         match about.get("Default").and_then(Value::as_str) {
-            _ if parameter == CREATE => given.push(format!("{CREATE}={again}")),
+            // Left out, it is what it was the last time, so that the first deployment done again doesn't delete the pipeline.
+            _ if parameter == CREATE => given.extend(again.then(|| format!("{CREATE}=true"))),
             // The pipeline's later key; the first deployment does without.
             Some("") if !again => {}
             Some(default) if !default.is_empty() => {}
             _ => {
-                let _ = writeln!(text, "`{parameter}` is an output of a stack before this one.\n");
+                let of = sheets.iter().find(|sheet| gives(sheet, parameter)).map_or("an earlier template", |sheet| sheet.name.as_str());
+                let _ = writeln!(text, "`{parameter}` is an output of {of}.\n");
                 given.push(format!("\"{parameter}=${parameter}\""));
             }
         }
@@ -181,6 +180,12 @@ fn stack_section(work: &Work<'_>, text: &mut String, stack: &StackId, sheets: &[
     }
     text.push_str("```\n");
     Ok(())
+}
+
+/// Says whether a template has an output.
+fn gives(sheet: &Sheet, output: &str) -> bool {
+    let template: Value = serde_json::from_str(&sheet.text).unwrap_or_default();
+    template.get("Outputs").is_some_and(|outputs| outputs.get(output).is_some())
 }
 
 fn tags_section(work: &Work<'_>, text: &mut String, mine: &dyn Fn(Side) -> bool) {
@@ -210,7 +215,12 @@ fn apart_section(work: &Work<'_>, text: &mut String, number: usize, write: &Writ
         work.with_outputs(&write.resource.clone().into())?.as_str().unwrap_or_default()
     );
     if let Some(json) = json {
-        let what = if merge { "Merge these statements: one with the same Sid is replaced, all else stays" } else { "Save this" };
+        let into = commands.iter().any(|line| line.starts_with("# merge"));
+        let what = match (merge, into) {
+            (true, _) => "Merge these statements: one with the same Sid is replaced, all else stays",
+            (false, true) => "Merge this: all else stays",
+            (false, false) => "Save this",
+        };
         let pretty = serde_json::to_string_pretty(&work.with_outputs(&json)?).map_err(|error| Error::internal(error.to_string()))?;
         let _ = writeln!(text, "{what} (`step-{number}.json`):\n\n```json\n{pretty}\n```\n");
     }

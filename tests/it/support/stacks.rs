@@ -14,6 +14,8 @@ use xdeploy::aws::Account;
 #[derive(Default)]
 pub struct Stack {
     made: BTreeMap<String, Made>,
+    /// What was given the last time is given again, as `aws cloudformation deploy` does.
+    given: Parameters,
     pub outputs: BTreeMap<String, String>,
 }
 
@@ -32,18 +34,22 @@ impl Stack {
         let mut parameters = Parameters::new();
         for (name, about) in members(&template["Parameters"]) {
             let said = given.iter().find(|(given, _)| given == name).map(|(_, value)| value.clone());
+            let said = said.or_else(|| self.given.get(name).cloned());
             let value = said.or_else(|| about["Default"].as_str().map(str::to_owned));
             parameters.insert(name.clone(), value.unwrap_or_else(|| panic!("parameter {name} has no value")));
         }
         for (name, _) in given {
             assert!(parameters.contains_key(*name), "the template has no parameter {name}");
         }
+        self.given.clone_from(&parameters);
         let resources: BTreeMap<&String, &Value> = members(&template["Resources"])
             .filter(|(_, resource)| {
                 let condition = resource.get("Condition").and_then(Value::as_str);
                 condition.is_none_or(|name| holds(&template["Conditions"][name], &parameters))
             })
             .collect();
+        let gone: Vec<&String> = self.made.keys().filter(|id| !resources.contains_key(id)).collect();
+        assert!(gone.is_empty(), "{gone:?} would be deleted");
         let mut order = Vec::new();
         let mut left: BTreeSet<&String> = resources.keys().copied().collect();
         // A resource comes as soon as all that it names is there; CloudFormation refuses a circle as well.
