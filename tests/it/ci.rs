@@ -560,5 +560,8 @@ exit 64
     let (_, _, said) = alone(&["ci", "github", "--region", "us-east-1"]);
     assert!(said.contains("name others with `--key-administrator ARN`"), "{said}");
     let (_, _, said) = alone(&[&["ci", "github"], &SETTINGS[..]].concat());
-    assert!(!said.contains("--key-administrator"), "{said}");
+    assert!(!said.contains("--key-administrator") && !said.contains("one role is for all jobs"), "{said}");
+    let role = ["--dev-role", "arn:aws:iam::111111111111:role/ci"];
+    let (_, _, said) = alone(&[&["ci", "github"], &SETTINGS[..], &role].concat());
+    assert!(said.contains("one role is for all jobs"), "{said}");
 }

@@ -282,22 +282,26 @@ fn differences(path: &str, one: &Value, other: &Value, found: &mut Vec<String>) 
 #[test]
 fn every_write_of_a_plan_is_in_one_template_or_one_step() {
     for (name, export) in exports() {
-        let mut told: Vec<String> = steps(&export.sheet("STEPS.md")).into_iter().map(|step| step.title).collect();
-        for template in export.templates().values() {
-            for resource in template["Resources"].as_object().unwrap().values() {
-                let writes = resource["Metadata"]["xdeploy"]["writes"].as_array().unwrap();
-                told.extend(writes.iter().map(|title| title.as_str().unwrap().to_owned()));
-            }
-        }
-        let saved = xdeploy::deploy::plan::Plan::load(&export.served.dir.path().join("plan.json")).unwrap();
-        let mut wanted: Vec<String> = saved.writes().iter().map(|write| format!("{} {}", write.call.verb(), write.title)).collect();
-        told.sort();
-        wanted.sort();
-        let actions: Vec<&str> = saved.writes().iter().map(|write| write.call.action()).collect();
-        assert!(steps(&export.sheet("STEPS.md")).iter().all(|step| actions.contains(&step.action.as_str())), "{name}");
-        assert_eq!(told, wanted, "{name}");
-        assert_eq!(wanted.len(), export.plan()["writes"].as_array().unwrap().len());
+        every_write_has_a_place(&export, name);
     }
+}
+
+fn every_write_has_a_place(export: &Export, name: &str) {
+    let mut told: Vec<String> = steps(&export.sheet("STEPS.md")).into_iter().map(|step| step.title).collect();
+    for template in export.templates().values() {
+        for resource in template["Resources"].as_object().unwrap().values() {
+            let writes = resource["Metadata"]["xdeploy"]["writes"].as_array().unwrap();
+            told.extend(writes.iter().map(|title| title.as_str().unwrap().to_owned()));
+        }
+    }
+    let saved = xdeploy::deploy::plan::Plan::load(&export.served.dir.path().join("plan.json")).unwrap();
+    let mut wanted: Vec<String> = saved.writes().iter().map(|write| format!("{} {}", write.call.verb(), write.title)).collect();
+    told.sort();
+    wanted.sort();
+    let actions: Vec<&str> = saved.writes().iter().map(|write| write.call.action()).collect();
+    assert!(steps(&export.sheet("STEPS.md")).iter().all(|step| actions.contains(&step.action.as_str())), "{name}");
+    assert_eq!(told, wanted, "{name}");
+    assert_eq!(wanted.len(), export.plan()["writes"].as_array().unwrap().len());
 }
 
 #[test]
@@ -459,4 +463,33 @@ fn another_cloudformation_takes_the_templates() {
     let plan = xdeploy::deploy::plan::Plan::load(&bed.dir().join("plan.json")).unwrap();
     let left: Vec<&str> = plan.writes().iter().map(|write| write.call.action()).collect();
     assert_eq!(left, ["s3:PutBucketNotification", "codepipeline:CreatePipeline"], "{:#?}", plan.writes());
+}
+
+/// A set-up that was stopped anywhere is finished by what is exported then: what it made is a parameter, or a step beside the templates.
+#[test]
+fn what_a_stopped_set_up_left_is_finished() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let first = fresh("eu-west-1", Policies::Article);
+    let writes = runtime.block_on(async {
+        let accounts = first.accounts(&first.rehearsal.line()).await.unwrap();
+        first.plan(&accounts).await.unwrap().writes().len()
+    });
+    assert!(writes > 25, "{writes}");
+    for done in (1..writes).step_by(9) {
+        let scene = fresh("eu-west-1", Policies::Article);
+        runtime.block_on(async {
+            let accounts = scene.accounts(&scene.rehearsal.line()).await.unwrap();
+            let plan = scene.plan(&accounts).await.unwrap();
+            let stop = std::sync::atomic::AtomicBool::new(false);
+            let manner =
+                xdeploy::deploy::apply::Manner { pipeline_arn: &plan.pipeline_arn(), wait_for_runs: false, listen: &|_| (), stop: &stop };
+            xdeploy::deploy::apply::apply(&accounts, &plan.writes()[..done], &manner).await.unwrap();
+        });
+        let export = Export::of(scene, &[]);
+        every_write_has_a_place(&export, &format!("after {done}"));
+        deploy_all(&export);
+        let said = export.run(&["setup", "--yes"]);
+        assert!(said.contains("No changes."), "after {done}\n{said}");
+        export.run(&["verify"]);
+    }
 }

@@ -96,6 +96,9 @@ pub fn run(common: &CommonFlags, args: &Args, ui: &Ui) -> Result<u8> {
 unless the key is there already",
         );
     }
+    if args.dev_role.is_some() || args.prod_role.is_some() {
+        ui.warning("one role is for all jobs: a branch that somebody pushes can do with it whatever it may, without any approval");
+    }
     let roles: Vec<_> = roles.iter().map(roles::Role::json).collect();
     ui.json(&json!({"schema": "xdeploy.ci/1", "service": args.service.word(), "file": file, "text": text, "roles": roles}));
     Ok(0)
