@@ -8,6 +8,7 @@ pub mod cli;
 pub mod deploy;
 pub mod ecs;
 pub mod error;
+pub mod export;
 pub mod files;
 pub mod model;
 pub mod policy;

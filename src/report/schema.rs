@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 /// The documents with a schema: name, what prints it, the schema's own part.
-const OWN: [(&str, &str, &str); 19] = [
+const OWN: [(&str, &str, &str); 20] = [
     ("plan", "plan --output json, and the format of a saved plan", include_str!("schemas/plan.json")),
     ("setup", "setup --output json", include_str!("schemas/setup.json")),
     ("apply", "apply --output json", include_str!("schemas/apply.json")),
@@ -13,6 +13,7 @@ const OWN: [(&str, &str, &str); 19] = [
     ("teardown", "teardown --output json", include_str!("schemas/teardown.json")),
     ("rehearse", "rehearse --output json", include_str!("schemas/rehearse.json")),
     ("rights", "rights --output json", include_str!("schemas/rights.json")),
+    ("ci", "ci --output json", include_str!("schemas/ci.json")),
     ("simulate", "a line of simulate", include_str!("schemas/simulate.json")),
     ("ecs-check", "ecs-check --output json", super::ECS_CHECK_SCHEMA),
     ("ecs-denial", "ecs-check --explain-error --output json", include_str!("schemas/ecs-denial.json")),

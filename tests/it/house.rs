@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each room may name with `crate::`, besides itself. `None`: everything.
-const MAY_IMPORT: [(&str, Option<&[&str]>); 12] = [
+const MAY_IMPORT: [(&str, Option<&[&str]>); 13] = [
     ("model", Some(&[])),
     ("error", Some(&[])),
     ("files", Some(&[])),
@@ -15,12 +15,13 @@ const MAY_IMPORT: [(&str, Option<&[&str]>); 12] = [
     ("ecs", Some(&["model", "policy", "settings", "aws", "error", "files"])),
     ("rehearsal", Some(&["model", "policy"])),
     ("report", Some(&["model", "policy", "deploy", "ecs"])),
+    ("export", Some(&["model", "policy", "deploy", "error"])),
     ("ui", Some(&["model"])),
     ("cli", None),
 ];
 
 /// Rooms that judge: no I/O, no clock.
-const PURE: [&str; 26] = [
+const PURE: [&str; 27] = [
     "src/policy",
     "src/ecs/checks",
     "src/ecs/denial.rs",
@@ -46,6 +47,7 @@ const PURE: [&str; 26] = [
     "src/deploy/failures/mod.rs",
     "src/deploy/failures/redact.rs",
     "src/deploy/failures/symptom.rs",
+    "src/export",
     "src/model",
 ];
 

@@ -116,6 +116,8 @@ fn what_asks_nobody_prints_what_its_schema_says() {
         (&["rehearse", "--break", "deploy-read"], 1),
         (&["rehearse", "--break", "list"], 0),
         (&["rights", "--command", "setup", "--side", "dev", "--input-bucket", "in-bucket", "--output-bucket", "out-bucket"], 0),
+        (&["ci", "github", "--region", "us-east-1"], 0),
+        (&["ci", "gitlab", "--region", "us-east-1", "--roles"], 0),
         (&["ecs-check", "--root", "."], 5),
         (&["ecs-check", "--explain-error", "User: arn:aws:sts::111111111111:assumed-role/r/i-0123456789abcdef0 is not authorized"], 0),
         (&["explain", "XD-CP-006"], 0),

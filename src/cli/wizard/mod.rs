@@ -3,7 +3,7 @@
 //! Nothing is changed here: the answers become the flags that somebody else would have given.
 
 mod buckets;
-mod command_line;
+pub mod command_line;
 mod names;
 mod profiles;
 

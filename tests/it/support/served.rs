@@ -28,8 +28,12 @@ impl Served {
 
     /// The same in a partition.
     pub fn of(partition: &str, region: &str) -> Served {
+        Served::around(Rehearsal::new(partition, region, region).at(now()).signed())
+    }
+
+    /// Puts two accounts that are there already behind a port.
+    pub fn around(rehearsal: Rehearsal) -> Served {
         let runtime = tokio::runtime::Runtime::new().unwrap();
-        let rehearsal = Rehearsal::new(partition, region, region).at(now()).signed();
         let listener = runtime.block_on(tokio::net::TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))).unwrap();
         let port = listener.local_addr().unwrap().port();
         let served = rehearsal.clone();
@@ -39,7 +43,7 @@ impl Served {
         for (name, account) in [("dev", DEV), ("prod", PROD)] {
             let (id, secret) = rehearsal.keys(account);
             credentials.push_str(&format!("[{name}]\naws_access_key_id = {id}\naws_secret_access_key = {secret}\n"));
-            config.push_str(&format!("[profile {name}]\nregion = {region}\n"));
+            config.push_str(&format!("[profile {name}]\nregion = {}\n", rehearsal.region(account)));
         }
         std::fs::write(dir.path().join("credentials"), credentials).unwrap();
         std::fs::write(dir.path().join("config"), config).unwrap();
@@ -92,6 +96,11 @@ impl Served {
         let config = self.rehearsal.config(self.rehearsal.keys(account), "us-east-1");
         let request = aws_sdk_iam::Client::new(&config).update_assume_role_policy().role_name(role).policy_document(document);
         self._runtime.block_on(request.send()).unwrap();
+    }
+
+    /// Waits for work on the same two accounts.
+    pub fn block_on<T>(&self, work: impl Future<Output = T>) -> T {
+        self._runtime.block_on(work)
     }
 
     /// Makes a bucket, as its owner would.

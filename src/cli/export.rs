@@ -1,0 +1,91 @@
+//! `xdeploy export`.
+
+use super::{session, wizard};
+use crate::deploy::observe::Organisations;
+use crate::deploy::plan::Plan;
+use crate::error::{Error, Result};
+use crate::export::{self, Format};
+use crate::files;
+use crate::model::Side;
+use crate::settings::{CommonFlags, DeploymentFlags, Settings, with_file};
+use crate::ui::Ui;
+use serde_json::json;
+use std::path::PathBuf;
+
+/// Whose part is exported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Part {
+    /// The development account's.
+    Dev,
+    /// The production account's.
+    Prod,
+    /// All of it.
+    Both,
+}
+
+impl Part {
+    fn side(self) -> Option<Side> {
+        match self {
+            Part::Dev => Some(Side::Dev),
+            Part::Prod => Some(Side::Prod),
+            Part::Both => None,
+        }
+    }
+}
+
+#[derive(Debug, clap::Args)]
+#[command(
+    after_long_help = "Examples:\n  xdeploy export --format awscli > set-up.sh    # with the settings of xdeploy.toml\n  xdeploy export --format cloudformation --out templates\n  xdeploy export --plan plan.json --format terraform > main.tf    # asks nothing of AWS"
+)]
+pub struct Args {
+    #[command(flatten)]
+    pub deployment: DeploymentFlags,
+    /// Whose part
+    #[arg(long, value_name = "SIDE", env = "XDEPLOY_SIDE", default_value = "both")]
+    pub side: Part,
+    /// What to write it as
+    #[arg(long, value_name = "FORMAT", env = "XDEPLOY_FORMAT")]
+    pub format: Format,
+    /// Export this saved plan, without asking AWS
+    #[arg(long, value_name = "FILE", env = "XDEPLOY_PLAN")]
+    pub plan: Option<PathBuf>,
+    /// Folder to write the files to [default: one file goes to standard output]
+    #[arg(long, value_name = "FOLDER", env = "XDEPLOY_OUT")]
+    pub out: Option<PathBuf>,
+}
+
+pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui) -> Result<u8> {
+    let plan = plan(common, args, ui).await?;
+    let sheets = export::of_plan(&plan, args.side.side(), args.format)?;
+    match (&args.out, sheets.as_slice()) {
+        (Some(folder), sheets) => {
+            std::fs::create_dir_all(folder).map_err(|error| crate::error::file_error("make the folder", folder, &error))?;
+            for sheet in sheets {
+                let path = folder.join(&sheet.name);
+                files::write_whole(&path, &sheet.text, None).map_err(|error| crate::error::file_error("write", &path, &error))?;
+                ui.status(&format!("{} written", path.display()));
+            }
+        }
+        (None, [sheet]) => ui.result(sheet.text.trim_end_matches('\n')),
+        (None, several) => {
+            let names: Vec<&str> = several.iter().map(|sheet| sheet.name.as_str()).collect();
+            return Err(Error::usage(format!("there are several files: {}", names.join(", ")))
+                .hint("pass `--out FOLDER` to write them, or one account's `--side`"));
+        }
+    }
+    let files: Vec<_> = sheets.iter().map(|sheet| json!({"name": sheet.name, "text": sheet.text})).collect();
+    ui.json(&json!({"schema": "xdeploy.export/1", "files": files}));
+    Ok(0)
+}
+
+async fn plan(common: &CommonFlags, args: &Args, ui: &Ui) -> Result<Plan> {
+    if let Some(path) = &args.plan {
+        return Plan::load(path);
+    }
+    let (common, flags) = with_file(common, &args.deployment)?;
+    wizard::refuse_missing(&common, &flags)?;
+    let settings = Settings::of(common, flags)?;
+    let accounts = session::connect(ui, &settings).await?;
+    session::introduce(ui, &accounts);
+    session::make_plan(ui, &accounts, &settings, None, Organisations::Never).await
+}
