@@ -92,7 +92,8 @@ async fn plan(common: &CommonFlags, args: &Args, ui: &Ui) -> Result<Plan> {
             Side::Prod => &common.dev_profile,
         };
         if other.is_none() {
-            let one = sides::open(ui, common, flags, side, args.handoff.clone()).await?;
+            let how = sides::How { side, file: args.handoff.clone(), reads_only: true, renew: false };
+            let one = sides::open(ui, common, flags, &how).await?;
             sides::introduce(ui, &one);
             return one.plan(one.read(ui, Purpose::Setup).await?, None);
         }

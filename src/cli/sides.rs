@@ -26,6 +26,19 @@ pub struct SideFlags {
     pub handoff: Option<PathBuf>,
 }
 
+/// How one side is opened.
+#[derive(Debug, Clone)]
+pub struct How {
+    /// Whose part.
+    pub side: Side,
+    /// The file, where one was named.
+    pub file: Option<PathBuf>,
+    /// Nothing will be written, so that there must be a file where one was named.
+    pub reads_only: bool,
+    /// The other side is to be told what is there now.
+    pub renew: bool,
+}
+
 /// One side, logged in, and what the other one told.
 #[derive(Debug)]
 pub struct OneSide {
@@ -47,9 +60,19 @@ pub struct OneSide {
 ///
 /// # Errors
 /// The file can't be used or is for other accounts or another pipeline; the other account isn't named; the profile doesn't work.
-pub async fn open(ui: &Ui, common: CommonFlags, flags: DeploymentFlags, side: Side, file: Option<PathBuf>) -> Result<OneSide> {
-    let path = file.unwrap_or_else(|| handoff::DEFAULT_FILE.into());
+pub async fn open(ui: &Ui, common: CommonFlags, flags: DeploymentFlags, how: &How) -> Result<OneSide> {
+    let side = how.side;
+    let path = how.file.clone().unwrap_or_else(|| handoff::DEFAULT_FILE.into());
     let handoff = Handoff::load(&path)?;
+    if handoff.is_none() && how.file.is_some() && (side == Side::Prod || how.reads_only) {
+        return Err(Error::usage(format!("there is no hand-off {}", path.display()))
+            .hint("name the file that the other side sent, or leave `--handoff` out to begin without one"));
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
+        return Err(Error::usage(format!("there is no folder {} for the hand-off", folder.display()))
+            .hint("make it, or name another file with `--handoff`"));
+    }
     let other = side.other();
     let accounts = (common.dev_account.clone(), common.prod_account.clone());
     let said = |of: Side| match of {
@@ -75,13 +98,16 @@ pub async fn open(ui: &Ui, common: CommonFlags, flags: DeploymentFlags, side: Si
         unsaid.extend(named.is_none().then_some("--dev-account"));
         unsaid.extend(flags.output_bucket.is_none().then_some("--output-bucket"));
     }
-    let deploy_role_told = side == Side::Prod && flags.deploy_role.is_none();
+    if let Some(file) = handoff.as_ref().filter(|_| side == Side::Dev && !how.reads_only && !how.renew) {
+        refuse_forgotten(file, &flags)?;
+    }
+    let own = flags.clone();
     let (common, flags) = match &handoff {
         Some(file) => file.complete(side, common, flags)?,
         None => (common, flags),
     };
     let mut settings = Settings::of_side(side, common, flags)?;
-    settings.deploy_role_told = deploy_role_told;
+    settings.told = told_names(side, &own, &settings);
     // With a file, who it is for says more than what was expected.
     let expected = said(side).filter(|_| handoff.is_none());
     let account = connect(ui, side, &settings, expected.as_ref()).await?;
@@ -123,8 +149,31 @@ pub async fn open(ui: &Ui, common: CommonFlags, flags: DeploymentFlags, side: Si
     Ok(OneSide { side, accounts, settings, handoff, path, unsaid })
 }
 
+/// Production's own names that production didn't say.
+fn told_names(side: Side, own: &DeploymentFlags, settings: &Settings) -> Vec<String> {
+    let named = [
+        // The pipeline that is told may name one.
+        ("--deploy-role", own.deploy_role.is_none()),
+        ("--output-policy", own.output_policy.is_none() && settings.output_policy.is_some()),
+        ("--artifact-policy", own.artifact_policy.is_none() && settings.artifact_policy.is_some()),
+    ];
+    named.into_iter().filter(|(_, told)| *told && side == Side::Prod).map(|(flag, _)| flag.to_owned()).collect()
+}
+
+/// What development decided before it must say again: it isn't for production's copy of the file to say it.
+fn refuse_forgotten(file: &Handoff, flags: &DeploymentFlags) -> Result<()> {
+    let forgotten = file.forgotten(flags);
+    if forgotten.is_empty() {
+        return Ok(());
+    }
+    Err(Error::refused("development decided more when it wrote the hand-off than this command says")
+        .because(format!("it said {}", forgotten.join(" ")))
+        .hint(format!("pass {} as well", forgotten.join(" ")))
+        .hint("or pass `--renew-handoff`, if it is to be otherwise now"))
+}
+
 fn foreign(path: &std::path::Path, side: Side, told: &AccountId, but: &str) -> Error {
-    Error::refused(format!("{} is for {side} account {told}, but {but}", path.display()))
+    Error::new(Kind::Credentials, format!("{} is for {side} account {told}, but {but}", path.display()))
         .hint("name the right file with `--handoff`, or the right account")
 }
 
@@ -165,13 +214,14 @@ impl OneSide {
         observe_side(&self.accounts.dev, &self.accounts.prod, &self.settings, purpose, &half, told).await
     }
 
-    /// Refuses what the other side has built on and isn't so any more.
+    /// Refuses what the other side has built on and isn't so any more, and what this side would put back to an older file's word.
     ///
     /// # Errors
     /// Something moved since the file was written.
-    pub fn refuse_moved(&self, snapshot: &Snapshot) -> Result<()> {
+    pub fn refuse_moved(&self, plan: &Plan) -> Result<()> {
         let Some(told) = self.handoff.as_ref().and_then(|file| file.half(self.side)) else { return Ok(()) };
-        let moved = handoff::moved(&told, &snapshot.half(self.side));
+        let mut moved = handoff::moved(&told, &plan.snapshot().half(self.side));
+        moved.extend(handoff::undone(&told, plan.writes()));
         if moved.is_empty() {
             return Ok(());
         }
@@ -186,7 +236,9 @@ impl OneSide {
     /// As [`Plan::make`].
     pub fn plan(&self, snapshot: Snapshot, artifact: Option<Artifact>) -> Result<Plan> {
         let callers = Callers { dev: self.accounts.dev.caller.to_string(), prod: self.accounts.prod.caller.to_string() };
-        Plan::make(&self.settings, callers, snapshot, artifact)
+        let plan = Plan::make(&self.settings, callers, snapshot, artifact)?;
+        handoff::refuse_overstepping(&plan, self.side)?;
+        Ok(plan)
     }
 
     /// Writes down what this side knows now.

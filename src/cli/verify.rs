@@ -69,7 +69,8 @@ fn unread(error: Error) -> Error {
 /// Verifies what one account holds, with what a hand-off tells of the other.
 async fn one_side(common: &CommonFlags, args: &Args, side: Side, ui: &Ui, reports: &Reports) -> Result<(u8, Value)> {
     let (common, flags) = with_file(common, &args.deployment)?;
-    let one = sides::open(ui, common, flags, side, args.of_side.handoff.clone()).await?;
+    let how = sides::How { side, file: args.of_side.handoff.clone(), reads_only: true, renew: false };
+    let one = sides::open(ui, common, flags, &how).await?;
     sides::introduce(ui, &one);
     let snapshot = one.read(ui, Purpose::Setup).await.map_err(unread)?;
     judge(&one.accounts, &one.settings, snapshot, args, ui, reports).await
@@ -88,7 +89,11 @@ async fn judge(
             "there is no pipeline {} in {} of account {}",
             settings.pipeline, accounts.dev.region, accounts.dev.id
         ))
-        .hint("make it with `xdeploy setup`, or name another with `--pipeline` or `--region`"));
+        .hint(match settings.side {
+            Some(Side::Prod) => "development makes it with `xdeploy setup --side dev`, and sends the hand-off that tells of it",
+            Some(Side::Dev) => "make it with `xdeploy setup --side dev`, or name another with `--pipeline` or `--region`",
+            None => "make it with `xdeploy setup`, or name another with `--pipeline` or `--region`",
+        }));
     };
     let callers = Callers { dev: accounts.dev.caller.to_string(), prod: accounts.prod.caller.to_string() };
     // The chain is judged also where setup would refuse to touch what is there.

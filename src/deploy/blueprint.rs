@@ -113,8 +113,8 @@ impl Names {
         };
         Ok(Names {
             service_role,
-            // What production didn't name itself isn't taken over there.
-            deploy_role: Named { adopted: deploy_role.adopted && !settings.deploy_role_told, ..deploy_role },
+            // What production didn't name itself isn't taken over there, and is made where such roles are.
+            deploy_role: if settings.is_told("--deploy-role") { role(prod, "/", deploy_role.name, false) } else { deploy_role },
             event_role: match &settings.event_role {
                 Some(name) => role(dev, "/service-role/", name.as_str().to_owned(), false),
                 None => role(dev, "/service-role/", names::event_role(home, pipeline), false),

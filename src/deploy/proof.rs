@@ -213,8 +213,8 @@ pub fn of_course(course: &Course<'_>) -> Proof {
 }
 
 /// Who the half belongs to that nobody read: the side's name and its account.
-fn told_side(snapshot: &Snapshot) -> Option<(Told, &str)> {
-    let told = snapshot.told?;
+fn told_side(snapshot: &Snapshot) -> Option<(&Told, &str)> {
+    let told = snapshot.told.as_ref()?;
     let identity = match told.side {
         Side::Dev => &snapshot.dev,
         Side::Prod => &snapshot.prod,

@@ -102,12 +102,15 @@ pub struct Snapshot {
 }
 
 /// Where the half of an account comes from that nobody was logged in to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Told {
     /// Whose half.
     pub side: Side,
     /// A hand-off tells it; otherwise nothing is there, as far as anybody knows.
     pub by_handoff: bool,
+    /// What could not be looked at of what it tells.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub untold: Vec<String>,
 }
 
 /// The development account's half of a snapshot.

@@ -265,9 +265,9 @@ pub struct Settings {
     /// The only side that somebody is logged in to; the other profile is empty then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub side: Option<Side>,
-    /// The name of the cross-account role was told by development, so a role of that name isn't adopted.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub deploy_role_told: bool,
+    /// The flags whose names the other side told: what has such a name and wasn't made by xdeploy isn't taken over.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub told: Vec<String>,
 }
 
 impl Settings {
@@ -328,7 +328,7 @@ impl Settings {
             dev_profile,
             prod_profile,
             side,
-            deploy_role_told: false,
+            told: Vec::new(),
             dev_account: common.dev_account,
             prod_account: common.prod_account,
             region: common.region,
@@ -362,6 +362,11 @@ impl Settings {
         };
         settings.check()?;
         Ok(settings)
+    }
+
+    /// Says whether the name that a flag gives was told by the other side.
+    pub fn is_told(&self, flag: &str) -> bool {
+        self.told.iter().any(|told| told == flag)
     }
 
     /// Says whether a flag, a variable or the settings file names a profile, so that AWS can be asked.

@@ -11,6 +11,7 @@ use xdeploy::deploy::handoff::{self, Handoff};
 use xdeploy::deploy::observe::{Purpose, observe_side};
 use xdeploy::deploy::plan::{Callers, Plan};
 use xdeploy::deploy::snapshot::{Half, Identity};
+use xdeploy::deploy::write::Call;
 use xdeploy::error::{Error, Kind, Result};
 use xdeploy::model::{Policies, Side};
 use xdeploy::rehearsal::{DEV, Fault, Line, PROD};
@@ -50,13 +51,19 @@ struct Seat {
 impl Seat {
     async fn take(scene: &Scene, line: &Line, side: Side, file: Option<&Handoff>) -> Result<Seat> {
         let (common, flags) = flags(scene, side);
-        let told = side == Side::Prod && flags.deploy_role.is_none();
+        let own = flags.clone();
         let (common, flags) = match file {
             Some(file) => file.complete(side, common, flags)?,
             None => (common, flags),
         };
         let mut settings = Settings::of_side(side, common, flags)?;
-        settings.deploy_role_told = told;
+        let names = [
+            ("--deploy-role", own.deploy_role.is_none()),
+            ("--output-policy", own.output_policy.is_none() && settings.output_policy.is_some()),
+            ("--artifact-policy", own.artifact_policy.is_none() && settings.artifact_policy.is_some()),
+        ];
+        let told = names.into_iter().filter(|(_, told)| *told && side == Side::Prod).map(|(flag, _)| flag.to_owned());
+        settings.told = told.collect();
         let (own, other, region) = match side {
             Side::Dev => (DEV, PROD, HOME),
             Side::Prod => (PROD, DEV, scene.target),
@@ -87,7 +94,9 @@ impl Seat {
         let told = handoff::told(other, self.file.as_ref());
         let snapshot = observe_side(&self.accounts.dev, &self.accounts.prod, &self.settings, Purpose::Setup, &half, told).await?;
         let callers = Callers { dev: self.accounts.dev.caller.to_string(), prod: self.accounts.prod.caller.to_string() };
-        Plan::make(&self.settings, callers, snapshot, None)
+        let plan = Plan::make(&self.settings, callers, snapshot, None)?;
+        handoff::refuse_overstepping(&plan, self.side)?;
+        Ok(plan)
     }
 }
 
@@ -274,11 +283,56 @@ fn forgeries(prod_key: &str) -> Vec<Value> {
 }
 
 /// Puts something in a place, and makes the checksums right, as a forger would; none where it doesn't even parse.
-fn forged(file: &Value, place: &str, with: &Value) -> Option<Handoff> {
+fn forged(file: &Value, places: &[(&str, Value)]) -> Option<Handoff> {
     let mut next = file.clone();
-    *next.pointer_mut(place)? = with.clone();
+    for (place, with) in places {
+        match place.split_once("//") {
+            // A member by another name, or one more.
+            Some((place, name)) => {
+                next.pointer_mut(place)?.as_object_mut()?.insert(name.to_owned(), with.clone());
+            }
+            None => *next.pointer_mut(place)? = with.clone(),
+        }
+    }
     let parsed: Handoff = serde_json::from_value(next).ok()?;
     Handoff::parse(&parsed.sealed().text(), "handoff.json").ok()
+}
+
+/// Adds members by other names to every object that is a map: what is told by a name that is another thing's.
+fn renamed<'p>(file: &Value, all: &'p [String], forgeries: &[Value]) -> Vec<Vec<(&'p str, Value)>> {
+    let maps = ["keys", "artifactBuckets", "policies", "customerKeys", "otherRoles"];
+    let mut found = Vec::new();
+    for place in all.iter().filter(|place| maps.iter().any(|map| place.ends_with(&format!("/holds/{map}")))) {
+        let members = file.pointer(place).unwrap().as_object().unwrap();
+        for name in forgeries.iter().filter_map(Value::as_str).filter(|name| name.starts_with("arn:")) {
+            // The place lives as long as the test.
+            let place: &'static str = format!("{place}//{name}").leak();
+            found.extend(members.values().map(|value| vec![(place, value.clone())]));
+            found.push(vec![(place, json!({"known": null}))]);
+            found.push(vec![(place, json!({"unknown": "not told"}))]);
+        }
+    }
+    found
+}
+
+/// Forgeries that need more than one place.
+fn together(file: &Value, prod_key: &str) -> Vec<Vec<(&'static str, Value)>> {
+    let bucket = json!({"name": "prods-secrets", "found": null});
+    let encrypted = json!({"known": {"algorithm": "aws:kms", "key": prod_key, "bucket_key": false}});
+    let mut key = file.pointer("/dev/holds/keys/us-east-1/found").cloned().unwrap();
+    key["arn"] = json!(prod_key);
+    vec![
+        vec![("/dev/holds/artifactBuckets/us-east-1", bucket.clone())],
+        vec![("/dev/holds/artifactBuckets/us-east-1", bucket), ("/deployment/artifactBucket", json!("prods-secrets"))],
+        vec![("/dev/holds/artifactBuckets/us-east-1/name", json!("prods-secrets"))],
+        vec![("/dev/holds/input/found/encryption", encrypted.clone())],
+        vec![("/dev/holds/input/found/encryption", encrypted), ("/dev/holds/keys/us-east-1/found", key)],
+        vec![("/deployment/outputPolicy", json!("everything"))],
+        vec![("/deployment/artifactPolicy", json!("everything"))],
+        vec![("/deployment/outputPolicy", json!("everything")), ("/deployment/artifactPolicy", json!("everything"))],
+        vec![("/deployment/deployRole", json!("Admin")), ("/deployment/outputPolicy", json!("everything"))],
+        vec![("/dev/by", json!("arn:aws:iam::111111111111:user/bob\u{1b}[2J"))],
+    ]
 }
 
 fn texts(value: &Value) -> Vec<String> {
@@ -298,8 +352,14 @@ fn given_away(plan: &Plan, prod_key: &str) -> Vec<String> {
             wrong.push(format!("a write of the other side: {write:?}"));
         }
         // A role or policy that is made by such a name is nobody's yet.
-        if write.resource.ends_with(":role/Admin") || write.resource.starts_with("arn:aws:s3:::prods-secrets") {
+        if write.resource.ends_with(":role/Admin") || write.resource.starts_with("arn:aws:s3:::prods-secrets") || write.resource == prod_key
+        {
             wrong.push(format!("it touches {}", write.resource));
+        }
+        if let Call::AttachRolePolicy { arn, .. } = &write.call
+            && arn.ends_with("policy/everything")
+        {
+            wrong.push(format!("it attaches {arn}"));
         }
         let (before, Some(after)) = write.call.documents() else { continue };
         let there = before.as_ref().and_then(|before| before["Statement"].as_array().cloned()).unwrap_or_default();
@@ -333,6 +393,8 @@ async fn treasures(scene: &Scene) -> String {
     let trust = json!({"Version": "2012-10-17", "Statement": [
         {"Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::222222222222:root"}, "Action": "sts:AssumeRole"}]});
     prod.iam().create_role().role_name("Admin").assume_role_policy_document(trust.to_string()).send().await.unwrap();
+    let everything = json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]});
+    prod.iam().create_policy().policy_name("everything").policy_document(everything.to_string()).send().await.unwrap();
     let key = prod.kms(HOME).create_key().description("production's own").send().await.unwrap();
     key.key_metadata().unwrap().arn().unwrap().to_owned()
 }
@@ -352,16 +414,18 @@ fn a_forged_file_is_refused_or_harmless_to_production() {
         // A statement has many places, and all of them are read by the same rules.
         let likely = |number: usize, place: &str, at: usize| !place.contains("/Statement/") || (number + at).is_multiple_of(4);
         let forgeries = forgeries(&prod_key);
-        let attempts: Vec<(String, Value)> = all
+        let mut attempts: Vec<Vec<(&str, Value)>> = all
             .iter()
             .enumerate()
             .flat_map(|(number, place)| forgeries.iter().enumerate().map(move |(at, with)| (number, place, at, with)))
             .filter(|(number, place, at, _)| likely(*number, place, *at))
-            .map(|(_, place, _, with)| (place.clone(), with.clone()))
+            .map(|(_, place, _, with)| vec![(place.as_str(), with.clone())])
             .collect();
+        attempts.extend(renamed(&text, &all, &forgeries));
+        attempts.extend(together(&text, &prod_key));
         let good = std::sync::atomic::AtomicUsize::new(0);
-        let wrong = side_by_side(&attempts, |(place, with)| {
-            let Some(file) = forged(&text, place, with) else { return Ok(()) };
+        let wrong = side_by_side(&attempts, |changes| {
+            let Some(file) = forged(&text, changes) else { return Ok(()) };
             let plan = at_once(async {
                 let seat = Seat::take(&scene, &scene.rehearsal.line(), Side::Prod, Some(&file)).await?;
                 // Whoever is connected is compared with what the file says.
@@ -372,16 +436,16 @@ fn a_forged_file_is_refused_or_harmless_to_production() {
             });
             let plan = match plan {
                 Ok(plan) => plan,
-                Err(error) if error.kind == Kind::Internal => return Err(format!("{place} = {with}: {error:#?}")),
+                Err(error) if error.kind == Kind::Internal => return Err(format!("{changes:?}: {error:#?}")),
                 Err(_) => return Ok(()),
             };
             // What a person must look at is told, and never taken with --yes.
-            if !handoff::trusted(plan.snapshot()).is_empty() {
+            if !handoff::trusted(plan.settings(), plan.snapshot()).is_empty() {
                 return Ok(());
             }
             good.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
             let wrong = given_away(&plan, &prod_key);
-            if wrong.is_empty() { Ok(()) } else { Err(format!("{name}: {place} = {with}: {}", wrong.join("; "))) }
+            if wrong.is_empty() { Ok(()) } else { Err(format!("{name}: {changes:?}: {}", wrong.join("; "))) }
         });
         assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), attempts.len(), wrong.join("\n"));
         let good = good.into_inner();
@@ -421,11 +485,19 @@ fn a_forged_file_is_refused_or_harmless_to_development() {
     let mut all = Vec::new();
     places(&text, "", &mut all);
     all.retain(|place| place.starts_with("/prod") || place.starts_with("/deployment") || place.starts_with("/devAccount"));
-    let attempts: Vec<(String, Value)> =
-        all.iter().flat_map(|place| forgeries(&prod_key).into_iter().map(move |with| (place.clone(), with))).collect();
+    let forgeries = forgeries(&prod_key);
+    let mut attempts: Vec<Vec<(&str, Value)>> =
+        all.iter().flat_map(|place| forgeries.iter().map(|with| vec![(place.as_str(), with.clone())])).collect();
+    attempts.extend(renamed(&text, &all, &forgeries));
+    let dev_key = at_once(async {
+        let Accounts { dev, .. } = scene.accounts(&scene.rehearsal.line()).await.unwrap();
+        dev.kms(HOME).create_key().description("development's own").send().await.unwrap().key_metadata().unwrap().arn().unwrap().to_owned()
+    });
+    let encrypted = json!({"known": {"algorithm": "aws:kms", "key": dev_key, "bucket_key": false}});
+    attempts.push(vec![("/prod/holds/output/found/encryption", encrypted)]);
     let harmless = std::sync::atomic::AtomicUsize::new(0);
-    let wrong = side_by_side(&attempts, |(place, with)| {
-        let Some(file) = forged(&text, place, with) else { return Ok(()) };
+    let wrong = side_by_side(&attempts, |changes| {
+        let Some(file) = forged(&text, changes) else { return Ok(()) };
         if file.account(Side::Prod).as_str() != PROD || file.account(Side::Dev).as_str() != DEV {
             return Ok(());
         }
@@ -433,10 +505,11 @@ fn a_forged_file_is_refused_or_harmless_to_development() {
         match plan {
             Ok(plan) => {
                 harmless.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
-                let wrong = let_in(&plan);
-                if wrong.is_empty() { Ok(()) } else { Err(format!("{place} = {with}: {}", wrong.join("; "))) }
+                let mut wrong = let_in(&plan);
+                wrong.extend(plan.writes().iter().filter(|write| write.resource == dev_key).map(|write| write.title.clone()));
+                if wrong.is_empty() { Ok(()) } else { Err(format!("{changes:?}: {}", wrong.join("; "))) }
             }
-            Err(error) if error.kind == Kind::Internal => Err(format!("{place} = {with}: {error:#?}")),
+            Err(error) if error.kind == Kind::Internal => Err(format!("{changes:?}: {error:#?}")),
             Err(_) => Ok(()),
         }
     });
@@ -534,7 +607,7 @@ proptest::proptest! {
         let mut all = Vec::new();
         places(&FILE, "", &mut all);
         let place = &all[place % all.len()];
-        if let Some(file) = forged(&FILE, place, &json!(with)) {
+        if let Some(file) = forged(&FILE, &[(place.as_str(), json!(with))]) {
             let again = Handoff::parse(&file.text(), "handoff.json").unwrap();
             proptest::prop_assert_eq!(&again, &file);
             proptest::prop_assert_eq!(again.text(), file.text());

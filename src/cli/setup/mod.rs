@@ -43,7 +43,7 @@ pub struct Args {
     #[arg(long, env = "XDEPLOY_ACCEPT_BROKEN", value_parser = FalseyValueParser::new())]
     pub accept_broken: bool,
     /// Count what can't be told as broken, also organisation policies that can't be read
-    #[arg(long, env = "XDEPLOY_STRICT", value_parser = FalseyValueParser::new())]
+    #[arg(long, env = "XDEPLOY_STRICT", value_parser = FalseyValueParser::new(), conflicts_with = "side")]
     pub strict: bool,
     /// Write the settings of this run to a new file
     #[arg(long, value_name = "FILE", env = "XDEPLOY_WRITE_CONFIG", conflicts_with = "side")]

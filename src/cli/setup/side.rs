@@ -21,7 +21,9 @@ use serde_json::{Value, json};
 /// As the command.
 pub async fn run(common: &CommonFlags, args: &Args, side: Side, ui: &Ui, stop: &Stop, reports: &Reports) -> Result<u8> {
     let (common, flags) = with_file(common, &args.deployment)?;
-    let one = sides::open(ui, common, flags, side, args.of_side.handoff.clone()).await?;
+    let how =
+        sides::How { side, file: args.of_side.handoff.clone(), reads_only: args.dry_run && side == Side::Prod, renew: args.renew_handoff };
+    let one = sides::open(ui, common, flags, &how).await?;
     let artifact = match (&args.artifact, side) {
         (Some(_), Side::Prod) => {
             return Err(
@@ -40,10 +42,10 @@ pub async fn run(common: &CommonFlags, args: &Args, side: Side, ui: &Ui, stop: &
 async fn on(one: &OneSide, args: &Args, artifact: Option<Artifact>, ui: &Ui, stop: &Stop, reports: &Reports) -> Result<(u8, Value)> {
     let purpose = if artifact.is_some() { Purpose::WithArtifact } else { Purpose::Setup };
     let snapshot = one.read(ui, purpose).await?;
-    if !args.renew_handoff {
-        one.refuse_moved(&snapshot)?;
-    }
     let plan = one.plan(snapshot, artifact)?;
+    if !args.renew_handoff {
+        one.refuse_moved(&plan)?;
+    }
     show::plan(ui, &plan);
     show::later(ui, &plan, one.side);
     let proven = proof::of_plan(&plan)?;
@@ -113,7 +115,7 @@ fn code_of(proven: &Proof, strict: bool) -> u8 {
 
 /// Asks; production's own words are needed for who is let in, and what may be written.
 fn agreed(one: &OneSide, plan: &Plan, args: &Args, ui: &Ui) -> Result<()> {
-    let trusted = if one.side == Side::Prod { handoff::trusted(plan.snapshot()) } else { Vec::new() };
+    let trusted = if one.side == Side::Prod { handoff::trusted(&one.settings, plan.snapshot()) } else { Vec::new() };
     for line in &trusted {
         ui.warning(line);
     }
@@ -124,7 +126,7 @@ fn agreed(one: &OneSide, plan: &Plan, args: &Args, ui: &Ui) -> Result<()> {
                 .hint("or leave `--yes` out, and look at the plan"));
         }
         if !trusted.is_empty() {
-            let error = Error::refused("the hand-off names a key that somebody must look at; nothing was changed")
+            let error = Error::refused("the hand-off says what somebody must look at; nothing was changed")
                 .hint("leave `--yes` out, and look at the plan");
             return Err(trusted.into_iter().fold(error, Error::because));
         }
@@ -173,7 +175,12 @@ async fn read_again(one: &OneSide, before: &Proof, ui: &Ui) -> Result<(Plan, boo
 fn finish(one: &OneSide, plan: &Plan, ui: &Ui, document: &mut Value) -> Result<()> {
     let told = one.tell(plan)?;
     document["handoff"] = json!(one.path.display().to_string());
-    document["complete"] = json!(plan.later().is_empty());
+    let works = proof::of_plan(plan)?.verdict() != Verdict::Denied;
+    document["complete"] = json!(plan.later().is_empty() && works);
+    if plan.later().is_empty() && !works {
+        ui.result("\nBoth sides have written what they should, but the pipeline would still fail: the proof above says where.");
+        return Ok(());
+    }
     for line in next(one, plan, &told) {
         ui.result(&line);
     }
@@ -197,19 +204,28 @@ fn next(one: &OneSide, plan: &Plan, told: &Handoff) -> Vec<String> {
         Some(_) => {
             let fail = match told.open.links.as_slice() {
                 [] => Vec::new(),
-                links => vec![format!("\nUntil then these calls of the pipeline fail: {}.", links.join(", "))],
+                links => vec![format!("\nThese calls of the pipeline need what is left: {}.", links.join(", "))],
             };
             let name = match side {
                 Side::Dev => "production",
                 Side::Prod => "development",
             };
-            let send = vec![
-                format!("\nSend {file} to whoever runs {name} ({}); there:", one.accounts.of(other).id),
-                format!(
-                    "  xdeploy setup --side {other} --{other}-profile PROFILE --{side}-account {} --handoff {file}",
-                    one.accounts.of(side).id
-                ),
-            ];
+            let to = format!("\nSend {file} to whoever runs {name} ({})", one.accounts.of(other).id);
+            let (pipeline, account) = (&one.settings.pipeline, &one.accounts.of(side).id);
+            let send = match (other, told.half(Side::Dev).is_some()) {
+                (Side::Prod, _) => vec![
+                    format!("{to}; there:"),
+                    format!("  xdeploy setup --side prod --prod-profile PROFILE --dev-account {account} --handoff {file}"),
+                ],
+                // What development decided it says itself.
+                (Side::Dev, true) => vec![format!("{to}, who runs the same `xdeploy setup --side dev` again with `--handoff {file}`.")],
+                (Side::Dev, false) => vec![
+                    format!("{to}; there:"),
+                    format!(
+                        "  xdeploy setup --side dev --dev-profile PROFILE --pipeline {pipeline} --prod-account {account} --input-bucket BUCKET --handoff {file}"
+                    ),
+                ],
+            };
             [fail, send].concat()
         }
     }
@@ -221,5 +237,7 @@ fn of_other(one: &OneSide) -> String {
         Side::Dev => &one.settings.dev_profile,
         Side::Prod => &one.settings.prod_profile,
     };
-    format!("--{side}-profile {} --{other}-account {} ", quoted(profile), one.accounts.of(other).id)
+    let region = one.settings.region.as_ref().map(|region| format!("--region {region} ")).unwrap_or_default();
+    let (pipeline, account) = (&one.settings.pipeline, &one.accounts.of(other).id);
+    format!("--{side}-profile {} --{other}-account {account} --pipeline {pipeline} {region}", quoted(profile))
 }

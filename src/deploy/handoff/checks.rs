@@ -3,8 +3,9 @@
 
 use super::{Deployment, Handoff};
 use crate::deploy::declaration;
-use crate::deploy::snapshot::{BucketSlot, DevHalf, Identity, KeyFound, ProdHalf, RoleFound};
+use crate::deploy::snapshot::{BucketSlot, DevHalf, Identity, KeyFound, PolicyFound, ProdHalf, RoleFound};
 use crate::model::{Arn, BucketName, Readable, RegionName, RoleName};
+use serde_json::Value;
 use std::collections::BTreeMap;
 
 type Check = Result<(), String>;
@@ -113,23 +114,75 @@ fn key(found: &KeyFound, identity: &Identity, region: &str) -> Check {
     if arn.region == region { Ok(()) } else { Err(format!("key {} is not in {region}", found.arn)) }
 }
 
+/// Each is named by itself: a name that is another thing's would take that thing's place.
 fn customer_keys(keys: &BTreeMap<String, Readable<KeyFound>>, identity: &Identity) -> Check {
-    keys.values().filter_map(Readable::known).try_for_each(|found| own_arn(&found.arn, identity, "kms", "key/").map(|_| ()))
+    keys.iter().try_for_each(|(name, found)| {
+        if name.starts_with("arn:") {
+            let arn: Arn = name.parse()?;
+            if arn.account != identity.account {
+                return Err(format!("key {name} is not of account {}", identity.account));
+            }
+            if let Some(found) = found.known().filter(|found| arn.resource.starts_with("key/") && found.arn != *name) {
+                return Err(format!("key {name} is said to be {}", found.arn));
+            }
+        }
+        match found.known() {
+            Some(found) => own_arn(&found.arn, identity, "kms", "key/").map(|_| ()),
+            None => Ok(()),
+        }
+    })
+}
+
+/// A bucket's key is of the account that tells of the bucket, or one of the artifact keys.
+fn encryption(slot: &BucketSlot, identity: &Identity, artifact_keys: &[&str]) -> Check {
+    let encryption = slot.found.as_ref().and_then(|found| found.encryption.as_ref()?.known());
+    match encryption.and_then(|encryption| encryption.key.as_deref()).filter(|key| key.starts_with("arn:")) {
+        Some(key) if artifact_keys.contains(&key) => Ok(()),
+        Some(key) if key.parse::<Arn>()?.account != identity.account => {
+            Err(format!("bucket {} is said to be encrypted with {key}, which is not of account {}", slot.name, identity.account))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A screen is no place for another's control characters.
+pub fn printable(value: &Value) -> Check {
+    let plain = |text: &str| match text.chars().any(char::is_control) {
+        true => Err(format!("a control character in {text:?}")),
+        false => Ok(()),
+    };
+    match value {
+        Value::String(text) => plain(text),
+        Value::Array(list) => list.iter().try_for_each(printable),
+        Value::Object(members) => members.iter().try_for_each(|(name, value)| plain(name).and_then(|()| printable(value))),
+        _ => Ok(()),
+    }
 }
 
 fn other_roles(roles: &BTreeMap<String, Readable<Option<RoleFound>>>, identity: &Identity) -> Check {
-    roles.values().filter_map(Readable::known).try_for_each(|found| role(found.as_ref(), identity))
+    roles.iter().try_for_each(|(arn, found)| {
+        if arn.parse::<Arn>()?.account != identity.account {
+            return Err(format!("role {arn} is not of account {}", identity.account));
+        }
+        match found.known().and_then(Option::as_ref) {
+            Some(found) if found.arn != *arn => Err(format!("role {arn} is said to be {}", found.arn)),
+            found => role(found, identity),
+        }
+    })
 }
 
-fn policies<'a>(arns: impl Iterator<Item = &'a String>, identity: &Identity) -> Check {
-    arns.into_iter().try_for_each(|arn| own_arn(arn, identity, "iam", "policy/").map(|_| ()))
+fn policies(told: &BTreeMap<String, PolicyFound>, identity: &Identity) -> Check {
+    told.iter().try_for_each(|(arn, found)| match found.arn == *arn {
+        true => own_arn(arn, identity, "iam", "policy/").map(|_| ()),
+        false => Err(format!("policy {arn} is said to be {}", found.arn)),
+    })
 }
 
 fn dev(half: &DevHalf, handoff: &Handoff) -> Check {
     let own = &half.identity;
     role(half.service_role.as_ref(), own)?;
     role(half.event_role.as_ref(), own)?;
-    policies(half.policies.keys(), own)?;
+    policies(&half.policies, own)?;
     for (region, slot) in &half.keys {
         region.parse::<RegionName>()?;
         if let Some(found) = &slot.found {
@@ -139,11 +192,19 @@ fn dev(half: &DevHalf, handoff: &Handoff) -> Check {
     for (region, slot) in &half.artifact_buckets {
         region.parse::<RegionName>()?;
         bucket(slot, region, "artifact bucket")?;
+        let default = format!("codepipeline-{region}-{}", own.account);
+        let asked = handoff.deployment.artifact_bucket.as_ref().map(|name| name.as_str());
+        if slot.found.is_none() && slot.name != default && asked != Some(&slot.name) {
+            return Err(format!("artifact bucket {} isn't there, and nobody asked for that name", slot.name));
+        }
         if handoff.deployment.output_bucket.as_ref().is_some_and(|output| output.as_str() == slot.name) {
             return Err(format!("{} is artifact and output bucket", slot.name));
         }
     }
     bucket(&half.input, &own.region, "input bucket")?;
+    let artifact_keys: Vec<&str> = half.keys.values().filter_map(|slot| Some(slot.found.as_ref()?.arn.as_str())).collect();
+    encryption(&half.input, own, &artifact_keys)?;
+    half.artifact_buckets.values().try_for_each(|slot| encryption(slot, own, &artifact_keys))?;
     customer_keys(&half.customer_keys, own)?;
     other_roles(&half.other_roles, own)?;
     let Some(pipeline) = &half.pipeline else { return Ok(()) };
@@ -172,8 +233,11 @@ fn dev(half: &DevHalf, handoff: &Handoff) -> Check {
 fn prod(half: &ProdHalf, handoff: &Handoff) -> Check {
     let own = &half.identity;
     role(half.deploy_role.as_ref(), own)?;
-    policies(half.policies.keys(), own)?;
+    policies(&half.policies, own)?;
     bucket(&half.output, &own.region, "output bucket")?;
+    let told =
+        handoff.dev.as_ref().map(|part| part.holds.keys.values().filter_map(|slot| Some(slot.found.as_ref()?.arn.as_str())).collect());
+    encryption(&half.output, own, &told.unwrap_or_else(Vec::new))?;
     if handoff.deployment.output_bucket.as_ref().is_some_and(|bucket| bucket.as_str() != half.output.name) {
         return Err(format!("production tells of bucket {}, but the deployment is to another", half.output.name));
     }

@@ -9,8 +9,9 @@
 mod checks;
 mod withhold;
 
+use super::plan::Plan;
 use super::snapshot::{BucketFound, BucketSlot, DevHalf, Half, Identity, KeySlot, ProdHalf, Snapshot, Told};
-use super::write::Write;
+use super::write::{Call, Write};
 use crate::error::{Error, Kind, Result, file_error};
 use crate::model::{AccountId, BucketName, ChangeDetection, KeyAlias, ObjectKey, PipelineName, Policies, RegionName, RoleName, Side};
 use crate::settings::{CommonFlags, DEFAULT_PIPELINE, DeploymentFlags, Settings};
@@ -27,7 +28,7 @@ pub const SCHEMA: &str = "xdeploy.handoff/1";
 pub const DEFAULT_FILE: &str = "handoff.json";
 
 /// The only reason to look further: what is to be done about a file that can't be used.
-const AGAIN: &str = "ask the other side to run its command again, and take the file that it writes";
+const AGAIN: &str = "take the file as the other side wrote it, or delete it: then the other side's next file begins anew";
 
 /// What both sides must agree on. Development decides all but the last four, which production decides.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -149,7 +150,7 @@ fn seal<T: Serialize>(part: &T) -> String {
 impl Handoff {
     fn computed(&self) -> Seals {
         Seals {
-            deployment: seal(&(&self.dev_account, &self.prod_account, &self.deployment)),
+            deployment: seal(&(&self.version, &self.dev_account, &self.prod_account, &self.deployment)),
             dev: seal(&self.dev),
             prod: seal(&self.prod),
             open: seal(&self.open),
@@ -232,6 +233,8 @@ impl Handoff {
         if !changed.is_empty() {
             return Err(Error::refused(format!("{name} was changed after xdeploy wrote it: {}", changed.join(", "))).hint(AGAIN));
         }
+        checks::printable(&serde_json::to_value(&handoff).unwrap_or_default())
+            .map_err(|why| Error::refused(format!("{name} can't be shown: {why}")).hint(AGAIN))?;
         checks::all(&handoff).map_err(|why| Error::refused(format!("{name} can't be used: {why}")).hint(AGAIN))?;
         Ok(handoff)
     }
@@ -295,7 +298,10 @@ impl Handoff {
             prod_region: of_prod("--prod-region").settle(common.prod_region, &told.prod_region)?,
             ..common
         };
-        let switch = |own: bool, theirs: bool| if side == Side::Prod && said.decided { theirs } else { own };
+        let switch = |flag, own: bool, theirs: bool| {
+            let word = |on: bool| on.then(|| "yes".to_owned());
+            Ok::<_, Error>(of_dev(flag).settle(word(own), &word(theirs))?.is_some())
+        };
         let flags = DeploymentFlags {
             pipeline: Some(told.pipeline.clone()),
             input_bucket: of_dev("--input-bucket").settle(flags.input_bucket, &told.input_bucket)?,
@@ -305,10 +311,17 @@ impl Handoff {
             key_alias: of_dev("--key-alias").settle(flags.key_alias, &told.key_alias)?,
             service_role: of_dev("--service-role").settle(flags.service_role, &told.service_role)?,
             deploy_path: of_dev("--deploy-path").settle(flags.deploy_path, &told.deploy_path)?,
-            no_extract: switch(flags.no_extract, told.no_extract),
+            no_extract: switch("--no-extract", flags.no_extract, told.no_extract)?,
             change_detection: of_dev("--change-detection").settle(flags.change_detection, &told.change_detection)?,
             policies: of_dev("--policies").settle(flags.policies, &told.policies)?,
-            deploy_encrypts_with_dev_key: switch(flags.deploy_encrypts_with_dev_key, told.deploy_encrypts_with_dev_key),
+            deploy_encrypts_with_dev_key: switch(
+                "--deploy-encrypts-with-dev-key",
+                flags.deploy_encrypts_with_dev_key,
+                told.deploy_encrypts_with_dev_key,
+            )?,
+            // These are about development's own things, and may stand in a settings file that both sides read.
+            key_administrator: if side == Side::Prod { Vec::new() } else { flags.key_administrator },
+            enable_versioning: side == Side::Dev && flags.enable_versioning,
             stage: of_dev("--stage").settle(flags.stage, &told.stage)?,
             action: of_dev("--action").settle(flags.action, &told.action)?,
             assume_policy: of_dev("--assume-policy").settle(flags.assume_policy, &told.assume_policy)?,
@@ -320,6 +333,40 @@ impl Handoff {
             ..flags
         };
         Ok((common, flags))
+    }
+}
+
+impl Handoff {
+    /// Lists what development decided by flags and doesn't say again, as flags with their values.
+    pub fn forgotten(&self, flags: &DeploymentFlags) -> Vec<String> {
+        if self.dev.is_none() {
+            return Vec::new();
+        }
+        let told = &self.deployment;
+        fn text<T: std::fmt::Display>(value: &Option<T>) -> Option<String> {
+            value.as_ref().map(ToString::to_string)
+        }
+        let all = [
+            ("--input-bucket", text(&told.input_bucket), text(&flags.input_bucket)),
+            ("--object-key", text(&told.object_key), text(&flags.object_key)),
+            ("--artifact-bucket", text(&told.artifact_bucket), text(&flags.artifact_bucket)),
+            ("--key-alias", text(&told.key_alias), text(&flags.key_alias)),
+            ("--service-role", told.service_role.clone(), flags.service_role.clone()),
+            ("--deploy-path", told.deploy_path.clone(), flags.deploy_path.clone()),
+            ("--change-detection", text(&told.change_detection), text(&flags.change_detection)),
+            ("--stage", told.stage.clone(), flags.stage.clone()),
+            ("--action", told.action.clone(), flags.action.clone()),
+            ("--assume-policy", told.assume_policy.clone(), flags.assume_policy.clone()),
+            ("--event-role", text(&told.event_role), text(&flags.event_role)),
+            ("--event-rule", told.event_rule.clone(), flags.event_rule.clone()),
+        ];
+        let mut found: Vec<String> = all
+            .into_iter()
+            .filter_map(|(flag, told, own)| Some((flag, told.filter(|_| own.is_none())?)))
+            .map(|(flag, value)| format!("{flag} {}", crate::model::quoted(&value)))
+            .collect();
+        found.extend((told.no_extract && !flags.no_extract).then(|| "--no-extract".to_owned()));
+        found
     }
 }
 
@@ -348,7 +395,8 @@ impl Decision {
             // What development doesn't say again is as if nobody had said it: production must not decide it.
             (None, _) if self.owner == Some(side) => Ok(None),
             (None, told) => Ok(told.clone()),
-            (Some(own), Some(told)) if own != *told && (decided || self.owner.is_none()) => {
+            (Some(own), told) if told.as_ref() != Some(&own) && (decided || self.owner.is_none() && told.is_some()) => {
+                let told = told.as_ref().map_or_else(|| "nothing".to_owned(), ToString::to_string);
                 let decides = match self.owner {
                     Some(owner) => format!("{owner} decides it"),
                     None => "both sides must say the same".to_owned(),
@@ -432,12 +480,78 @@ pub fn moved(told: &Half, live: &Half) -> Vec<String> {
     found
 }
 
+/// Says which documents of ours a plan would change that aren't as the file says they were: the file is older than they are.
+pub fn undone(told: &Half, writes: &[Write]) -> Vec<String> {
+    let policies = match told {
+        Half::Dev(half) => &half.policies,
+        Half::Prod(half) => &half.policies,
+    };
+    let changed = writes.iter().filter_map(|write| match &write.call {
+        Call::CreatePolicyVersion { arn, before, .. } => Some((write, policies.get(arn)?, before)),
+        _ => None,
+    });
+    changed
+        .filter(|(_, told, before)| !crate::policy::same_grants(&told.document, before))
+        .map(|(write, ..)| format!("policy {} was changed after this file was written", write.resource))
+        .collect()
+}
+
+/// Refuses a plan that writes on one side what only a forged file can lead to: a key's policy is changed only where that key is
+/// an artifact store's, or encrypts the bucket of the side that writes.
+///
+/// # Errors
+/// It would.
+pub fn refuse_overstepping(plan: &Plan, side: Side) -> Result<()> {
+    let snapshot = plan.snapshot();
+    let slot = match side {
+        Side::Dev => &snapshot.input,
+        Side::Prod => &snapshot.output,
+    };
+    let of_bucket = slot.found.as_ref().and_then(|found| found.encryption.as_ref()?.known()?.key.as_deref());
+    let of_bucket = of_bucket.and_then(|key| snapshot.customer_keys.get(key)?.known()).map(|found| found.arn.as_str());
+    let stores: Vec<&str> = snapshot.keys.values().filter_map(|slot| Some(slot.found.as_ref()?.arn.as_str())).collect();
+    let declared: Vec<String> = trusted_keys(snapshot);
+    for write in plan.writes() {
+        let Call::PutKeyPolicy { key, before: Some(_), .. } = &write.call else { continue };
+        let is_own = side == Side::Dev && stores.contains(&key.as_str()) || of_bucket == Some(key.as_str());
+        // A key that the pipeline names is looked at by a person.
+        if !is_own && !declared.iter().any(|line| line.contains(key.as_str())) {
+            return Err(Error::refused(format!("the hand-off leads to key {key}, which has no part in this"))
+                .hint("ask the other side for a file as xdeploy wrote it"));
+        }
+    }
+    Ok(())
+}
+
 /// Says what a prudent person looks at before letting the other side's word count, in lines; production's side only.
-pub fn trusted(snapshot: &Snapshot) -> Vec<String> {
+pub fn trusted(settings: &Settings, snapshot: &Snapshot) -> Vec<String> {
+    let mut lines: Vec<String> = snapshot.told.as_ref().map(|told| told.untold.clone()).unwrap_or_default();
+    lines.extend(trusted_keys(snapshot));
+    lines.extend(trusted_names(settings, snapshot));
+    lines
+}
+
+/// Names of production's own things that production didn't choose, of things that it doesn't have yet.
+fn trusted_names(settings: &Settings, snapshot: &Snapshot) -> Vec<String> {
+    let Ok(blueprint) = super::blueprint::Blueprint::draw(settings, snapshot) else { return Vec::new() };
+    let plain = Settings { deploy_role: None, output_policy: None, artifact_policy: None, ..settings.clone() };
+    let Ok(default) = super::blueprint::Names::resolve(&plain, &snapshot.dev, &snapshot.prod, None) else { return Vec::new() };
+    let names = &blueprint.names;
+    let named = [
+        ("--deploy-role", &names.deploy_role, &default.deploy_role, snapshot.deploy_role.is_some()),
+        ("--output-policy", &names.output_policy, &default.output_policy, snapshot.policies.contains_key(&names.output_policy.arn)),
+        ("--artifact-policy", &names.artifact_policy, &default.artifact_policy, snapshot.policies.contains_key(&names.artifact_policy.arn)),
+    ];
+    let told = named.into_iter().filter(|(flag, told, default, there)| settings.is_told(flag) && told.name != default.name && !there);
+    told.map(|(flag, told, ..)| format!("the hand-off chose the name {}: say `{flag} {}` if it is right", told.name, told.name)).collect()
+}
+
+fn trusted_keys(snapshot: &Snapshot) -> Vec<String> {
     let declared = snapshot.pipeline.as_ref().map(|found| super::declaration::deploys(&found.declaration, Some(&snapshot.output.name)));
     let keys = declared.into_iter().flatten().filter_map(|(_, action)| super::declaration::output_key(action).map(str::to_owned));
     let own = snapshot.output.found.as_ref().and_then(|found| found.encryption.as_ref()?.known()?.key.clone());
-    keys.filter(|key| Some(key) != own.as_ref())
+    let artifact = |key: &String| snapshot.keys.values().any(|slot| slot.found.as_ref().is_some_and(|found| found.arn == *key));
+    keys.filter(|key| Some(key) != own.as_ref() && !artifact(key))
         .map(|key| format!("the pipeline names key {key} for what it deploys: the role will be allowed to use it"))
         .collect()
 }
@@ -498,5 +612,5 @@ impl DevHalf {
 /// Says where the half of the side that isn't logged in to comes from.
 pub fn told(side: Side, handoff: Option<&Handoff>) -> Told {
     let by_handoff = handoff.is_some_and(|file| file.half(side).is_some());
-    Told { side, by_handoff }
+    Told { side, by_handoff, untold: Vec::new() }
 }

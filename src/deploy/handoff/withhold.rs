@@ -170,7 +170,7 @@ fn walk(value: &mut Value) {
         }
         Value::Array(list) => list.iter_mut().for_each(walk),
         Value::String(text) => {
-            if !text.starts_with("arn:") && redact(text) != *text {
+            if text.chars().any(char::is_control) || !text.starts_with("arn:") && redact(text) != *text {
                 *text = WITHHELD.to_owned();
             }
         }
@@ -181,7 +181,8 @@ fn walk(value: &mut Value) {
 fn conditions(operator: &mut Value) {
     for (key, value) in operator.as_object_mut().into_iter().flatten() {
         let name = key.to_ascii_lowercase();
-        if !TOLD_CONDITIONS.iter().any(|told| name.starts_with(told)) {
+        // Tags may say anything.
+        if !TOLD_CONDITIONS.iter().any(|told| name.starts_with(told)) || name.contains("tag/") {
             // Whether something is there is no secret, and decides.
             if !matches!(value.as_str(), Some("true" | "false")) && !value.is_boolean() {
                 *value = WITHHELD.into();

@@ -66,28 +66,44 @@ pub(super) async fn stranger_s_region(account: &Account, region: &str, bucket: &
     }
 }
 
-/// Looks from production at the artifact buckets that development told: each must be there, and must not be production's own,
-/// since its role will be allowed to read it.
+/// Looks from production at the artifact buckets that development told, since its role will be allowed to read them; gives those
+/// of which it can't be told whether they are production's own.
 ///
 /// # Errors
 /// One of them isn't there any more, or is production's.
-pub(super) async fn refuse_told_buckets(prod: &Account, told: &DevHalf) -> Result<()> {
-    for (region, slot) in told.artifact_buckets.iter().filter(|(_, slot)| slot.found.is_some()) {
+pub(super) async fn look_at_told_buckets(prod: &Account, told: &DevHalf) -> Result<Vec<String>> {
+    let mut untold = Vec::new();
+    for (region, slot) in &told.artifact_buckets {
+        let own = || {
+            Error::refused(format!("the hand-off names artifact bucket {}, which is production's own", slot.name))
+                .hint("artifacts are in a bucket of the development account: ask there for a hand-off that says so")
+        };
         match head_bucket(prod, region, &slot.name).await {
-            Ok(Some(_)) => {
-                return Err(Error::refused(format!("the hand-off names artifact bucket {}, which is production's own", slot.name))
-                    .hint("artifacts are in a bucket of the development account: ask there for a hand-off that says so"));
-            }
+            Ok(Some(_)) => return Err(own()),
+            Ok(None) if slot.found.is_none() => {}
             Ok(None) => {
                 return Err(Error::refused(format!("the hand-off is stale: artifact bucket {} is gone", slot.name))
                     .hint("ask development to run its command again, and take the file that it writes"));
             }
-            // S3 says no more than that to an account that isn't the owner's.
-            Err(error) if error.kind == Kind::Denied => {}
+            // S3 says the same to an account that isn't the owner's, and to a user of the owner's who may not see the bucket.
+            Err(error) if error.kind == Kind::Denied => match list_named(prod, region, &slot.name).await {
+                Ok(true) => return Err(own()),
+                Ok(false) => {}
+                Err(error) => {
+                    untold.push(format!("whether artifact bucket {} is production's own can't be told: {}", slot.name, error.told()));
+                }
+            },
             Err(error) => return Err(error),
         }
     }
-    Ok(())
+    Ok(untold)
+}
+
+/// Says whether an account owns a bucket of this name, by its list.
+async fn list_named(account: &Account, region: &str, name: &str) -> ApiResult<bool> {
+    let request = account.s3(region).list_buckets().prefix(name).max_buckets(1000).send();
+    let page = account.call("s3:ListAllMyBuckets", "*", request).await?;
+    Ok(page.buckets().iter().any(|bucket| bucket.name() == Some(name)))
 }
 
 pub(super) async fn read_artifact_bucket(

@@ -19,7 +19,7 @@ use crate::aws::{Account, ApiError};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Readable, Side};
 use crate::settings::Settings;
-use buckets::{read_artifact_bucket, read_input, read_output, refuse_told_buckets, stranger_s_region};
+use buckets::{look_at_told_buckets, read_artifact_bucket, read_input, read_output, stranger_s_region};
 use futures_util::future::try_join_all;
 use iam::{Reading, administrator, read_other_roles, read_policy, read_role};
 use keys::{customer_keys, read_key_slot};
@@ -83,24 +83,25 @@ pub async fn observe_side(
     other: &Half,
     told: Told,
 ) -> Result<Snapshot> {
-    if let Half::Dev(half) = other {
-        refuse_told_buckets(prod, half).await?;
-    }
-    let nothing_told = !told.by_handoff;
+    let untold = match other {
+        Half::Dev(half) => look_at_told_buckets(prod, half).await?,
+        Half::Prod(_) => Vec::new(),
+    };
+    let (nothing_told, side) = (!told.by_handoff, told.side);
     let others = match other {
         Half::Dev(half) => Others { dev: Some(half), prod: None, nothing_told },
         Half::Prod(half) => Others { dev: None, prod: Some(half), nothing_told },
     };
     let mut snapshot = observe_accounts(dev, prod, settings, purpose, Organisations::Never, others).await?;
-    let own = match told.side {
+    let own = match side {
         Side::Dev => read_organisation(prod, prod).await,
         Side::Prod => read_organisation(dev, dev).await,
     };
-    match told.side {
+    match side {
         Side::Dev => snapshot.prod_organisation = Some(own),
         Side::Prod => snapshot.dev_organisation = Some(own),
     }
-    snapshot.told = Some(told);
+    snapshot.told = Some(Told { untold, ..told });
     Ok(snapshot)
 }
 
@@ -119,7 +120,7 @@ async fn untold_region(dev: &Account, settings: &Settings, home: &str, bucket: &
         return Ok(said.to_string());
     }
     stranger_s_region(dev, home, bucket).await?.ok_or_else(|| {
-        Error::usage(format!("there is no bucket {bucket} yet, and its region decides what kind of key is made"))
+        Error::refused(format!("there is no bucket {bucket} yet, and its region decides what kind of key is made"))
             .hint("pass `--prod-region REGION`, where production will make it, or let production begin with `--side prod`")
     })
 }
@@ -284,9 +285,16 @@ async fn observe_accounts(
         read_other_roles([dev, prod], wanted_roles, reading)
     );
     let told_keys = others.dev.map(|half| &half.customer_keys).into_iter().chain(others.prod.map(|half| &half.customer_keys));
-    customer_keys.extend(told_keys.flatten().map(|(name, key)| (name.clone(), key.clone())));
+    // What was read is never replaced by what was told.
+    for (name, key) in told_keys.flatten() {
+        customer_keys.entry(name.clone()).or_insert_with(|| key.clone());
+    }
     let told_roles = others.dev.map(|half| &half.other_roles).into_iter().chain(others.prod.map(|half| &half.other_roles));
-    other_roles.extend(told_roles.flatten().map(|(arn, role)| (arn.clone(), role.clone())));
+    for (arn, role) in told_roles.flatten() {
+        if !matches!(other_roles.get(arn), Some(Readable::Known(_))) {
+            other_roles.insert(arn.clone(), role.clone());
+        }
+    }
     let (dev_organisation, prod_organisation) = organisations;
     Ok(Snapshot {
         dev: dev_identity,

@@ -76,15 +76,16 @@ fn output_need<'a>(context: &Context<'a>) -> Need<'a> {
     }
 }
 
-fn given(context: &Context<'_>, need: &Need<'_>, found: &Readable<KeyFound>) -> Given {
+fn given(context: &Context<'_>, need: &Need<'_>, asked: &str, found: &Readable<KeyFound>) -> Given {
+    // The artifact key has its users by A3 and A4.2.
+    let arn = found.known().map_or(asked, |found| &found.arn);
+    if context.blueprint.stores.iter().any(|store| store.key == arn) {
+        return Given::Already;
+    }
     let found = match found {
         Readable::Unknown(why) => return Given::Told { why: why.clone() },
         Readable::Known(found) => found,
     };
-    // The artifact key has its users by A3 and A4.2.
-    if context.blueprint.stores.iter().any(|store| store.key == found.arn) {
-        return Given::Already;
-    }
     let role_account = match need.side {
         Side::Dev => &context.blueprint.dev.account,
         Side::Prod => &context.blueprint.prod.account,
@@ -142,7 +143,7 @@ fn identity(context: &Context<'_>, need: &Need<'_>, key: (&str, &Readable<KeyFou
         // Only a key's ARN means anything in a policy; an alias or bare id can't be granted blindly.
         Readable::Unknown(_) => asked.parse::<Arn>().ok().filter(|arn| arn.resource.starts_with("key/"))?.to_string(),
     };
-    let wanted = match given(context, need, found) {
+    let wanted = match given(context, need, asked, found) {
         Given::Already => false,
         Given::Identity | Given::Told { .. } => true,
         Given::KeyPolicy { also_identity } => also_identity,
@@ -177,7 +178,7 @@ pub fn wants(context: &Context<'_>, draft: &mut Draft) {
             )));
         }
         let Some((asked, found)) = key else { continue };
-        match (given(context, &need, found), found) {
+        match (given(context, &need, asked, found), found) {
             // Ours is brought up to date also where others have granted the same since.
             (given, Readable::Known(found))
                 if matches!(given, Given::KeyPolicy { .. })

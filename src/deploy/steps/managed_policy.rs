@@ -89,7 +89,11 @@ pub fn wants(context: &Context<'_>, draft: &mut Draft, wanted: Wanted<'_>) -> Re
                     .gives(token.clone()),
             );
         }
-        Some(found) if !found.tags.contains_key(TAG) && wanted.article.iter().all(|grant| policy::covers(&found.document, grant)) => {
+        Some(found)
+            if !found.tags.contains_key(TAG)
+                && !context.settings.is_told(wanted.flag)
+                && wanted.article.iter().all(|grant| policy::covers(&found.document, grant)) =>
+        {
             let lacking: Vec<&str> =
                 grants.iter().filter(|grant| !policy::covers(&found.document, grant)).map(|grant| grant.action.as_str()).collect();
             if !lacking.is_empty() {
