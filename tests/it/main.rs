@@ -10,6 +10,7 @@ mod ecs;
 mod errors;
 mod explain;
 mod explain_worlds;
+mod export;
 mod fuzz;
 mod house;
 mod messages;

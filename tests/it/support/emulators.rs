@@ -143,7 +143,7 @@ fn start() -> Result<Emulators, String> {
     let logs = folder.join("logs");
     fs::create_dir_all(&logs).map_err(|error| format!("{}: {error}", logs.display()))?;
     remove_old(&logs);
-    let python = virtual_environment(&folder)?;
+    let python = virtual_environment(&folder, "venv", REQUIREMENTS)?;
 
     // Named after its text, and moved into place: two test binaries of two versions may run at once.
     let script = folder.join(format!("oracle-{:016x}.py", hash(ORACLE)));
@@ -198,8 +198,8 @@ fn remove_old(logs: &Path) {
 }
 
 /// The Python of a virtual environment with the pinned packages; made on the first run.
-fn virtual_environment(folder: &Path) -> Result<PathBuf, String> {
-    let environment = folder.join(format!("venv-{:016x}", hash(REQUIREMENTS)));
+pub fn virtual_environment(folder: &Path, name: &str, packages: &str) -> Result<PathBuf, String> {
+    let environment = folder.join(format!("{name}-{:016x}", hash(packages)));
     let python = environment.join("bin").join("python");
     let ready = environment.join("ready");
 
@@ -220,13 +220,13 @@ fn virtual_environment(folder: &Path) -> Result<PathBuf, String> {
     }
     run(Command::new("python3").args(["-m", "venv"]).arg(&environment), "python3 with its venv module is needed")?;
     let requirements = environment.join("requirements.txt");
-    fs::write(&requirements, REQUIREMENTS).map_err(|error| error.to_string())?;
+    fs::write(&requirements, packages).map_err(|error| error.to_string())?;
     // Without dependencies: the file pins all that is used, which is half of what moto asks for.
     run(
         Command::new(&python)
             .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input", "--no-deps", "-r"])
             .arg(&requirements),
-        "pip could not install the emulators",
+        "pip could not install what is needed",
     )?;
     fs::write(&ready, "").map_err(|error| error.to_string())?;
     Ok(python)

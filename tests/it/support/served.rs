@@ -23,8 +23,13 @@ pub struct Served {
 
 impl Served {
     pub fn new() -> Served {
+        Served::of(Rehearsal::new("aws", "us-east-1", "us-east-1"))
+    }
+
+    /// These two accounts, from now on for callers who sign.
+    pub fn of(rehearsal: Rehearsal) -> Served {
         let runtime = tokio::runtime::Runtime::new().unwrap();
-        let rehearsal = Rehearsal::new("aws", "us-east-1", "us-east-1").at(now()).signed();
+        let rehearsal = rehearsal.at(now()).signed();
         let listener = runtime.block_on(tokio::net::TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))).unwrap();
         let port = listener.local_addr().unwrap().port();
         let served = rehearsal.clone();
