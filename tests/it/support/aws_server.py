@@ -14,8 +14,23 @@ import sys
 import awscli.clidriver
 import botocore.loaders
 
-load = botocore.loaders.JSONFileLoader.load_file
-botocore.loaders.JSONFileLoader.load_file = functools.lru_cache(maxsize=None)(load)
+def remembered(method):
+    """The method with one memory for all loaders: what it reads are the CLI's own files."""
+    known = {}
+
+    @functools.wraps(method)
+    def recall(self, *args, **kwargs):
+        key = (args, tuple(sorted(kwargs.items())))
+        if key not in known:
+            known[key] = method(self, *args, **kwargs)
+        return known[key]
+
+    return recall
+
+
+loader = botocore.loaders.Loader
+for name in ("list_available_services", "load_service_model", "load_data", "load_data_with_path", "determine_latest_version"):
+    setattr(loader, name, remembered(getattr(loader, name)))
 
 driver = awscli.clidriver.create_clidriver()
 for service in ("sts", "iam", "kms", "s3", "events", "codepipeline"):
