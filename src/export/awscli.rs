@@ -4,7 +4,7 @@
 //! settles late (facts/codepipeline.md D.2). A script holds those that it uses.
 
 use super::Sheet;
-use super::shared::{identity, keys_made, keys_told, never_planned, notification, other, sides, title, underscored, waits_for, writes_of};
+use super::shared::{identity, keys_told, never_planned, notification, other, sides, title, underscored, waits_for, writes_of};
 use crate::deploy::plan::Plan;
 use crate::deploy::write::{Call, Step, Write, key_placeholder};
 use crate::error::{Error, Result};
@@ -55,12 +55,8 @@ fn script(plan: &Plan, side: Option<Side>, writes: &[&Write]) -> Result<String> 
     for region in &told {
         let _ = writeln!(checks, "need_key {} {}", variable(region), quoted(region));
     }
-    let mut end = String::new();
-    for region in keys_made(writes) {
-        let _ = writeln!(end, "printf '%s=%s\\n' {0} \"${0}\"", variable(&region));
-    }
     let main = format!(
-        "need aws 'the AWS CLI, https://aws.amazon.com/cli'\nneed jq 'jq 1.6 or newer, https://jqlang.org'\n{checks}{body}\nsay 'done'\n{end}"
+        "need aws 'the AWS CLI, https://aws.amazon.com/cli'\nneed jq 'jq 1.6 or newer, https://jqlang.org'\n{checks}{body}\nsay 'done'\n"
     );
     Ok(format!("{start}\n{}{WORK}\n{main}", functions(&main)))
 }
@@ -99,10 +95,14 @@ fn start(plan: &Plan, side: Option<Side>, writes: &[&Write], told: &[String]) ->
         if !waits.is_empty() {
             lines.push(String::new());
             lines.push(format!("What {} must have done before (its own script does it):", other(side)));
-            lines.extend(waits.into_iter().map(|line| format!("- {line}")));
+            lines.extend(waits.iter().map(|line| format!("- {line}")));
         }
         for region in told {
-            lines.push(format!("- {} must be set to the ARN of {}'s key in {region}", variable(region), other(side)));
+            let (variable, other) = (variable(region), other(side));
+            lines.push(format!("- {variable} must be set to the ARN of {other}'s key in {region}, which {other}'s script prints"));
+        }
+        if !waits.is_empty() && !waits_for(plan, other(side)).is_empty() {
+            lines.push("Each waits for the other: run dev's, then prod's, then dev's again.".to_owned());
         }
     }
     for line in lines {

@@ -51,8 +51,7 @@ try() {
   elif grep -Eq "\(($missing)\)" "$work/error"; then
     echo null >"$work/live.json"
   else
-    cat "$work/error" >&2
-    exit 1
+    stop "$(grep . "$work/error")" 'mend that, then run this script again: it goes on from there'
   fi
 }
 
@@ -63,13 +62,18 @@ patient() {
   until call "$@" >"$work/answer.json" 2>"$work/error"; do
     if ! grep -Eq "$late|OperationAborted|ConcurrentModification|Throttling|TooManyRequests" "$work/error" ||
       [ $((SECONDS - started)) -ge "$WAIT_SECONDS" ]; then
-      cat "$work/error" >&2
-      exit 1
+      stop "$(grep . "$work/error")" 'mend that, then run this script again: it goes on from there'
     fi
     say "  waiting: $(grep . "$work/error" | tail -n 1)"
     sleep "$pause"
     pause=$((pause < 16 ? pause * 2 : pause))
   done
+}
+
+# Notes a key's ARN for what follows, and says it on standard output: the other account's script may need it.
+note() {
+  export "$1=$2"
+  printf '%s=%s\n' "$1" "$2"
 }
 
 # Keeps a document, with the ARNs of keys in it that are known by now.
@@ -163,7 +167,7 @@ create_key() {
       found=$(jq -r '.KeyMetadata.Arn' "$work/answer.json")
     fi
   fi
-  export "$variable=$found"
+  note "$variable" "$found"
 }
 
 # Copies a multi-Region key to another region with the policy in after.json, waits for it, and notes its ARN.
@@ -183,7 +187,7 @@ replicate_key() {
     [ $((SECONDS - started)) -lt "$WAIT_SECONDS" ] || stop "the replica of key $key in $replica is not ready" 'run this script again'
     sleep 2
   done
-  export "$variable=$(jq -r '.KeyMetadata.Arn' "$work/live.json")"
+  note "$variable" "$(jq -r '.KeyMetadata.Arn' "$work/live.json")"
 }
 
 # Gives a key its alias.

@@ -1,0 +1,93 @@
+//! HCL from JSON, with references in the place of what other resources make.
+
+use crate::error::{Error, Result};
+use hcl::expr::{Expression, Heredoc, Object, ObjectKey, TemplateExpr, Traversal, Variable};
+use hcl::structure::{Block, Body};
+use hcl::template::Template;
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// What texts stand for that only an apply gives: an ARN, and the reference to it.
+#[derive(Debug, Default)]
+pub(super) struct References {
+    known: BTreeMap<String, Expression>,
+}
+
+impl References {
+    /// Learns that a text is what a reference gives, such as `aws_iam_role.deploy_role.arn`.
+    pub(super) fn learn(&mut self, text: impl Into<String>, reference: &str) -> Result<()> {
+        self.known.insert(text.into(), path(reference)?);
+        Ok(())
+    }
+
+    /// Turns a text into an expression: the reference that gives it, or itself. The library escapes quotes and, in texts with `${` or `%{`, those.
+    pub(super) fn text(&self, text: &str) -> Expression {
+        self.known.get(text).cloned().unwrap_or_else(|| Expression::String(text.to_owned()))
+    }
+
+    /// Turns JSON into an expression.
+    pub(super) fn value(&self, value: &Value) -> Expression {
+        match value {
+            Value::Null => Expression::Null,
+            Value::Bool(on) => Expression::Bool(*on),
+            Value::Number(number) => match (number.as_i64(), number.as_f64()) {
+                (Some(whole), _) => Expression::from(whole),
+                (None, Some(broken)) => Expression::from(broken),
+                (None, None) => Expression::String(number.to_string()),
+            },
+            Value::String(text) => self.text(text),
+            Value::Array(list) => Expression::Array(list.iter().map(|one| self.value(one)).collect()),
+            Value::Object(members) => {
+                let member =
+                    |(name, value): (&String, &Value)| (ObjectKey::Expression(Expression::String(name.clone())), self.value(value));
+                Expression::Object(members.iter().map(member).collect::<Object<_, _>>())
+            }
+        }
+    }
+
+    /// Turns a document into a here-document of JSON with references in it. Nothing in it is escaped but `${` and `%{`.
+    pub(super) fn document(&self, document: &Value) -> Result<Expression> {
+        let internal = |error: &dyn std::fmt::Display| Error::internal(error.to_string());
+        let text = serde_json::to_string_pretty(document).map_err(|error| internal(&error))?;
+        let mut template = Template::new();
+        let mut rest = text.as_str();
+        // What stands for something is always the whole text.
+        let next = |rest: &str| {
+            let found = |(known, reference)| Some((rest.find(&format!("\"{known}\""))?, known, reference));
+            self.known
+                .iter()
+                .filter_map(found)
+                .min_by_key(|(at, ..)| *at)
+                .map(|(at, known, reference)| (at, known.len(), reference.clone()))
+        };
+        while let Some((at, length, reference)) = next(rest) {
+            template = template.add_literal(&rest[..=at]).add_interpolation(reference);
+            rest = &rest[at + 1 + length..];
+        }
+        let template = hcl::format::to_string(&template.add_literal(format!("{rest}\n"))).map_err(|error| internal(&error))?;
+        let delimiter = hcl::Identifier::new("JSON").map_err(|error| internal(&error))?;
+        Ok(Expression::from(TemplateExpr::Heredoc(Heredoc::new(delimiter, template))))
+    }
+}
+
+/// Reads a reference such as `aws.dev` or `var.dev_profile`.
+pub(super) fn path(text: &str) -> Result<Expression> {
+    let mut parts = text.split('.');
+    let first = parts.next().unwrap_or_default();
+    let variable = Variable::new(first).map_err(|error| Error::internal(error.to_string()))?;
+    let rest = parts.fold(Traversal::builder(variable), |built, part| built.attr(hcl::Identifier::sanitized(part)));
+    Ok(Expression::from(rest.build()))
+}
+
+/// Gives tags as an object.
+pub(super) fn tags(tags: &BTreeMap<String, String>) -> Expression {
+    let member =
+        |(key, value): (&String, &String)| (ObjectKey::Expression(Expression::String(key.clone())), Expression::String(value.clone()));
+    Expression::Object(tags.iter().map(member).collect::<Object<_, _>>())
+}
+
+/// Writes a block as text.
+pub(super) fn written(block: Block) -> Result<String> {
+    let body = Body::builder().add_block(block).build();
+    hcl::format::to_string(&body).map_err(|error| Error::internal(error.to_string()))
+}
