@@ -1,19 +1,18 @@
 //! `xdeploy export`: a plan as text, and what comes of it where it is run.
 
-use crate::rehearsed_stops::{at_once, difference};
-use crate::support::scene::Scene;
+use crate::rehearsed_stops::{at_once, difference, side_by_side};
+use crate::reports;
+use crate::support::Bed;
+use crate::support::scene::{self, ARTIFACTS, PIPELINE, SERVICE_ROLE, Scene};
 use crate::support::script::{self, End, Ran};
 use crate::support::served::Served;
 use crate::support::stage::HOME;
-use hcl::eval::Evaluate;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 use xdeploy::deploy::plan::Plan;
-use xdeploy::deploy::write::{Call, Step, Write, key_placeholder};
 use xdeploy::export::{Format, of_plan};
-use xdeploy::model::{Policies, Side};
+use xdeploy::model::{Policies, Side, quoted};
 
-fn planned(scene: &Scene) -> Plan {
+pub fn planned(scene: &Scene) -> Plan {
     at_once(async {
         let accounts = scene.accounts(&scene.rehearsal.line()).await.unwrap();
         scene.plan(&accounts).await.unwrap()
@@ -34,13 +33,29 @@ fn run(served: &Served, text: &str, variables: &[(&str, &str)], end: End) -> Ran
     script::run(&served.command(&[]), text, &[&PROFILES[..], variables].concat(), end)
 }
 
-fn scenes() -> [(&'static str, Scene); 4] {
+pub fn scenes() -> [(&'static str, Scene); 4] {
     [
         ("new", at_once(Scene::fresh(HOME, Policies::Article))),
         ("least privilege", at_once(Scene::fresh(HOME, Policies::LeastPrivilege))),
         ("two regions", at_once(Scene::fresh("eu-west-1", Policies::Article))),
         ("adopting", at_once(Scene::adopting())),
     ]
+}
+
+/// Text that shells, templates and JSON each read in a way of their own.
+pub const STRANGE: &str = "it's ${*} ${aws:username} %{if} $HOME `id` \"\\n\" $(id) <JSON>";
+
+/// Adopts a bucket whose policy holds strange text.
+pub fn strange() -> Scene {
+    let scene = at_once(Scene::adopting());
+    at_once(async {
+        let dev = scene.accounts(&scene.rehearsal.line()).await.unwrap().dev;
+        let statement = json!({"Sid": "Strange", "Effect": "Deny", "Principal": "*", "Action": "s3:PutObject",
+            "Resource": format!("arn:aws:s3:::{ARTIFACTS}/${{aws:username}}/*"), "Condition": {"StringEquals": {"aws:UserAgent": STRANGE}}});
+        let policy = scene::document(json!([statement]));
+        dev.s3(HOME).put_bucket_policy().bucket(ARTIFACTS).policy(policy).send().await.unwrap();
+    });
+    scene
 }
 
 /// The same scene with its accounts behind a port.
@@ -76,7 +91,7 @@ fn state_that_setup_gives(scene: &Scene) -> Value {
 
 #[test]
 fn the_script_gives_the_state_that_setup_gives_and_again_changes_nothing() {
-    for (name, scene) in scenes() {
+    for (name, scene) in scenes().into_iter().chain([("strange", strange())]) {
         let expected = state_that_setup_gives(&scene);
         let text = script_of(&planned(&scene), None);
         let (copy, served) = serve(&scene);
@@ -91,232 +106,205 @@ fn the_script_gives_the_state_that_setup_gives_and_again_changes_nothing() {
     }
 }
 
-const FORMATS: [Format; 2] = [Format::Awscli, Format::Terraform];
-
-/// Puts the references of a configuration in the place of what they give: ARNs of what the plan makes.
-fn known(plan: &Plan) -> hcl::eval::Context<'static> {
-    let mut given: BTreeMap<String, serde_json::Map<String, Value>> = BTreeMap::new();
-    let region = |region: &str| region.replace('-', "_");
-    for write in plan.writes() {
-        let (kind, label, arn) = match &write.call {
-            Call::CreateKey { region: at, .. } => ("aws_kms_key", format!("key_{}", region(at)), key_placeholder(at)),
-            Call::ReplicateKey { replica_region: at, .. } => ("aws_kms_replica_key", format!("key_{}", region(at)), key_placeholder(at)),
-            Call::CreateRole { .. } => {
-                let label = match (write.account, write.step) {
-                    (Side::Prod, _) => "deploy_role",
-                    (Side::Dev, Step::ChangeDetection) => "event_role",
-                    (Side::Dev, _) => "service_role",
-                };
-                ("aws_iam_role", label.to_owned(), write.resource.clone())
-            }
-            _ => continue,
-        };
-        let name = arn.rsplit('/').next().unwrap();
-        given.entry(kind.to_owned()).or_default().insert(label, json!({"arn": arn, "name": name}));
+/// Stops a script at a call, runs it again and compares.
+fn stopped(name: &str, scene: &Scene, text: &str, expected: &Value, end: End) -> Result<(), String> {
+    let (copy, served) = serve(scene);
+    let first = run(&served, text, &[], end);
+    if first.code == Some(0) {
+        return Err(format!("{name}: {end:?} was never reached"));
     }
-    let mut context = hcl::eval::Context::new();
-    for (kind, members) in given {
-        let value: hcl::Value = serde_json::from_value(Value::Object(members)).unwrap();
-        context.declare_var(hcl::Identifier::new(kind).unwrap(), value);
+    let again = run(&served, text, &[], End::Never);
+    if again.code != Some(0) {
+        return Err(format!("{name}, after {end:?}: {}", again.stderr));
     }
-    context
+    let found = state(&copy);
+    if found == *expected { Ok(()) } else { Err(format!("{name}, after {end:?}: {}", difference(expected, &found))) }
 }
 
-/// The text of an attribute, with what its references give.
-fn text(block: &hcl::Block, name: &str, context: &hcl::eval::Context<'_>) -> String {
-    let attribute = block.body().attributes().find(|attribute| attribute.key() == name).unwrap_or_else(|| panic!("no {name}: {block:#?}"));
-    let value = attribute.expr().evaluate(context).unwrap();
-    value.as_str().unwrap_or_else(|| panic!("{name}: {value:?}")).to_owned()
-}
-
-fn document(block: &hcl::Block, name: &str, context: &hcl::eval::Context<'_>) -> Value {
-    serde_json::from_str(&text(block, name, context)).unwrap()
-}
-
-fn labels(block: &hcl::Block) -> Vec<&str> {
-    block.labels().iter().map(hcl::BlockLabel::as_str).collect()
-}
-
-/// The blocks of one kind.
-fn of_kind<'b>(body: &'b hcl::Body, kind: &'b str) -> Vec<&'b hcl::Block> {
-    body.blocks().filter(|block| labels(block).first() == Some(&kind) || block.identifier() == kind).collect()
-}
-
-fn one<'b>(body: &'b hcl::Body, kind: &'b str, fits: impl Fn(&hcl::Block) -> bool) -> &'b hcl::Block {
-    let found: Vec<&hcl::Block> = of_kind(body, kind).into_iter().filter(|block| fits(block)).collect();
-    let [one] = found.as_slice() else { panic!("{kind}: {found:#?}") };
-    one
-}
-
-/// The declaration that the provider makes of an `aws_codepipeline`.
-fn declaration(block: &hcl::Block, context: &hcl::eval::Context<'_>) -> Value {
-    let get = |block: &hcl::Block, name: &str| -> Option<Value> {
-        let attribute = block.body().attributes().find(|attribute| attribute.key() == name)?;
-        let value = attribute.expr().evaluate(context).unwrap();
-        Some(serde_json::to_value(value).unwrap())
-    };
-    let blocks = |block: &hcl::Block, kind: &str| -> Vec<hcl::Block> {
-        block.body().blocks().filter(|inner| inner.identifier() == kind).cloned().collect()
-    };
-    let store = |store: &hcl::Block| {
-        let key = &blocks(store, "encryption_key")[0];
-        json!({"type": get(store, "type"), "location": get(store, "location"),
-            "encryptionKey": {"id": get(key, "id"), "type": get(key, "type")}})
-    };
-    let artifacts = |names: Option<Value>| -> Value {
-        names.and_then(|names| names.as_array().cloned()).unwrap_or_default().iter().map(|name| json!({"name": name})).collect()
-    };
-    let action = |action: &hcl::Block| {
-        let mut declared = json!({
-            "name": get(action, "name"),
-            "actionTypeId": {"category": get(action, "category"), "owner": get(action, "owner"),
-                "provider": get(action, "provider"), "version": get(action, "version")},
-            "runOrder": get(action, "run_order"), "configuration": get(action, "configuration"),
-            "inputArtifacts": artifacts(get(action, "input_artifacts")), "outputArtifacts": artifacts(get(action, "output_artifacts")),
-        });
-        for (from, to) in [("role_arn", "roleArn"), ("region", "region"), ("namespace", "namespace")] {
-            if let Some(value) = get(action, from) {
-                declared[to] = value;
-            }
-        }
-        declared
-    };
-    let stages: Vec<Value> = blocks(block, "stage")
-        .iter()
-        .map(|stage| json!({"name": get(stage, "name"), "actions": blocks(stage, "action").iter().map(action).collect::<Vec<_>>()}))
-        .collect();
-    let mut declared = json!({"name": get(block, "name"), "roleArn": get(block, "role_arn"), "stages": stages,
-        "executionMode": get(block, "execution_mode"), "pipelineType": get(block, "pipeline_type")});
-    let stores = blocks(block, "artifact_store");
-    match stores.as_slice() {
-        [only] => declared["artifactStore"] = store(only),
-        several => {
-            for one in several {
-                declared["artifactStores"][get(one, "region").unwrap().as_str().unwrap()] = store(one);
-            }
-        }
+#[test]
+fn a_script_that_was_ended_anywhere_is_finished_by_running_it_again() {
+    for (name, scene) in [("two regions", at_once(Scene::fresh("eu-west-1", Policies::Article))), ("adopting", at_once(Scene::adopting()))]
+    {
+        let expected = state_that_setup_gives(&scene);
+        let text = script_of(&planned(&scene), None);
+        let (_, served) = serve(&scene);
+        let calls = run(&served, &text, &[], End::Never).success().calls;
+        // A run takes seconds: a few of all the stops, and unanswered ones, which are the harder.
+        let stride = calls / STOPS;
+        let ends: Vec<End> =
+            (0..STOPS).map(|number| number * stride + 1).flat_map(|at| [End::Before(at), End::After(at + stride / 2)]).collect();
+        let wrong = side_by_side(&ends, |end| stopped(name, &scene, &text, &expected, *end));
+        assert!(wrong.is_empty(), "{wrong:#?}");
     }
-    declared
 }
 
-/// Asserts that a write of the plan is a resource with its document, or a step by hand with it.
-fn accounted(plan: &Plan, write: &Write, body: &hcl::Body, text_of_all: &str, by_hand: &mut usize) {
-    let context = known(plan);
-    let named = |name: &str| {
-        let name = name.to_owned();
-        move |block: &hcl::Block| text(block, "name", &hcl::eval::Context::new()) == name
+/// How many calls of a script are tried to end it at.
+const STOPS: usize = 5;
+
+/// Changes one document, with the mark `Mine` in it.
+async fn change(what: &str, accounts: &xdeploy::aws::Accounts) {
+    let (dev, prod) = (&accounts.dev, &accounts.prod);
+    let mine = |members: Value| {
+        let mut statement = json!({"Sid": "Mine", "Effect": "Allow", "Action": "*", "Resource": "*"});
+        statement.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
+        scene::document(json!([statement]))
     };
-    let label = |wanted: String| move |block: &hcl::Block| labels(block)[1] == wanted;
-    let key_label = |region: &str| format!("key_{}", region.replace('-', "_"));
-    let final_policy = |key: &str| {
-        let put = plan.writes().iter().rev().find_map(|write| match &write.call {
-            Call::PutKeyPolicy { key: of, after, .. } if of == key => Some(after.clone()),
-            _ => None,
-        });
-        put.unwrap_or_else(|| panic!("no policy of {key}"))
-    };
-    let bucket = |name: &str| {
-        let snapshot = plan.snapshot();
-        let artifacts = snapshot.artifact_buckets.iter().find(|(_, slot)| slot.name == name);
-        label(match artifacts {
-            Some((region, _)) => format!("artifacts_{}", region.replace('-', "_")),
-            None if snapshot.input.name == name => "input".to_owned(),
-            None => "output".to_owned(),
-        })
-    };
-    let makes_key = |key: &str| plan.snapshot().keys.keys().any(|region| key_placeholder(region) == key);
-    let makes_bucket =
-        |name: &str| plan.writes().iter().any(|write| matches!(&write.call, Call::CreateBucket { bucket, .. } if bucket == name));
-    let mut step_by_hand = |expected: Option<Value>| {
-        *by_hand += 1;
-        let marked = format!("# BY HAND {by_hand}: {} {}", write.call.verb(), write.title);
-        assert!(text_of_all.contains(&marked), "{marked}\n{text_of_all}");
-        if let Some(expected) = expected {
-            let output = one(body, "output", |block| labels(block) == [format!("by_hand_{by_hand}")]);
-            assert_eq!(document(output, "value", &context), expected, "{}", write.title);
+    let root = json!({"AWS": dev.iam_arn("root")});
+    match what {
+        "policy of key" => {
+            let id = dev.kms(HOME).describe_key().key_id("alias/s3deploykey").send().await.unwrap();
+            let put = dev.kms(HOME).put_key_policy().key_id(id.key_metadata().unwrap().key_id());
+            put.policy(mine(json!({"Principal": root, "Action": "kms:*"}))).send().await.map(drop).unwrap();
         }
-    };
-    match &write.call {
-        Call::CreateKey { region, .. } => {
-            let block = one(body, "aws_kms_key", label(key_label(region)));
-            assert_eq!(document(block, "policy", &context), final_policy(&key_placeholder(region)));
-            assert!(block.body().attributes().any(|on| on.key() == "enable_key_rotation" && on.expr() == &true.into()));
+        "policy of bucket" => {
+            let policy = mine(json!({"Principal": root, "Action": "s3:GetObject", "Resource": format!("arn:aws:s3:::{ARTIFACTS}/*")}));
+            dev.s3(HOME).put_bucket_policy().bucket(ARTIFACTS).policy(policy).send().await.map(drop).unwrap();
         }
-        Call::ReplicateKey { replica_region, .. } => {
-            let block = one(body, "aws_kms_replica_key", label(key_label(replica_region)));
-            assert_eq!(document(block, "policy", &context), final_policy(&key_placeholder(replica_region)));
+        "trust policy of role" => {
+            let trust = json!({"Version": "2012-10-17", "Statement": [
+                {"Sid": "Mine", "Effect": "Allow", "Principal": {"AWS": prod.iam_arn("root")}, "Action": "sts:AssumeRole"}]});
+            let update = prod.iam().update_assume_role_policy().role_name("prods3role");
+            update.policy_document(trust.to_string()).send().await.map(drop).unwrap();
         }
-        Call::CreateAlias { region, alias, .. } => {
-            assert_eq!(text(one(body, "aws_kms_alias", label(key_label(region))), "name", &context), *alias);
+        "policy arn:" => {
+            let make = dev.iam().create_policy_version().policy_arn(dev.iam_arn("policy/assumeprods3role"));
+            make.policy_document(mine(json!({}))).set_as_default(true).send().await.map(drop).unwrap();
         }
-        Call::EnableKeyRotation { key, .. } if makes_key(key) => {}
-        Call::PutKeyPolicy { key, .. } if makes_key(key) => {}
-        Call::PutKeyPolicy { after, .. } => step_by_hand(Some(after.clone())),
-        Call::CreateRole { name, trust, path, .. } => {
-            let block = one(body, "aws_iam_role", named(name));
-            assert_eq!(document(block, "assume_role_policy", &context), *trust);
-            assert_eq!(text(block, "path", &context), *path);
+        "policy xdeploy-" => {
+            let put = dev.iam().put_role_policy().role_name(SERVICE_ROLE).policy_name(format!("xdeploy-{PIPELINE}"));
+            put.policy_document(mine(json!({}))).send().await.map(drop).unwrap();
         }
-        Call::UpdateAssumeRolePolicy { after, .. } | Call::UpdatePipeline { after, .. } => step_by_hand(Some(after.clone())),
-        Call::PutRolePolicy { name, document: wanted, .. } => {
-            assert_eq!(document(one(body, "aws_iam_role_policy", named(name)), "policy", &context), *wanted);
+        "notification configuration" => {
+            use aws_sdk_s3::types::{Event, NotificationConfiguration, QueueConfiguration};
+            let queue = QueueConfiguration::builder().id("Mine").events(Event::S3ObjectRemovedDelete);
+            let queue = queue.queue_arn(format!("arn:aws:sqs:{HOME}:{}:mine", dev.id)).build().unwrap();
+            let put = dev.s3(HOME).put_bucket_notification_configuration().bucket("in-bucket").skip_destination_validation(true);
+            let put = put.notification_configuration(NotificationConfiguration::builder().queue_configurations(queue).build());
+            put.send().await.map(drop).unwrap();
         }
-        Call::CreatePolicy { name, document: wanted, .. } => {
-            assert_eq!(document(one(body, "aws_iam_policy", named(name)), "policy", &context), *wanted);
+        "pipeline" => {
+            let got = dev.codepipeline(HOME).get_pipeline().name(PIPELINE).send().await.unwrap();
+            let mut declared = got.pipeline().unwrap().clone();
+            declared.stages[1].actions[0].namespace = Some("Mine".to_owned());
+            dev.codepipeline(HOME).update_pipeline().pipeline(declared).send().await.map(drop).unwrap();
         }
-        Call::CreatePolicyVersion { document, .. } => step_by_hand(Some(document.clone())),
-        Call::AttachRolePolicy { arn, .. } => {
-            let name = format!("{}_{}", write.account, arn.rsplit('/').next().unwrap().replace('-', "_"));
-            one(body, "aws_iam_role_policy_attachment", label(name));
-        }
-        Call::CreateBucket { bucket: name, .. } => drop(one(body, "aws_s3_bucket", bucket(name)).clone()),
-        Call::BlockPublicAccess { bucket: name, .. } => drop(one(body, "aws_s3_bucket_public_access_block", bucket(name)).clone()),
-        Call::EncryptBucket { bucket: name, .. } => {
-            drop(one(body, "aws_s3_bucket_server_side_encryption_configuration", bucket(name)).clone());
-        }
-        Call::EnableVersioning { bucket: name, .. } => drop(one(body, "aws_s3_bucket_versioning", bucket(name)).clone()),
-        Call::PutBucketPolicy { bucket: name, after, .. } if makes_bucket(name) => {
-            assert_eq!(document(one(body, "aws_s3_bucket_policy", bucket(name)), "policy", &context), *after);
-        }
-        Call::PutBucketPolicy { after, .. } => step_by_hand(Some(after.clone())),
-        Call::PutBucketNotification { bucket: name, .. } if makes_bucket(name) => {
-            drop(one(body, "aws_s3_bucket_notification", bucket(name)).clone());
-        }
-        Call::PutRule { name, pattern, tags, .. } if !tags.is_empty() => {
-            let block = one(body, "aws_cloudwatch_event_rule", named(name));
-            assert_eq!(document(block, "event_pattern", &context), *pattern);
-        }
-        Call::PutTargets { target, .. } => {
-            let block = one(body, "aws_cloudwatch_event_target", |_| true);
-            assert_eq!(text(block, "arn", &context), target["Arn"]);
-            assert_eq!(text(block, "role_arn", &context), target["RoleArn"]);
-            if let Some(template) = target.pointer("/InputTransformer/InputTemplate") {
-                let inner = block.body().blocks().next().unwrap();
-                assert_eq!(text(inner, "input_template", &context), *template);
-            }
-        }
-        Call::CreatePipeline { declaration: wanted, .. } => {
-            assert_eq!(declaration(one(body, "aws_codepipeline", |_| true), &context), *wanted);
-        }
-        _ => step_by_hand(None),
+        other => panic!("{other}"),
     }
 }
 
 #[test]
-fn every_write_is_a_resource_or_a_step_by_hand_and_every_document_is_the_plan_s() {
-    for (name, scene) in scenes() {
+fn a_document_that_has_moved_stops_the_script_and_stays() {
+    let scene = at_once(Scene::adopting());
+    let text = script_of(&planned(&scene), None);
+    let documents = [
+        "policy of key",
+        "policy of bucket",
+        "trust policy of role",
+        "policy arn:",
+        "policy xdeploy-",
+        "notification configuration",
+        "pipeline",
+    ];
+    let wrong = side_by_side(&documents, |what| {
+        let (copy, served) = serve(&scene);
+        at_once(async { change(what, &copy.accounts(&copy.rehearsal.line()).await.unwrap()).await });
+        let ran = run(&served, &text, &[], End::Never);
+        let said = ran.stderr.lines().find(|line| line.starts_with("error: ")).unwrap_or_default();
+        let told = said.contains(what) && said.ends_with(" has changed since the plan was made; nothing was written to it");
+        let kept = state(&copy).to_string().contains("\"Mine\"");
+        if ran.code == Some(1) && told && kept { Ok(()) } else { Err(format!("{what}: {:?}, kept {kept}\n{}", ran.code, ran.stderr)) }
+    });
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn each_side_runs_its_own_script_and_both_come_to_what_setup_gives() {
+    for (name, scene) in [("new", scenes()[0].1.fork()), ("two regions", scenes()[2].1.fork())] {
+        let expected = state_that_setup_gives(&scene);
         let plan = planned(&scene);
-        let [sheet] = of_plan(&plan, None, Format::Terraform).unwrap().try_into().unwrap();
-        std::fs::create_dir_all(format!("/tmp/tf/{}", name.replace(' ', "-"))).unwrap();
-        std::fs::write(format!("/tmp/tf/{}/main.tf", name.replace(' ', "-")), &sheet.text).unwrap();
-        let body = hcl::parse(&sheet.text).unwrap();
-        let mut by_hand = 0;
-        for write in plan.writes() {
-            accounted(&plan, write, &body, &sheet.text, &mut by_hand);
-        }
-        assert_eq!(sheet.text.matches("# BY HAND ").count(), by_hand, "{name}");
-        let resources = of_kind(&body, "resource").len();
-        println!("{name}: {} writes, {resources} resources, {by_hand} steps by hand", plan.writes().len());
-        assert!(!sheet.text.contains("known after apply"), "{name}");
+        let [dev, prod] = [Side::Dev, Side::Prod].map(|side| script_of(&plan, Some(side)));
+        assert!(!dev.contains("PROD_PROFILE") && !prod.contains("DEV_PROFILE"));
+        let (copy, served) = serve(&scene);
+        // Production needs the key, and says so before it writes anything.
+        let early = run(&served, &prod, &[], End::Never);
+        assert_eq!(early.code, Some(1));
+        assert!(early.stderr.starts_with("error: KEY_ARN_US_EAST_1 is not set\n"), "{}", early.stderr);
+        assert_eq!(state(&copy), state(&scene), "{name}");
+        // All but the pipeline, whose creation looks whether production's role can be assumed.
+        let half = run(&served, &dev, &[], End::Never);
+        assert_eq!(half.code, Some(1), "{}", half.stderr);
+        assert!(half.stderr.contains("is not authorized to perform AssumeRole on role"), "{}", half.stderr);
+        let told: Vec<(&str, &str)> = half.stdout.lines().filter_map(|line| line.split_once('=')).collect();
+        run(&served, &prod, &told, End::Never).success();
+        run(&served, &dev, &[], End::Never).success();
+        assert_eq!(difference(&expected, &state(&copy)), "", "{name}");
+        run(&served, &prod, &told, End::Never).success();
+        assert_eq!(difference(&expected, &state(&copy)), "", "{name}, production again");
     }
+}
+
+#[test]
+fn a_script_goes_only_to_the_accounts_that_it_was_made_for() {
+    let scene = at_once(Scene::fresh(HOME, Policies::Article));
+    let text = script_of(&planned(&scene), None);
+    let (copy, served) = serve(&scene);
+    let before = copy.rehearsal.dump();
+    let ran = run(&served, &text, &[("PROD_PROFILE", "dev")], End::Never);
+    assert_eq!(ran.code, Some(1));
+    let said = "error: PROD_PROFILE is account \"111111111111\", and the plan was made for 222222222222\n";
+    assert!(ran.stderr.starts_with(said), "{}", ran.stderr);
+    assert_eq!(copy.rehearsal.dump(), before);
+    // Without a profile the AWS CLI decides who calls: here nobody.
+    let ran = run(&served, &text, &[("PROD_PROFILE", "")], End::Never);
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.stderr.contains("error: who PROD_PROFILE is could not be found out\n"), "{}", ran.stderr);
+}
+
+#[test]
+fn on_the_emulators_the_script_gives_what_setup_gives() {
+    let bed = Bed::new();
+    let input = bed.versioned_bucket(&bed.dev, "input");
+    let output = bed.bucket(&bed.prod, "output");
+    let asked = ["--input-bucket", &input, "--output-bucket", &output];
+    let text = bed.run(&[&["export", "--format", "awscli"], &asked[..]].concat()).success().stdout.clone();
+    script::shellcheck(&text);
+    let command = bed.command(&[]);
+    script::run(&command, &text, &[], End::Never).success();
+    let said = bed.run(&[&["setup", "--yes"], &asked[..]].concat()).success();
+    assert!(said.stdout.contains("No changes."), "{}", said.report());
+    let before = bed.dump();
+    script::run(&command, &text, &[], End::Never).success();
+    assert_eq!(bed.dump(), before);
+}
+
+#[test]
+fn a_script_makes_buckets_and_uploads_the_artifact_once() {
+    let served = Served::new();
+    std::fs::write(served.dir.path().join("it's site.zip"), sample()).unwrap();
+    let asked = [&["plan"], &reports::BUCKETS[..], &["--create-buckets", "--artifact", "it's site.zip", "--out", "p"]].concat();
+    served.run(&asked);
+    let text = String::from_utf8(served.command(&["export", "--format", "awscli", "--plan", "p"]).output().unwrap().stdout).unwrap();
+    script::shellcheck(&text);
+    let ran = script::run(&served.command(&[]), &text, &[], End::Never);
+    // The file is named as the plan's maker named it, from their folder.
+    assert_eq!(ran.code, Some(1));
+    let whole = text.replace("'it'\\''s site.zip'", &quoted(&served.dir.path().join("it's site.zip").display().to_string()));
+    assert_ne!(whole, text);
+    script::run(&served.command(&[]), &whole, &[], End::Never).success();
+    let said = served.run(&[&["setup", "--yes"], &reports::BUCKETS[..], &["--artifact", "it's site.zip"]].concat());
+    assert!(said.contains("No changes."), "{said}");
+    let before = served.rehearsal.dump();
+    script::run(&served.command(&[]), &whole, &[], End::Never).success();
+    assert_eq!(difference(&before, &served.rehearsal.dump()), "");
+    std::fs::write(served.dir.path().join("it's site.zip"), "another").unwrap();
+    let ran = script::run(&served.command(&[]), &whole, &[], End::Never);
+    assert!(ran.code == Some(1) && ran.stderr.contains("has changed since the plan was made"), "{}", ran.stderr);
+}
+
+fn sample() -> Vec<u8> {
+    use std::io::Write;
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    zip.start_file("index.html", zip::write::SimpleFileOptions::default()).unwrap();
+    zip.write_all(b"<h1>hello</h1>").unwrap();
+    zip.finish().unwrap().into_inner()
 }

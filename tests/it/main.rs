@@ -11,6 +11,7 @@ mod errors;
 mod explain;
 mod explain_worlds;
 mod export;
+mod export_terraform;
 mod fuzz;
 mod house;
 mod messages;
