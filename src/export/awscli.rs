@@ -53,13 +53,17 @@ fn script(plan: &Plan, side: Option<Side>, writes: &[&Write]) -> Result<String> 
         let _ = writeln!(checks, "check_account {} {}", upper(side), quoted(&identity(plan, side).region));
     }
     for region in &told {
-        let _ = writeln!(checks, "need_key {} {}", variable(region), quoted(region));
+        let owner = &identity(plan, Side::Dev).account;
+        let _ = writeln!(checks, "need_key {} {} {}", variable(region), quoted(region), quoted(owner));
     }
-    let main = format!(
-        "need aws 'the AWS CLI, https://aws.amazon.com/cli'\nneed jq 'jq 1.6 or newer, https://jqlang.org'\n{checks}{body}\nsay 'done'\n"
-    );
-    Ok(format!("{start}\n{}{WORK}\n{main}", functions(&main)))
+    let main = format!("{NEEDS}\n{WORK}\n{checks}{body}\nsay 'done'\n");
+    Ok(format!("{start}\n{}{main}", functions(&main)))
 }
+
+const NEEDS: &str = "\
+need aws 'the AWS CLI: https://aws.amazon.com/cli'
+need jq 'jq 1.6 or newer: https://jqlang.org'
+";
 
 const WORK: &str = "\
 work=$(mktemp -d)

@@ -18,7 +18,11 @@ need() {
 
 # Stops unless a key's ARN was given, which the other account's script prints.
 need_key() {
-  [ -n "${!1-}" ] || stop "$1 is not set" "set it to the ARN of dev's key in $2: the script of dev prints it"
+  case ${!1-} in
+    arn:*:kms:"$2:$3":key/*) ;;
+    '') stop "$1 is not set" "set it to the ARN of dev's key in $2: the script of dev prints it" ;;
+    *) stop "$1 is ${!1}, which is no key of account $3 in $2" "set it to what the script of dev prints" ;;
+  esac
 }
 
 # Calls the AWS CLI in one of the accounts. An empty profile leaves it to the CLI who calls.

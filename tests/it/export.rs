@@ -1,5 +1,6 @@
 //! `xdeploy export`: a plan as text, and what comes of it where it is run.
 
+use crate::errors::same;
 use crate::rehearsed_stops::{at_once, difference, side_by_side};
 use crate::reports;
 use crate::support::Bed;
@@ -8,6 +9,7 @@ use crate::support::script::{self, End, Ran};
 use crate::support::served::Served;
 use crate::support::stage::HOME;
 use serde_json::{Value, json};
+use snapbox::str;
 use xdeploy::deploy::plan::Plan;
 use xdeploy::export::{Format, of_plan};
 use xdeploy::model::{Policies, Side, quoted};
@@ -228,7 +230,10 @@ fn each_side_runs_its_own_script_and_both_come_to_what_setup_gives() {
         // Production needs the key, and says so before it writes anything.
         let early = run(&served, &prod, &[], End::Never);
         assert_eq!(early.code, Some(1));
-        assert!(early.stderr.starts_with("error: KEY_ARN_US_EAST_1 is not set\n"), "{}", early.stderr);
+        assert!(early.stderr.starts_with("error: KEY_ARN_") && early.stderr.contains("_1 is not set\n"), "{}", early.stderr);
+        let theirs = format!("arn:aws:kms:us-east-1:{}:key/1", xdeploy::rehearsal::PROD);
+        let foreign = run(&served, &prod, &[("KEY_ARN_US_EAST_1", &theirs), ("KEY_ARN_EU_WEST_1", &theirs)], End::Never);
+        assert!(foreign.code == Some(1) && foreign.stderr.contains("which is no key of account 111111111111"), "{}", foreign.stderr);
         assert_eq!(state(&copy), state(&scene), "{name}");
         // All but the pipeline, whose creation looks whether production's role can be assumed.
         let half = run(&served, &dev, &[], End::Never);
@@ -258,6 +263,22 @@ fn a_script_goes_only_to_the_accounts_that_it_was_made_for() {
     let ran = run(&served, &text, &[("PROD_PROFILE", "")], End::Never);
     assert_eq!(ran.code, Some(1));
     assert!(ran.stderr.contains("error: who PROD_PROFILE is could not be found out\n"), "{}", ran.stderr);
+}
+
+#[test]
+fn what_a_script_needs_and_is_not_there_is_said_first() {
+    let scene = at_once(Scene::fresh(HOME, Policies::Article));
+    let text = script_of(&planned(&scene), None);
+    let (_, served) = serve(&scene);
+    let bin = tempfile::tempdir().unwrap();
+    let bash = std::env::split_paths(&std::env::var_os("PATH").unwrap()).map(|dir| dir.join("bash")).find(|path| path.exists()).unwrap();
+    std::os::unix::fs::symlink(bash, bin.path().join("bash")).unwrap();
+    for (program, expected) in [("aws", "error: aws is missing\n"), ("jq", "error: jq is missing\n")] {
+        let ran = run(&served, &text, &[("PATH", bin.path().to_str().unwrap())], End::Never);
+        assert!(ran.code == Some(1) && ran.stderr.starts_with(expected), "{}", ran.stderr);
+        std::fs::write(bin.path().join(program), "#!/bin/sh\n").unwrap();
+        std::fs::set_permissions(bin.path().join(program), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    }
 }
 
 #[test]
@@ -299,6 +320,355 @@ fn a_script_makes_buckets_and_uploads_the_artifact_once() {
     std::fs::write(served.dir.path().join("it's site.zip"), "another").unwrap();
     let ran = script::run(&served.command(&[]), &whole, &[], End::Never);
     assert!(ran.code == Some(1) && ran.stderr.contains("has changed since the plan was made"), "{}", ran.stderr);
+}
+
+#[test]
+fn what_can_t_be_read_or_written_is_said_with_a_hint() {
+    let served = reports::served();
+    served.run(&reports::with(&["plan", "--out", "p"]));
+    let dir = served.dir.path();
+    std::fs::write(dir.join("garbage"), "{").unwrap();
+    std::fs::write(dir.join("in-the-way"), "").unwrap();
+    let said = |args: &[&str]| {
+        let output = served.command(&[&["export", "--format", "awscli"], args].concat()).output().unwrap();
+        assert!(output.stdout.is_empty());
+        let text = String::from_utf8(output.stderr).unwrap().replace(&dir.display().to_string(), "[DIR]");
+        format!("{}\n{text}", output.status.code().unwrap())
+    };
+    same(
+        &said(&["--plan", "missing"]),
+        str![[r#"
+64
+error: could not read the plan missing
+  caused by: No such file or directory (os error 2)
+
+hint: check the path
+
+"#]],
+    );
+    same(
+        &said(&["--plan", "garbage"]),
+        str![[r#"
+64
+error: garbage is not a plan
+  caused by: EOF while parsing an object at line 1 column 1
+
+hint: make it again with `xdeploy plan --out FILE`
+
+"#]],
+    );
+    same(
+        &said(&["--plan", "p", "--out", "in-the-way"]),
+        str![[r#"
+1
+error: could not make the folder in-the-way
+  caused by: File exists (os error 17)
+
+hint: name another file, or move this one away: it is never overwritten
+
+"#]],
+    );
+    same(
+        &said(&["--plan", "p", "--out", "folder"]),
+        str![[r#"
+0
+folder/set-up.sh written
+
+"#]],
+    );
+    assert!(std::fs::read_to_string(dir.join("folder/set-up.sh")).unwrap().starts_with("#!/usr/bin/env bash\n"));
+    let said = |args: &[&str]| {
+        let output = served.command(&[&["export", "--plan", "p"], args].concat()).output().unwrap();
+        assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let part = |text: &str, from: &str, to: &str| {
+        let rest = &text[text.find(from).unwrap_or_else(|| panic!("{from}: {text}"))..];
+        rest[..rest.find(to).unwrap_or_else(|| panic!("{to}: {rest}"))].to_owned()
+    };
+    let script = said(&["--format", "awscli", "--side", "prod"]);
+    same(
+        &part(&script, "#!", "# Says what is done"),
+        str![[r##"
+#!/usr/bin/env bash
+# Sets up pipeline crossaccountdeploy in prod alone, as `xdeploy setup` would.
+# The whole plan: 16 to create, 7 to update, 0 to delete.
+# It may be run again at any point: it goes on from what is there.
+# It stops where something has changed since the plan was made.
+# It needs bash, a current AWS CLI and jq.
+#
+# What dev must have done before (its own script does it):
+# - "create cross-account role prods3role" needs dev's "create service role AWSCodePipelineServiceRole-us-east-1-crossaccountdeploy"
+# - "create policy devkmss3access" needs dev's "create alias/s3deploykey in us-east-1"
+# - KEY_ARN_US_EAST_1 must be set to the ARN of dev's key in us-east-1, which dev's script prints
+# Each waits for the other: run dev's, then prod's, then dev's again.
+set -euo pipefail
+export AWS_PAGER=''
+
+# The AWS CLI's profile of prod; with an empty one the CLI decides who calls.
+PROD_PROFILE=${PROD_PROFILE-prod}
+PROD_ACCOUNT=222222222222
+export PROD_PROFILE PROD_ACCOUNT
+PIPELINE=crossaccountdeploy
+PIPELINE_ARN=arn:aws:codepipeline:us-east-1:111111111111:crossaccountdeploy
+# How long to wait for what AWS sees late, in seconds.
+WAIT_SECONDS=${WAIT_SECONDS:-180}
+export PIPELINE PIPELINE_ARN WAIT_SECONDS
+
+
+"##]],
+    );
+    same(
+        &part(&script, "\ncheck_account PROD", "\nsay"),
+        str![[r#"
+
+check_account PROD us-east-1
+need_key KEY_ARN_US_EAST_1 us-east-1 111111111111
+
+# A4  Cross-account role: prod (222222222222)
+
+"#]],
+    );
+    same(
+        &part(&script, "\n# A4", "\nsay '+ create policy devkmss3access'"),
+        str![[r#"
+
+# A4  Cross-account role: prod (222222222222)
+
+say '+ create cross-account role prods3role'
+document after <<'JSON'
+{
+  "Version": "2012-10-17",
+  "Statement": [
+    {
+      "Sid": "XdeploycrossaccountdeployTrust",
+      "Effect": "Allow",
+      "Principal": {
+        "AWS": "arn:aws:iam::111111111111:role/service-role/AWSCodePipelineServiceRole-us-east-1-crossaccountdeploy"
+      },
+      "Action": "sts:AssumeRole"
+    }
+  ]
+}
+JSON
+create_role PROD us-east-1 prods3role / 'CodePipeline crossaccountdeploy of account 111111111111 deploys with it'
+
+say '+ create policy outputbucketdeployaccess'
+document after <<'JSON'
+{
+  "Version": "2012-10-17",
+  "Statement": [
+    {
+      "Effect": "Allow",
+      "Action": [
+        "s3:Put*"
+      ],
+      "Resource": [
+        "arn:aws:s3:::out-bucket/*"
+      ]
+    },
+    {
+      "Effect": "Allow",
+      "Action": [
+        "s3:ListBucket"
+      ],
+      "Resource": [
+        "arn:aws:s3:::out-bucket"
+      ]
+    },
+    {
+      "Sid": "DeployActionReads",
+      "Effect": "Allow",
+      "Action": [
+        "s3:GetBucketVersioning",
+        "s3:GetBucketAcl",
+        "s3:GetBucketLocation"
+      ],
+      "Resource": [
+        "arn:aws:s3:::out-bucket"
+      ]
+    }
+  ]
+}
+JSON
+create_policy PROD us-east-1 arn:aws:iam::222222222222:policy/outputbucketdeployaccess outputbucketdeployaccess 'Write to out-bucket'
+
+say '+ attach policy outputbucketdeployaccess to prods3role'
+patient NoSuchEntity PROD iam attach-role-policy --region us-east-1 --role-name prods3role --policy-arn arn:aws:iam::222222222222:policy/outputbucketdeployaccess
+
+"#]],
+    );
+    let configuration = said(&["--format", "terraform"]);
+    same(
+        &part(&configuration, "# Sets up", "# A1 "),
+        str![[r##"
+# Sets up pipeline crossaccountdeploy in both accounts, as `xdeploy setup` would. For Terraform or OpenTofu.
+# It makes what is not there yet; what is there stays its owner's.
+# Steps by hand, after `terraform apply`: 1. Look for BY HAND.
+# If the pipeline can't be made before one of them, apply again after it.
+
+terraform {
+  required_providers {
+    aws = {
+      "source" = "hashicorp/aws"
+      "version" = ">= 5.40"
+    }
+  }
+}
+
+variable "dev_profile" {
+  type = string
+  description = "AWS profile of dev; empty: the provider decides"
+  default = "dev"
+}
+
+variable "prod_profile" {
+  type = string
+  description = "AWS profile of prod; empty: the provider decides"
+  default = "prod"
+}
+
+provider "aws" {
+  alias = "dev"
+  region = "us-east-1"
+  profile = var.dev_profile
+  allowed_account_ids = [
+    "111111111111"
+  ]
+}
+
+provider "aws" {
+  alias = "prod"
+  region = "us-east-1"
+  profile = var.prod_profile
+  allowed_account_ids = [
+    "222222222222"
+  ]
+}
+
+
+"##]],
+    );
+    same(
+        &part(&configuration, "\n# A4", "\n# attach policy outputbucketdeployaccess"),
+        str![[r#"
+
+# A4  Cross-account role: prod (222222222222)
+
+# create cross-account role prods3role
+resource "aws_iam_role" "deploy_role" {
+  provider = aws.prod
+  name = "prods3role"
+  path = "/"
+  description = "CodePipeline crossaccountdeploy of account 111111111111 deploys with it"
+  assume_role_policy = <<JSON
+{
+  "Version": "2012-10-17",
+  "Statement": [
+    {
+      "Sid": "XdeploycrossaccountdeployTrust",
+      "Effect": "Allow",
+      "Principal": {
+        "AWS": "${aws_iam_role.service_role.arn}"
+      },
+      "Action": "sts:AssumeRole"
+    }
+  ]
+}
+JSON
+  tags = {
+    "xdeploy:pipeline" = "crossaccountdeploy"
+    "xdeploy:pipeline-arn" = "arn:aws:codepipeline:us-east-1:111111111111:crossaccountdeploy"
+  }
+}
+
+# create policy outputbucketdeployaccess
+resource "aws_iam_policy" "prod_outputbucketdeployaccess" {
+  provider = aws.prod
+  name = "outputbucketdeployaccess"
+  description = "Write to out-bucket"
+  policy = <<JSON
+{
+  "Version": "2012-10-17",
+  "Statement": [
+    {
+      "Effect": "Allow",
+      "Action": [
+        "s3:Put*"
+      ],
+      "Resource": [
+        "arn:aws:s3:::out-bucket/*"
+      ]
+    },
+    {
+      "Effect": "Allow",
+      "Action": [
+        "s3:ListBucket"
+      ],
+      "Resource": [
+        "arn:aws:s3:::out-bucket"
+      ]
+    },
+    {
+      "Sid": "DeployActionReads",
+      "Effect": "Allow",
+      "Action": [
+        "s3:GetBucketVersioning",
+        "s3:GetBucketAcl",
+        "s3:GetBucketLocation"
+      ],
+      "Resource": [
+        "arn:aws:s3:::out-bucket"
+      ]
+    }
+  ]
+}
+JSON
+  tags = {
+    "xdeploy:pipeline" = "crossaccountdeploy"
+    "xdeploy:pipeline-arn" = "arn:aws:codepipeline:us-east-1:111111111111:crossaccountdeploy"
+  }
+}
+
+"#]],
+    );
+    same(
+        &part(&configuration, "\n# BY HAND", "\n# A2, A7"),
+        str![[r#"
+
+# BY HAND 1: update notification of in-bucket: EventBridge hears of new objects (dev)
+# arn:aws:s3:::in-bucket
+# Others may write into this document as well. The output below is all of it, as the plan saw it, with ours:
+# if it has changed since, merge ours into it, or run `xdeploy setup`, which looks before it writes.
+#   terraform output -raw by_hand_1 > by_hand_1.json
+#   aws s3api put-bucket-notification-configuration --profile dev --region us-east-1 --bucket in-bucket --skip-destination-validation --notification-configuration file://by_hand_1.json
+output "by_hand_1" {
+  value = <<JSON
+{
+  "EventBridgeConfiguration": {}
+}
+JSON
+}
+
+"#]],
+    );
+    served.run(&reports::with(&["setup", "--yes"]));
+    let nothing = |args: &[&str]| String::from_utf8(served.try_run(&reports::with(args)).stdout).unwrap();
+    same(
+        &nothing(&["export", "--format", "awscli", "--side", "dev"]),
+        str![[r#"
+#!/usr/bin/env bash
+# Pipeline crossaccountdeploy: there is nothing to do in dev.
+
+"#]],
+    );
+    same(
+        &nothing(&["export", "--format", "terraform"]),
+        str![[r#"
+# Pipeline crossaccountdeploy: there is nothing to do.
+
+"#]],
+    );
 }
 
 fn sample() -> Vec<u8> {

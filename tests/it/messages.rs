@@ -107,7 +107,7 @@ $ xdeploy schema verfy
 error: there is no schema of `verfy`
 
 hint: did you mean `verify`?
-hint: there are plan, setup, apply, verify, release, explain, teardown, rehearse, rights, simulate, ecs-check, ecs-denial, who-am-i, schema, completions, man, config, error
+hint: there are plan, setup, apply, verify, release, explain, teardown, rehearse, export, rights, simulate, ecs-check, ecs-denial, who-am-i, schema, completions, man, config, error
 exit 64
 
 $ xdeploy ecs-check --root . --needs s3:GetObject=*

@@ -91,3 +91,33 @@ pub(super) fn written(block: Block) -> Result<String> {
     let body = Body::builder().add_block(block).build();
     hcl::format::to_string(&body).map_err(|error| Error::internal(error.to_string()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hcl::eval::{Context, Evaluate};
+    use serde_json::json;
+
+    const STRANGE: &str = "${*} ${aws:username} %{if x} $${a} \\ \"quoted\" 'it' \n <<JSON\nJSON\n";
+
+    fn read_back(expression: Expression) -> String {
+        let block = Block::builder("output").add_label("x").add_attribute(("value", expression)).build();
+        let body = hcl::parse(&written(block).unwrap()).unwrap();
+        let attribute = body.blocks().next().unwrap().body().attributes().next().unwrap().clone();
+        let mut context = Context::new();
+        context.declare_var(hcl::Identifier::new("aws_iam_role").unwrap(), hcl::value!({ r = { arn = "arn:aws:iam::1:role/r" } }));
+        attribute.expr().evaluate(&context).unwrap().as_str().unwrap().to_owned()
+    }
+
+    #[test]
+    fn what_other_languages_would_read_stays_what_it_is() {
+        let mut references = References::default();
+        references.learn("(later)", "aws_iam_role.r.arn").unwrap();
+        assert_eq!(read_back(references.text(STRANGE)), STRANGE);
+        assert_eq!(read_back(references.text("(later)")), "arn:aws:iam::1:role/r");
+        let document = json!({STRANGE: [STRANGE, "(later)", 1, true, null, "(later) and more"], "Principal": {"AWS": "(later)"}});
+        let expected = document.to_string().replace("\"(later)\"", "\"arn:aws:iam::1:role/r\"");
+        let found: Value = serde_json::from_str(&read_back(references.document(&document).unwrap())).unwrap();
+        assert_eq!(found, serde_json::from_str::<Value>(&expected).unwrap());
+    }
+}

@@ -14,7 +14,7 @@ use crate::deploy::snapshot::Snapshot;
 use crate::deploy::write::{Call, Step, Write, key_placeholder};
 use crate::error::Result;
 use crate::model::Side;
-use ::hcl::expr::Expression;
+use ::hcl::expr::{Expression, FuncCall};
 use ::hcl::structure::Block;
 use hcl::{References, path, written};
 use std::collections::{BTreeMap, BTreeSet};
@@ -173,11 +173,11 @@ impl<'a> Draft<'a> {
                 .insert(format!("{side}_profile"), (format!("AWS profile of {side}; empty: the provider decides"), Some(profile.clone())));
         }
         for (name, (what, default)) in variables {
-            let block = Block::builder("variable").add_label(name).add_attribute(("type", path("string")?));
+            let block = Block::builder("variable").add_label(name.as_str()).add_attribute(("type", path("string")?));
             let block = block.add_attribute(("description", what));
             let block = match default {
                 Some(default) => block.add_attribute(("default", default)),
-                None => block,
+                None => block.add_block(self.of_dev_s_key(&name)?),
             };
             text = text + "\n" + &written(block.build())?;
         }
@@ -192,6 +192,19 @@ impl<'a> Draft<'a> {
             text = text + "\n" + &written(block.build())?;
         }
         Ok(text)
+    }
+}
+
+impl Draft<'_> {
+    /// Refuses an ARN that is not a key's of the development account in the region that the variable is named after.
+    fn of_dev_s_key(&self, name: &str) -> Result<Block> {
+        let snapshot = self.plan.snapshot();
+        let of = |region: &&String| name == format!("key_arn_{}", underscored(region));
+        let region = snapshot.keys.keys().find(of).map(String::as_str).unwrap_or_default();
+        let begin = snapshot.dev.regional("kms", region, "key/");
+        let condition = FuncCall::builder("startswith").arg(path(&format!("var.{name}"))?).arg(begin.clone()).build();
+        let block = Block::builder("validation").add_attribute(("condition", Expression::from(condition)));
+        Ok(block.add_attribute(("error_message", format!("It must begin with {begin}"))).build())
     }
 }
 
