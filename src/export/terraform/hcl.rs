@@ -20,9 +20,10 @@ impl References {
         Ok(())
     }
 
-    /// Turns a text into an expression: the reference that gives it, or itself. The library escapes quotes and, in texts with `${` or `%{`, those.
+    /// Turns a text into an expression: the reference that gives it, or itself.
     pub(super) fn text(&self, text: &str) -> Expression {
-        self.known.get(text).cloned().unwrap_or_else(|| Expression::String(text.to_owned()))
+        let itself = || if plain(text).0.is_none() { Expression::String(text.to_owned()) } else { quoted(text) };
+        self.known.get(text).cloned().unwrap_or_else(itself)
     }
 
     /// Turns JSON into an expression.
@@ -61,13 +62,54 @@ impl References {
                 .map(|(at, known, reference)| (at, known.len(), reference.clone()))
         };
         while let Some((at, length, reference)) = next(rest) {
-            template = template.add_literal(&rest[..=at]).add_interpolation(reference);
+            template = with_literal(template, &rest[..=at]).add_interpolation(reference);
             rest = &rest[at + 1 + length..];
         }
-        let template = hcl::format::to_string(&template.add_literal(format!("{rest}\n"))).map_err(|error| internal(&error))?;
+        let template = with_literal(template, rest).add_literal("\n");
+        let template = hcl::format::to_string(&template).map_err(|error| internal(&error))?;
         let delimiter = hcl::Identifier::new("JSON").map_err(|error| internal(&error))?;
         Ok(Expression::from(TemplateExpr::Heredoc(Heredoc::new(delimiter, template))))
     }
+}
+
+/// Splits off what the library escapes rightly: up to a `$${` or `%%{`, which it takes for an escape. Gives that mark, the
+/// text before it, and the text after its first letter.
+fn plain(text: &str) -> (Option<&str>, &str, &str) {
+    let at = ["$${", "%%{"].iter().filter_map(|mark| text.find(mark)).min();
+    match at {
+        // From the first of several: one that stays in front of a template would make that an escape.
+        Some(at) => {
+            let letter = text[at..].chars().next().unwrap_or_default();
+            let at = text[..at].trim_end_matches(letter).len();
+            (Some(&text[at..=at]), &text[..at], &text[at + 1..])
+        }
+        None => (None, text, ""),
+    }
+}
+
+/// Adds a text to a template; the first letter of `$${` is a template of its own, `${"$"}`.
+fn with_literal(mut template: Template, text: &str) -> Template {
+    let (mut mark, mut literal, mut rest) = plain(text);
+    while let Some(letter) = mark {
+        template = template.add_literal(literal).add_interpolation(Expression::String(letter.to_owned()));
+        (mark, literal, rest) = plain(rest);
+    }
+    template.add_literal(literal)
+}
+
+/// Gives a text with a `$${` in it as a template in quotes.
+fn quoted(text: &str) -> Expression {
+    let escaped = |text: &str| {
+        let quoted = hcl::format::to_string(&Expression::String(text.to_owned())).unwrap_or_default();
+        quoted.trim().strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or_default().to_owned()
+    };
+    let (mut mark, mut literal, mut rest) = plain(text);
+    let mut whole = escaped(literal);
+    while let Some(letter) = mark {
+        (mark, literal, rest) = plain(rest);
+        whole = format!("{whole}${{\"{letter}\"}}{}", escaped(literal));
+    }
+    Expression::from(TemplateExpr::QuotedString(whole))
 }
 
 /// Reads a reference such as `aws.dev` or `var.dev_profile`.
@@ -98,7 +140,7 @@ mod tests {
     use hcl::eval::{Context, Evaluate};
     use serde_json::json;
 
-    const STRANGE: &str = "${*} ${aws:username} %{if x} $${a} \\ \"quoted\" 'it' \n <<JSON\nJSON\n";
+    const STRANGE: &str = "${*} ${aws:username} %{if x} $${a} $$${b} %%{c} \\ \"quoted\" 'it' \n <<JSON\nJSON\n";
 
     fn read_back(expression: Expression) -> String {
         let block = Block::builder("output").add_label("x").add_attribute(("value", expression)).build();
