@@ -51,7 +51,7 @@ try() {
   local missing=$1
   shift
   if call "$@" >"$work/live.json" 2>"$work/error"; then
-    [ -s "$work/live.json" ] || echo '{}' >"$work/live.json"
+    grep -q . "$work/live.json" || echo '{}' >"$work/live.json"
   elif grep -Eq "\(($missing)\)" "$work/error"; then
     echo null >"$work/live.json"
   else
@@ -404,7 +404,7 @@ update_pipeline() {
   pick '.pipeline'
   if to_write "pipeline $PIPELINE" declared; then
     call "$1" codepipeline list-pipeline-executions --region "$2" --pipeline-name "$PIPELINE" --max-items 100 >"$work/runs.json"
-    jq -e '[.pipelineExecutionSummaries[] | select(.status == "InProgress" or .status == "Stopping")] | length == 0' \
+    jq -e '[(.pipelineExecutionSummaries // [])[] | select(.status == "InProgress" or .status == "Stopping")] | length == 0' \
       "$work/runs.json" >/dev/null || stop "pipeline $PIPELINE is running, and this would stop it" 'run this script again when it has finished'
     jq '{pipeline: .}' "$work/after.json" >"$work/input.json"
     patient 'is not authorized to perform AssumeRole on role' "$1" codepipeline update-pipeline --region "$2" \

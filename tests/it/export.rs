@@ -220,6 +220,21 @@ fn a_document_that_has_moved_stops_the_script_and_stays() {
 }
 
 #[test]
+fn a_script_waits_until_what_it_made_is_seen() {
+    for (name, policies, target, late) in [("new", Policies::Article, HOME, 3), ("two regions", Policies::LeastPrivilege, "eu-west-1", 5)] {
+        let mut scene = at_once(Scene::fresh(target, policies));
+        let expected = state_that_setup_gives(&scene);
+        let text = script_of(&planned(&scene), None);
+        scene.rehearsal = scene.rehearsal.settle(late);
+        let (copy, served) = serve(&scene);
+        let ran = run(&served, &text, &[("WAIT_SECONDS", "180")], End::Never).success();
+        assert!(ran.stderr.contains("\n  waiting: "), "{name}: {}", ran.stderr);
+        copy.rehearsal.wait();
+        assert_eq!(difference(&expected, &state(&copy)), "", "{name}");
+    }
+}
+
+#[test]
 fn each_side_runs_its_own_script_and_both_come_to_what_setup_gives() {
     for (name, scene) in [("new", scenes()[0].1.fork()), ("two regions", scenes()[2].1.fork())] {
         let expected = state_that_setup_gives(&scene);
@@ -300,10 +315,7 @@ fn on_the_emulators_the_script_gives_what_setup_gives() {
 
 #[test]
 fn a_script_makes_buckets_and_uploads_the_artifact_once() {
-    let served = Served::new();
-    std::fs::write(served.dir.path().join("it's site.zip"), sample()).unwrap();
-    let asked = [&["plan"], &reports::BUCKETS[..], &["--create-buckets", "--artifact", "it's site.zip", "--out", "p"]].concat();
-    served.run(&asked);
+    let served = with_artifact();
     let text = String::from_utf8(served.command(&["export", "--format", "awscli", "--plan", "p"]).output().unwrap().stdout).unwrap();
     script::shellcheck(&text);
     let ran = script::run(&served.command(&[]), &text, &[], End::Never);
@@ -669,6 +681,14 @@ JSON
 
 "#]],
     );
+}
+
+/// Nothing but a plan `p` that makes buckets and uploads a file.
+pub fn with_artifact() -> Served {
+    let served = Served::new();
+    std::fs::write(served.dir.path().join("it's site.zip"), sample()).unwrap();
+    served.run(&[&["plan"], &reports::BUCKETS[..], &["--create-buckets", "--artifact", "it's site.zip", "--out", "p"]].concat());
+    served
 }
 
 fn sample() -> Vec<u8> {

@@ -1,6 +1,6 @@
 //! The Terraform configuration of a plan: every write is in it, with the plan's own documents.
 
-use crate::export::{planned, scenes, strange};
+use crate::export::{planned, scenes, strange, with_artifact};
 use hcl::eval::Evaluate;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -214,14 +214,40 @@ fn accounted(plan: &Plan, write: &Write, body: &hcl::Body, text_of_all: &str, by
         Call::CreatePipeline { declaration: wanted, .. } => {
             assert_eq!(declaration(one(body, "aws_codepipeline", |_| true), &context), *wanted);
         }
+        Call::UploadObject { key, .. } if plan.snapshot().pipeline.is_none() => {
+            assert_eq!(text(one(body, "aws_s3_object", |_| true), "key", &context), *key);
+        }
         _ => step_by_hand(None),
     }
 }
 
 #[test]
+fn a_side_has_its_own_resources_and_is_told_the_other_s_keys() {
+    let plan = planned(&scenes()[2].1);
+    let of = |side| of_plan(&plan, Some(side), Format::Terraform).unwrap()[0].text.clone();
+    let (dev, prod) = (of(Side::Dev), of(Side::Prod));
+    let [whole, half, other] = [of_plan(&plan, None, Format::Terraform).unwrap()[0].text.clone(), dev.clone(), prod.clone()]
+        .map(|text| of_kind(&hcl::parse(&text).unwrap(), "resource").len());
+    assert_eq!(half + other, whole);
+    assert!(!dev.contains("aws.prod") && !dev.contains("aws_iam_role.deploy_role"), "{dev}");
+    assert!(!prod.contains("aws.dev") && !prod.contains("aws_iam_role.service_role"), "{prod}");
+    let body = hcl::parse(&prod).unwrap();
+    for region in ["us_east_1", "eu_west_1"] {
+        let told = one(&body, "variable", |block| labels(block) == [format!("key_arn_{region}")]);
+        let validation = told.body().blocks().next().unwrap();
+        let condition = validation.body().attributes().next().unwrap().expr().to_string();
+        let begin = format!("arn:aws:kms:{}:{}:key/", region.replace('_', "-"), xdeploy::rehearsal::DEV);
+        assert_eq!(condition, format!("startswith(var.key_arn_{region}, \"{begin}\")"));
+    }
+    assert!(prod.contains("\"${var.key_arn_us_east_1}\"") && !dev.contains("var.key_arn"), "{dev}{prod}");
+}
+
+#[test]
 fn every_write_is_a_resource_or_a_step_by_hand_and_every_document_is_the_plan_s() {
-    for (name, scene) in scenes().into_iter().chain([("strange", strange())]) {
-        let plan = planned(&scene);
+    let mut plans: Vec<(&str, Plan)> = scenes().into_iter().map(|(name, scene)| (name, planned(&scene))).collect();
+    plans.push(("strange", planned(&strange())));
+    plans.push(("artifact", Plan::load(&with_artifact().dir.path().join("p")).unwrap()));
+    for (name, plan) in plans {
         let [sheet] = of_plan(&plan, None, Format::Terraform).unwrap().try_into().unwrap();
         let body = hcl::parse(&sheet.text).unwrap();
         let mut by_hand = 0;
