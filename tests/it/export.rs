@@ -141,7 +141,7 @@ fn a_script_that_was_ended_anywhere_is_finished_by_running_it_again() {
 }
 
 /// How many calls of a script are tried to end it at.
-const STOPS: usize = 5;
+const STOPS: usize = 4;
 
 /// Changes one document, with the mark `Mine` in it.
 async fn change(what: &str, accounts: &xdeploy::aws::Accounts) {
