@@ -61,6 +61,8 @@ pub struct Account {
     pub profile: String,
     /// The region of its regional calls unless one is given.
     pub region: String,
+    /// Somebody is logged in to it; otherwise it is only named, and nothing can be asked of it.
+    pub logged_in: bool,
     config: SdkConfig,
     clients: Clients,
 }
@@ -167,6 +169,16 @@ impl Connector {
         })
     }
 
+    /// Asks one account, where the other one is only named.
+    ///
+    /// # Errors
+    /// It can't be verified, or isn't the account that was expected.
+    pub async fn connect_one(&self, side: Side, login: &Login<'_>) -> Result<Account> {
+        let account = self.connect(side, login.profile, login.region).await?;
+        expect(&account, login.expected)?;
+        Ok(account)
+    }
+
     /// Asks both accounts at once, and refuses a pair that can't be meant.
     ///
     /// # Errors
@@ -177,17 +189,8 @@ impl Connector {
             self.connect(Side::Prod, prod.profile, prod.region.or(dev.region))
         );
         let (dev_account, prod_account) = (dev_account?, prod_account?);
-        for (account, expected) in [(&dev_account, dev.expected), (&prod_account, prod.expected)] {
-            if let Some(expected) = expected
-                && expected != account.id
-            {
-                return Err(Error::new(
-                    Kind::Credentials,
-                    format!("profile `{}` is account {}, but {expected} was expected for {}", account.profile, account.id, account.side),
-                )
-                .hint(format!("name the right profile with `--{}-profile`, or correct `--{}-account`", account.side, account.side)));
-            }
-        }
+        expect(&dev_account, dev.expected)?;
+        expect(&prod_account, prod.expected)?;
         if dev_account.id == prod_account.id {
             return Err(Error::new(
                 Kind::Credentials,
@@ -209,6 +212,18 @@ impl Connector {
     }
 }
 
+/// Refuses an account that isn't the expected one.
+fn expect(account: &Account, expected: Option<&str>) -> Result<()> {
+    match expected {
+        Some(expected) if expected != account.id => Err(Error::new(
+            Kind::Credentials,
+            format!("profile `{}` is account {}, but {expected} was expected for {}", account.profile, account.id, account.side),
+        )
+        .hint(format!("name the right profile with `--{}-profile`, or correct `--{}-account`", account.side, account.side))),
+        _ => Ok(()),
+    }
+}
+
 /// Both accounts.
 #[derive(Debug, Clone)]
 pub struct Accounts {
@@ -225,6 +240,11 @@ impl Accounts {
             Side::Dev => &self.dev,
             Side::Prod => &self.prod,
         }
+    }
+
+    /// Gives the side that is only named, if one is.
+    pub fn named_only(&self) -> Option<Side> {
+        [&self.dev, &self.prod].into_iter().find(|account| !account.logged_in).map(|account| account.side)
     }
 }
 
@@ -351,6 +371,7 @@ impl Account {
             caller: placeholder,
             profile: profile.to_owned(),
             region: config.region().map(ToString::to_string).unwrap_or_default(),
+            logged_in: true,
             config,
             clients: Clients::default(),
         };
@@ -363,6 +384,29 @@ impl Account {
         account.id = identity.account().ok_or_else(|| unknown("an account id"))?.to_owned();
         account.partition = Partition(account.caller.partition.clone());
         Ok(account)
+    }
+
+    /// Gives an account that is named and not logged in to. Its clients have no credentials, so every call fails.
+    pub fn named(side: Side, id: &str, partition: &Partition, region: &str) -> Account {
+        let config = SdkConfig::builder().behavior_version(BehaviorVersion::latest()).region(Region::new(region.to_owned()));
+        let caller = Arn {
+            partition: partition.0.clone(),
+            service: "iam".to_owned(),
+            region: String::new(),
+            account: id.to_owned(),
+            resource: "root".to_owned(),
+        };
+        Account {
+            side,
+            id: id.to_owned(),
+            partition: partition.clone(),
+            caller,
+            profile: String::new(),
+            region: region.to_owned(),
+            logged_in: false,
+            config: config.build(),
+            clients: Clients::default(),
+        }
     }
 
     /// Gives an IAM client; IAM is global.

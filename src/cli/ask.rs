@@ -58,6 +58,11 @@ pub fn show_error(ui: &Ui, error: &Error) {
     ui.json(&error_document(error));
 }
 
+/// Prints an error that does not end the command, behind what it came in the way of.
+pub fn warn(ui: &Ui, before: &str, error: &Error) {
+    ui.caution(&format!("{before}{}", error.message), &error.causes, &error.hints);
+}
+
 /// An error as the JSON document that stands in the place of a result.
 pub fn error_document(error: &Error) -> Value {
     json!({

@@ -212,10 +212,8 @@ async fn mend_all(
     let is_file = |change: &Change| matches!(change, Change::File { .. });
     if !source.live {
         ui.result("Only files are changed in a folder; the commands are for its host.");
-    } else if args.docker_host.as_ref().is_some_and(|host| !host.starts_with("unix://")) {
-        return Err(Error::refused("--docker-host is another machine's, and --fix would change this one").hint("run it there"));
-    } else if !seen.facts.root {
-        return Err(Error::refused("only root can mend a host").hint("run it with sudo"));
+    } else {
+        mend::may(args.docker_host.as_deref(), seen.facts.root)?;
     }
     if !args.yes && !ask::confirm(ui, "Change this?", "pass --yes, or leave --fix out")? {
         return Err(Error::refused("nothing was changed").hint("run the same command again when you are ready"));
@@ -242,7 +240,7 @@ async fn mend_all(
         let done = match mend::apply(&root, &fix, &mut mend::Own) {
             Ok(done) => done,
             Err(error) => {
-                ui.warning(&format!("{}{}", error.message, error.causes.iter().map(|cause| format!(": {cause}")).collect::<String>()));
+                ask::warn(ui, "", &error);
                 record["error"] = json!(error.message);
                 fixed.push(record);
                 continue;

@@ -2,6 +2,7 @@
 
 mod apply;
 mod ask;
+mod ci;
 mod completions;
 mod ecs_check;
 mod explain;
@@ -18,6 +19,7 @@ mod schema;
 mod session;
 mod setup;
 mod show;
+mod sides;
 mod simulate;
 mod teardown;
 mod telling;
@@ -76,6 +78,8 @@ enum Command {
     Rights(Box<rights::Args>),
     /// Write what setup would do as CloudFormation, Terraform or a shell script, to be reviewed and run without xdeploy
     Export(Box<export::Args>),
+    /// Print a workflow for GitHub Actions or GitLab: plan on pull requests, apply after an approval, verify on a schedule
+    Ci(Box<ci::Args>),
     /// Decide requests offline from the policies that they bring, without asking AWS
     Simulate(simulate::Args),
     /// On a container host: say which identity each task really uses, and what stands between it and its task role
@@ -192,6 +196,7 @@ async fn run(cli: &Cli, ui: &Ui, stop: &Stop) -> Result<u8> {
         Command::Rehearse(args) => Box::pin(rehearse::run(common, args, ui, stop)).await,
         Command::Rights(args) => rights::run(common, args, ui),
         Command::Export(args) => Box::pin(export::run(common, args, ui)).await,
+        Command::Ci(args) => ci::run(common, args, ui),
         Command::Simulate(args) => simulate::run(args).await,
         Command::EcsCheck(args) => Box::pin(ecs_check::run(common, args, ui, stop)).await,
         Command::Schema(args) => schema::run(args, ui),

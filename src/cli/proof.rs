@@ -1,17 +1,18 @@
 //! The proof as text and JSON, and what follows from its verdict.
 
-use super::session;
+use super::{ask, session};
 use crate::aws::Accounts;
 use crate::deploy::after::{after, without_stand_ins};
 use crate::deploy::observe::Organisations;
 use crate::deploy::plan::Plan;
-use crate::deploy::proof::{Judged, Level, Proof, prove};
+use crate::deploy::proof::{Judged, Level, Proof, prove, prove_written};
 use crate::deploy::snapshot::Snapshot;
 use crate::error::{Error, Kind, Result};
 use crate::model::Verdict;
 use crate::settings::Settings;
 use crate::ui::{Tone, Ui, paint};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 /// How long what was written may take to be read as written (facts D.2, "IAM in general"; the time is a guess).
@@ -22,7 +23,7 @@ const SEEN_LIMIT: Duration = Duration::from_secs(60);
 /// # Errors
 /// The pipeline that will be there doesn't fit what was asked for.
 pub fn of_plan(plan: &Plan) -> Result<Proof> {
-    let next = after(plan.snapshot(), plan.writes(), &plan.pipeline_arn());
+    let next = after(plan.snapshot(), &plan.every_write(), &plan.pipeline_arn());
     prove(plan.settings(), &next)?.ok_or_else(|| Error::internal("a plan after which there is no pipeline"))
 }
 
@@ -119,7 +120,8 @@ pub fn show(ui: &Ui, proof: &Proof, telling: &Telling<'_>) {
             say(&paint(Tone::Heading, who));
         }
         let (tone, word) = word(link);
-        say(&format!("  {} {:<28} {} on {}", paint(tone, &format!("{word:<10}")), link.name, link.action, link.resource));
+        let told = if link.told.is_empty() { "" } else { " (in part told, not read)" };
+        say(&format!("  {} {:<28} {} on {}{told}", paint(tone, &format!("{word:<10}")), link.name, link.action, link.resource));
         if link.verdict != Verdict::Allowed {
             for line in details(link, telling) {
                 say(&format!("             {line}"));
@@ -141,7 +143,21 @@ pub fn show(ui: &Ui, proof: &Proof, telling: &Telling<'_>) {
     for assumption in &proof.assumptions {
         ui.result(&format!("assumed: {assumption}"));
     }
+    if telling.all {
+        told(ui, proof);
+    }
     ui.result(&format!("{}{}.", count_line(proof), telling.when));
+}
+
+/// Lists the documents that a hand-off told and that have a say.
+fn told(ui: &Ui, proof: &Proof) {
+    let documents: BTreeSet<&str> = proof.links.iter().flat_map(|link| link.told.iter().map(String::as_str)).collect();
+    if !documents.is_empty() {
+        ui.result("told, not read:");
+        for document in documents {
+            ui.result(&format!("  {document}"));
+        }
+    }
 }
 
 /// "30 of 30 calls allowed", with what isn't.
@@ -224,23 +240,26 @@ pub fn refuse_broken(proof: &Proof, strict: bool, accepted: bool) -> Result<()> 
 /// # Errors
 /// What is there now can't be read or doesn't hold the pipeline.
 pub async fn again(accounts: &Accounts, settings: &Settings, before: &Proof, ui: &Ui) -> Result<(Proof, Snapshot)> {
+    let read = async || {
+        let snapshot = session::read(ui, accounts, settings, None, Organisations::Always).await?;
+        Ok::<_, Error>((prove_written(settings, &snapshot)?, snapshot))
+    };
+    let settled = |outcome: &Result<(Proof, Snapshot)>| match outcome {
+        // What an organisation's policy denies was not asked before a first set-up, and waiting doesn't change it.
+        Ok((proof, _)) => proof.verdict() <= before.verdict() || proof.broken().all(is_organisations),
+        // Who may not read it now may not read it in a minute.
+        Err(error) => error.kind == Kind::Denied,
+    };
+    patiently(ui, read, settled).await
+}
+
+/// Reads until what was read is settled, or a minute is over.
+pub async fn patiently<T>(ui: &Ui, read: impl AsyncFn() -> T, settled: impl Fn(&T) -> bool) -> T {
     let started = Instant::now();
     let mut pause = Duration::from_secs(1);
     loop {
-        let found = async {
-            let snapshot = session::read(ui, accounts, settings, None, Organisations::Always).await?;
-            let proof = prove(settings, &snapshot)?
-                .ok_or_else(|| Error::failed("the pipeline isn't to be seen").hint("`xdeploy verify` looks again"))?;
-            Ok::<_, Error>((proof, snapshot))
-        };
-        let outcome = found.await;
-        let settled = match &outcome {
-            // What an organisation's policy denies was not asked before a first set-up, and waiting doesn't change it.
-            Ok((proof, _)) => proof.verdict() <= before.verdict() || proof.broken().all(is_organisations),
-            // Who may not read it now may not read it in a minute.
-            Err(error) => error.kind == Kind::Denied,
-        };
-        if settled || started.elapsed() + pause > SEEN_LIMIT {
+        let outcome = read().await;
+        if settled(&outcome) || started.elapsed() + pause > SEEN_LIMIT {
             return outcome;
         }
         if pause == Duration::from_secs(1) {
@@ -280,7 +299,7 @@ pub async fn check(
             if verdict > before.verdict() { exit_code(verdict) } else { 0 }
         }
         Err(error) => {
-            ui.warning(&format!("what was written could not be read back to prove it again: {}", error.message));
+            ask::warn(ui, "what was written could not be read back to prove it again: ", error);
             document["proofAfter"] = Value::Null;
             5
         }

@@ -143,26 +143,21 @@ impl Reports {
     }
 
     /// Takes the document of a command that failed after it had something to say.
-    pub fn amend_said(&self, document: &Value) {
+    pub fn amend(&self, document: &Value) {
         if let Some(told) = &mut *self.told.borrow_mut() {
             told.document.clone_from(document);
-        }
-    }
-
-    /// Takes the document as it is at the end.
-    pub fn amend(&self, document: &Value) {
-        let mut told = self.told.borrow_mut();
-        let told = told.get_or_insert_with(|| self.bare(None));
-        told.document.clone_from(document);
-        if let (Some(markdown), Some(true)) = (&mut told.markdown, document.get("applied").and_then(Value::as_bool)) {
-            markdown.push_str("\nApplied.\n");
         }
     }
 
     /// Prints the document that is the result, and takes it for the reports.
     pub fn result(&self, ui: &Ui, code: u8, document: &Value) -> u8 {
         ui.json(document);
-        self.amend(document);
+        let mut told = self.told.borrow_mut();
+        let told = told.get_or_insert_with(|| self.bare(None));
+        told.document.clone_from(document);
+        if let (Some(markdown), Some(true)) = (&mut told.markdown, document.get("applied").and_then(Value::as_bool)) {
+            markdown.push_str("\nApplied.\n");
+        }
         code
     }
 
@@ -186,7 +181,7 @@ impl Reports {
         let written = self.write(ui, &told);
         match (outcome, written) {
             (Err(error), Err(second)) => {
-                ui.warning(&second.message);
+                ask::warn(ui, "", &second);
                 Err(error)
             }
             (Err(error), Ok(())) | (Ok(_), Err(error)) => Err(error),

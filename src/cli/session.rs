@@ -36,15 +36,20 @@ pub async fn connect(ui: &Ui, settings: &Settings) -> Result<Accounts> {
 /// Says who is who before anything is changed.
 pub fn introduce(ui: &Ui, accounts: &Accounts) {
     for account in [&accounts.dev, &accounts.prod] {
-        ui.status(&format!("{:<4} {}  {:<12}  {}", account.side.to_string(), account.id, account.region, account.caller));
+        let (region, who) = match account.logged_in {
+            true => (account.region.as_str(), account.caller.to_string()),
+            false => ("", "named, not logged in to".to_owned()),
+        };
+        ui.status(&format!("{:<4} {}  {region:<12}  {who}", account.side.to_string(), account.id));
     }
 }
 
 /// The two accounts, for JSON.
 pub fn accounts_json(accounts: &Accounts) -> Value {
-    let one = |account: &crate::aws::Account| {
-        json!({"account": account.id, "partition": account.partition.0, "region": account.region, "profile": account.profile,
-            "caller": account.caller.to_string()})
+    let one = |account: &crate::aws::Account| match account.logged_in {
+        true => json!({"account": account.id, "partition": account.partition.0, "region": account.region, "profile": account.profile,
+            "caller": account.caller.to_string()}),
+        false => json!({"account": account.id, "partition": account.partition.0, "named": true}),
     };
     json!({"dev": one(&accounts.dev), "prod": one(&accounts.prod)})
 }

@@ -51,7 +51,10 @@ pub fn count_line(writes: &[Write], kept: usize) -> String {
 pub fn plan(ui: &Ui, plan: &Plan) {
     let snapshot = plan.snapshot();
     let kept = kept::of_plan(plan);
-    if plan.is_empty() {
+    if let Some(side) = plan.settings().side.filter(|_| plan.is_empty()) {
+        ui.result(&format!("No changes. What {side} can do for pipeline {} is done.", plan.settings().pipeline));
+        ui.result(&counted(kept.len(), "thing is as it should be.", "things are as they should be."));
+    } else if plan.is_empty() {
         ui.result(&format!("No changes. Pipeline {} is as it should be.", plan.settings().pipeline));
         ui.result(&counted(kept.len(), "thing is as it should be.", "things are as they should be."));
     } else {
@@ -62,6 +65,27 @@ pub fn plan(ui: &Ui, plan: &Plan) {
     if !plan.is_empty() {
         ui.result(&format!("\n{}", count_line(plan.writes(), kept.len())));
     }
+}
+
+/// Prints what a plan for one side leaves to the other, and what waits for that.
+pub fn later(ui: &Ui, plan: &Plan, side: Side) {
+    let (theirs, own): (Vec<&Write>, Vec<&Write>) = plan.later().iter().partition(|write| write.account != side);
+    let other = side.other();
+    let list = |heading: String, writes: &[&Write]| {
+        if writes.is_empty() {
+            return;
+        }
+        ui.result(&format!("\n{}", paint(Tone::Heading, &heading)));
+        for write in writes {
+            ui.result(&format!("  {:<11} {} {}", write.step.article(), write.call.verb(), write.title));
+        }
+    };
+    let account = match other {
+        Side::Dev => &plan.snapshot().dev.account,
+        Side::Prod => &plan.snapshot().prod.account,
+    };
+    list(format!("Left to {other} ({account}):"), &theirs);
+    list(format!("Waits for {other}:"), &own);
 }
 
 fn notes(ui: &Ui, plan: &Plan) {

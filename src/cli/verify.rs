@@ -1,14 +1,16 @@
 //! `xdeploy verify`.
 
 use super::reports::{ReportFlags, Reports};
+use super::sides::{self, SideFlags};
 use super::{proof, session, setup, show, telling};
 use crate::aws::Accounts;
-use crate::deploy::observe::{Organisations, second_opinion};
+use crate::deploy::observe::{Organisations, Purpose, second_opinion};
 use crate::deploy::plan::{Callers, Plan};
 use crate::deploy::proof::{Opinion, links, prove};
+use crate::deploy::snapshot::Snapshot;
 use crate::error::{Error, Kind, Result};
-use crate::model::{Readable, Verdict, counted};
-use crate::settings::{CommonFlags, DeploymentFlags, Settings};
+use crate::model::{Readable, Side, Verdict, counted};
+use crate::settings::{CommonFlags, DeploymentFlags, Settings, with_file};
 use crate::ui::Ui;
 use clap::builder::FalseyValueParser;
 use serde_json::{Value, json};
@@ -27,12 +29,17 @@ pub struct Args {
     #[arg(long, env = "XDEPLOY_SECOND_OPINION", value_parser = FalseyValueParser::new())]
     pub second_opinion: bool,
     #[command(flatten)]
+    pub of_side: SideFlags,
+    #[command(flatten)]
     pub reports: ReportFlags,
 }
 
 pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui) -> Result<u8> {
     let reports = Reports::ready(&args.reports, "verify")?;
     let outcome = async {
+        if let Some(side) = args.of_side.side {
+            return one_side(common, args, side, ui, &reports).await;
+        }
         let settings = Settings::resolve(common, &args.deployment)?;
         let accounts = session::connect(ui, &settings).await?;
         session::introduce(ui, &accounts);
@@ -47,11 +54,35 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui) -> Result<u8> {
 /// # Errors
 /// As the command.
 pub async fn on(accounts: &Accounts, settings: &Settings, args: &Args, ui: &Ui, reports: &Reports) -> Result<(u8, Value)> {
-    let snapshot = session::read(ui, accounts, settings, None, Organisations::Always).await.map_err(|error| match error.kind {
-        // What couldn't be read can't be judged.
+    let snapshot = session::read(ui, accounts, settings, None, Organisations::Always).await.map_err(unread)?;
+    judge(accounts, settings, snapshot, args, ui, reports).await
+}
+
+/// What couldn't be read can't be judged.
+fn unread(error: Error) -> Error {
+    match error.kind {
         Kind::Denied => Error { kind: Kind::CannotTell, ..error },
         _ => error,
-    })?;
+    }
+}
+
+/// Verifies what one account holds, with what a hand-off tells of the other.
+async fn one_side(common: &CommonFlags, args: &Args, side: Side, ui: &Ui, reports: &Reports) -> Result<(u8, Value)> {
+    let (common, flags) = with_file(common, &args.deployment)?;
+    let one = sides::open(ui, common, flags, side, args.of_side.handoff.clone()).await?;
+    sides::introduce(ui, &one);
+    let snapshot = one.read(ui, Purpose::Setup).await.map_err(unread)?;
+    judge(&one.accounts, &one.settings, snapshot, args, ui, reports).await
+}
+
+async fn judge(
+    accounts: &Accounts,
+    settings: &Settings,
+    snapshot: Snapshot,
+    args: &Args,
+    ui: &Ui,
+    reports: &Reports,
+) -> Result<(u8, Value)> {
     let Some(live) = prove(settings, &snapshot)? else {
         return Err(Error::failed(format!(
             "there is no pipeline {} in {} of account {}",
@@ -88,6 +119,10 @@ pub async fn on(accounts: &Accounts, settings: &Settings, args: &Args, ui: &Ui, 
         "differs": differs,
         "plan": difference,
     });
+    if let (Some(side), Ok(plan)) = (settings.side, &plan) {
+        document["side"] = json!(side);
+        document["waiting"] = setup::waiting(plan);
+    }
     if let Some(opinions) = &opinions {
         let with_verdict = |opinion: &Opinion| {
             let mut value = json!(opinion);
@@ -135,9 +170,12 @@ fn drift(ui: &Ui, settings: &Settings, plan: &Result<Plan>) -> bool {
             return true;
         }
     };
+    if let Some(side) = settings.side {
+        show::later(ui, plan, side);
+    }
     if plan.is_empty() {
         show::plan(ui, plan);
-        return false;
+        return !plan.later().is_empty();
     }
     let snapshot = plan.snapshot();
     ui.result(&format!("Pipeline {} differs from what setup would make:", settings.pipeline));

@@ -113,7 +113,8 @@ impl Names {
         };
         Ok(Names {
             service_role,
-            deploy_role,
+            // What production didn't name itself isn't taken over there.
+            deploy_role: Named { adopted: deploy_role.adopted && !settings.deploy_role_told, ..deploy_role },
             event_role: match &settings.event_role {
                 Some(name) => role(dev, "/service-role/", name.as_str().to_owned(), false),
                 None => role(dev, "/service-role/", names::event_role(home, pipeline), false),

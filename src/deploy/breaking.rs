@@ -272,10 +272,7 @@ pub fn breaking(settings: &Settings, snapshot: &Snapshot, link: &str) -> Result<
             best = Some((hit, way));
         }
     }
-    let (denied, way) = best.ok_or_else(|| {
-        Error::refused(format!("nothing in the policies that setup writes allows `{link}` alone"))
-            .hint("`xdeploy rehearse --break list` names the links; break another")
-    })?;
+    let (denied, way) = best.ok_or_else(|| Error::internal(format!("nothing in the policies that setup writes allows `{link}` alone")))?;
     let mut scratch = snapshot.clone();
     let mut writes = Vec::new();
     for (place, after) in &way.changes {

@@ -77,12 +77,12 @@ fn of_other(found: &super::proof::Finding, snapshot: &Snapshot, pipeline: &str) 
 }
 
 fn of_organisation(proof: &Proof, pipeline: &str) -> Option<Finding> {
-    let (outcome, message) = match proof.trusts_organisation {
+    let (outcome, message) = match proof.trusts_organisation || proof.trusts_handoff {
         true => (Outcome::CannotTell, "taken on trust, because they could not be read"),
         false => (Outcome::Pass, "read"),
     };
     let finding = about(rules::ORGANISATION, pipeline, outcome, message)?;
-    let assumed = proof.assumptions.iter().filter(|_| proof.trusts_organisation);
+    let assumed = proof.assumptions.iter().filter(|_| proof.trusts_organisation || proof.trusts_handoff);
     Some(assumed.fold(finding, |finding, text| finding.seen(text.clone())))
 }
 
@@ -106,7 +106,8 @@ pub fn of_drift(plan: Result<&Plan, &Error>, pipeline: &str) -> Vec<Finding> {
 }
 
 fn of_step(plan: &Plan, step: Step, pipeline: &str) -> Option<Finding> {
-    let writes: Vec<_> = plan.writes().iter().filter(|write| write.step == step).collect();
+    let every = plan.every_write();
+    let writes: Vec<_> = every.iter().filter(|write| write.step == step).collect();
     if writes.is_empty() {
         return about(rules::drift_id(step), pipeline, Outcome::Pass, "as it should be");
     }

@@ -117,7 +117,9 @@ impl Collecting<'_> {
 /// Lists what a plan leaves as it is, in the order of the article's steps.
 pub fn of_plan(plan: &Plan) -> Vec<Kept> {
     // The plan was made from this blueprint, so it can be drawn again.
-    Blueprint::draw(plan.settings(), plan.snapshot()).map(|blueprint| kept(&blueprint, plan.snapshot(), plan.writes())).unwrap_or_default()
+    let all = Blueprint::draw(plan.settings(), plan.snapshot()).map(|blueprint| kept(&blueprint, plan.snapshot(), &plan.every_write()));
+    let side = plan.settings().side;
+    all.unwrap_or_default().into_iter().filter(|kept| side.is_none_or(|side| kept.account == side)).collect()
 }
 
 /// Lists what is there, is wanted, and isn't changed by these writes.

@@ -11,6 +11,7 @@ pub mod difference;
 pub mod excess;
 pub mod failures;
 pub mod findings;
+pub mod handoff;
 pub mod kept;
 pub mod names;
 pub mod observe;

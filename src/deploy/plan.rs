@@ -1,8 +1,9 @@
 //! The plan: ordered writes as data, sealed, so that what was shown is what is done.
 
 use super::snapshot::Snapshot;
-use super::write::{Artifact, Note, Write, counts};
+use super::write::{Artifact, EVERYTHING, Note, UNKNOWN, Write, counts};
 use crate::error::{Error, Kind, Result};
+use crate::model::Side;
 use crate::settings::Settings;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -20,6 +21,9 @@ pub struct Plan {
     callers: Callers,
     snapshot: Snapshot,
     writes: Vec<Write>,
+    /// What the other side has to do, and what waits for that; only in a plan for one side.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    later: Vec<Write>,
     notes: Vec<Note>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     artifact: Option<Artifact>,
@@ -35,6 +39,20 @@ pub struct Callers {
     pub prod: String,
 }
 
+/// Parts what one side can do now from what is the other's, or waits for what the other's makes.
+fn of_side(side: Side, writes: Vec<Write>) -> (Vec<Write>, Vec<Write>) {
+    let (mut now, mut later): (Vec<Write>, Vec<Write>) = (Vec::new(), Vec::new());
+    for write in writes {
+        let waits =
+            |before: &Write| before.lane == write.lane || write.needs.iter().any(|need| need == EVERYTHING || before.gives.contains(need));
+        // What names a key that isn't known can't be production's to write.
+        let unknown = side == Side::Prod && serde_json::to_string(&write.call).is_ok_and(|text| text.contains(UNKNOWN));
+        let own = write.account == side && !unknown && !later.iter().any(waits);
+        if own { &mut now } else { &mut later }.push(write);
+    }
+    (now, later)
+}
+
 impl Plan {
     /// Judges: the difference between what should be there and what is there.
     ///
@@ -42,6 +60,10 @@ impl Plan {
     /// What is there can't be adopted, or what was asked for makes no sense with it; the error says which flag helps.
     pub fn make(settings: &Settings, callers: Callers, snapshot: Snapshot, artifact: Option<Artifact>) -> Result<Plan> {
         let (writes, notes) = super::steps::wants(settings, &snapshot, artifact.as_ref())?;
+        let (writes, later) = match settings.side {
+            Some(side) => of_side(side, writes),
+            None => (writes, Vec::new()),
+        };
         let mut plan = Plan {
             schema: SCHEMA.to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -49,6 +71,7 @@ impl Plan {
             callers,
             snapshot,
             writes,
+            later,
             notes,
             artifact,
             seal: String::new(),
@@ -67,6 +90,16 @@ impl Plan {
     /// The writes, in order.
     pub fn writes(&self) -> &[Write] {
         &self.writes
+    }
+
+    /// What the other side has to do, and what this side can only do after that; empty in a plan for both.
+    pub fn later(&self) -> &[Write] {
+        &self.later
+    }
+
+    /// The writes, and those that are left for later, in an order in which they can be done.
+    pub fn every_write(&self) -> Vec<Write> {
+        self.writes.iter().chain(&self.later).cloned().collect()
     }
 
     /// What to know beside the writes.

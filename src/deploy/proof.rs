@@ -5,10 +5,10 @@
 use super::blueprint::Blueprint;
 use super::chain::{Course, Link, Paper, Trigger};
 use super::excess;
-use super::snapshot::{Organisation, Snapshot};
+use super::snapshot::{Organisation, Snapshot, Told};
 use super::steps;
-use crate::error::Result;
-use crate::model::{Policies, Readable, Verdict, account_of};
+use crate::error::{Error, Result};
+use crate::model::{Policies, Readable, Side, Verdict, account_of};
 use crate::policy::{self, Decided, Decision, Missing, Reason};
 use crate::settings::Settings;
 use serde::Serialize;
@@ -78,6 +78,9 @@ pub struct Judged {
     pub missing: Vec<Lack>,
     /// Condition keys that the answer hangs on.
     pub unknown: Vec<String>,
+    /// Documents with a say that a hand-off told and nobody read.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub told: Vec<String>,
 }
 
 /// How bad a finding is.
@@ -115,6 +118,9 @@ pub struct Proof {
     /// Some assumption is about the organisation's policies.
     #[serde(skip)]
     pub trusts_organisation: bool,
+    /// One account's half is told, not read.
+    #[serde(skip)]
+    pub trusts_handoff: bool,
 }
 
 impl Proof {
@@ -126,9 +132,9 @@ impl Proof {
         self.links.iter().filter(|link| !link.may_be_called).map(|link| link.verdict).max().unwrap_or(Verdict::CannotTell)
     }
 
-    /// The same, where assumptions about the organisation's policies don't pass.
+    /// The same, where neither assumptions about the organisation's policies nor a hand-off's word pass.
     pub fn strict_verdict(&self) -> Verdict {
-        let least = if self.trusts_organisation { Verdict::CannotTell } else { Verdict::Allowed };
+        let least = if self.trusts_organisation || self.trusts_handoff { Verdict::CannotTell } else { Verdict::Allowed };
         self.verdict().max(least)
     }
 
@@ -162,6 +168,14 @@ pub fn prove(settings: &Settings, snapshot: &Snapshot) -> Result<Option<Proof>> 
     Ok(Course::of(snapshot, &blueprint).map(|course| of_course(&course)))
 }
 
+/// Proves the chain of a pipeline that was written a moment ago, as far as AWS shows it already.
+///
+/// # Errors
+/// As [`prove`], or the pipeline isn't there.
+pub fn prove_written(settings: &Settings, snapshot: &Snapshot) -> Result<Proof> {
+    prove(settings, snapshot)?.ok_or_else(|| Error::failed("the pipeline isn't to be seen").hint("`xdeploy verify` looks again"))
+}
+
 /// Gives the links of the chain as they are judged, for a second opinion.
 ///
 /// # Errors
@@ -181,8 +195,13 @@ pub fn of_course(course: &Course<'_>) -> Proof {
         };
         Finding { id: "XD-PROOF-013", level: Level::Note, text: format!("more is granted than these calls need{advice}\n{text}") }
     });
-    let mut links: Vec<Judged> = links.into_iter().map(judge).collect();
+    let judged = |link: Link| {
+        let told = told_documents(&link, course.snapshot);
+        Judged { told, ..judge(link) }
+    };
+    let mut links: Vec<Judged> = links.into_iter().map(judged).collect();
     let (mut assumptions, trusts_organisation) = organisation_assumptions(course.snapshot);
+    assumptions.splice(0..0, told_assumption(course.snapshot));
     if course.policies == Policies::LeastPrivilege && !course.deploy_encrypts_with_dev_key {
         assumptions.push(
             "deployed files are taken to be encrypted as the output bucket says, not with the artifact key; if a release shows otherwise, pass `--deploy-encrypts-with-dev-key` (not confirmed)"
@@ -190,7 +209,33 @@ pub fn of_course(course: &Course<'_>) -> Proof {
         );
     }
     let findings = findings(course, &mut links).into_iter().chain(excess).collect();
-    Proof { links, findings, assumptions, trusts_organisation }
+    Proof { links, findings, assumptions, trusts_organisation, trusts_handoff: course.snapshot.told.is_some() }
+}
+
+/// Who the half belongs to that nobody read: the side's name and its account.
+fn told_side(snapshot: &Snapshot) -> Option<(Told, &str)> {
+    let told = snapshot.told?;
+    let identity = match told.side {
+        Side::Dev => &snapshot.dev,
+        Side::Prod => &snapshot.prod,
+    };
+    Some((told, &identity.account))
+}
+
+fn told_documents(link: &Link, snapshot: &Snapshot) -> Vec<String> {
+    let Some((_, account)) = told_side(snapshot) else { return Vec::new() };
+    let mut names: Vec<String> = link.papers.iter().filter(|paper| paper.account == account).map(|paper| paper.name.clone()).collect();
+    names.dedup();
+    names
+}
+
+fn told_assumption(snapshot: &Snapshot) -> Option<String> {
+    let (told, account) = told_side(snapshot)?;
+    let side = told.side;
+    Some(match told.by_handoff {
+        true => format!("what {side} ({account}) holds is as the hand-off says: told, not read"),
+        false => format!("{side} ({account}) has told nothing yet: it will do its part, and nothing else there stands in the way"),
+    })
 }
 
 fn organisation_assumptions(snapshot: &Snapshot) -> (Vec<String>, bool) {
@@ -204,6 +249,9 @@ fn organisation_assumptions(snapshot: &Snapshot) -> (Vec<String>, bool) {
     {
         let who = format!("{side} ({})", identity.account);
         match organisation {
+            None if told_side(snapshot).is_some_and(|(_, account)| account == identity.account) => {
+                assume(who, "nobody is logged in to ask");
+            }
             None => assume(who, "not asked for before a first set-up without `--strict`"),
             Some(Organisation { scps: Readable::Unknown(scps), rcps: Readable::Unknown(rcps), .. }) if scps == rcps => assume(who, scps),
             Some(Organisation { scps, rcps, .. }) => {
@@ -368,6 +416,7 @@ pub fn judge(link: Link) -> Judged {
         because: Vec::new(),
         missing: Vec::new(),
         unknown: Vec::new(),
+        told: Vec::new(),
     };
     if let Some(said) = worst {
         judged.verdict = said.verdict;

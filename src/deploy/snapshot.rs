@@ -2,7 +2,7 @@
 
 use super::names::{ARN_TAG, TAG};
 use crate::aws::Account;
-use crate::model::Readable;
+use crate::model::{Readable, Side, account_of};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -96,6 +96,112 @@ pub struct Snapshot {
     /// What the organisation says about the production account; `None` where it was not asked.
     #[serde(default)]
     pub prod_organisation: Option<Organisation>,
+    /// The side whose half nobody read: a hand-off told it, or it is assumed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told: Option<Told>,
+}
+
+/// Where the half of an account comes from that nobody was logged in to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    /// Whose half.
+    pub side: Side,
+    /// A hand-off tells it; otherwise nothing is there, as far as anybody knows.
+    pub by_handoff: bool,
+}
+
+/// The development account's half of a snapshot.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[expect(missing_docs, reason = "the members are those of the snapshot")]
+pub struct DevHalf {
+    pub identity: Identity,
+    pub pipeline: Option<PipelineFound>,
+    pub service_role: Option<RoleFound>,
+    pub event_role: Option<RoleFound>,
+    pub policies: BTreeMap<String, PolicyFound>,
+    pub keys: BTreeMap<String, KeySlot>,
+    pub artifact_buckets: BTreeMap<String, BucketSlot>,
+    pub input: BucketSlot,
+    pub rule: Option<RuleFound>,
+    pub other_rules: Vec<RuleFound>,
+    pub customer_keys: BTreeMap<String, Readable<KeyFound>>,
+    pub other_roles: BTreeMap<String, Readable<Option<RoleFound>>>,
+}
+
+/// The production account's half of a snapshot.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[expect(missing_docs, reason = "the members are those of the snapshot")]
+pub struct ProdHalf {
+    pub identity: Identity,
+    pub deploy_role: Option<RoleFound>,
+    pub policies: BTreeMap<String, PolicyFound>,
+    pub output: BucketSlot,
+    pub customer_keys: BTreeMap<String, Readable<KeyFound>>,
+    pub other_roles: BTreeMap<String, Readable<Option<RoleFound>>>,
+}
+
+/// One account's half.
+#[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "there is one of them")]
+pub enum Half {
+    /// The development account's.
+    Dev(DevHalf),
+    /// The production account's.
+    Prod(ProdHalf),
+}
+
+/// Takes what is of one account; what names no account is of the side that it was read from.
+fn of_account<T: Clone>(all: &BTreeMap<String, T>, account: &str, or: impl Fn(&str) -> bool) -> BTreeMap<String, T> {
+    let is_of = |name: &str| match name.starts_with("arn:") {
+        true => account_of(name) == account,
+        false => or(name),
+    };
+    all.iter().filter(|(name, _)| is_of(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
+}
+
+impl Snapshot {
+    /// Gives the half of one account.
+    pub fn half(&self, side: Side) -> Half {
+        let identity = match side {
+            Side::Dev => self.dev.clone(),
+            Side::Prod => self.prod.clone(),
+        };
+        let slot = match side {
+            Side::Dev => &self.input,
+            Side::Prod => &self.output,
+        };
+        let encryption = slot.found.as_ref().and_then(|found| found.encryption.as_ref()?.known());
+        let own_key = |name: &str| encryption.is_some_and(|encryption| encryption.key.as_deref() == Some(name));
+        let policies = of_account(&self.policies, &identity.account, |_| false);
+        let customer_keys = of_account(&self.customer_keys, &identity.account, own_key);
+        let other_roles = of_account(&self.other_roles, &identity.account, |_| false);
+        match side {
+            Side::Dev => Half::Dev(DevHalf {
+                pipeline: self.pipeline.clone(),
+                service_role: self.service_role.clone(),
+                event_role: self.event_role.clone(),
+                policies,
+                keys: self.keys.clone(),
+                artifact_buckets: self.artifact_buckets.clone(),
+                input: self.input.clone(),
+                rule: self.rule.clone(),
+                other_rules: self.other_rules.clone(),
+                customer_keys,
+                other_roles,
+                identity,
+            }),
+            Side::Prod => Half::Prod(ProdHalf {
+                deploy_role: self.deploy_role.clone(),
+                policies,
+                output: self.output.clone(),
+                customer_keys,
+                other_roles,
+                identity,
+            }),
+        }
+    }
 }
 
 /// What an account's organisation says about it (ORG-SCP, ORG-RCP).

@@ -378,9 +378,12 @@ impl Write {
 /// Waits for every write before it.
 pub const EVERYTHING: &str = "*";
 
+/// How all begins that isn't known before it is made.
+pub const UNKNOWN: &str = "(known after apply";
+
 /// Stands for a key ARN until the key is made.
 pub fn key_placeholder(region: &str) -> String {
-    format!("(known after apply: key in {region})")
+    format!("{UNKNOWN}: key in {region})")
 }
 
 /// What a person should know beside the writes.

@@ -121,11 +121,9 @@ fn check_archive(reader: impl Read + Seek, path: &str) -> Result<Contents> {
             .hint("zip the site's files, for example `zip -r site.zip .` within its folder; `--no-extract` deploys any file as it is")
     })?;
     let mut contents = Contents { files: Vec::new(), warnings: Vec::new() };
-    let broken = |error: zip::result::ZipError| {
-        Error::failed(format!("{} is not a whole zip file", path)).because(error.to_string()).hint("zip it again")
-    };
     for name in archive.file_names() {
-        let name = name.map_err(broken)?;
+        // What is no UTF-8 is read as code page 437, which has a letter for every byte.
+        let name = name.map_err(|error| Error::internal(format!("a name in {path} can't be read")).because(error.to_string()))?;
         if name.ends_with('/') || name.ends_with('\\') {
             continue;
         }

@@ -56,6 +56,20 @@ impl Done {
     }
 }
 
+/// Makes sure that what runs here may mend the host that was looked at.
+///
+/// # Errors
+/// The containers were asked of another machine, or it isn't root that runs this.
+pub fn may(docker_host: Option<&str>, root: bool) -> Result<()> {
+    if docker_host.is_some_and(|host| !host.starts_with("unix://")) {
+        return Err(Error::refused("--docker-host is another machine's, and --fix would change this one").hint("run it there"));
+    }
+    match root {
+        true => Ok(()),
+        false => Err(Error::refused("only root can mend a host").hint("run it with sudo")),
+    }
+}
+
 /// Makes the changes of a fix below a root; where one fails, those before it are taken back.
 ///
 /// # Errors

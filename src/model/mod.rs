@@ -30,6 +30,16 @@ pub enum Side {
     Prod,
 }
 
+impl Side {
+    /// The other account.
+    pub fn other(self) -> Side {
+        match self {
+            Side::Dev => Side::Prod,
+            Side::Prod => Side::Dev,
+        }
+    }
+}
+
 impl fmt::Display for Side {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 /// The documents with a schema: name, what prints it, the schema's own part.
-const OWN: [(&str, &str, &str); 19] = [
+const OWN: [(&str, &str, &str); 21] = [
     ("plan", "plan --output json, and the format of a saved plan", include_str!("schemas/plan.json")),
     ("setup", "setup --output json", include_str!("schemas/setup.json")),
     ("apply", "apply --output json", include_str!("schemas/apply.json")),
@@ -14,6 +14,7 @@ const OWN: [(&str, &str, &str); 19] = [
     ("rehearse", "rehearse --output json", include_str!("schemas/rehearse.json")),
     ("export", "export --output json", include_str!("schemas/export.json")),
     ("rights", "rights --output json", include_str!("schemas/rights.json")),
+    ("ci", "ci --output json", include_str!("schemas/ci.json")),
     ("simulate", "a line of simulate", include_str!("schemas/simulate.json")),
     ("ecs-check", "ecs-check --output json", super::ECS_CHECK_SCHEMA),
     ("ecs-denial", "ecs-check --explain-error --output json", include_str!("schemas/ecs-denial.json")),
@@ -22,6 +23,7 @@ const OWN: [(&str, &str, &str); 19] = [
     ("completions", "completions --output json", include_str!("schemas/completions.json")),
     ("man", "man --output json", include_str!("schemas/man.json")),
     ("config", "xdeploy.toml", include_str!("schemas/config.json")),
+    ("handoff", "the file between the two sides of setup --side", include_str!("schemas/handoff.json")),
     ("error", "any command with --output json that fails", include_str!("schemas/error.json")),
 ];
 

@@ -146,18 +146,28 @@ impl Ui {
 
     /// Prints a failure with its causes and hints.
     pub fn failure(&self, message: &str, causes: &[String], hints: &[String]) {
-        let mut text = format!("{RED}error{RESET}: {message}");
-        for cause in causes {
-            text.push_str(&format!("\n  caused by: {cause}"));
-        }
-        if !hints.is_empty() {
-            text.push('\n');
-        }
-        for hint in hints {
-            text.push_str(&format!("\n{CYAN}hint{RESET}: {hint}"));
-        }
-        self.status(&text);
+        self.status(&laid_out(&format!("{RED}error{RESET}: {message}"), causes, hints));
     }
+
+    /// Prints a failure that does not end the command, in the same way.
+    pub fn caution(&self, message: &str, causes: &[String], hints: &[String]) {
+        self.warning(&laid_out(message, causes, hints));
+    }
+}
+
+/// Puts causes and hints below a message.
+fn laid_out(message: &str, causes: &[String], hints: &[String]) -> String {
+    let mut text = message.to_owned();
+    for cause in causes {
+        text.push_str(&format!("\n  caused by: {cause}"));
+    }
+    if !hints.is_empty() {
+        text.push('\n');
+    }
+    for hint in hints {
+        text.push_str(&format!("\n{CYAN}hint{RESET}: {hint}"));
+    }
+    text
 }
 
 /// Prints what the argument parser has to say (help, version, a wrong flag) and says whether it was a mistake.

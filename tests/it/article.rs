@@ -455,7 +455,16 @@ fn a_replica_is_not_made_without_its_administrators_and_users() {
     let common = CommonFlags { dev_profile: Some("d".into()), prod_profile: Some("p".into()), ..CommonFlags::default() };
     let settings = Settings::resolve(&common, &flags()).unwrap();
     let error = steps::wants(&settings, &serde_json::from_value(value).unwrap(), None).unwrap_err();
-    assert!(error.hints.concat().contains("--key-administrator"), "{error:?}");
+    crate::errors::same(
+        &crate::errors::printed(&error),
+        snapbox::str![[r#"
+error: the key's administrator could not be found out
+  caused by: iam:GetRole was denied
+
+hint: name one with `--key-administrator ARN`: an IAM user or role of the development account
+
+"#]],
+    );
 }
 
 pub fn flags() -> DeploymentFlags {

@@ -13,11 +13,18 @@ use std::io::Write as _;
 use std::sync::Mutex;
 use std::thread;
 use std::time::Duration;
+use xdeploy::error::Error;
 
 /// Compares text with an inline snapshot.
 #[track_caller]
 pub fn same(actual: &str, expected: Inline) {
     snapbox::Assert::new().action_env(snapbox::assert::DEFAULT_ACTION_ENV).eq(actual.to_owned().into_data().raw(), expected.raw());
+}
+
+/// An error as the program prints it.
+pub fn printed(error: &Error) -> String {
+    let lines = |head: &str, texts: &[String]| texts.iter().map(|text| format!("{head}: {text}\n")).collect::<String>();
+    format!("error: {error}\n{}\n{}", lines("  caused by", &error.causes), lines("hint", &error.hints))
 }
 
 /// Checks exit code and text of a failed run, and that it wrote nothing and advised something.

@@ -6,7 +6,7 @@ use crate::reports;
 use crate::support::Bed;
 use crate::support::scene::{self, ARTIFACTS, PIPELINE, SERVICE_ROLE, Scene};
 use crate::support::script::{self, End, Ran};
-use crate::support::served::Served;
+use crate::support::served::{self, Served};
 use crate::support::stage::HOME;
 use serde_json::{Value, json};
 use snapbox::str;
@@ -63,7 +63,7 @@ pub fn strange() -> Scene {
 /// The same scene with its accounts behind a port.
 fn serve(scene: &Scene) -> (Scene, Served) {
     let copy = scene.fork();
-    let served = Served::of(copy.rehearsal.clone());
+    let served = Served::around(copy.rehearsal.clone().at(served::now()).signed());
     (copy, served)
 }
 

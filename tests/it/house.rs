@@ -165,7 +165,7 @@ fn streams_environment_and_exit_belong_to_one_room() {
     assert_eq!(outside(&["io::stdout", "io::stderr", "io::stdin", "IsTerminal"], &["src/ui/"]), nothing);
     // A signal at a question: the only thread stands in it.
     assert_eq!(outside(&["process::exit", "process::abort"], &["src/ui/prompts.rs"]), nothing);
-    assert_eq!(outside(&["env::var", "env::vars", "env::set_var"], &["src/settings.rs"]), nothing);
+    assert_eq!(outside(&["env::var", "env::vars", "env::set_var"], &["src/settings/mod.rs"]), nothing);
     assert_eq!(outside(&["env::args"], &["src/main.rs"]), nothing);
 }
 
@@ -241,7 +241,7 @@ const HINTED_ELSEWHERE: [(&str, &str, &str); 15] = [
     ("src/deploy/declaration.rs", "pipeline {pipeline} has no S3 deploy action", "both branches below it"),
     ("src/deploy/steps/service_role.rs", "message", "the hints that it is folded with"),
     ("src/ecs/mend.rs", "`{command}` failed", "`apply`, which calls `make`"),
-    ("src/settings.rs", "error.to_string().trim_end()", "the match below it"),
+    ("src/settings/file.rs", "error.to_string().trim_end()", "the match below it"),
     ("src/error.rs", "Kind::Usage", "whoever calls the constructor"),
     ("src/error.rs", "Kind::Refused", "whoever calls the constructor"),
     ("src/error.rs", "Kind::Failed", "whoever calls the constructor"),

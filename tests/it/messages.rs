@@ -1,4 +1,4 @@
-//! Every error message has been read by somebody: it is in a snapshot, or in the list of those that no test reaches, with the reason.
+//! Every error message has been read by somebody: it is in a snapshot.
 
 use crate::errors::same;
 use crate::reports::{self, BUCKETS};
@@ -107,7 +107,7 @@ $ xdeploy schema verfy
 error: there is no schema of `verfy`
 
 hint: did you mean `verify`?
-hint: there are plan, setup, apply, verify, release, explain, teardown, rehearse, export, rights, simulate, ecs-check, ecs-denial, who-am-i, schema, completions, man, config, error
+hint: there are plan, setup, apply, verify, release, explain, teardown, rehearse, export, rights, ci, simulate, ecs-check, ecs-denial, who-am-i, schema, completions, man, config, handoff, error
 exit 64
 
 $ xdeploy ecs-check --root . --needs s3:GetObject=*
@@ -323,6 +323,37 @@ exit 3
     );
 }
 
+#[test]
+fn accounts_of_two_partitions() {
+    let (here, there) = (reports::served(), Served::of("aws-cn", "cn-north-1"));
+    let (id, secret) = there.rehearsal.keys(xdeploy::rehearsal::PROD);
+    let of = |served: &Served, name: &str, region: &str| {
+        format!("[profile {name}]\nregion = {region}\nendpoint_url = http://127.0.0.1:{}\n", served.port)
+    };
+    let dir = here.dir.path();
+    fs::write(dir.join("config"), of(&here, "dev", "us-east-1") + &of(&there, "prod", "cn-north-1")).unwrap();
+    let dev = fs::read_to_string(dir.join("credentials")).unwrap().replace("[prod]", "[elsewhere]");
+    fs::write(dir.join("credentials"), format!("{dev}[prod]\naws_access_key_id = {id}\naws_secret_access_key = {secret}\n")).unwrap();
+    let args = reports::with(&["setup", "--yes"]);
+    let mut command = here.command(&args);
+    command.args(["--dev-profile", "dev", "--prod-profile", "prod", "--prod-region", "cn-north-1"]).env_remove("AWS_ENDPOINT_URL");
+    let output = command.output().unwrap();
+    let mut told = Told::default();
+    told.take(&args, output.status.code(), &output.stderr, &[]);
+    same(
+        &told.0,
+        str![[r#"
+$ xdeploy setup --input-bucket in-bucket --output-bucket out-bucket --yes
+error: dev is in partition `aws` and prod in `aws-cn`; a role can't be assumed across partitions
+
+hint: use two accounts of one partition
+exit 4
+
+
+"#]],
+    );
+}
+
 /// A pipeline whose stages have two actions each, as somebody else would write it.
 fn doubled(served: &Served) {
     let config = served.rehearsal.config(served.rehearsal.keys(xdeploy::rehearsal::DEV), "us-east-1");
@@ -463,6 +494,7 @@ fn what_only_a_played_answer_brings() {
     play(&bed, &first, "CreateKey", answered("{\"KeyMetadata\": {\"KeyId\": \"00000000-0000-0000-0000-000000000000\"}}"));
     bed.run(&first).success();
     play(&bed, &first, "GetBucketPolicy", answered("{\"Version\""));
+    play(&bed, &first, "GetPipeline", Action::json_error(400, "AccessDeniedException", "no"));
     play(&bed, &first, "GetBucketNotificationConfiguration", xml("<NotificationConfiguration><"));
     let release = ["release", "--sample", "--start-after", "0s"];
     play(&bed, &release, "PutObject", xml(""));
@@ -473,6 +505,7 @@ fn what_only_a_played_answer_brings() {
     play(&bed, &["teardown", "--confirm", "crossaccountdeploy"], "ListPipelineExecutions", answered(list));
     let update: Vec<&str> = first.iter().copied().chain(["--change-detection", "polling"]).collect();
     play(&bed, &update, "ListPipelineExecutions", answered(list));
+    play(&bed, &update, "UpdatePipeline", answered("{\"pipeline\": {}}"));
     play(
         &bed,
         &[&first[..], &["--policies", "least-privilege", "--strict"]].concat(),
@@ -501,6 +534,14 @@ error: the policy of artifact bucket codepipeline-us-east-1-111111111111 can't b
   caused by: it is no JSON: EOF while parsing an object at line 1 column 10
 
 hint: correct it by hand in the bucket's permissions, then run the same command again
+exit 1
+
+$ xdeploy setup # GetPipeline
+error: arn:aws:iam::111111111111:user/caller may not call codepipeline:GetPipeline on arn:aws:codepipeline:us-east-1:111111111111:crossaccountdeploy in dev (111111111111)
+  caused by: AccessDeniedException: no (request id REQUEST-ID)
+
+hint: allow it in an identity policy of the caller: {"Effect": "Allow", "Action": "codepipeline:GetPipeline", "Resource": "arn:aws:codepipeline:us-east-1:111111111111:crossaccountdeploy"}
+hint: if the caller has it, look for a deny in the resource's own policy, a permissions boundary or an organisation policy
 exit 1
 
 $ xdeploy setup # GetBucketNotificationConfiguration
@@ -538,6 +579,14 @@ error: pipeline crossaccountdeploy is running (under-way); an update would stop 
 
 hint: pass `--wait-for-runs`, or run the same command again when it has finished
 exit 3
+
+$ xdeploy setup # UpdatePipeline
+error: Pipeline: pipeline crossaccountdeploy: PollForSourceChanges = true
+  caused by: pipeline crossaccountdeploy is not what was written a moment ago
+
+hint: somebody else changed it at the same time; look at it with `aws codepipeline get-pipeline --name crossaccountdeploy`, and at its earlier versions with `--pipeline-version N`
+hint: run the same command again: what is done stays done
+exit 1
 
 $ xdeploy setup # organizations
 error: whether the deployment would work after this plan can't be told, and --strict was given
@@ -750,46 +799,6 @@ exit 1
     );
 }
 
-/// Messages that no snapshot has: the beginning, and why. Whoever makes one reachable takes it out of here.
-const UNREAD: [(&str, &str); 21] = [
-    ("the result could not be written to standard output", "output.rs: a full disk"),
-    (
-        "--docker-host is another machine's, and --fix would change this one",
-        "needs a live host with something to mend; ecs/fixing.rs has the other refusals",
-    ),
-    ("dev is in partition `{}` and prod in `{}`; a role can't be assumed across partitions", "no emulator has two partitions at once"),
-    ("interrupted between two changes", "Ctrl-C at one moment; stops.rs looks at the exit code where it meets one"),
-    ("interrupted while waiting for the pipeline's run", "Ctrl-C at one moment; stops.rs looks at the exit code where it meets one"),
-    ("interrupted while waiting for {}", "Ctrl-C at one moment; stops.rs looks at the exit code where it meets one"),
-    ("nothing in the policies that setup writes allows `{link}` alone", "every link of the table can be broken, as rehearse.rs shows"),
-    ("only root can mend a host", "needs a live host, and no root"),
-    (
-        "pipeline {name} is not what was written a moment ago",
-        "a race: somebody changes it between two calls; rehearsed_moves.rs looks for a part of it where it plays one",
-    ),
-    ("the key's administrator could not be found out", "needs a caller that may not call iam:GetRole"),
-    (
-        "the notification configuration of {bucket} is not what was written a moment ago",
-        "a race: somebody changes it between two calls; rehearsed_moves.rs looks for a part of it where it plays one",
-    ),
-    ("the pipeline isn't to be seen", "told as a warning only, where AWS shows the old for a minute"),
-    ("the question could not be asked", "a terminal that fails"),
-    ("the rehearsal could not make bucket {bucket}", "the command line refuses names that S3 refuses"),
-    ("the replica {arn} is still {}", "KMS needs more than a minute"),
-    (
-        "{what} has changed since the plan was made; nothing was written to it",
-        "a race: somebody changes it between two calls; rehearsed_moves.rs looks for a part of it where it plays one",
-    ),
-    (
-        "{what} is not what was written a moment ago",
-        "a race: somebody changes it between two calls; rehearsed_moves.rs looks for a part of it where it plays one",
-    ),
-    ("{} is no plain file, and is left alone", "told as a warning of `--fix`, which ecs/fixing.rs reads"),
-    ("{} is no plain folder, and what is below it is left alone", "told as a warning of `--fix`, which ecs/fixing.rs reads"),
-    ("{} is not a whole zip file", "a zip that breaks off behind its table"),
-    ("{} may not call {} on {} in {} ({})", "errors.rs makes one for each call and looks for each part"),
-];
-
 /// Where the program makes errors.
 fn sources() -> Vec<(String, String)> {
     fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
@@ -807,14 +816,18 @@ fn sources() -> Vec<(String, String)> {
     walk(&root.join("tests/it"), &mut tests);
     let text = |path: &PathBuf| fs::read_to_string(path).unwrap_or_default();
     let rust = tests.iter().filter(|path| path.extension().is_some_and(|kind| kind == "rs"));
-    // What stands in the list above is no snapshot.
-    let list = "Messages that no snapshot has:";
-    let snapshots: String = rust.map(|path| text(path).split(list).next().unwrap_or_default().to_owned()).collect();
+    let snapshots: String = rust.map(|path| inline(&text(path))).collect();
     let code = product.iter().filter(|path| path.extension().is_some_and(|kind| kind == "rs")).map(|path| {
         let code = text(path).split("#[cfg(test)]\nmod ").next().unwrap_or_default().to_owned();
         (path.strip_prefix(root).unwrap().display().to_string(), code)
     });
     [("tests".to_owned(), snapshots)].into_iter().chain(code).collect()
+}
+
+/// The inline snapshots of a test's source.
+fn inline(code: &str) -> String {
+    let (open, close) = (concat!("str![", "[r#\""), concat!("\"#", "]]"));
+    code.split(open).skip(1).filter_map(|rest| rest.split(close).next()).collect::<Vec<_>>().join("\n")
 }
 
 /// The text of a literal, with its escapes read.
@@ -880,7 +893,7 @@ fn is_told(message: &str, text: &str) -> bool {
 }
 
 #[test]
-fn every_message_is_in_a_snapshot_or_in_the_list() {
+fn every_message_is_in_a_snapshot() {
     let all = sources();
     let snapshots = &all[0].1;
     let mut unread = BTreeSet::new();
@@ -897,10 +910,14 @@ fn every_message_is_in_a_snapshot_or_in_the_list() {
         }
     }
     assert!(seen > 100, "{seen} messages were found, so the search is wrong");
-    let known: BTreeSet<String> = UNREAD.iter().map(|(message, _)| (*message).to_owned()).collect();
-    let new: Vec<&String> = unread.difference(&known).collect();
-    assert!(new.is_empty(), "no snapshot has these: {new:#?}");
-    assert!(UNREAD.iter().all(|(_, why)| why.len() > 10));
-    let read: Vec<&String> = known.difference(&unread).collect();
-    assert!(read.is_empty(), "these are in a snapshot now, or gone: {read:#?}");
+    assert!(unread.is_empty(), "no snapshot has these: {unread:#?}");
+}
+
+#[test]
+fn a_message_that_no_snapshot_has_is_found() {
+    let text = "error: profile `web` has no region\n";
+    assert!(is_told("profile `{profile}`{asked} has no region", text));
+    assert!(!is_told("profile `{profile}`{asked} has no key", text));
+    let code = "Err(Error::usage(format!(\"profile `{profile}` has \\\"none\\\"\")).hint(\"\"))";
+    assert_eq!(messages(code), ["profile `{profile}` has \"none\""]);
 }

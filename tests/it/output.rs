@@ -950,6 +950,16 @@ fn a_full_disk_is_a_failure() {
         let output = std::process::Command::new(env!("CARGO_BIN_EXE_xdeploy")).args(args).env_clear().stdout(full).output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(1), "{args:?}: {said}");
-        assert!(said.contains("could not be written") && said.contains("hint: "), "{args:?}: {said}");
+        let error = said.find("error: ").unwrap_or_else(|| panic!("{args:?}: {said}"));
+        same(
+            &said[error..],
+            str![[r#"
+error: the result could not be written to standard output
+  caused by: No space left on device (os error 28)
+
+hint: make room on the disk, or write somewhere else
+
+"#]],
+        );
     }
 }

@@ -455,8 +455,18 @@ fn a_plan_that_would_not_work_is_not_applied_unasked() {
     let plan = world.command("plan", &["--out", "plan", "--detailed-exitcode"]).code(1);
     assert!(plan.stdout.contains("34 of 35 calls allowed, 1 denied after this plan."), "{}", plan.report());
     for output in [world.setup(&[]).code(3), world.bed.run(&["apply", "plan"]).code(3)] {
-        assert!(output.stderr.contains("the deployment would still fail after this plan; nothing was changed"), "{}", output.report());
-        assert!(output.stdout.contains("Locked denies it") && output.stderr.contains("--accept-broken"), "{}", output.report());
+        let error = output.stderr.find("error: ").unwrap_or_else(|| panic!("{}", output.report()));
+        same(
+            &output.stderr[error..],
+            str![[r#"
+error: the deployment would still fail after this plan; nothing was changed
+
+hint: the proof above says which call is denied, by what, and what would allow it
+hint: pass `--accept-broken` to apply the plan all the same
+
+"#]],
+        );
+        assert!(output.stdout.contains("Locked denies it"), "{}", output.report());
     }
     world.nothing_written();
     world.setup(&["--dry-run"]).code(1);

@@ -277,6 +277,21 @@ fn readme_rules() {
     );
 }
 
+/// The sample jobs are what `xdeploy ci` prints.
+#[test]
+fn readme_ci() {
+    for service in ["github", "gitlab"] {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_xdeploy"));
+        command.args(["ci", service, "--region", "us-east-1"]).args(["--input-bucket", "codepipeline-input-bucket"]);
+        command.args(["--output-bucket", "codepipeline-output-bucket"]);
+        command.args(["--key-administrator", "arn:aws:iam::111111111111:role/administrators"]);
+        let dir = tempfile::tempdir().unwrap();
+        let output = command.current_dir(dir.path()).env_clear().output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+        compare(&format!("ci-{service}"), &format!("```yaml\n{}```\n", String::from_utf8(output.stdout).unwrap()));
+    }
+}
+
 /// The YAML between two markers.
 fn yaml(marker: &str) -> Yaml {
     let readme = readme();

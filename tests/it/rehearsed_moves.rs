@@ -1,10 +1,14 @@
 //! A world that changes under a set-up: what a stranger writes between any two of its calls is not lost.
 
+use crate::errors::{printed, same};
 use crate::rehearsed_stops::{at_once, side_by_side};
+use crate::support::normalised;
 use crate::support::scene::{PIPELINE, Scene};
 use crate::support::stage::HOME;
 use serde_json::{Value, json};
+use snapbox::str;
 use std::cell::{Cell, RefCell};
+use std::fmt::Write as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use xdeploy::aws::Accounts;
@@ -105,6 +109,11 @@ async fn meddle(accounts: &Accounts, what: &str) {
                 .topic_configurations(topic);
             let put = dev.s3(HOME).put_bucket_notification_configuration().bucket("in-bucket").skip_destination_validation(true);
             put.notification_configuration(whole.build()).send().await.unwrap();
+        }
+        "notification off" => {
+            let put = dev.s3(HOME).put_bucket_notification_configuration().bucket("in-bucket").skip_destination_validation(true);
+            let empty = aws_sdk_s3::types::NotificationConfiguration::builder().build();
+            put.notification_configuration(empty).send().await.unwrap();
         }
         "managed policy" => {
             let (iam, arn) = (dev.iam(), dev.iam_arn("policy/assumeprods3role"));
@@ -219,6 +228,114 @@ async fn moved(scene: &Scene, moved: &Moved, before: usize, tally: &Tally) -> st
     scene.set_up(&scene.rehearsal.line()).await.map_err(|error| format!("the next run: {error:#?}"))?;
     let found = marks(&scene);
     if found == expected { Ok(()) } else { Err(format!("the next run left {found} marks of {expected}")) }
+}
+
+/// What is said where a stranger wrote before the comparing read, and where one wrote right after us.
+#[test]
+fn a_stranger_at_the_same_document_is_told_of() {
+    let scene = at_once(Scene::adopting());
+    let calls = at_once(played(&scene.fork(), "pipeline", usize::MAX)).calls;
+    let mut said = String::new();
+    let mut tell = |document: &Moved, what: &str, before: usize| {
+        let error = at_once(played(&scene.fork(), what, before)).ended.unwrap_err();
+        let _ = writeln!(said, "# {what}, before {}\n{}", calls[before - 1], printed(&error));
+        assert!(told(&error), "{}: {error:?}", document.what);
+    };
+    for document in &DOCUMENTS {
+        let write = calls.iter().position(|call| call.starts_with(document.write)).unwrap();
+        let read = calls[..write].iter().rposition(|call| call.starts_with(document.read)).unwrap();
+        tell(document, document.what, read + 1);
+        match document.what {
+            // Ours alone, and written whole; the pipeline's answer says what was stored.
+            "managed policy" | "inline policy" | "pipeline" => {}
+            // Only what we wrote into it is read back.
+            "notification" => tell(document, "notification off", write + 2),
+            what => tell(document, what, write + 2),
+        }
+    }
+    same(
+        &normalised(&said),
+        str![[r#"
+# key policy, before kms:GetKeyPolicy 00000000-0000-0000-0000-000000000001
+error: Key users: policy of the key in us-east-1: users are the service role and account 222222222222
+  caused by: the policy of key arn:aws:kms:us-east-1:111111111111:key/00000000-0000-0000-0000-000000000001 has changed since the plan was made; nothing was written to it
+
+hint: look at the change, then make the plan again
+hint: run the same command again: what is done stays done
+
+# key policy, before kms:GetKeyPolicy 00000000-0000-0000-0000-000000000001
+error: Key users: policy of the key in us-east-1: users are the service role and account 222222222222
+  caused by: the policy of key arn:aws:kms:us-east-1:111111111111:key/00000000-0000-0000-0000-000000000001 is not what was written a moment ago
+
+hint: somebody else writes to it at the same time: look at it, then run the same command again
+hint: run the same command again: what is done stays done
+
+# bucket policy, before s3:GET codepipeline-us-east-1-999999999999/?policy
+error: Artifact bucket policy: policy of codepipeline-us-east-1-999999999999: account 222222222222 may read and write artifacts
+  caused by: the bucket policy of codepipeline-us-east-1-999999999999 has changed since the plan was made; nothing was written to it
+
+hint: look at the change, then make the plan again
+hint: run the same command again: what is done stays done
+
+# bucket policy, before s3:GET codepipeline-us-east-1-999999999999/?policy
+error: Artifact bucket policy: policy of codepipeline-us-east-1-999999999999: account 222222222222 may read and write artifacts
+  caused by: the bucket policy of codepipeline-us-east-1-999999999999 is not what was written a moment ago
+
+hint: somebody else writes to it at the same time: look at it, then run the same command again
+hint: run the same command again: what is done stays done
+
+# trust policy, before iam:GetRole prods3role
+error: Cross-account role: trust of prods3role: service role AWSCodePipelineServiceRole-us-east-1-crossaccountdeploy
+  caused by: the trust policy of arn:aws:iam::222222222222:role/prods3role has changed since the plan was made; nothing was written to it
+
+hint: look at the change, then make the plan again
+hint: run the same command again: what is done stays done
+
+# trust policy, before iam:GetRole prods3role
+error: Cross-account role: trust of prods3role: service role AWSCodePipelineServiceRole-us-east-1-crossaccountdeploy
+  caused by: the trust policy of arn:aws:iam::222222222222:role/prods3role is not what was written a moment ago
+
+hint: somebody else writes to it at the same time: look at it, then run the same command again
+hint: run the same command again: what is done stays done
+
+# notification, before s3:GET in-bucket/?notification
+error: Change detection: notification of in-bucket: EventBridge hears of new objects
+  caused by: the notification configuration of in-bucket has changed since the plan was made; nothing was written to it
+
+hint: look at the change, then make the plan again
+hint: run the same command again: what is done stays done
+
+# notification off, before s3:GET in-bucket/?notification
+error: Change detection: notification of in-bucket: EventBridge hears of new objects
+  caused by: the notification configuration of in-bucket is not what was written a moment ago
+
+hint: somebody else writes to it at the same time: look at it, then run the same command again
+hint: run the same command again: what is done stays done
+
+# managed policy, before iam:GetPolicyVersion arn:aws:iam::111111111111:policy/assumeprods3role
+error: Assume-role policy: version of policy assumeprods3role
+  caused by: policy arn:aws:iam::111111111111:policy/assumeprods3role has changed since the plan was made; nothing was written to it
+
+hint: look at the change, then make the plan again
+hint: run the same command again: what is done stays done
+
+# inline policy, before iam:GetRolePolicy AWSCodePipelineServiceRole-us-east-1-crossaccountdeploy
+error: Service role and artifact bucket: inline policy xdeploy-crossaccountdeploy of AWSCodePipelineServiceRole-us-east-1-crossaccountdeploy
+  caused by: policy xdeploy-crossaccountdeploy of arn:aws:iam::111111111111:role/service-role/AWSCodePipelineServiceRole-us-east-1-crossaccountdeploy has changed since the plan was made; nothing was written to it
+
+hint: look at the change, then make the plan again
+hint: run the same command again: what is done stays done
+
+# pipeline, before codepipeline:GetPipeline crossaccountdeploy
+error: Pipeline: pipeline crossaccountdeploy: the deploy action's roleArn, the encryption key of the artifact store in us-east-1
+  caused by: pipeline crossaccountdeploy has changed since the plan was made; nothing was written to it
+
+hint: look at the change, then make the plan again
+hint: run the same command again: what is done stays done
+
+
+"#]],
+    );
 }
 
 #[test]

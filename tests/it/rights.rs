@@ -120,6 +120,7 @@ impl World {
 async fn run(world: &World, command: Command, accounts: &Accounts) -> Result<(), String> {
     match command {
         Command::Setup => setup(world, accounts).await,
+        Command::Plan => planned(world, accounts).await,
         Command::Verify => verify(world, accounts).await,
         Command::Release => released(world, accounts).await,
         Command::Explain => explained(world, accounts).await,
@@ -141,6 +142,16 @@ async fn setup(world: &World, accounts: &Accounts) -> Result<(), String> {
     let there = observe(&accounts.dev, &accounts.prod, settings, Purpose::Setup, Organisations::Always).await.map_err(told)?;
     let proof = prove(settings, &there).map_err(told)?.unwrap();
     if proof.verdict() > before.verdict() { Err(format!("{:#?}", proof.broken().collect::<Vec<_>>())) } else { Ok(()) }
+}
+
+/// As `cli/plan.rs` does it.
+async fn planned(world: &World, accounts: &Accounts) -> Result<(), String> {
+    let settings = &world.settings;
+    let snapshot = observe(&accounts.dev, &accounts.prod, settings, Purpose::Setup, Organisations::Always).await.map_err(told)?;
+    let callers = Callers { dev: accounts.dev.caller.to_string(), prod: accounts.prod.caller.to_string() };
+    let plan = Plan::make(settings, callers, snapshot, None).map_err(told)?;
+    let proof = prove(settings, &after(plan.snapshot(), plan.writes(), &plan.pipeline_arn())).map_err(told)?.unwrap();
+    if proof.verdict() != Verdict::Denied { Ok(()) } else { Err(format!("{:#?}", proof.broken().collect::<Vec<_>>())) }
 }
 
 async fn applied(accounts: &Accounts, writes: &[xdeploy::deploy::write::Write], arn: &str) -> Result<(), String> {
@@ -314,6 +325,8 @@ async fn worlds(command: Command, scenario: Scenario, flags: &DeploymentFlags) -
     }
     let there = made.after_an_administrator_s(Command::Setup).await;
     match command {
+        // A plan is made before and after, of what is there and of what isn't.
+        Command::Plan => vec![World::new(scenario, flags.clone()).await, there],
         // Empty artifact buckets go, others are left; so are keys in whose policy others have a part.
         Command::Teardown => {
             other_pipelines(&there).await;
@@ -480,6 +493,9 @@ each_right_is_needed! {
     setup_fresh: Setup, Fresh;
     setup_adopt: Setup, Adopt;
     setup_cross_region: Setup, CrossRegion;
+    plan_fresh: Plan, Fresh;
+    plan_adopt: Plan, Adopt;
+    plan_cross_region: Plan, CrossRegion;
     verify_fresh: Verify, Fresh;
     verify_adopt: Verify, Adopt;
     verify_cross_region: Verify, CrossRegion;

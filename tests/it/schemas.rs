@@ -56,7 +56,7 @@ pub fn strict(name: &str) -> Value {
 
 /// Asserts that a document is as its schema says, and gives the name of that.
 #[track_caller]
-fn fits(document: &Value) -> String {
+pub fn fits(document: &Value) -> String {
     let name = document["schema"].as_str().unwrap().strip_prefix("xdeploy.").unwrap().strip_suffix("/1").unwrap().to_owned();
     assert_valid(&strict(&name), document);
     name
@@ -119,6 +119,8 @@ fn what_asks_nobody_prints_what_its_schema_says() {
         (&["rehearse", "--break", "deploy-read"], 1),
         (&["rehearse", "--break", "list"], 0),
         (&["rights", "--command", "setup", "--side", "dev", "--input-bucket", "in-bucket", "--output-bucket", "out-bucket"], 0),
+        (&["ci", "github", "--region", "us-east-1"], 0),
+        (&["ci", "gitlab", "--region", "us-east-1", "--roles"], 0),
         (&["ecs-check", "--root", "."], 5),
         (&["ecs-check", "--explain-error", "User: arn:aws:sts::111111111111:assumed-role/r/i-0123456789abcdef0 is not authorized"], 0),
         (&["explain", "XD-CP-006"], 0),

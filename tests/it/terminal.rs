@@ -1,7 +1,9 @@
 //! Questions on a real terminal.
 
+use crate::errors::same;
 use crate::support::Bed;
-use crate::support::pty::{CTRL_C, ENTER, ESC, Talk, talk};
+use crate::support::pty::{CTRL_C, ENTER, ESC, Talk, abandoned, talk};
+use snapbox::str;
 
 /// Types the keys when the question stands there; none where no question is expected.
 fn on_a_terminal(bed: &Bed, question: &str, keys: &str, args: &[&str]) -> Talk {
@@ -42,6 +44,28 @@ fn teardown_wants_the_pipelines_name_typed() {
         assert!(bed.proxy.writes().is_empty(), "{what}");
     }
     on_a_terminal(&bed, "Type the pipeline's name", "crossaccountdeploy\r", &["teardown"]).ended(1, 0);
+}
+
+#[test]
+fn a_terminal_that_fails_is_told_of() {
+    let bed = Bed::new();
+    let input = bed.versioned_bucket(&bed.dev, "input");
+    let output = bed.bucket(&bed.prod, "output");
+    let args = bed.args(&["setup", "--input-bucket", &input, "--output-bucket", &output, "--color", "never"]);
+    let (code, said) = abandoned(&bed.command(&args.iter().map(String::as_str).collect::<Vec<_>>()));
+    let error = said.find("error: ").unwrap_or_else(|| panic!("{said}"));
+    same(
+        &said[error..],
+        str![[r#"
+error: the question could not be asked
+  caused by: IO error: Input/output error (os error 5)
+
+hint: pass `--yes`, or save it with `xdeploy plan --out FILE` and run `xdeploy apply FILE`
+
+"#]],
+    );
+    assert_eq!(code, 3);
+    assert!(bed.proxy.writes().is_empty());
 }
 
 #[test]

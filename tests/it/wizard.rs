@@ -1,9 +1,11 @@
 //! The wizard of setup on a real terminal: asked, answered, mended, left; on the rehearsal and on the emulators.
 
+use crate::errors::same;
 use crate::readme::compare;
 use crate::support::pty::{CTRL_C, DOWN, ENTER, ESC, TERM, Talk, talk};
 use crate::support::served::Served;
 use crate::support::{Bed, normalised};
+use snapbox::str;
 use std::process::Command;
 use xdeploy::rehearsal::{DEV, PROD};
 
@@ -52,6 +54,22 @@ fn printed(talk: &Talk) -> Vec<String> {
     let line: Vec<&str> = after.trim_start().split("\r\n\r\n").next().unwrap().split_whitespace().filter(|word| *word != "\\").collect();
     assert_eq!(line[..2], ["xdeploy", "setup"], "{text}");
     line[1..].iter().map(|word| (*word).to_owned()).collect()
+}
+
+/// The first error that was printed, or what was wrong with an answer, up to its last hint.
+fn error_of(talk: &Talk) -> String {
+    let text = talk.text().replace("\r\n", "\n").replace('\r', "\n");
+    let lines = text.lines().skip_while(|line| !line.starts_with("error: ") && !line.starts_with("warning: "));
+    let (mut taken, mut hinted) = (String::new(), false);
+    for line in lines.take_while(|line| {
+        hinted |= line.starts_with("hint: ");
+        !hinted || line.starts_with("hint: ")
+    }) {
+        taken.push_str(line);
+        taken.push('\n');
+    }
+    assert!(taken.contains("hint: "), "{text}");
+    taken
 }
 
 #[test]
@@ -190,8 +208,24 @@ fn esc_and_ctrl_c_at_every_question_leave_nothing_behind() {
             script[at].1 = keys;
             let talk = talk(&command(&served, &["setup"]), &script, 80);
             talk.ended(at + 1, code);
-            let said = if code == 3 { "error: cancelled: nothing was changed" } else { "error: interrupted at the question" };
-            assert!(talk.text().contains(said) && talk.text().contains("hint: "), "{}", talk.text());
+            same(
+                &error_of(&talk),
+                if code == 3 {
+                    str![[r#"
+error: cancelled: nothing was changed
+
+hint: run the same command again when you are ready
+
+"#]]
+                } else {
+                    str![[r#"
+error: interrupted at the question
+
+hint: nothing was changed
+
+"#]]
+                },
+            );
             assert_eq!(state(&served), before, "{script:?}");
             assert!(!served.dir.path().join("xdeploy.toml").exists());
         }
@@ -444,17 +478,42 @@ fn what_cannot_be_chosen_is_said() {
         ("Input bucket", ESC),
     ];
     let args = ["setup", "--dev-profile", "dev", "--prod-profile", "prod", "--pipeline", "web"];
-    talk(&command(&served, &args), &script, 100).ended(4, 3);
+    let elsewhere = talk(&command(&served, &args), &script, 100);
+    same(
+        &error_of(elsewhere.ended(4, 3)),
+        str![[r#"
+warning: bucket far-away is in eu-west-1, the pipeline in us-east-1
+
+hint: a source bucket must be in the pipeline's region (facts A.3): take another, or start again with `--region`
+
+"#]],
+    );
     let config = served.dir.path().join("credentials");
     let whole = std::fs::read_to_string(&config).unwrap();
     let dev = &whole[..whole.find("[prod]").unwrap()];
     std::fs::write(&config, dev).unwrap();
     std::fs::write(served.dir.path().join("config"), "").unwrap();
     let alone = talk(&command(&served, &["setup"]), &[("Profile of the development account", ENTER), ("Region", "us-east-1\r")], 100);
-    assert!(alone.ended(2, 4).text().contains("all profiles are of the development account"), "{}", alone.text());
+    same(
+        &error_of(alone.ended(2, 4)),
+        str![[r#"
+error: all profiles are of the development account
+
+hint: make a profile of the production account with `aws configure sso` or `aws configure --profile NAME`
+
+"#]],
+    );
     std::fs::write(&config, "").unwrap();
     let none = talk(&command(&served, &["setup"]), &[], 100);
-    assert!(none.ended(0, 4).text().contains("there are no AWS profiles to choose from"), "{}", none.text());
+    same(
+        &error_of(none.ended(0, 4)),
+        str![[r#"
+error: there are no AWS profiles to choose from
+
+hint: make one for each account with `aws configure sso` or `aws configure --profile NAME`, then run the same command again
+
+"#]],
+    );
 }
 
 #[test]

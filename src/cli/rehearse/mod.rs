@@ -108,7 +108,7 @@ async fn up(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop, reports: &R
     let code = match played {
         Ok(code) => code,
         Err(error) => {
-            reports.amend_said(&document);
+            reports.amend(&document);
             return Err(error);
         }
     };

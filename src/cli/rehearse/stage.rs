@@ -4,6 +4,7 @@ use super::{Args, Around, REGION, now};
 use crate::aws::{Account, Accounts, Unverified};
 use crate::cli::release::{self as releasing, Uploaded};
 use crate::cli::reports::ReportFlags;
+use crate::cli::sides::SideFlags;
 use crate::cli::{ask, proof, session, setup, verify};
 use crate::deploy::apply::{self, Manner};
 use crate::deploy::breaking::{self, Break};
@@ -72,11 +73,8 @@ impl Stage {
             let Some(bucket) = bucket else { continue };
             let versioned = account.side == Side::Dev && !settings.enable_versioning;
             let made = self.rehearsal.make_bucket(&account.id, &account.region, bucket.as_str(), versioned).await;
-            made.map_err(|why| {
-                Error::failed(format!("the rehearsal could not make bucket {bucket}"))
-                    .because(why)
-                    .hint("name another with `--input-bucket` or `--output-bucket`")
-            })?;
+            // The settings refuse the names that S3 refuses, and nobody else has buckets here.
+            made.map_err(|why| Error::internal(format!("the rehearsal could not make bucket {bucket}")).because(why))?;
         }
         Ok(())
     }
@@ -205,6 +203,7 @@ impl Stage {
             detailed_exitcode: false,
             strict: false,
             second_opinion: false,
+            of_side: SideFlags::default(),
             reports: ReportFlags::default(),
         };
         let (code, told) = verify::on(&self.accounts, settings, &arguments, ui, reports).await?;

@@ -9,8 +9,8 @@ fn word<T: ValueEnum>(value: Option<T>) -> Option<String> {
     value.and_then(|value| value.to_possible_value().map(|word| word.get_name().to_owned()))
 }
 
-/// Gives the command that does the same without a question but the last; each flag on a line of its own where they are many.
-pub fn command_line(common: &CommonFlags, flags: &DeploymentFlags, artifact: Option<&Path>) -> String {
+/// Lists the flags that were given a value.
+fn valued(common: &CommonFlags, flags: &DeploymentFlags) -> impl Iterator<Item = (&'static str, String)> {
     let text = |value: Option<&dyn std::fmt::Display>| value.map(ToString::to_string);
     fn dynamic<T: std::fmt::Display>(value: &Option<T>) -> Option<&dyn std::fmt::Display> {
         value.as_ref().map(|value| value as &dyn std::fmt::Display)
@@ -43,18 +43,33 @@ pub fn command_line(common: &CommonFlags, flags: &DeploymentFlags, artifact: Opt
         ("--event-role", text(dynamic(&flags.event_role))),
         ("--event-rule", flags.event_rule.clone()),
     ];
+    valued.into_iter().filter_map(|(flag, value)| Some((flag, value?)))
+}
+
+/// Lists the flags without a value that were given.
+fn switches(flags: &DeploymentFlags) -> impl Iterator<Item = &'static str> {
     let switches = [
         ("--no-extract", flags.no_extract),
         ("--deploy-encrypts-with-dev-key", flags.deploy_encrypts_with_dev_key),
         ("--create-buckets", flags.create_buckets),
         ("--enable-versioning", flags.enable_versioning),
     ];
+    switches.into_iter().filter(|(_, on)| *on).map(|(flag, _)| flag)
+}
+
+/// Lists all that was said about a deployment, flag by flag; a flag without a value is `true`.
+pub fn said(common: &CommonFlags, flags: &DeploymentFlags) -> Vec<(&'static str, String)> {
+    let config = common.config.as_ref().map(|file| ("--config", file.display().to_string()));
+    config.into_iter().chain(valued(common, flags)).chain(switches(flags).map(|flag| (flag, "true".to_owned()))).collect()
+}
+
+/// Gives the command that does the same without a question but the last; each flag on a line of its own where they are many.
+pub fn command_line(common: &CommonFlags, flags: &DeploymentFlags, artifact: Option<&Path>) -> String {
     let config = common.config.as_ref().map(|file| ("--config", file.display().to_string()));
     let artifact = artifact.map(|file| ("--artifact", file.display().to_string()));
-    let valued = valued.into_iter().filter_map(|(flag, value)| Some((flag, value?)));
     let mut parts: Vec<String> =
-        config.into_iter().chain(valued).chain(artifact).map(|(flag, value)| format!("{flag} {}", quoted(&value))).collect();
-    parts.extend(switches.into_iter().filter(|(_, on)| *on).map(|(flag, _)| flag.to_owned()));
+        config.into_iter().chain(valued(common, flags)).chain(artifact).map(|(flag, value)| format!("{flag} {}", quoted(&value))).collect();
+    parts.extend(switches(flags).map(str::to_owned));
     format!("xdeploy setup {}", parts.join(" \\\n    "))
 }
 

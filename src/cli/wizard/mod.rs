@@ -3,7 +3,7 @@
 //! Nothing is changed here: the answers become the flags that somebody else would have given.
 
 mod buckets;
-mod command_line;
+pub mod command_line;
 mod names;
 mod profiles;
 
@@ -215,14 +215,7 @@ impl Wizard<'_> {
 
     /// Says why an answer won't do.
     fn show(&self, error: &Error) {
-        let mut text = error.message.clone();
-        for cause in &error.causes {
-            text.push_str(&format!("\n  caused by: {cause}"));
-        }
-        for hint in &error.hints {
-            text.push_str(&format!("\n  hint: {hint}"));
-        }
-        self.ui.warning(&text);
+        ask::warn(self.ui, "", error);
     }
 
     fn profile_of(&mut self, side: Side) -> &mut Option<String> {

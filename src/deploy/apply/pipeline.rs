@@ -168,9 +168,9 @@ fn pipeline_is(wanted: &Value, stored: &Value) -> Result<()> {
         return Ok(());
     }
     let name = wanted.get("name").and_then(Value::as_str).unwrap_or_default();
-    Err(Error::new(Kind::Conflict, format!("pipeline {name} is not what was written a moment ago")).hint(
-        "somebody else changed it at the same time; its earlier versions are in `aws codepipeline get-pipeline --pipeline-version N`",
-    ))
+    Err(Error::new(Kind::Conflict, format!("pipeline {name} is not what was written a moment ago")).hint(format!(
+        "somebody else changed it at the same time; look at it with `aws codepipeline get-pipeline --name {name}`, and at its earlier versions with `--pipeline-version N`"
+    )))
 }
 
 /// Says whether `stored` holds all of `wanted`; what AWS adds by itself (version, defaults) may be more.

@@ -5,7 +5,7 @@ use super::pipeline::pipeline_tags;
 use crate::aws::raw::KeepBody;
 use crate::aws::{Account, ApiError, ApiResult, present};
 use crate::deploy::declaration;
-use crate::deploy::snapshot::{BucketFound, BucketSlot, Encryption, Tags, is_own};
+use crate::deploy::snapshot::{BucketFound, BucketSlot, DevHalf, Encryption, Tags, is_own};
 use crate::error::{Error, Kind, Result};
 use crate::model::Readable;
 use crate::settings::Settings;
@@ -46,6 +46,48 @@ fn stranger(bucket: &str, account: &Account, error: Box<ApiError>) -> Error {
             "it belongs to another account, or {} lacks s3:ListBucket on it: name a bucket of account {}",
             account.caller, account.id
         ))
+}
+
+/// Gives the region of a bucket of another account: S3 says it also to whom it refuses (facts D.1, HeadBucket); `None` if there
+/// is no such bucket.
+///
+/// # Errors
+/// S3 didn't answer, or didn't say it.
+pub(super) async fn stranger_s_region(account: &Account, region: &str, bucket: &str) -> Result<Option<String>> {
+    let arn = format!("arn:{}:s3:::{bucket}", account.partition);
+    let asked = account.call("s3:ListBucket", &arn, account.s3(region).head_bucket().bucket(bucket).send()).await;
+    match asked {
+        Ok(head) => Ok(Some(head.bucket_region().unwrap_or(region).to_owned())),
+        Err(error) if error.is(&["NotFound", "NoSuchBucket", "Http404"]) => Ok(None),
+        Err(error) => match &error.bucket_region {
+            Some(region) => Ok(Some(region.clone())),
+            None => Err(Error::from(error).hint("pass `--prod-region REGION`, the region of the output bucket")),
+        },
+    }
+}
+
+/// Looks from production at the artifact buckets that development told: each must be there, and must not be production's own,
+/// since its role will be allowed to read it.
+///
+/// # Errors
+/// One of them isn't there any more, or is production's.
+pub(super) async fn refuse_told_buckets(prod: &Account, told: &DevHalf) -> Result<()> {
+    for (region, slot) in told.artifact_buckets.iter().filter(|(_, slot)| slot.found.is_some()) {
+        match head_bucket(prod, region, &slot.name).await {
+            Ok(Some(_)) => {
+                return Err(Error::refused(format!("the hand-off names artifact bucket {}, which is production's own", slot.name))
+                    .hint("artifacts are in a bucket of the development account: ask there for a hand-off that says so"));
+            }
+            Ok(None) => {
+                return Err(Error::refused(format!("the hand-off is stale: artifact bucket {} is gone", slot.name))
+                    .hint("ask development to run its command again, and take the file that it writes"));
+            }
+            // S3 says no more than that to an account that isn't the owner's.
+            Err(error) if error.kind == Kind::Denied => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 pub(super) async fn read_artifact_bucket(

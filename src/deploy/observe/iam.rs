@@ -131,6 +131,9 @@ pub(super) async fn read_other_roles(
         let Some(account) = accounts.into_iter().find(|account| account.id == parsed.account) else {
             return (arn, Readable::Unknown(format!("it is of account {}, which is neither dev nor prod", parsed.account)));
         };
+        if !account.logged_in {
+            return (arn, Readable::Unknown(format!("nobody is logged in to account {}", parsed.account)));
+        }
         let name = parsed.bare_name().to_owned();
         let named = Named { name, path: String::new(), arn: arn.clone(), adopted: true, must_exist: false };
         let found = match read_role(account, &named, reading).await {

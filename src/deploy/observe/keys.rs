@@ -221,6 +221,9 @@ pub(super) async fn customer_keys(
         // The key may be the other side's: whoever owns it can read its policy.
         let owner = key.parse::<Arn>().map(|arn| arn.account).unwrap_or_else(|_| account.id.clone());
         let reader = [dev, prod].into_iter().find(|side| side.id == owner).unwrap_or(account);
+        if !reader.logged_in {
+            return Some((key, Readable::Unknown(format!("nobody is logged in to account {}", reader.id))));
+        }
         let found = match read_key(reader, region, &key).await {
             Ok(Some(found)) if found.manager == "AWS" => return None,
             Ok(Some(found)) => Readable::Known(found),

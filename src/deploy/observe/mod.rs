@@ -14,11 +14,12 @@ pub use second_opinion::second_opinion;
 
 use super::blueprint::Names;
 use super::declaration;
-use super::snapshot::{Identity, Organisation, Snapshot};
+use super::snapshot::{BucketFound, BucketSlot, DevHalf, Half, Identity, Organisation, ProdHalf, Snapshot, Told};
 use crate::aws::{Account, ApiError};
 use crate::error::{Error, Kind, Result};
+use crate::model::{Readable, Side};
 use crate::settings::Settings;
-use buckets::{read_artifact_bucket, read_input, read_output};
+use buckets::{read_artifact_bucket, read_input, read_output, refuse_told_buckets, stranger_s_region};
 use futures_util::future::try_join_all;
 use iam::{Reading, administrator, read_other_roles, read_policy, read_role};
 use keys::{customer_keys, read_key_slot};
@@ -61,12 +62,74 @@ pub async fn observe(
     organisations: Organisations,
 ) -> Result<Snapshot> {
     let always = async { if organisations == Organisations::Always { read_organisations(dev, prod).await } else { (None, None) } };
-    let ((of_dev, of_prod), snapshot) = tokio::join!(always, observe_accounts(dev, prod, settings, purpose, organisations));
+    let ((of_dev, of_prod), snapshot) =
+        tokio::join!(always, observe_accounts(dev, prod, settings, purpose, organisations, Others::default()));
     let mut snapshot = snapshot?;
     if organisations == Organisations::Always {
         (snapshot.dev_organisation, snapshot.prod_organisation) = (of_dev, of_prod);
     }
     Ok(snapshot)
+}
+
+/// Reads one account's half, where the other one is only named: its half is what a hand-off tells, or what is assumed of it.
+///
+/// # Errors
+/// As [`observe`], or what was told can't be so.
+pub async fn observe_side(
+    dev: &Account,
+    prod: &Account,
+    settings: &Settings,
+    purpose: Purpose,
+    other: &Half,
+    told: Told,
+) -> Result<Snapshot> {
+    if let Half::Dev(half) = other {
+        refuse_told_buckets(prod, half).await?;
+    }
+    let nothing_told = !told.by_handoff;
+    let others = match other {
+        Half::Dev(half) => Others { dev: Some(half), prod: None, nothing_told },
+        Half::Prod(half) => Others { dev: None, prod: Some(half), nothing_told },
+    };
+    let mut snapshot = observe_accounts(dev, prod, settings, purpose, Organisations::Never, others).await?;
+    let own = match told.side {
+        Side::Dev => read_organisation(prod, prod).await,
+        Side::Prod => read_organisation(dev, dev).await,
+    };
+    match told.side {
+        Side::Dev => snapshot.prod_organisation = Some(own),
+        Side::Prod => snapshot.dev_organisation = Some(own),
+    }
+    snapshot.told = Some(told);
+    Ok(snapshot)
+}
+
+/// The halves that nobody reads.
+#[derive(Debug, Clone, Copy, Default)]
+struct Others<'a> {
+    dev: Option<&'a DevHalf>,
+    prod: Option<&'a ProdHalf>,
+    /// They are assumed.
+    nothing_told: bool,
+}
+
+/// Finds out from development where production's bucket is, before production has told anything.
+async fn untold_region(dev: &Account, settings: &Settings, home: &str, bucket: &str) -> Result<String> {
+    if let Some(said) = &settings.prod_region {
+        return Ok(said.to_string());
+    }
+    stranger_s_region(dev, home, bucket).await?.ok_or_else(|| {
+        Error::usage(format!("there is no bucket {bucket} yet, and its region decides what kind of key is made"))
+            .hint("pass `--prod-region REGION`, where production will make it, or let production begin with `--side prod`")
+    })
+}
+
+/// Takes what was told, or reads.
+async fn told_or<T, E>(told: Option<T>, read: impl Future<Output = std::result::Result<T, E>>) -> std::result::Result<T, E> {
+    match told {
+        Some(told) => Ok(told),
+        None => read.await,
+    }
 }
 
 async fn read_organisations(dev: &Account, prod: &Account) -> (Option<Organisation>, Option<Organisation>) {
@@ -80,11 +143,14 @@ async fn observe_accounts(
     settings: &Settings,
     purpose: Purpose,
     organisations: Organisations,
+    others: Others<'_>,
 ) -> Result<Snapshot> {
     let home = settings.region.as_ref().map_or(dev.region.as_str(), |region| region.as_str()).to_owned();
     let (pipeline, output_region) = tokio::try_join!(
-        async { read_pipeline(dev, &home, settings.pipeline.as_str()).await.map_err(Error::from) },
-        find_output(prod, settings, &home),
+        told_or(others.dev.map(|half| half.pipeline.clone()), async {
+            read_pipeline(dev, &home, settings.pipeline.as_str()).await.map_err(Error::from)
+        }),
+        told_or(others.prod.map(|half| half.output.found.as_ref().map(|found| found.region.clone())), find_output(prod, settings, &home)),
     )?;
     let declaration = pipeline.as_ref().map(|found| found.declaration.clone());
     // A teardown that was stopped goes on without the pipeline, with the default names.
@@ -95,8 +161,11 @@ async fn observe_accounts(
     let output_name = or_none(output_name(settings, declaration.as_ref()))?;
     // Without `--output-bucket` the name came from the pipeline only now, so the place must be asked for now.
     let output_region = match (output_region, &settings.output_bucket) {
+        // Whether there will be two regions decides what kind of key is made, and that can't be changed.
+        _ if others.nothing_told && others.prod.is_some() => Some(untold_region(dev, settings, &home, &output_name).await?),
         (found, Some(_)) => found,
         (_, None) if output_name.is_empty() => None,
+        (found, None) if others.prod.is_some() => found,
         (_, None) => head_bucket(prod, settings.prod_region.as_ref().map_or(&home, |r| r.as_str()), &output_name).await?,
     };
     if let (Some(actual), Some(said)) = (&output_region, &settings.prod_region)
@@ -109,7 +178,10 @@ async fn observe_accounts(
     let dev_identity = Identity::of(dev, &home);
     let prod_identity = Identity::of(prod, &target);
     let names = Names::resolve(settings, &dev_identity, &prod_identity, declaration.as_ref())?;
-    let input_name = or_none(input_name(settings, declaration.as_ref()))?;
+    let input_name = match others.dev {
+        Some(half) => half.input.name.clone(),
+        None => or_none(input_name(settings, declaration.as_ref()))?,
+    };
 
     let mut regions = vec![home.clone()];
     if target != home {
@@ -123,37 +195,55 @@ async fn observe_accounts(
     let reading = Reading { likely: exists, pipeline_arn: &pipeline_arn, ours: &ours };
     let roles = async {
         tokio::try_join!(
-            read_role(dev, &names.service_role, reading),
-            read_role(prod, &names.deploy_role, reading),
-            read_role(dev, &names.event_role, reading),
+            told_or(others.dev.map(|half| half.service_role.clone()), read_role(dev, &names.service_role, reading)),
+            told_or(others.prod.map(|half| half.deploy_role.clone()), read_role(prod, &names.deploy_role, reading)),
+            told_or(others.dev.map(|half| half.event_role.clone()), read_role(dev, &names.event_role, reading)),
         )
     };
     let policies = async {
         tokio::try_join!(
-            read_policy(dev, &names.assume_policy.arn),
-            read_policy(prod, &names.output_policy.arn),
-            read_policy(prod, &names.artifact_policy.arn),
+            told_or(
+                others.dev.map(|half| half.policies.get(&names.assume_policy.arn).cloned()),
+                read_policy(dev, &names.assume_policy.arn)
+            ),
+            told_or(
+                others.prod.map(|half| half.policies.get(&names.output_policy.arn).cloned()),
+                read_policy(prod, &names.output_policy.arn)
+            ),
+            told_or(
+                others.prod.map(|half| half.policies.get(&names.artifact_policy.arn).cloned()),
+                read_policy(prod, &names.artifact_policy.arn)
+            ),
         )
     };
     let keys = try_join_all(regions.iter().map(|region| async {
-        let slot = read_key_slot(dev, region, &home, settings, declared).await?;
+        let told = others.dev.map(|half| half.key_slot(region, settings));
+        let slot = told_or(told, read_key_slot(dev, region, &home, settings, declared)).await?;
         Ok::<_, Error>((region.clone(), slot))
     }));
     let buckets = try_join_all(regions.iter().map(|region| async {
-        let slot = read_artifact_bucket(dev, region, &home, settings, declared, purpose).await?;
+        let told = others.dev.map(|half| half.artifact_bucket(region));
+        let slot = told_or(told, read_artifact_bucket(dev, region, &home, settings, declared, purpose)).await?;
         Ok::<_, Error>((region.clone(), slot))
     }));
-    let input = read_input(dev, &home, &input_name, settings, declared, purpose);
-    let output = read_output(prod, output_region.as_deref(), &output_name, settings, purpose);
+    let input = told_or(others.dev.map(|half| half.input.clone()), read_input(dev, &home, &input_name, settings, declared, purpose));
+    let told_output = others.prod.map(|half| {
+        let found = half.output.found.clone().map(|found| BucketFound { region: target.clone(), ..found });
+        BucketSlot { name: output_name.clone(), found }
+    });
+    let output = told_or(told_output, read_output(prod, output_region.as_deref(), &output_name, settings, purpose));
     let events = async {
-        tokio::try_join!(read_rule(dev, &home, &names.event_rule, true), async {
-            if exists { other_rules(dev, &home, &pipeline_arn, &names.event_rule).await } else { Ok(Vec::new()) }
-        },)
+        tokio::try_join!(
+            told_or(others.dev.map(|half| half.rule.clone()), read_rule(dev, &home, &names.event_rule, true)),
+            told_or(others.dev.map(|half| half.other_rules.clone()), async {
+                if exists { other_rules(dev, &home, &pipeline_arn, &names.event_rule).await } else { Ok(Vec::new()) }
+            }),
+        )
     };
     let extras = async {
         match pipeline {
-            Some(found) => Ok(Some(complete_pipeline(dev, &home, found).await?)),
-            None => Ok(None),
+            Some(found) if others.dev.is_none() => Ok(Some(complete_pipeline(dev, &home, found).await?)),
+            other => Ok(other),
         }
     };
     let api = |error: Box<ApiError>| Error::from(error);
@@ -166,7 +256,10 @@ async fn observe_accounts(
         output,
         async { events.await.map_err(api) },
         async { extras.await.map_err(api) },
-        async { Ok::<_, Error>(administrator(dev, settings).await) },
+        async {
+            // Whose key it will be is for its own side to find out.
+            Ok::<_, Error>(if others.dev.is_some() { Readable::Known(None) } else { administrator(dev, settings).await })
+        },
         async {
             let ask = organisations == Organisations::OfExisting && exists;
             Ok::<_, Error>(if ask { read_organisations(dev, prod).await } else { (None, None) })
@@ -185,11 +278,15 @@ async fn observe_accounts(
     let of_sources = declared.map(declaration::sources).unwrap_or_default();
     let of_sources = of_sources.into_iter().filter_map(|(_, source)| source.get("roleArn")?.as_str()).map(str::to_owned);
     let of_rules = roles_of_rules(rule.iter().chain(&other_rules), &pipeline_arn);
-    let others = of_rules.into_iter().chain(of_sources).chain(of_deploy).filter(|arn| !known.contains(&arn.as_str())).collect();
-    let (customer_keys, other_roles) = tokio::join!(
+    let wanted_roles = of_rules.into_iter().chain(of_sources).chain(of_deploy).filter(|arn| !known.contains(&arn.as_str())).collect();
+    let (mut customer_keys, mut other_roles) = tokio::join!(
         customer_keys(dev, prod, &home, &target, [&input, &output], declared_key),
-        read_other_roles([dev, prod], others, reading)
+        read_other_roles([dev, prod], wanted_roles, reading)
     );
+    let told_keys = others.dev.map(|half| &half.customer_keys).into_iter().chain(others.prod.map(|half| &half.customer_keys));
+    customer_keys.extend(told_keys.flatten().map(|(name, key)| (name.clone(), key.clone())));
+    let told_roles = others.dev.map(|half| &half.other_roles).into_iter().chain(others.prod.map(|half| &half.other_roles));
+    other_roles.extend(told_roles.flatten().map(|(arn, role)| (arn.clone(), role.clone())));
     let (dev_organisation, prod_organisation) = organisations;
     Ok(Snapshot {
         dev: dev_identity,
@@ -210,6 +307,7 @@ async fn observe_accounts(
         other_roles,
         dev_organisation,
         prod_organisation,
+        told: None,
     })
 }
 

@@ -47,7 +47,9 @@ async fn ask(account: &Account, link: &Link, request: &Value) -> Readable<String
 pub async fn second_opinion<'l>(accounts: &Accounts, links: &'l [Link]) -> Vec<(&'l Link, Readable<String>)> {
     let asked = links.iter().filter_map(|link| {
         let of_iam = link.who.split(':').nth(2) == Some("iam");
-        let account = [&accounts.dev, &accounts.prod].into_iter().find(|account| of_iam && account_of(&link.who) == account.id)?;
+        let account = [&accounts.dev, &accounts.prod]
+            .into_iter()
+            .find(|account| account.logged_in && of_iam && account_of(&link.who) == account.id)?;
         Some((account, link, link.requests.first()?))
     });
     stream::iter(asked.map(|(account, link, request)| async move { (link, ask(account, link, request).await) }))

@@ -29,6 +29,8 @@ use std::fmt;
 pub enum Command {
     /// `xdeploy setup`, and `plan` and `apply`.
     Setup,
+    /// `xdeploy plan`, which only reads, whatever it finds.
+    Plan,
     /// `xdeploy verify`.
     Verify,
     /// `xdeploy release`.
@@ -89,6 +91,11 @@ pub fn rights(settings: &Settings, command: Command, scenario: Scenario, artifac
             // What was made is read again, and proven: what is known of a new bucket must then still be known.
             all.extend(reads::observed(settings, &there, Reading { proof_counts: settings.create_buckets, ..Reading::default() })?);
             all.retain(|right| !of_administrator(right, &there));
+            all
+        }
+        Command::Plan => {
+            let mut all = reads::observed(settings, &before, Reading { artifact, ..Reading::default() })?;
+            all.extend(reads::observed(settings, &there, Reading { artifact, ..Reading::default() })?);
             all
         }
         Command::Verify => {
@@ -159,6 +166,7 @@ impl fmt::Display for Command {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Command::Setup => "setup",
+            Command::Plan => "plan",
             Command::Verify => "verify",
             Command::Release => "release",
             Command::Explain => "explain",

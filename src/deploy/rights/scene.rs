@@ -54,6 +54,7 @@ pub fn before(settings: &Settings, scenario: Scenario) -> Result<Snapshot> {
         other_roles: BTreeMap::new(),
         dev_organisation: None,
         prod_organisation: None,
+        told: None,
     };
     if scenario == Scenario::Adopt {
         by_the_console(settings, &mut snapshot)?;

@@ -2,11 +2,15 @@
 
 use super::mutations::{Mutation, mutations};
 use super::tree::{CANARY, Kind, Tree};
+use crate::errors::{printed, same};
+use crate::support::{Action, Bed};
 use serde_json::{Value, json};
+use snapbox::str;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 use xdeploy::ecs::fixes::{Fix, plan, worse};
 use xdeploy::ecs::mend::{self, Hands};
 use xdeploy::ecs::parse::{env_files, iptables};
@@ -245,7 +249,16 @@ fn what_fails_halfway_is_taken_back() {
     };
     let mut hands = Failing(Vec::new());
     let error = mend::apply(tree.path(), &fix, &mut hands).unwrap_err();
-    assert_eq!(error.message, "`false` failed");
+    same(
+        &printed(&error),
+        str![[r#"
+error: `false` failed
+  caused by: no
+
+hint: nothing of this fix was kept
+
+"#]],
+    );
     assert_eq!(hands.0, ["true", "false", "untrue"]);
     assert_eq!(std::fs::read_to_string(tree.path().join("etc/ecs/ecs.config")).unwrap(), before);
     assert!(!tree.path().join("etc/new").exists());
@@ -344,7 +357,18 @@ fn a_link_in_the_place_of_a_file_is_left_alone() {
     std::os::unix::fs::symlink("../../elsewhere", &path).unwrap();
     let output = fix(tree.path(), &["--yes"]).output().unwrap();
     assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stderr));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("is no plain file"));
+    let root = tree.path().display().to_string();
+    same(
+        &String::from_utf8_lossy(&output.stderr).replace(&root, "ROOT"),
+        str![[r#"
+write the agent's configuration as its reader takes it, with task roles on …
+warning: ROOT/etc/ecs/ecs.config is no plain file, and is left alone
+
+hint: change what it leads to by hand
+hint: nothing of this fix was kept
+
+"#]],
+    );
     assert!(std::fs::read_to_string(elsewhere).unwrap().contains("\"true\""));
 
     // The same with a folder on the way, which would lead out of this root.
@@ -357,4 +381,83 @@ fn a_link_in_the_place_of_a_file_is_left_alone() {
     let _ = fix(tree.path(), &["--yes"]).output().unwrap();
     assert!(std::fs::read_to_string(there.join("ecs.config")).unwrap().contains("\"true\""));
     assert_eq!(std::fs::read_dir(&there).unwrap().count(), 1);
+
+    // And with one that is read within the root, where the kernel would lead a writer out of it.
+    let tree = quoted();
+    std::fs::rename(tree.path().join("etc/ecs"), tree.path().join("elsewhere")).unwrap();
+    std::os::unix::fs::symlink("/elsewhere", tree.path().join("etc/ecs")).unwrap();
+    let output = fix(tree.path(), &["--yes"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stderr));
+    let root = tree.path().display().to_string();
+    same(
+        &String::from_utf8_lossy(&output.stderr).replace(&root, "ROOT"),
+        str![[r#"
+write the agent's configuration as its reader takes it, with task roles on …
+warning: ROOT/etc/ecs is no plain folder, and what is below it is left alone
+
+hint: change what it leads to by hand
+hint: nothing of this fix was kept
+
+"#]],
+    );
+    assert!(std::fs::read_to_string(tree.path().join("elsewhere/ecs.config")).unwrap().contains("\"true\""));
+}
+
+#[test]
+fn a_host_is_mended_by_its_own_root_only() {
+    assert!(mend::may(None, true).is_ok());
+    assert!(mend::may(Some("unix:///run/docker.sock"), true).is_ok());
+    let refused = [mend::may(Some("tcp://192.0.2.1:2375"), true), mend::may(None, false)];
+    let said: String = refused.into_iter().map(|refused| printed(&refused.unwrap_err())).collect();
+    same(
+        &said,
+        str![[r#"
+error: --docker-host is another machine's, and --fix would change this one
+
+hint: run it there
+error: only root can mend a host
+
+hint: run it with sudo
+
+"#]],
+    );
+}
+
+#[test]
+fn ctrl_c_between_two_changes() {
+    let tree = quoted();
+    let bed = Bed::new();
+    let go = std::sync::Arc::new(AtomicBool::new(false));
+    let (asked, held) = (AtomicUsize::new(0), std::sync::Arc::clone(&go));
+    // The second look is the one after the first change.
+    bed.proxy.on_request(move |request| {
+        let second = request.is("GetCallerIdentity") && asked.fetch_add(1, Ordering::SeqCst) == 1;
+        while second && !held.load(Ordering::SeqCst) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Action::Forward
+    });
+    let running = bed.spawn(&["ecs-check", "--root", tree.path().to_str().unwrap(), "--fix", "--yes", "--profile", "dev"]);
+    let called = |calls: &[crate::support::Request]| calls.iter().filter(|call| call.is("GetCallerIdentity")).count();
+    bed.proxy.wait_until(Duration::from_secs(20), |calls| called(calls) == 2);
+    running.signal("INT");
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !running.stderr().contains("interrupted") && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    go.store(true, Ordering::SeqCst);
+    let output = running.wait().code(130);
+    same(
+        &output.stderr.replace(&tree.path().display().to_string(), "ROOT"),
+        str![[r#"
+write the agent's configuration as its reader takes it, with task roles on …
+interrupted: finishing the calls under way (once more to stop at once)
+  what was there: ROOT/etc/ecs/ecs.config.before-xdeploy
+error: interrupted between two changes
+
+hint: run the same command again: what is done stays done
+
+"#]],
+    );
+    assert!(!std::fs::read_to_string(tree.path().join("etc/ecs/ecs.config")).unwrap().contains("\"true\""), "the first change was kept");
 }

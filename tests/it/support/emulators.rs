@@ -19,6 +19,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 const REQUIREMENTS: &str = include_str!("requirements.txt");
+const TOOLS: &str = include_str!("tools.txt");
 const ORACLE: &str = include_str!("oracle.py");
 
 /// An AWS error, or a Python one with the code `Python`.
@@ -59,6 +60,22 @@ pub fn emulators() -> &'static Emulators {
     match EMULATORS.get_or_init(start) {
         Ok(emulators) => emulators,
         Err(reason) => panic!("the AWS emulators could not be started: {reason}"),
+    }
+}
+
+/// The folder of other people's programs that judge what ours writes: `cfn-lint`, `shellcheck`, `aws`.
+///
+/// # Panics
+/// With the reason, if Python or its packages are not to be had.
+pub fn tools() -> PathBuf {
+    static TOOLS_FOLDER: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    let made = TOOLS_FOLDER.get_or_init(|| {
+        fs::create_dir_all(folder()).map_err(|error| error.to_string())?;
+        virtual_environment(&folder(), TOOLS)
+    });
+    match made {
+        Ok(python) => python.parent().unwrap().to_owned(),
+        Err(reason) => panic!("the tools could not be installed: {reason}"),
     }
 }
 
@@ -143,7 +160,7 @@ fn start() -> Result<Emulators, String> {
     let logs = folder.join("logs");
     fs::create_dir_all(&logs).map_err(|error| format!("{}: {error}", logs.display()))?;
     remove_old(&logs);
-    let python = virtual_environment(&folder, "venv", REQUIREMENTS)?;
+    let python = virtual_environment(&folder, REQUIREMENTS)?;
 
     // Named after its text, and moved into place: two test binaries of two versions may run at once.
     let script = folder.join(format!("oracle-{:016x}.py", hash(ORACLE)));
@@ -198,8 +215,8 @@ fn remove_old(logs: &Path) {
 }
 
 /// The Python of a virtual environment with the pinned packages; made on the first run.
-pub fn virtual_environment(folder: &Path, name: &str, packages: &str) -> Result<PathBuf, String> {
-    let environment = folder.join(format!("{name}-{:016x}", hash(packages)));
+pub fn virtual_environment(folder: &Path, requirements: &str) -> Result<PathBuf, String> {
+    let environment = folder.join(format!("venv-{:016x}", hash(requirements)));
     let python = environment.join("bin").join("python");
     let ready = environment.join("ready");
 
@@ -219,14 +236,14 @@ pub fn virtual_environment(folder: &Path, name: &str, packages: &str) -> Result<
         fs::remove_dir_all(&environment).map_err(|error| format!("{}: {error}", environment.display()))?;
     }
     run(Command::new("python3").args(["-m", "venv"]).arg(&environment), "python3 with its venv module is needed")?;
-    let requirements = environment.join("requirements.txt");
-    fs::write(&requirements, packages).map_err(|error| error.to_string())?;
+    let pinned = environment.join("requirements.txt");
+    fs::write(&pinned, requirements).map_err(|error| error.to_string())?;
     // Without dependencies: the file pins all that is used, which is half of what moto asks for.
     run(
         Command::new(&python)
             .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input", "--no-deps", "-r"])
-            .arg(&requirements),
-        "pip could not install what is needed",
+            .arg(&pinned),
+        "pip could not install what the tests use",
     )?;
     fs::write(&ready, "").map_err(|error| error.to_string())?;
     Ok(python)

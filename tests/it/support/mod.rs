@@ -34,6 +34,7 @@ pub mod pty;
 pub mod scene;
 pub mod script;
 pub mod served;
+pub mod stacks;
 pub mod stage;
 mod tests;
 mod xml;
@@ -49,7 +50,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 pub use cli::{Checked, Killed, Output, Running, normalised};
-pub use emulators::{OracleError, emulators};
+pub use emulators::{OracleError, emulators, tools};
 pub use proxy::{Action, Proxy, Request, RequestInfo, When, longest_chain, table};
 
 /// The region of the profiles.

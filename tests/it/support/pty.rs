@@ -47,6 +47,42 @@ head = [os.waitstatus_to_exitcode(status), told, int(1000 * ((first or deadline)
 sys.stdout.write(json.dumps(head) + "\n" + screen.decode("utf-8", "replace"))
 "#;
 
+/// Runs the program where its terminal gives it nothing: in the background, with nobody left who could bring it back; prints the
+/// exit code and all that came.
+const ABANDONED: &str = r#"
+import os, pty, select, subprocess, sys, time
+reader, writer = os.pipe()
+pid, terminal = pty.fork()
+if pid == 0:
+    between = os.fork()
+    if between == 0:
+        os.setpgid(0, 0)
+        parent = os.getpid()
+        if os.fork() == 0:
+            while os.getppid() == parent:
+                time.sleep(0.01)
+            code = subprocess.run(sys.argv[1:]).returncode
+            os.write(writer, str(code).encode())
+        os._exit(0)
+    os.close(writer)
+    os.waitpid(between, 0)
+    # The terminal is there as long as who opened it.
+    os._exit(int(os.read(reader, 10) or 99))
+os.close(writer)
+screen = b""
+while True:
+    ready, _, _ = select.select([terminal], [], [], 0.05)
+    try:
+        got = os.read(terminal, 65536) if ready else None
+    except OSError:
+        break
+    if got == b"":
+        break
+    screen += got or b""
+_, status = os.waitpid(pid, 0)
+sys.stdout.write(str(os.waitstatus_to_exitcode(status)) + "\n" + screen.decode("utf-8", "replace").replace("\r\n", "\n"))
+"#;
+
 /// How long a conversation may take before the program is killed.
 const LIMIT: &str = "60";
 
@@ -111,9 +147,22 @@ fn python() -> PathBuf {
 
 /// Lets somebody talk with a program, which `program` is with its environment and arguments.
 pub fn talk(program: &Command, script: &[(&str, &str)], columns: u16) -> Talk {
-    let mut command = Command::new(python());
     let script = serde_json::to_string(script).unwrap();
-    command.args(["-c", DRIVER, &script, &columns.to_string(), LIMIT]).arg(program.get_program()).args(program.get_args()).env_clear();
+    let (head, raw) = drive(&[DRIVER, &script, &columns.to_string(), LIMIT], program);
+    let (code, told, first) = serde_json::from_str::<(i32, usize, i64)>(&head).unwrap();
+    Talk { code, told, first, raw }
+}
+
+/// Runs a program on a terminal that nobody can bring it to, and gives its exit code and what it wrote.
+pub fn abandoned(program: &Command) -> (i32, String) {
+    let (code, text) = drive(&[ABANDONED], program);
+    (code.parse().unwrap(), text)
+}
+
+/// Runs a driver; gives the first line that it prints, and the rest.
+fn drive(driver: &[&str], program: &Command) -> (String, String) {
+    let mut command = Command::new(python());
+    command.arg("-c").args(driver).arg(program.get_program()).args(program.get_args()).env_clear();
     command.env("TERM", "xterm-256color");
     for (name, value) in program.get_envs() {
         match value {
@@ -126,7 +175,6 @@ pub fn talk(program: &Command, script: &[(&str, &str)], columns: u16) -> Talk {
     }
     let output = command.stdin(Stdio::null()).output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
-    let (head, raw) = said.split_once('\n').unwrap_or_else(|| panic!("{}", String::from_utf8_lossy(&output.stderr)));
-    let (code, told, first) = serde_json::from_str::<(i32, usize, i64)>(head).unwrap();
-    Talk { code, told, first, raw: raw.to_owned() }
+    let (head, rest) = said.split_once('\n').unwrap_or_else(|| panic!("{}", String::from_utf8_lossy(&output.stderr)));
+    (head.to_owned(), rest.to_owned())
 }

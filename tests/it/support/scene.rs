@@ -234,7 +234,7 @@ async fn pipeline_by_hand(dev: &Account) {
 }
 
 /// Takes out what differs between two worlds that are the same: unique ids, times, numbers of versions, what history says.
-fn normal(dump: &Value) -> Value {
+pub fn normal(dump: &Value) -> Value {
     let mut text = without(dump).to_string();
     for (number, (id, label)) in key_ids(dump).iter().enumerate() {
         text = text.replace(id, &format!("{label}-{number}"));

@@ -26,7 +26,7 @@ fn tools() -> &'static Tools {
     TOOLS.get_or_init(|| {
         let folder = folder();
         fs::create_dir_all(&folder).unwrap();
-        let python = virtual_environment(&folder, "awscli", REQUIREMENTS).unwrap_or_else(|error| panic!("the AWS CLI: {error}"));
+        let python = virtual_environment(&folder, REQUIREMENTS).unwrap_or_else(|error| panic!("the AWS CLI: {error}"));
         let mut server = Command::new(&python).args(["-c", SERVER]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(server.stdout.take().unwrap()).read_line(&mut line).unwrap();

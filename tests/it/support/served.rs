@@ -6,7 +6,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use tempfile::TempDir;
 use xdeploy::rehearsal::{DEV, PROD, Rehearsal};
 
-fn now() -> u64 {
+/// The time, in milliseconds since 1970.
+pub fn now() -> u64 {
     u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap()
 }
 
@@ -23,13 +24,17 @@ pub struct Served {
 
 impl Served {
     pub fn new() -> Served {
-        Served::of(Rehearsal::new("aws", "us-east-1", "us-east-1"))
+        Served::of("aws", "us-east-1")
     }
 
-    /// These two accounts, from now on for callers who sign.
-    pub fn of(rehearsal: Rehearsal) -> Served {
+    /// The same in a partition.
+    pub fn of(partition: &str, region: &str) -> Served {
+        Served::around(Rehearsal::new(partition, region, region).at(now()).signed())
+    }
+
+    /// Puts two accounts that are there already behind a port.
+    pub fn around(rehearsal: Rehearsal) -> Served {
         let runtime = tokio::runtime::Runtime::new().unwrap();
-        let rehearsal = rehearsal.at(now()).signed();
         let listener = runtime.block_on(tokio::net::TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))).unwrap();
         let port = listener.local_addr().unwrap().port();
         let served = rehearsal.clone();
@@ -39,7 +44,7 @@ impl Served {
         for (name, account) in [("dev", DEV), ("prod", PROD)] {
             let (id, secret) = rehearsal.keys(account);
             credentials.push_str(&format!("[{name}]\naws_access_key_id = {id}\naws_secret_access_key = {secret}\n"));
-            config.push_str(&format!("[profile {name}]\nregion = us-east-1\n"));
+            config.push_str(&format!("[profile {name}]\nregion = {}\n", rehearsal.region(account)));
         }
         std::fs::write(dir.path().join("credentials"), credentials).unwrap();
         std::fs::write(dir.path().join("config"), config).unwrap();
@@ -85,6 +90,18 @@ impl Served {
             .env("AWS_EC2_METADATA_DISABLED", "true")
             .env("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{}", self.port));
         command
+    }
+
+    /// Gives a role another trust policy, as a colleague would.
+    pub fn change_trust(&self, account: &str, role: &str, document: &str) {
+        let config = self.rehearsal.config(self.rehearsal.keys(account), "us-east-1");
+        let request = aws_sdk_iam::Client::new(&config).update_assume_role_policy().role_name(role).policy_document(document);
+        self._runtime.block_on(request.send()).unwrap();
+    }
+
+    /// Waits for work on the same two accounts.
+    pub fn block_on<T>(&self, work: impl Future<Output = T>) -> T {
+        self._runtime.block_on(work)
     }
 
     /// Makes a bucket, as its owner would.

@@ -1,13 +1,19 @@
 //! Every setting, resolved once: flag, then `XDEPLOY_…` variable, then `xdeploy.toml`, then default.
 
-use crate::error::{Error, Kind, Result, file_error};
+mod file;
+
+pub use file::DEFAULT_FILE;
+
+use crate::error::{Error, Result};
 use crate::model::{
     AccountId, BucketName, ChangeDetection, ColorWhen, KeyAlias, ObjectKey, OutputFormat, PipelineName, Policies, RegionName, RoleName,
+    Side,
 };
 use clap::Args;
 use clap::builder::FalseyValueParser;
+use file::File;
 use serde::{Deserialize, Serialize};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Reads an environment variable that isn't one of ours (ours are read by the argument parser); empty counts as unset.
 #[expect(clippy::disallowed_methods, reason = "this is the room that owns the environment")]
@@ -24,9 +30,6 @@ pub fn named_pipelines() -> Vec<String> {
     all.dedup();
     all
 }
-
-/// The settings file that is read when it is there and `--config` isn't given.
-pub const DEFAULT_FILE: &str = "xdeploy.toml";
 
 /// The example names of the article, which are the defaults (`mission.md`).
 pub const DEFAULT_PIPELINE: &str = "crossaccountdeploy";
@@ -259,6 +262,12 @@ pub struct Settings {
     pub event_role: Option<RoleName>,
     /// Name of the rule.
     pub event_rule: Option<String>,
+    /// The only side that somebody is logged in to; the other profile is empty then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub side: Option<Side>,
+    /// The name of the cross-account role was told by development, so a role of that name isn't adopted.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub deploy_role_told: bool,
 }
 
 impl Settings {
@@ -276,7 +285,7 @@ impl Settings {
     /// # Errors
     /// A name is malformed; a profile isn't said.
     pub fn of(common: CommonFlags, flags: DeploymentFlags) -> Result<Settings> {
-        let (dev_profile, prod_profile) = match (common.dev_profile, common.prod_profile) {
+        let (dev_profile, prod_profile) = match (common.dev_profile.clone(), common.prod_profile.clone()) {
             (Some(dev), Some(prod)) => (dev, prod),
             (dev, prod) => {
                 let missing: Vec<&str> =
@@ -285,9 +294,41 @@ impl Settings {
                     .hint("pass `--dev-profile NAME --prod-profile NAME`, or set `profile` under [dev] and [[target]] in xdeploy.toml"));
             }
         };
+        Settings::made(dev_profile, prod_profile, None, common, flags)
+    }
+
+    /// Takes flags for one side alone; the other account must be named.
+    ///
+    /// # Errors
+    /// A name is malformed; the side's profile isn't said.
+    pub fn of_side(side: Side, common: CommonFlags, flags: DeploymentFlags) -> Result<Settings> {
+        let named = match side {
+            Side::Dev => &common.dev_profile,
+            Side::Prod => &common.prod_profile,
+        };
+        let profile = named.clone().ok_or_else(|| {
+            Error::usage(format!("not said which AWS profile to use: --{side}-profile missing"))
+                .hint(format!("pass `--{side}-profile NAME`, or set `profile` under [dev] or [[target]] in xdeploy.toml"))
+        })?;
+        let (dev, prod) = match side {
+            Side::Dev => (profile, String::new()),
+            Side::Prod => (String::new(), profile),
+        };
+        Settings::made(dev, prod, Some(side), common, flags)
+    }
+
+    fn made(
+        dev_profile: String,
+        prod_profile: String,
+        side: Option<Side>,
+        common: CommonFlags,
+        flags: DeploymentFlags,
+    ) -> Result<Settings> {
         let settings = Settings {
             dev_profile,
             prod_profile,
+            side,
+            deploy_role_told: false,
             dev_account: common.dev_account,
             prod_account: common.prod_account,
             region: common.region,
@@ -406,202 +447,5 @@ impl Settings {
     /// The key's alias: what was said, or the article's; pipelines share it, as the console shares it.
     pub fn key_alias_or_default(&self) -> &str {
         self.key_alias.as_ref().map_or(DEFAULT_KEY_ALIAS, KeyAlias::as_str)
-    }
-
-    /// Writes the settings as `xdeploy.toml`; refuses to overwrite a file that says something else.
-    ///
-    /// # Errors
-    /// The file exists or can't be written.
-    pub fn write_file(&self, path: &Path) -> Result<()> {
-        let file = File {
-            create_buckets: self.create_buckets.then_some(true),
-            pipeline: PipelineTable {
-                name: Some(self.pipeline.clone()),
-                object_key: self.object_key.clone(),
-                change_detection: self.change_detection,
-                policies: self.policies,
-                deploy_encrypts_with_dev_key: self.deploy_encrypts_with_dev_key.then_some(true),
-                stage: self.stage.clone(),
-                action: self.action.clone(),
-            },
-            dev: DevTable {
-                profile: Some(self.dev_profile.clone()),
-                account: self.dev_account.clone(),
-                region: self.region.clone(),
-                input_bucket: self.input_bucket.clone(),
-                artifact_bucket: self.artifact_bucket.clone(),
-                key_alias: self.key_alias.clone(),
-                key_administrators: (!self.key_administrators.is_empty()).then(|| self.key_administrators.clone()),
-                service_role: self.service_role.clone(),
-                assume_policy: self.assume_policy.clone(),
-                event_role: self.event_role.clone(),
-                event_rule: self.event_rule.clone(),
-                enable_versioning: self.enable_versioning.then_some(true),
-            },
-            target: vec![TargetTable {
-                profile: Some(self.prod_profile.clone()),
-                account: self.prod_account.clone(),
-                region: self.prod_region.clone(),
-                output_bucket: self.output_bucket.clone(),
-                deploy_role: self.deploy_role.clone(),
-                deploy_path: self.deploy_path.clone(),
-                extract: self.no_extract.then_some(false),
-                output_policy: self.output_policy.clone(),
-                artifact_policy: self.artifact_policy.clone(),
-            }],
-        };
-        let text = toml::to_string(&file).map_err(|error| Error::internal(format!("settings can't be written: {error}")))?;
-        // A run that was refused has written it already; the same run again is no other settings.
-        if std::fs::read_to_string(path).is_ok_and(|there| there == text) {
-            return Ok(());
-        }
-        let written = std::fs::File::create_new(path).and_then(|mut out| std::io::Write::write_all(&mut out, text.as_bytes()));
-        written.map_err(|error| file_error("write", path, &error))
-    }
-}
-
-/// `xdeploy.toml`.
-#[derive(Debug, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-struct File {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    create_buckets: Option<bool>,
-    #[serde(default)]
-    pipeline: PipelineTable,
-    #[serde(default)]
-    dev: DevTable,
-    #[serde(default)]
-    target: Vec<TargetTable>,
-}
-
-#[derive(Debug, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-struct PipelineTable {
-    name: Option<PipelineName>,
-    object_key: Option<ObjectKey>,
-    change_detection: Option<ChangeDetection>,
-    policies: Option<Policies>,
-    deploy_encrypts_with_dev_key: Option<bool>,
-    stage: Option<String>,
-    action: Option<String>,
-}
-
-#[derive(Debug, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-struct DevTable {
-    profile: Option<String>,
-    account: Option<AccountId>,
-    region: Option<RegionName>,
-    input_bucket: Option<BucketName>,
-    artifact_bucket: Option<BucketName>,
-    key_alias: Option<KeyAlias>,
-    key_administrators: Option<Vec<String>>,
-    service_role: Option<String>,
-    assume_policy: Option<String>,
-    event_role: Option<RoleName>,
-    event_rule: Option<String>,
-    enable_versioning: Option<bool>,
-}
-
-#[derive(Debug, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-struct TargetTable {
-    profile: Option<String>,
-    account: Option<AccountId>,
-    region: Option<RegionName>,
-    output_bucket: Option<BucketName>,
-    deploy_role: Option<RoleName>,
-    deploy_path: Option<String>,
-    extract: Option<bool>,
-    output_policy: Option<String>,
-    artifact_policy: Option<String>,
-}
-
-impl File {
-    fn load(named: Option<&Path>) -> Result<File> {
-        let path = named.unwrap_or(Path::new(DEFAULT_FILE));
-        let text = match std::fs::read_to_string(path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound && named.is_none() => return Ok(File::default()),
-            Err(error) => return Err(Error { kind: Kind::Usage, ..file_error("read", path, &error) }),
-        };
-        File::parse(&text).map_err(|error| error.context(format!("{} is not usable", path.display())))
-    }
-
-    fn parse(text: &str) -> Result<File> {
-        let file = toml::from_str::<File>(text).map_err(|error| {
-            let base = Error::usage(error.to_string().trim_end().to_owned());
-            match suggestion(error.message()) {
-                Some(hint) => base.hint(hint),
-                None => base.hint("the README lists every key of xdeploy.toml"),
-            }
-        })?;
-        if file.target.len() > 1 {
-            return Err(Error::usage(format!("{} targets are listed, but exactly one is supported", file.target.len()))
-                .hint("keep one [[target]]; use one file a target with `--config FILE`"));
-        }
-        Ok(file)
-    }
-}
-
-/// Turns serde's "unknown field `x`, expected one of `a`, `b`" into "did you mean `a`?".
-fn suggestion(message: &str) -> Option<String> {
-    let mut quoted = message.strip_prefix("unknown field ")?.split('`').skip(1).step_by(2);
-    let wrong = quoted.next()?;
-    let known: Vec<&str> = quoted.collect();
-    let near = known.iter().map(|name| (strsim::jaro_winkler(name, wrong), *name)).filter(|(score, _)| *score > 0.7);
-    match near.max_by(|a, b| a.0.total_cmp(&b.0)) {
-        Some((_, name)) => Some(format!("did you mean `{name}`?")),
-        None => Some(format!("the keys here are: {}", known.join(", "))),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_unknown_key_is_an_error_with_a_suggestion() {
-        let error = File::parse("[dev]\ninput-buckte = \"x\"\n").unwrap_err();
-        assert_eq!(error.hints, ["did you mean `input-bucket`?"]);
-        let error = File::parse("[prod]\nprofile = \"x\"\n").unwrap_err();
-        assert_eq!(error.kind, Kind::Usage);
-        assert!(error.message.contains("unknown field `prod`"), "{}", error.message);
-    }
-
-    #[test]
-    fn two_targets_are_refused_for_now() {
-        let error = File::parse("[[target]]\nprofile='a'\n[[target]]\nprofile='b'\n").unwrap_err();
-        assert!(error.message.contains("2 targets"), "{}", error.message);
-    }
-
-    #[test]
-    fn what_is_written_is_read_back_the_same() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("xdeploy.toml");
-        let flags = DeploymentFlags {
-            input_bucket: "in-bucket".parse().ok(),
-            output_bucket: "out-bucket".parse().ok(),
-            no_extract: true,
-            change_detection: Some(ChangeDetection::Polling),
-            policies: Some(Policies::LeastPrivilege),
-            deploy_encrypts_with_dev_key: true,
-            key_administrator: vec!["arn:aws:iam::111111111111:role/a/b".into()],
-            ..DeploymentFlags::default()
-        };
-        let common = CommonFlags {
-            dev_profile: Some("d".into()),
-            prod_profile: Some("p".into()),
-            prod_region: "eu-west-1".parse().ok(),
-            config: Some("/dev/null".into()),
-            ..CommonFlags::default()
-        };
-        let first = Settings::resolve(&common, &flags).unwrap();
-        first.write_file(&path).unwrap();
-        let again = Settings::resolve(&CommonFlags { config: Some(path.clone()), ..CommonFlags::default() }, &DeploymentFlags::default());
-        assert_eq!(again.unwrap(), first);
-        first.write_file(&path).unwrap();
-        let other = Settings { stage: Some("Ship".into()), ..first };
-        assert!(other.write_file(&path).is_err(), "what says something else is never overwritten");
     }
 }

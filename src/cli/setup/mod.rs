@@ -1,6 +1,9 @@
 //! `xdeploy setup`.
 
+mod side;
+
 use super::reports::{ReportFlags, Reports};
+use super::sides::SideFlags;
 use super::wizard::{self, Answers};
 use super::{Stop, ask, lock, proof, session, show, telling};
 use crate::aws::Accounts;
@@ -43,15 +46,23 @@ pub struct Args {
     #[arg(long, env = "XDEPLOY_STRICT", value_parser = FalseyValueParser::new())]
     pub strict: bool,
     /// Write the settings of this run to a new file
-    #[arg(long, value_name = "FILE", env = "XDEPLOY_WRITE_CONFIG")]
+    #[arg(long, value_name = "FILE", env = "XDEPLOY_WRITE_CONFIG", conflicts_with = "side")]
     pub write_config: Option<PathBuf>,
+    #[command(flatten)]
+    pub of_side: SideFlags,
+    /// Tell the other side what is there now, although it has built on something else
+    #[arg(long, env = "XDEPLOY_RENEW_HANDOFF", value_parser = FalseyValueParser::new(), requires = "side")]
+    pub renew_handoff: bool,
     #[command(flatten)]
     pub reports: ReportFlags,
 }
 
 pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop) -> Result<u8> {
     let reports = Reports::ready(&args.reports, "setup")?;
-    let outcome = whole(common, args, ui, stop, &reports).await;
+    let outcome = match args.of_side.side {
+        Some(side) => side::run(common, args, side, ui, stop, &reports).await,
+        None => whole(common, args, ui, stop, &reports).await,
+    };
     reports.finish(ui, outcome)
 }
 
@@ -123,7 +134,7 @@ fn offer_file(ui: &Ui, settings: &Settings, named: bool) {
         match settings.write_file(path) {
             Ok(()) => ui.status(&format!("settings written to {DEFAULT_FILE}")),
             // The set-up is done, whatever becomes of the file.
-            Err(error) => ui.warning(&[vec![error.message], error.causes, error.hints].concat().join(": ")),
+            Err(error) => ask::warn(ui, "", &error),
         }
     }
 }
@@ -166,20 +177,7 @@ pub async fn on(
         return Ok((code, document));
     }
     proof::refuse_broken(&proof, args.strict, args.accept_broken)?;
-    let mut wait = args.wait_for_runs;
-    if let Some(running) = stops_a_run(plan.writes(), plan.snapshot()) {
-        if !wait && ui.is_interactive() && !args.yes {
-            wait = ask::confirm(
-                ui,
-                &format!("The pipeline is running ({running}). Wait for it to finish before the update?"),
-                "pass `--wait-for-runs`",
-            )?;
-        }
-        if !wait {
-            return Err(Error::refused(format!("pipeline {} is running ({running}); an update would stop it", settings.pipeline))
-                .hint("pass `--wait-for-runs`, or run the same command again when it has finished"));
-        }
-    }
+    let wait = wait_for_runs(settings, &plan, args, ui)?;
     if !args.yes
         && !ask::confirm(ui, "Apply this plan?", "pass `--yes`, or save it with `xdeploy plan --out FILE` and run `xdeploy apply FILE`")?
     {
@@ -195,6 +193,28 @@ pub async fn on(
     Ok((code, document))
 }
 
+/// Says whether to wait for a run that an update of the pipeline would stop.
+///
+/// # Errors
+/// There is one, and nobody wants to wait.
+fn wait_for_runs(settings: &Settings, plan: &Plan, args: &Args, ui: &Ui) -> Result<bool> {
+    let mut wait = args.wait_for_runs;
+    if let Some(running) = stops_a_run(plan.writes(), plan.snapshot()) {
+        if !wait && ui.is_interactive() && !args.yes {
+            wait = ask::confirm(
+                ui,
+                &format!("The pipeline is running ({running}). Wait for it to finish before the update?"),
+                "pass `--wait-for-runs`",
+            )?;
+        }
+        if !wait {
+            return Err(Error::refused(format!("pipeline {} is running ({running}); an update would stop it", settings.pipeline))
+                .hint("pass `--wait-for-runs`, or run the same command again when it has finished"));
+        }
+    }
+    Ok(wait)
+}
+
 /// The plan without what it saw, for people's scripts.
 pub fn summary(plan: &Plan) -> Value {
     let (add, change, remove) = plan.counts();
@@ -208,6 +228,15 @@ pub fn summary(plan: &Plan) -> Value {
         })
         .collect();
     json!({"pipeline": plan.settings().pipeline, "add": add, "change": change, "remove": remove, "writes": writes, "kept": kept::of_plan(plan), "notes": plan.notes()})
+}
+
+/// What is left for later, for people's scripts.
+pub fn waiting(plan: &Plan) -> Value {
+    let one = |write: &Write| {
+        json!({"account": write.account, "step": write.step, "article": write.step.article(), "action": write.call.action(),
+            "resource": write.resource, "title": write.title})
+    };
+    plan.later().iter().map(one).collect()
 }
 
 /// The executions that an update among the writes would stop.

@@ -1,0 +1,182 @@
+//! What a hand-off may say: each name is parsed, and belongs to the account that tells it. Whoever makes a file by hand can seal it;
+//! what is refused here can't be used all the same.
+
+use super::{Deployment, Handoff};
+use crate::deploy::declaration;
+use crate::deploy::snapshot::{BucketSlot, DevHalf, Identity, KeyFound, ProdHalf, RoleFound};
+use crate::model::{Arn, BucketName, Readable, RegionName, RoleName};
+use std::collections::BTreeMap;
+
+type Check = Result<(), String>;
+
+/// Looks at the whole file.
+pub fn all(handoff: &Handoff) -> Check {
+    if handoff.dev_account == handoff.prod_account {
+        return Err(format!("both accounts are {}", handoff.dev_account));
+    }
+    deployment(&handoff.deployment)?;
+    if let Some(part) = &handoff.dev {
+        identity(&part.holds.identity, handoff.dev_account.as_str(), "development")?;
+        caller(&part.by, &part.holds.identity)?;
+        if handoff.deployment.region.as_ref().is_some_and(|region| region.as_str() != part.holds.identity.region) {
+            return Err(format!("development is in {}, but the deployment is not", part.holds.identity.region));
+        }
+        dev(&part.holds, handoff)?;
+    }
+    if let Some(part) = &handoff.prod {
+        identity(&part.holds.identity, handoff.prod_account.as_str(), "production")?;
+        caller(&part.by, &part.holds.identity)?;
+        prod(&part.holds, handoff)?;
+    }
+    let partitions: Vec<&str> =
+        [handoff.dev.as_ref().map(|part| &part.holds.identity), handoff.prod.as_ref().map(|part| &part.holds.identity)]
+            .into_iter()
+            .flatten()
+            .map(|identity| identity.partition.as_str())
+            .collect();
+    match partitions.as_slice() {
+        [dev, prod] if dev != prod => Err(format!("development is in partition {dev}, production in {prod}")),
+        _ => Ok(()),
+    }
+}
+
+fn deployment(told: &Deployment) -> Check {
+    for name in [&told.output_policy, &told.artifact_policy, &told.assume_policy, &told.event_rule].into_iter().flatten() {
+        plain(name, "name")?;
+    }
+    if let Some(role) = told.service_role.as_ref().filter(|role| !role.starts_with("arn:")) {
+        role.parse::<RoleName>()?;
+    }
+    Ok(())
+}
+
+/// A name that means only itself in a policy.
+fn plain(name: &str, what: &str) -> Check {
+    let bad = name.chars().find(|letter| !letter.is_ascii_alphanumeric() && !"_+=,.@-/".contains(*letter));
+    match bad {
+        Some(letter) => Err(format!("{what} {name} holds `{letter}`")),
+        None if name.is_empty() => Err(format!("an empty {what}")),
+        None => Ok(()),
+    }
+}
+
+fn identity(told: &Identity, account: &str, side: &str) -> Check {
+    if told.account != account {
+        return Err(format!("{side}'s half is of account {}, not {account}", told.account));
+    }
+    if !["aws", "aws-cn", "aws-us-gov", "aws-iso", "aws-iso-b", "aws-iso-e", "aws-iso-f", "aws-eusc"].contains(&told.partition.as_str()) {
+        return Err(format!("{} is no partition of AWS", told.partition));
+    }
+    told.region.parse::<RegionName>().map(|_| ())
+}
+
+fn caller(by: &str, identity: &Identity) -> Check {
+    let arn: Arn = by.parse()?;
+    if arn.account == identity.account { Ok(()) } else { Err(format!("{by} is not of account {}", identity.account)) }
+}
+
+/// An ARN of this account, of one service and kind, without anything that stands for more than one thing.
+fn own_arn(arn: &str, identity: &Identity, service: &str, kind: &str) -> Result<Arn, String> {
+    let parsed: Arn = arn.parse()?;
+    if parsed.account != identity.account || parsed.partition != identity.partition {
+        return Err(format!("{arn} is not of account {}", identity.account));
+    }
+    match parsed.resource.strip_prefix(kind) {
+        Some(rest) if parsed.service == service => plain(rest, kind.trim_end_matches('/')).map(|()| parsed),
+        _ => Err(format!("{arn} is no {} of {service}", kind.trim_end_matches(['/', ':']))),
+    }
+}
+
+fn role(found: Option<&RoleFound>, identity: &Identity) -> Check {
+    let Some(found) = found else { return Ok(()) };
+    let arn = own_arn(&found.arn, identity, "iam", "role/")?;
+    found.name.parse::<RoleName>()?;
+    if arn.bare_name() != found.name {
+        return Err(format!("role {} has the ARN {}", found.name, found.arn));
+    }
+    match found.id.as_deref() {
+        Some(id) if !id.chars().all(|letter| letter.is_ascii_alphanumeric()) => Err(format!("{id} is no id of a role")),
+        _ => Ok(()),
+    }
+}
+
+fn bucket(slot: &BucketSlot, region: &str, what: &str) -> Check {
+    slot.name.parse::<BucketName>()?;
+    match &slot.found {
+        Some(found) if found.region != region => Err(format!("{what} {} is in {}, not in {region}", slot.name, found.region)),
+        _ => Ok(()),
+    }
+}
+
+fn key(found: &KeyFound, identity: &Identity, region: &str) -> Check {
+    let arn = own_arn(&found.arn, identity, "kms", "key/")?;
+    if arn.region == region { Ok(()) } else { Err(format!("key {} is not in {region}", found.arn)) }
+}
+
+fn customer_keys(keys: &BTreeMap<String, Readable<KeyFound>>, identity: &Identity) -> Check {
+    keys.values().filter_map(Readable::known).try_for_each(|found| own_arn(&found.arn, identity, "kms", "key/").map(|_| ()))
+}
+
+fn other_roles(roles: &BTreeMap<String, Readable<Option<RoleFound>>>, identity: &Identity) -> Check {
+    roles.values().filter_map(Readable::known).try_for_each(|found| role(found.as_ref(), identity))
+}
+
+fn policies<'a>(arns: impl Iterator<Item = &'a String>, identity: &Identity) -> Check {
+    arns.into_iter().try_for_each(|arn| own_arn(arn, identity, "iam", "policy/").map(|_| ()))
+}
+
+fn dev(half: &DevHalf, handoff: &Handoff) -> Check {
+    let own = &half.identity;
+    role(half.service_role.as_ref(), own)?;
+    role(half.event_role.as_ref(), own)?;
+    policies(half.policies.keys(), own)?;
+    for (region, slot) in &half.keys {
+        region.parse::<RegionName>()?;
+        if let Some(found) = &slot.found {
+            key(found, own, region)?;
+        }
+    }
+    for (region, slot) in &half.artifact_buckets {
+        region.parse::<RegionName>()?;
+        bucket(slot, region, "artifact bucket")?;
+        if handoff.deployment.output_bucket.as_ref().is_some_and(|output| output.as_str() == slot.name) {
+            return Err(format!("{} is artifact and output bucket", slot.name));
+        }
+    }
+    bucket(&half.input, &own.region, "input bucket")?;
+    customer_keys(&half.customer_keys, own)?;
+    other_roles(&half.other_roles, own)?;
+    let Some(pipeline) = &half.pipeline else { return Ok(()) };
+    let arn = own.regional("codepipeline", &own.region, handoff.deployment.pipeline.as_str());
+    if pipeline.arn != arn {
+        return Err(format!("pipeline {} is not {arn}", pipeline.arn));
+    }
+    if let Some(service) = declaration::role_arn(&pipeline.declaration) {
+        own_arn(service, own, "iam", "role/")?;
+        if half.service_role.as_ref().is_some_and(|role| role.arn != service) {
+            return Err(format!("the pipeline names service role {service}, not the one that is told"));
+        }
+    }
+    for (_, action) in declaration::deploys(&pipeline.declaration, None) {
+        if let Some(named) = declaration::output_key(action).filter(|key| key.starts_with("arn:")) {
+            let arn: Arn = named.parse()?;
+            plain(&arn.resource, "key")?;
+            if ![handoff.dev_account.as_str(), handoff.prod_account.as_str()].contains(&arn.account.as_str()) {
+                return Err(format!("key {named} is of neither account"));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn prod(half: &ProdHalf, handoff: &Handoff) -> Check {
+    let own = &half.identity;
+    role(half.deploy_role.as_ref(), own)?;
+    policies(half.policies.keys(), own)?;
+    bucket(&half.output, &own.region, "output bucket")?;
+    if handoff.deployment.output_bucket.as_ref().is_some_and(|bucket| bucket.as_str() != half.output.name) {
+        return Err(format!("production tells of bucket {}, but the deployment is to another", half.output.name));
+    }
+    customer_keys(&half.customer_keys, own)?;
+    other_roles(&half.other_roles, own)
+}

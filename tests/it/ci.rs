@@ -1,0 +1,567 @@
+//! The workflows of `xdeploy ci`: parsed as YAML, and their commands run with bash on two accounts in memory.
+
+use crate::errors::same;
+use crate::support::served::Served;
+use crate::support::tools;
+use snapbox::str;
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use xdeploy::rehearsal::{DEV, PROD};
+use yaml_rust2::{Yaml, YamlLoader};
+
+/// The administrator of the key is neither of the roles that the jobs assume.
+const SETTINGS: [&str; 8] = [
+    "--region",
+    "us-east-1",
+    "--input-bucket",
+    "in-bucket",
+    "--output-bucket",
+    "out-bucket",
+    "--key-administrator",
+    "arn:aws:iam::111111111111:user/caller",
+];
+
+/// Runs without any account, in an empty folder, and gives exit code, standard output and standard error.
+fn alone(args: &[&str]) -> (i32, String, String) {
+    let dir = tempfile::tempdir().unwrap();
+    within(dir.path(), args)
+}
+
+fn within(dir: &Path, args: &[&str]) -> (i32, String, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_xdeploy")).args(args).current_dir(dir).env_clear().env("HOME", dir).output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+fn workflow(service: &str, more: &[&str]) -> Yaml {
+    let (code, text, told) = alone(&[&["ci", service], &SETTINGS[..], more].concat());
+    assert_eq!(code, 0, "{told}");
+    let mut documents = YamlLoader::load_from_str(&text).unwrap();
+    assert_eq!(documents.len(), 1);
+    assert!(!text.contains('@') || text.replace("uses: ", "").contains("/checkout@v4"), "{text}");
+    documents.remove(0)
+}
+
+/// A machine that runs jobs: programs that stand in for others, and files that outlive a job.
+struct Runner {
+    served: Served,
+    bin: PathBuf,
+    folder: PathBuf,
+    kept: BTreeMap<String, PathBuf>,
+    jobs: usize,
+    /// Keys of what stands for the roles that the job assumes.
+    credentials: PathBuf,
+}
+
+/// What a job left.
+#[derive(Debug)]
+struct Done {
+    code: i32,
+    said: String,
+    folder: PathBuf,
+    outputs: BTreeMap<String, String>,
+}
+
+impl Runner {
+    fn new() -> Runner {
+        let served = Served::new();
+        served.bucket(DEV, "us-east-1", "in-bucket", true);
+        served.bucket(PROD, "us-east-1", "out-bucket", false);
+        let folder = served.dir.path().join("runner");
+        let bin = folder.join("bin");
+        fs::create_dir_all(&bin).unwrap();
+        for (name, script) in [
+            ("cargo", "test \"$1\" = install"),
+            // What GitHub answers, if it is asked with the job's secret for the right audience.
+            (
+                "curl",
+                "case \"$*\" in *'bearer asked'*'http://token?x=1&audience=sts.amazonaws.com'*) echo '{\"count\":9,\"value\":\"the-token\"}';; *) exit 22;; esac",
+            ),
+            ("jq", "sed -n 's/.*\"value\":\"\\([^\"]*\\)\".*/\\1/p'"),
+            ("gh", "test \"$1 $2 $3 $4\" = 'pr comment 7 --body-file' && cp \"$5\" \"$HOME/comment\""),
+        ] {
+            let path = bin.join(name);
+            fs::write(&path, format!("#!/bin/bash\n{script}\n")).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_xdeploy"), bin.join("xdeploy")).unwrap();
+        let credentials = served.dir.path().join("credentials");
+        Runner { served, bin, folder, kept: BTreeMap::new(), jobs: 0, credentials }
+    }
+
+    /// From here on jobs have what `xdeploy rights` prints for this command, in each account, and nothing else.
+    fn rights_of(&mut self, command: &str) {
+        self.jobs += 1;
+        let mut text = String::new();
+        for (side, account) in [("dev", DEV), ("prod", PROD)] {
+            let accounts = ["--dev-account", DEV, "--prod-account", PROD];
+            let (code, policy, said) = alone(&[&["rights", "--command", command, "--side", side], &SETTINGS[..], &accounts].concat());
+            assert_eq!(code, 0, "{said}");
+            let policy = serde_json::from_str(&policy).unwrap();
+            let (id, secret) = self.served.rehearsal.hire(account, &format!("{command}-{}", self.jobs), &policy).unwrap();
+            text.push_str(&format!("[{side}]\naws_access_key_id = {id}\naws_secret_access_key = {secret}\n"));
+        }
+        self.credentials = self.folder.join(format!("credentials-{command}"));
+        fs::write(&self.credentials, text).unwrap();
+    }
+
+    fn workspace(&mut self) -> PathBuf {
+        self.jobs += 1;
+        let folder = self.folder.join(format!("job-{}", self.jobs));
+        fs::create_dir(&folder).unwrap();
+        folder
+    }
+
+    /// Runs a script as the services do, and gives its exit code and what it said.
+    fn bash(&self, folder: &Path, script: &str, variables: &BTreeMap<String, String>) -> (i32, String) {
+        let mut command = Command::new("bash");
+        command.args(["--noprofile", "--norc", "-eo", "pipefail", "-c", script]).current_dir(folder).env_clear().envs(variables);
+        command.env("PATH", format!("{}:{}", self.bin.display(), std::env::var("PATH").unwrap())).env("HOME", &self.folder);
+        command.env("CI", "true").env("AWS_EC2_METADATA_DISABLED", "true").env("TMPDIR", &self.folder);
+        command.env("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{}", self.served.port));
+        command.env("AWS_SHARED_CREDENTIALS_FILE", &self.credentials);
+        let output = command.output().unwrap();
+        let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        (output.status.code().unwrap_or(-1), said)
+    }
+
+    /// Looks at the two profiles that a job wrote, and gives the ones that the two accounts know.
+    fn profiles(&self, written: &str) -> String {
+        let text = fs::read_to_string(written).unwrap();
+        let mut profiles: BTreeMap<&str, BTreeMap<&str, &str>> = BTreeMap::new();
+        let mut name = "";
+        for line in text.lines().filter(|line| !line.is_empty()) {
+            match line.strip_prefix("[profile ").and_then(|rest| rest.strip_suffix(']')) {
+                Some(found) => name = found,
+                None => {
+                    let (key, value) = line.split_once(" = ").unwrap_or_else(|| panic!("{text}"));
+                    profiles.entry(name).or_default().insert(key, value);
+                }
+            }
+        }
+        assert_eq!(profiles.keys().copied().collect::<Vec<_>>(), ["dev", "prod"], "{text}");
+        for (name, account) in [("dev", DEV), ("prod", PROD)] {
+            let profile = &profiles[name];
+            assert_eq!(profile["role_arn"], format!("arn:aws:iam::{account}:role/ci"));
+            assert_eq!(fs::read_to_string(profile["web_identity_token_file"]).unwrap().trim_end(), "the-token");
+            assert_eq!((profile["role_session_name"], profile["region"]), ("xdeploy", "us-east-1"));
+            let mode = fs::metadata(profile["web_identity_token_file"]).unwrap().permissions().mode();
+            assert_eq!(mode & 0o077, 0, "others may read the token");
+        }
+        self.served.dir.path().join("config").display().to_string()
+    }
+
+    /// Runs a job of GitHub's. `found` is what the job before it gave.
+    fn github(&mut self, whole: &Yaml, name: &str) -> Done {
+        let job = &whole["jobs"][name];
+        assert!(!job.is_badvalue(), "{name}");
+        let folder = self.workspace();
+        let file = |name: &str| folder.join(format!(".{name}")).display().to_string();
+        let mut variables = texts(&whole["env"]);
+        for name in ["GITHUB_ENV", "GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY"] {
+            fs::write(file(name), "").unwrap();
+            variables.insert(name.to_owned(), file(name));
+        }
+        variables.insert("ACTIONS_ID_TOKEN_REQUEST_TOKEN".to_owned(), "asked".to_owned());
+        variables.insert("ACTIONS_ID_TOKEN_REQUEST_URL".to_owned(), "http://token?x=1".to_owned());
+        let mut done = Done { code: 0, said: String::new(), folder: folder.clone(), outputs: BTreeMap::new() };
+        for step in job["steps"].as_vec().unwrap() {
+            let told = step["if"].as_str();
+            if !met(told, &done) {
+                continue;
+            }
+            if let Some(action) = step["uses"].as_str() {
+                self.action(action, &step["with"], &folder);
+                continue;
+            }
+            let mut own = variables.clone();
+            own.extend(texts(&step["env"]).into_iter().map(|(name, value)| (name, expanded(&value))));
+            let (code, said) = self.bash(&folder, step["run"].as_str().unwrap(), &own);
+            done.said.push_str(&said);
+            done.code = done.code.max(code);
+            done.outputs = pairs(&file("GITHUB_OUTPUT"));
+            for (name, value) in pairs(&file("GITHUB_ENV")) {
+                let value = if name == "AWS_CONFIG_FILE" { self.profiles(&value) } else { value };
+                variables.insert(name, value);
+            }
+        }
+        done
+    }
+
+    /// The actions that others made, as far as files go.
+    fn action(&mut self, action: &str, with: &Yaml, folder: &Path) {
+        match action {
+            "actions/checkout@v4" => {}
+            "actions/upload-artifact@v4" => {
+                let path = folder.join(with["path"].as_str().unwrap());
+                assert!(path.is_file(), "{}", path.display());
+                self.kept.insert(with["name"].as_str().unwrap().to_owned(), path);
+            }
+            "actions/download-artifact@v4" => {
+                let kept = &self.kept[with["name"].as_str().unwrap()];
+                fs::copy(kept, folder.join(kept.file_name().unwrap())).unwrap();
+            }
+            "github/codeql-action/upload-sarif@v3" => {
+                let text = fs::read_to_string(folder.join(with["sarif_file"].as_str().unwrap())).unwrap();
+                let log: serde_json::Value = serde_json::from_str(&text).unwrap();
+                crate::schemas::valid_sarif(&log);
+            }
+            other => panic!("{other} is not known here"),
+        }
+    }
+
+    /// Runs a job of GitLab's: what comes before is in the same shell.
+    fn gitlab(&mut self, whole: &Yaml, name: &str) -> Done {
+        let folder = self.workspace();
+        let job = &whole[name];
+        for needed in job["needs"].as_vec().into_iter().flatten() {
+            let kept = self.kept[needed.as_str().unwrap()].clone();
+            for path in whole[needed.as_str().unwrap()]["artifacts"]["paths"].as_vec().unwrap() {
+                fs::copy(kept.join(path.as_str().unwrap()), folder.join(path.as_str().unwrap())).unwrap();
+            }
+        }
+        let lines = |list: &Yaml| list.as_vec().unwrap().iter().map(|line| line.as_str().unwrap().to_owned()).collect::<Vec<_>>();
+        let mut variables = texts(&whole["variables"]);
+        variables.insert("AWS_TOKEN".to_owned(), "the-token".to_owned());
+        variables.entry("XDEPLOY_DEV_ROLE".to_owned()).or_insert(format!("arn:aws:iam::{DEV}:role/ci"));
+        variables.entry("XDEPLOY_PROD_ROLE".to_owned()).or_insert(format!("arn:aws:iam::{PROD}:role/ci"));
+        let before = lines(&whole["default"]["before_script"]).join("\n");
+        let (code, said) = self.bash(&folder, &format!("{before}\necho \"$AWS_CONFIG_FILE\" > .written"), &variables);
+        assert_eq!(code, 0, "{said}");
+        let known = self.profiles(fs::read_to_string(folder.join(".written")).unwrap().trim_end());
+        let script = format!("{before}\nexport AWS_CONFIG_FILE={known}\n{}", lines(&job["script"]).join("\n"));
+        let (code, said) = self.bash(&folder, &script, &variables);
+        for path in job["artifacts"]["paths"].as_vec().into_iter().flatten() {
+            assert!(code != 0 || folder.join(path.as_str().unwrap()).is_file(), "{path:?}");
+        }
+        if let Some(report) = job["artifacts"]["reports"]["junit"].as_str() {
+            let text = fs::read_to_string(folder.join(report)).unwrap();
+            assert!(roxmltree::Document::parse(&text).is_ok_and(|xml| xml.root_element().has_tag_name("testsuites")), "{text}");
+        }
+        self.kept.insert(name.to_owned(), folder.clone());
+        Done { code, said, folder, outputs: BTreeMap::new() }
+    }
+
+    fn nothing_is_left(&self) {
+        let said = self.served.run(&["setup", "--yes", "--input-bucket", "in-bucket", "--output-bucket", "out-bucket"]);
+        assert!(said.contains("No changes."), "{said}");
+    }
+}
+
+fn texts(map: &Yaml) -> BTreeMap<String, String> {
+    let members = map.as_hash().into_iter().flatten();
+    members
+        .map(|(name, value)| (name.as_str().unwrap().to_owned(), value.as_str().unwrap_or_else(|| panic!("{value:?}")).to_owned()))
+        .collect()
+}
+
+fn pairs(file: &str) -> BTreeMap<String, String> {
+    let text = fs::read_to_string(file).unwrap();
+    text.lines().map(|line| line.split_once('=').unwrap()).map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}
+
+/// Puts in what GitHub would.
+fn expanded(value: &str) -> String {
+    let Some(name) = value.strip_prefix("${{ ").and_then(|rest| rest.strip_suffix(" }}")) else { return value.to_owned() };
+    match name {
+        "vars.XDEPLOY_DEV_ROLE" => format!("arn:aws:iam::{DEV}:role/ci"),
+        "vars.XDEPLOY_PROD_ROLE" => format!("arn:aws:iam::{PROD}:role/ci"),
+        "github.token" => "secret".to_owned(),
+        "github.event.number" => "7".to_owned(),
+        other => panic!("{other} is not known here"),
+    }
+}
+
+/// Says whether a step is done: by its condition, and only after success unless that says otherwise.
+fn met(condition: Option<&str>, so_far: &Done) -> bool {
+    match condition {
+        None => so_far.code == 0,
+        Some("steps.plan.outputs.found == 'true'") => so_far.code == 0 && found(so_far),
+        Some(other) => {
+            let file = other.strip_prefix("always() && hashFiles('").and_then(|rest| rest.strip_suffix("') != ''"));
+            so_far.folder.join(file.unwrap_or_else(|| panic!("{other} is not known here"))).is_file()
+        }
+    }
+}
+
+fn found(done: &Done) -> bool {
+    done.outputs.get("found").is_some_and(|found| found == "true")
+}
+
+fn break_it(runner: &Runner) {
+    crate::reports::remove_policy(&runner.served, "devkmss3access");
+}
+
+#[test]
+fn the_jobs_of_github_do_what_they_are_for() {
+    let mut runner = Runner::new();
+    let whole = workflow("github", &[]);
+    runner.rights_of("plan");
+    let before = runner.served.rehearsal.dump()["accounts"].clone();
+    let plan = runner.github(&whole, "plan");
+    // Changes are no failure, and are told.
+    assert_eq!(plan.code, 0, "{}", plan.said);
+    let comment = fs::read_to_string(runner.folder.join("comment")).unwrap();
+    assert!(comment.contains("to add"), "{comment}");
+    let summary = fs::read_to_string(plan.folder.join(".GITHUB_STEP_SUMMARY")).unwrap();
+    assert!(summary.contains("to add"), "{summary}");
+    assert_eq!(runner.served.rehearsal.dump()["accounts"], before, "a pull request changes nothing");
+    let changes = runner.github(&whole, "changes");
+    assert!(changes.code == 0 && found(&changes), "{}", changes.said);
+    assert_eq!(whole["jobs"]["changes"]["outputs"]["found"].as_str(), Some("${{ steps.plan.outputs.found }}"));
+    assert_eq!(whole["jobs"]["apply"]["if"].as_str(), Some("needs.changes.outputs.found == 'true'"));
+    assert_eq!(whole["jobs"]["apply"]["environment"].as_str(), Some("production"));
+    runner.rights_of("setup");
+    let apply = runner.github(&whole, "apply");
+    assert!(apply.code == 0 && apply.said.contains("Done: "), "{}", apply.said);
+    runner.nothing_is_left();
+    // The same plan again is stale.
+    let apply = runner.github(&whole, "apply");
+    assert!(apply.code == 1 && apply.said.contains("the world has moved since the plan was made"), "{}", apply.said);
+    runner.rights_of("plan");
+    let changes = runner.github(&whole, "changes");
+    assert!(changes.code == 0 && !found(&changes), "{}", changes.said);
+    runner.rights_of("verify");
+    let verify = runner.github(&whole, "verify");
+    assert_eq!(verify.code, 0, "{}", verify.said);
+    break_it(&runner);
+    let verify = runner.github(&whole, "verify");
+    assert_eq!(verify.code, 1, "{}", verify.said);
+    assert!(verify.said.contains("::error "), "{}", verify.said);
+    let report = fs::read_to_string(&runner.kept["verify"]).unwrap();
+    assert!(report.contains("<failure"), "{report}");
+}
+
+#[test]
+fn the_jobs_of_gitlab_do_what_they_are_for() {
+    let mut runner = Runner::new();
+    let whole = workflow("gitlab", &[]);
+    let plan = runner.gitlab(&whole, "plan");
+    assert!(plan.code == 0 && plan.said.contains("There are changes"), "{}", plan.said);
+    assert!(fs::read_to_string(plan.folder.join("plan.md")).unwrap().contains("to add"));
+    assert_eq!(runner.gitlab(&whole, "changes").code, 0);
+    let apply = runner.gitlab(&whole, "apply");
+    assert!(apply.code == 0 && apply.said.contains("Done: "), "{}", apply.said);
+    runner.nothing_is_left();
+    assert_eq!(runner.gitlab(&whole, "apply").code, 1);
+    let plan = runner.gitlab(&whole, "plan");
+    assert!(plan.code == 0 && !plan.said.contains("There are changes"), "{}", plan.said);
+    assert_eq!(runner.gitlab(&whole, "verify").code, 0);
+    break_it(&runner);
+    assert_eq!(runner.gitlab(&whole, "verify").code, 1);
+    let apply = &whole["apply"]["rules"][0];
+    assert_eq!((apply["when"].as_str(), whole["apply"]["environment"].as_str()), (Some("manual"), Some("production")));
+}
+
+/// A role that nobody has set stops a job before it asks anybody.
+#[test]
+fn a_missing_role_is_said() {
+    let mut runner = Runner::new();
+    let whole = workflow("github", &[]);
+    let steps = whole["jobs"]["verify"]["steps"].as_vec().unwrap();
+    let script = steps.iter().filter_map(|step| step["run"].as_str()).find(|run| run.contains("aws-config")).unwrap();
+    let folder = runner.workspace();
+    let (code, said) = runner.bash(&folder, script, &BTreeMap::new());
+    assert!(code != 0 && said.contains("XDEPLOY_DEV_ROLE: set this CI variable"), "{said}");
+    // No token is no profile.
+    let roles = [("XDEPLOY_DEV_ROLE", "d"), ("XDEPLOY_PROD_ROLE", "p")].map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let (code, said) = runner.bash(&folder, script, &BTreeMap::from(roles));
+    assert_eq!(code, 22, "{said}");
+}
+
+fn scripts(yaml: &Yaml, found: &mut Vec<String>) {
+    match yaml {
+        Yaml::Array(list) => list.iter().for_each(|one| scripts(one, found)),
+        Yaml::Hash(members) => {
+            for (key, value) in members {
+                match (key.as_str(), value) {
+                    (Some("run"), Yaml::String(text)) => found.push(text.clone()),
+                    (Some("script" | "before_script"), Yaml::Array(lines)) => {
+                        found.extend(lines.iter().map(|line| line.as_str().unwrap().to_owned()));
+                    }
+                    _ => scripts(value, found),
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn shellcheck_finds_nothing() {
+    let mut found = Vec::new();
+    for service in ["github", "gitlab"] {
+        scripts(&workflow(service, &[]), &mut found);
+    }
+    assert!(found.len() > 12, "{found:#?}");
+    let dir = tempfile::tempdir().unwrap();
+    let mut command = Command::new(tools().join("shellcheck"));
+    command.args(["--shell", "bash"]);
+    for (number, script) in found.iter().enumerate() {
+        assert!(!script.contains("${{"), "an expression in a script is an injection: {script}");
+        let path = dir.path().join(format!("{number}.sh"));
+        fs::write(&path, script).unwrap();
+        command.arg(path);
+    }
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+}
+
+/// What was said reaches the jobs' `xdeploy`, whatever letters it has, and what the file says stays in the file.
+#[test]
+fn what_was_said_is_in_the_jobs_variables() {
+    let odd = ["--object-key", "a $HOME ${{ github.token }} \"b\": #{x}.zip", "--create-buckets", "--policies", "least-privilege"];
+    let whole = workflow("github", &[&odd[..], &["--prod-region", "eu-west-1", "--pipeline", "yes"]].concat());
+    let told = texts(&whole["env"]);
+    assert_eq!(told["XDEPLOY_OBJECT_KEY"], "a $HOME ${{ '${{' }} github.token }} \"b\": #{x}.zip");
+    assert_eq!((told["XDEPLOY_CREATE_BUCKETS"].as_str(), told["XDEPLOY_POLICIES"].as_str()), ("true", "least-privilege"));
+    assert_eq!(told["XDEPLOY_PIPELINE"], "yes");
+    let gitlab = texts(&workflow("gitlab", &odd)["variables"]);
+    assert_eq!(gitlab["XDEPLOY_OBJECT_KEY"], "a $$HOME $${{ github.token }} \"b\": #{x}.zip");
+    let roles = ["--dev-role", "arn:aws:iam::111111111111:role/x/ci", "--prod-role", "arn:aws:iam::222222222222:role/ci"];
+    let gitlab = texts(&workflow("gitlab", &roles)["variables"]);
+    assert_eq!((gitlab["XDEPLOY_DEV_ROLE"].as_str(), gitlab["XDEPLOY_PROD_ACCOUNT"].as_str()), (roles[1], PROD));
+    let github = workflow("github", &roles);
+    let mut steps = github["jobs"]["verify"]["steps"].as_vec().unwrap().iter();
+    let env = steps.find_map(|step| step["env"]["XDEPLOY_DEV_ROLE"].as_str()).unwrap();
+    assert_eq!(env, roles[1]);
+
+    let dir = tempfile::tempdir().unwrap();
+    let file = "[dev]\nprofile = \"company\"\nregion = \"eu-west-1\"\naccount = \"111111111111\"\ninput-bucket = \"in-bucket\"\n\n[[target]]\noutput-bucket = \"out-bucket\"\n";
+    fs::write(dir.path().join("xdeploy.toml"), file).unwrap();
+    let (code, text, said) = within(dir.path(), &["ci", "github", "--pipeline", "web"]);
+    assert_eq!(code, 0, "{said}");
+    let whole = YamlLoader::load_from_str(&text).unwrap().remove(0);
+    let expected = [("XDEPLOY_DEV_PROFILE", "dev"), ("XDEPLOY_PIPELINE", "web"), ("XDEPLOY_PROD_PROFILE", "prod")];
+    assert_eq!(texts(&whole["env"]), expected.map(|(name, value)| (name.to_owned(), value.to_owned())).into());
+    assert!(text.contains("region = eu-west-1"), "{text}");
+    assert!(said.contains("its place is .github/workflows/xdeploy-web.yml"), "{said}");
+}
+
+/// Who may assume a role: the jobs of one repository, and a pull request never the role that writes.
+#[test]
+fn roles_trust_the_jobs_of_one_repository() {
+    let json = |args: &[&str]| -> serde_json::Value {
+        let (code, text, said) = alone(&[&["ci"], args, &SETTINGS[..], &["--roles", "--output", "json"]].concat());
+        assert_eq!(code, 0, "{said}");
+        serde_json::from_str(&text).unwrap()
+    };
+    let said = |role: &serde_json::Value, key: &str| -> Vec<String> {
+        let condition = &role["trust"]["Statement"][0]["Condition"];
+        let value =
+            ["StringEquals", "StringLike"].iter().find_map(|operator| condition[*operator].get(key)).unwrap_or_else(|| panic!("{role}"));
+        value.as_array().unwrap().iter().map(|one| one.as_str().unwrap().to_owned()).collect()
+    };
+    let github = json(&["github", "--repository", "example/website", "--dev-account", DEV]);
+    let roles = github["roles"].as_array().unwrap();
+    assert_eq!(roles.len(), 4);
+    let sub = "token.actions.githubusercontent.com:sub";
+    assert_eq!(said(&roles[0], sub), ["repo:example/website:pull_request", "repo:example/website:ref:refs/heads/main"]);
+    assert_eq!(said(&roles[1], sub), ["repo:example/website:environment:production"]);
+    assert_eq!(
+        roles[1]["trust"]["Statement"][0]["Condition"]["StringEquals"]["token.actions.githubusercontent.com:aud"],
+        "sts.amazonaws.com"
+    );
+    let provider = |account: &str| format!("arn:aws:iam::{account}:oidc-provider/token.actions.githubusercontent.com");
+    assert_eq!(roles[0]["trust"]["Statement"][0]["Principal"]["Federated"], provider(DEV));
+    assert_eq!(roles[2]["trust"]["Statement"][0]["Principal"]["Federated"], provider("ACCOUNT"));
+    let gitlab = json(&["gitlab", "--repository", "group/sub/website", "--branch", "live"]);
+    let roles = gitlab["roles"].as_array().unwrap();
+    assert_eq!(said(&roles[0], "gitlab.com:sub"), ["project_path:group/sub/website:ref_type:branch:ref:*"]);
+    assert_eq!(said(&roles[1], "gitlab.com:sub"), ["project_path:group/sub/website:ref_type:branch:ref:live"]);
+    // The commands that they name are commands.
+    for role in roles {
+        for command in role["rights"].as_array().unwrap() {
+            let command: Vec<&str> = command.as_str().unwrap().split(' ').skip(1).collect();
+            assert_eq!(alone(&command).0, 0, "{role}");
+        }
+    }
+    let one = json(&["github", "--dev-role", "arn:aws-cn:iam::111111111111:role/ci"]);
+    let roles = one["roles"].as_array().unwrap();
+    assert_eq!((roles.len(), said(&roles[0], sub).len()), (3, 3));
+    assert!(roles[0]["trust"].to_string().contains("arn:aws-cn:iam::111111111111:oidc-provider/"), "{}", roles[0]);
+}
+
+#[test]
+fn what_makes_no_workflow_is_refused() {
+    let mut told = String::new();
+    let roles = ["--dev-role", "arn:aws:iam::111111111111:role/ci", "--prod-role", "arn:aws:iam::111111111111:role/ci"];
+    for args in [
+        &["ci", "github"][..],
+        &["ci", "github", "--dev-role", "ci"],
+        &["ci", "github", "--dev-role", "arn:aws:iam::111111111111:role/ci", "--dev-account", "222222222222"],
+        &[&["ci", "gitlab"], &roles[..]].concat(),
+        &["ci", "github", "--repository", "https://github.com/example/website"],
+        &["ci", "github", "--repository", "group/sub/website"],
+        &["ci", "github", "--branch", "*"],
+        &["ci", "gitlab", "--environment", ""],
+    ] {
+        let (code, out, said) = alone(args);
+        assert_eq!(out, "");
+        told.push_str(&format!("$ xdeploy {}\n{}\nexit {code}\n\n", args.join(" "), said.trim_end()));
+    }
+    same(
+        &told,
+        str![[r#"
+$ xdeploy ci github
+error: not said in which region the pipeline is
+
+hint: pass `--region`, or set `region` under [dev] in xdeploy.toml: a job has no profile to take it from
+exit 64
+
+$ xdeploy ci github --dev-role ci
+error: `ci` is not the ARN of an IAM role
+
+hint: `--dev-role` looks like `arn:aws:iam::111111111111:role/ci`
+exit 64
+
+$ xdeploy ci github --dev-role arn:aws:iam::111111111111:role/ci --dev-account 222222222222
+error: `--dev-role` is of account 111111111111, and dev is account 222222222222
+
+hint: correct `--dev-role` or `--dev-account`
+exit 64
+
+$ xdeploy ci gitlab --dev-role arn:aws:iam::111111111111:role/ci --prod-role arn:aws:iam::111111111111:role/ci
+error: both roles are of account 111111111111
+
+hint: `--dev-role` is of the account of the pipeline, `--prod-role` of that of the output bucket
+exit 64
+
+$ xdeploy ci github --repository https://github.com/example/website
+error: `https://github.com/example/website` is not a repository's path
+
+hint: `--repository` takes OWNER/NAME, at GitLab also GROUP/SUBGROUP/NAME, without an address or `.git`
+exit 64
+
+$ xdeploy ci github --repository group/sub/website
+error: `group/sub/website` is not a repository's path
+
+hint: `--repository` takes OWNER/NAME, at GitLab also GROUP/SUBGROUP/NAME, without an address or `.git`
+exit 64
+
+$ xdeploy ci github --branch *
+error: `*` can't be used in a workflow and a trust policy
+
+hint: `--branch` takes letters, digits and `-_./`
+exit 64
+
+$ xdeploy ci gitlab --environment 
+error: `` can't be used in a workflow and a trust policy
+
+hint: `--environment` takes letters, digits and `-_./`
+exit 64
+
+
+"#]],
+    );
+    let (_, _, said) = alone(&["ci", "github", "--region", "us-east-1"]);
+    assert!(said.contains("name others with `--key-administrator ARN`"), "{said}");
+    let (_, _, said) = alone(&[&["ci", "github"], &SETTINGS[..]].concat());
+    assert!(!said.contains("--key-administrator") && !said.contains("one role is for all jobs"), "{said}");
+    let role = ["--dev-role", "arn:aws:iam::111111111111:role/ci"];
+    let (_, _, said) = alone(&[&["ci", "github"], &SETTINGS[..], &role].concat());
+    assert!(said.contains("one role is for all jobs"), "{said}");
+}

@@ -1,0 +1,667 @@
+//! One person, one account: two users who can't see each other's account come to what one with two profiles makes.
+
+use crate::errors::same;
+use crate::readme::compare;
+use crate::schemas::fits;
+use crate::support::scene::normal;
+use crate::support::served::Served;
+use crate::support::{Bed, normalised};
+use serde_json::{Value, json};
+use snapbox::str;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use xdeploy::deploy::handoff::Handoff;
+use xdeploy::model::Side;
+use xdeploy::rehearsal::{DEV, PROD};
+
+/// Two accounts, and a home for each of two users with the profile of one account alone; a file goes between the homes.
+struct Office {
+    served: Served,
+    /// What both say besides who they are.
+    about: Vec<String>,
+}
+
+/// Who did something, how it ended, and what was said.
+struct Done {
+    code: Option<i32>,
+    said: String,
+}
+
+impl Done {
+    #[track_caller]
+    fn success(self) -> String {
+        assert_eq!(self.code, Some(0), "{}", self.said);
+        self.said
+    }
+
+    #[track_caller]
+    fn refused(self, why: &str) -> String {
+        assert_eq!(self.code, Some(3), "{}", self.said);
+        assert!(self.said.contains(why), "{why}\n{}", self.said);
+        self.said
+    }
+}
+
+impl Office {
+    fn new(about: &[&str], output_region: &str) -> Office {
+        let served = Served::new();
+        served.bucket(DEV, "us-east-1", "site-input", true);
+        served.bucket(PROD, output_region, "site-output", false);
+        let office = Office { served, about: about.iter().map(|word| (*word).to_owned()).collect() };
+        for side in [Side::Dev, Side::Prod] {
+            let home = office.home(side);
+            std::fs::create_dir(&home).unwrap();
+            for file in ["config", "credentials"] {
+                let both = std::fs::read_to_string(office.served.dir.path().join(file)).unwrap();
+                let other = format!("{}]", side.other());
+                let sections = both.split_inclusive('\n').collect::<String>();
+                let own: String = sections
+                    .split('[')
+                    .skip(1)
+                    .filter(|one| !one.starts_with(&other) && !one.starts_with(&format!("profile {other}")))
+                    .map(|one| format!("[{one}"))
+                    .collect();
+                std::fs::write(home.join(file), own).unwrap();
+            }
+        }
+        office
+    }
+
+    fn home(&self, side: Side) -> PathBuf {
+        self.served.dir.path().join(format!("home-of-{side}"))
+    }
+
+    fn file(&self, side: Side) -> PathBuf {
+        self.home(side).join("handoff.json")
+    }
+
+    /// Sends the file to the other side, if there is one.
+    fn send(&self, from: Side) {
+        if self.file(from).exists() {
+            std::fs::copy(self.file(from), self.file(from.other())).unwrap();
+        }
+    }
+
+    fn command(&self, side: Side, command: &str, args: &[&str]) -> Command {
+        let home = self.home(side);
+        let mut words = vec![command.to_owned(), "--side".to_owned(), side.to_string(), format!("--{side}-profile"), side.to_string()];
+        words.extend(self.about.iter().cloned());
+        words.extend(args.iter().map(|word| (*word).to_owned()));
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let mut command = self.served.command(&words);
+        command.current_dir(&home).env("HOME", &home);
+        command.env("AWS_CONFIG_FILE", home.join("config")).env("AWS_SHARED_CREDENTIALS_FILE", home.join("credentials"));
+        command
+    }
+
+    fn run(&self, side: Side, command: &str, args: &[&str]) -> Done {
+        let output = self.command(side, command, args).output().unwrap();
+        let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        Done { code: output.status.code(), said }
+    }
+
+    /// One side's whole turn: set up without a question, and send the file.
+    fn turn(&self, side: Side) -> Done {
+        let done = self.set_up(side, &[]);
+        self.send(side);
+        done
+    }
+
+    fn set_up(&self, side: Side, more: &[&str]) -> Done {
+        let other = match side {
+            Side::Dev => ["--prod-account", PROD],
+            Side::Prod => ["--dev-account", DEV],
+        };
+        let mut args = vec!["--yes", "--output-bucket", "site-output"];
+        args.extend(other);
+        if side == Side::Dev {
+            args.extend(["--input-bucket", "site-input"]);
+        }
+        args.extend(more);
+        self.run(side, "setup", &args)
+    }
+
+    fn state(&self) -> Value {
+        normal(&self.served.rehearsal.dump())
+    }
+
+    /// Nobody asked anything of the account that isn't theirs.
+    #[track_caller]
+    fn nobody_looked_across(&self) {
+        for asked in self.served.rehearsal.log() {
+            let resource = asked.resource.split(':').nth(4).unwrap_or_default();
+            let (own, other) = if asked.caller.contains(DEV) { (DEV, PROD) } else { (PROD, DEV) };
+            assert!(
+                !asked.caller.contains(":user/") || resource != other,
+                "{} of {own} asked {} of {}",
+                asked.caller,
+                asked.action,
+                asked.resource
+            );
+        }
+    }
+}
+
+/// What one user with both profiles makes.
+fn both_profiles(about: &[&str], output_region: &str) -> Value {
+    let office = Office::new(about, output_region);
+    let mut args = vec!["setup", "--yes", "--input-bucket", "site-input", "--output-bucket", "site-output"];
+    args.extend(about.iter().filter(|word| !word.is_empty()));
+    office.served.run(&args);
+    office.state()
+}
+
+#[track_caller]
+fn same_state(found: &Value, expected: &Value, what: &str) {
+    if found != expected {
+        let (found, expected) = (serde_json::to_string_pretty(found).unwrap(), serde_json::to_string_pretty(expected).unwrap());
+        let only = |one: &str, other: &str| one.lines().filter(|line| !other.contains(line)).collect::<Vec<_>>().join("\n");
+        panic!("{what}\nmissing:\n{}\ntoo much:\n{}", only(&expected, &found), only(&found, &expected));
+    }
+}
+
+fn read(path: &Path) -> Value {
+    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
+#[test]
+fn dev_then_prod_then_dev() {
+    let expected = both_profiles(&[], "us-east-1");
+    let office = Office::new(&[], "us-east-1");
+    let said = office.turn(Side::Dev).success();
+    println!("{said}");
+    let said = office.turn(Side::Prod).success();
+    println!("{said}");
+    let said = office.turn(Side::Dev).success();
+    println!("{said}");
+    same_state(&office.state(), &expected, "dev, prod, dev");
+    office.nobody_looked_across();
+    assert_eq!(read(&office.file(Side::Dev))["open"]["writes"], serde_json::json!([]));
+}
+
+/// What a refusal says, from the error on.
+fn error_of(said: &str) -> String {
+    let from = said.find("error: ").unwrap_or_else(|| panic!("no error in\n{said}"));
+    said[from..].trim_end().to_owned()
+}
+
+/// A table of runs that are refused: what was done, and what was said.
+#[derive(Default)]
+struct Told(String);
+
+impl Told {
+    #[track_caller]
+    fn take(&mut self, what: &str, done: Done) {
+        assert_ne!(done.code, Some(0), "{what}: {}", done.said);
+        let said: String = error_of(&done.said)
+            .split("(AROA")
+            .enumerate()
+            .map(|(at, part)| match (at, part.find(')')) {
+                (0, _) | (_, None) => part.to_owned(),
+                (_, Some(end)) => format!("(AROA…{}", &part[end..]),
+            })
+            .collect();
+        self.0.push_str(&format!("{what}\n{said}\nexit {}\n\n", done.code.unwrap_or(-1)));
+    }
+}
+
+/// Changes the file that a side has, with the right checksums if it is `sealed`.
+fn edit(office: &Office, side: Side, sealed: bool, change: impl Fn(&mut Value)) {
+    let mut file = read(&office.file(side));
+    change(&mut file);
+    let text = match sealed {
+        true => serde_json::from_value::<Handoff>(file).unwrap().sealed().text(),
+        false => serde_json::to_string_pretty(&file).unwrap(),
+    };
+    std::fs::write(office.file(side), text).unwrap();
+}
+
+const SERVICE_ROLE: &str = "AWSCodePipelineServiceRole-us-east-1-crossaccountdeploy";
+
+#[test]
+fn a_file_that_is_edited_or_foreign_is_refused() {
+    let office = Office::new(&[], "us-east-1");
+    office.turn(Side::Dev).success();
+    let good = std::fs::read_to_string(office.file(Side::Prod)).unwrap();
+    let before = office.state();
+    let mut told = Told::default();
+    let edits: [(&str, bool, &dyn Fn(&mut Value)); 9] = [
+        ("edited", false, &|file| file["dev"]["holds"]["serviceRole"]["trust"]["Statement"] = json!([])),
+        ("edited twice", false, &|file| {
+            file["deployment"]["objectKey"] = json!("other.zip");
+            file["open"]["writes"] = json!([]);
+        }),
+        ("another version", false, &|file| file["schema"] = json!("xdeploy.handoff/9")),
+        ("a member more", false, &|file| file["token"] = json!("x")),
+        ("a stranger's service role", true, &|file| {
+            file["dev"]["holds"]["serviceRole"]["arn"] = json!(format!("arn:aws:iam::999999999999:role/service-role/{SERVICE_ROLE}"));
+        }),
+        ("a wildcard", true, &|file| file["dev"]["holds"]["serviceRole"]["arn"] = json!("arn:aws:iam::111111111111:role/*")),
+        ("a stranger's key", true, &|file| {
+            file["dev"]["holds"]["keys"]["us-east-1"]["found"]["arn"] = json!("arn:aws:kms:us-east-1:999999999999:key/a");
+        }),
+        ("production's own bucket", true, &|file| file["dev"]["holds"]["artifactBuckets"]["us-east-1"]["name"] = json!("prods-own")),
+        ("a bucket that is gone", true, &|file| file["dev"]["holds"]["artifactBuckets"]["us-east-1"]["name"] = json!("gone-bucket")),
+    ];
+    office.served.bucket(PROD, "us-east-1", "prods-own", false);
+    for (what, sealed, change) in edits {
+        std::fs::write(office.file(Side::Prod), &good).unwrap();
+        edit(&office, Side::Prod, sealed, change);
+        told.take(what, office.set_up(Side::Prod, &[]));
+    }
+    std::fs::write(office.file(Side::Prod), "{").unwrap();
+    told.take("half a file", office.set_up(Side::Prod, &[]));
+    std::fs::write(office.file(Side::Prod), &good).unwrap();
+    told.take("another pipeline", office.set_up(Side::Prod, &["--pipeline", "web"]));
+    told.take("development decides", office.set_up(Side::Prod, &["--object-key", "other.zip", "--input-bucket", "other-bucket"]));
+    told.take("another account", office.run(Side::Prod, "setup", &["--dev-account", "333333333333", "--yes"]));
+    told.take("another bucket", office.run(Side::Prod, "setup", &["--output-bucket", "prods-own", "--dev-account", DEV, "--yes"]));
+    told.take("an artifact", office.set_up(Side::Prod, &["--artifact", "site.zip"]));
+    // The file alone doesn't say who is let in, and what may be written.
+    told.take("nothing of one's own", office.run(Side::Prod, "setup", &["--yes"]));
+    told.take("nobody to ask", office.run(Side::Prod, "setup", &[]));
+    // Somebody else's file.
+    edit(&office, Side::Prod, true, |file| {
+        file["prodAccount"] = json!("333333333333");
+        file["prod"] = Value::Null;
+    });
+    told.take("for another account", office.set_up(Side::Prod, &[]));
+    std::fs::remove_file(office.file(Side::Prod)).unwrap();
+    told.take("nobody named", office.run(Side::Prod, "setup", &["--output-bucket", "site-output"]));
+    told.take("development names nobody", office.run(Side::Dev, "setup", &["--output-bucket", "site-output"]));
+    std::fs::remove_file(office.file(Side::Dev)).unwrap();
+    told.take("one's own account", office.run(Side::Dev, "setup", &["--prod-account", DEV]));
+    let two_missing = office.served.command(&["setup", "--side", "dev", "--prod-account", PROD]).output().unwrap();
+    told.take("no profile", Done { code: two_missing.status.code(), said: String::from_utf8_lossy(&two_missing.stderr).into_owned() });
+    let mut after = office.state();
+    after["buckets"].as_object_mut().unwrap().shift_remove("prods-own");
+    same_state(&after, &before, "nothing was changed");
+    same(
+        &told.0,
+        str![[r#"
+edited
+error: handoff.json was changed after xdeploy wrote it: development's half
+
+hint: ask the other side to run its command again, and take the file that it writes
+exit 3
+
+edited twice
+error: handoff.json was changed after xdeploy wrote it: the accounts or the deployment, what is still to be done
+
+hint: ask the other side to run its command again, and take the file that it writes
+exit 3
+
+another version
+error: handoff.json has format xdeploy.handoff/9; this xdeploy reads xdeploy.handoff/1
+
+hint: ask the other side to run its command again, and take the file that it writes
+exit 64
+
+a member more
+error: handoff.json is no whole hand-off
+  caused by: unknown field `token`, expected one of `schema`, `version`, `devAccount`, `prodAccount`, `deployment`, `dev`, `prod`, `open`, `seals`
+
+hint: ask the other side to run its command again, and take the file that it writes
+exit 3
+
+a stranger's service role
+error: handoff.json can't be used: arn:aws:iam::999999999999:role/service-role/AWSCodePipelineServiceRole-us-east-1-crossaccountdeploy is not of account 111111111111
+
+hint: ask the other side to run its command again, and take the file that it writes
+exit 3
+
+a wildcard
+error: handoff.json can't be used: role * holds `*`
+
+hint: ask the other side to run its command again, and take the file that it writes
+exit 3
+
+a stranger's key
+error: handoff.json can't be used: arn:aws:kms:us-east-1:999999999999:key/a is not of account 111111111111
+
+hint: ask the other side to run its command again, and take the file that it writes
+exit 3
+
+production's own bucket
+error: the hand-off names artifact bucket prods-own, which is production's own
+
+hint: artifacts are in a bucket of the development account: ask there for a hand-off that says so
+exit 3
+
+a bucket that is gone
+error: the hand-off is stale: artifact bucket gone-bucket is gone
+
+hint: ask development to run its command again, and take the file that it writes
+exit 3
+
+half a file
+error: handoff.json is no hand-off
+  caused by: EOF while parsing an object at line 1 column 1
+
+hint: ask the other side to run its command again, and take the file that it writes
+exit 64
+
+another pipeline
+error: the hand-off is for pipeline crossaccountdeploy, not web
+
+hint: name the other pipeline's file with `--handoff`, or this file's pipeline with `--pipeline`
+exit 3
+
+development decides
+error: --input-bucket says other-bucket, but the hand-off says site-input: dev decides it
+
+hint: leave `--input-bucket` out, or ask the other side to run its command with the right one
+exit 3
+
+another account
+error: handoff.json is for dev account 111111111111, but `--dev-account` says 333333333333
+
+hint: name the right file with `--handoff`, or the right account
+exit 3
+
+another bucket
+error: --output-bucket says prods-own, but the hand-off says site-output: both sides must say the same
+
+hint: leave `--output-bucket` out, or ask the other side to run its command with the right one
+exit 3
+
+an artifact
+error: an artifact is uploaded to the development account
+
+hint: leave `--artifact` out with `--side prod`
+exit 64
+
+nothing of one's own
+error: with --yes it is not for the hand-off alone to say who is let in and what may be written
+
+hint: pass --dev-account and --output-bucket, from another source than the file
+hint: or leave `--yes` out, and look at the plan
+exit 3
+
+nobody to ask
+error: an answer is needed and there is nobody to ask: Let pipeline crossaccountdeploy of account 111111111111 deploy to site-output: apply this plan?
+
+hint: pass `--yes` and --dev-account and --output-bucket
+exit 3
+
+for another account
+error: handoff.json is for prod account 333333333333, but profile `prod` is account 222222222222
+
+hint: name the right file with `--handoff`, or the right account
+exit 3
+
+nobody named
+error: not said which account dev is: --dev-account missing
+  caused by: there is no hand-off handoff.json
+
+hint: pass `--dev-account ID`, twelve digits
+exit 64
+
+development names nobody
+error: not said which account prod is: --prod-account missing
+  caused by: handoff.json names one, but whom dev lets in is not for a file to say
+
+hint: pass `--prod-account ID`, twelve digits
+exit 64
+
+one's own account
+error: profile `dev` is account 111111111111, which was named as prod
+
+hint: name the account of prod with `--prod-account`; xdeploy works across two accounts
+exit 4
+
+no profile
+error: not said which AWS profile to use: --dev-profile missing
+
+hint: pass `--dev-profile NAME`, or set `profile` under [dev] or [[target]] in xdeploy.toml
+exit 64
+
+
+"#]],
+    );
+}
+
+#[test]
+fn what_moved_is_told_and_refused() {
+    let office = Office::new(&["--pipeline", "web"], "us-east-1");
+    office.turn(Side::Dev).success();
+    office.turn(Side::Prod).success();
+    let mut told = Told::default();
+    // Somebody makes the service role anew: production trusts the old one.
+    let file = std::fs::read_to_string(office.file(Side::Dev)).unwrap();
+    edit(&office, Side::Dev, true, |file| file["dev"]["holds"]["serviceRole"]["id"] = json!("AROAOLDOLDOLDOLDOLD01"));
+    edit(&office, Side::Dev, true, |file| {
+        file["dev"]["holds"]["keys"]["us-east-1"]["found"]["arn"] = json!("arn:aws:kms:us-east-1:111111111111:key/0a0a");
+    });
+    let done = office.set_up(Side::Dev, &[]);
+    let said = done.said.clone();
+    assert!(said.contains("AROAOLDOLDOLDOLDOLD01") && said.contains("key/0a0a"), "{said}");
+    done.refused("is stale: what it tells of dev has moved");
+    std::fs::write(office.file(Side::Dev), file).unwrap();
+    // Production's role is gone: what development was told is no more.
+    edit_role(&office, "another");
+    told.take("another role", office.set_up(Side::Prod, &[]));
+    let said = office.set_up(Side::Prod, &["--renew-handoff"]).success();
+    assert!(said.contains("No changes."), "{said}");
+    office.send(Side::Prod);
+    let said = office.turn(Side::Dev).success();
+    assert!(said.contains("Both sides are done"), "{said}");
+    // A key of production's own that nobody there has named.
+    edit(&office, Side::Dev, true, |file| {
+        let actions = file.pointer_mut("/dev/holds/pipeline/declaration/stages/1/actions/0/configuration").unwrap();
+        actions["KMSEncryptionKeyARN"] = json!("arn:aws:kms:us-east-1:222222222222:key/1234abcd-12ab-34cd-56ef-1234567890ab");
+    });
+    office.send(Side::Dev);
+    told.take("a key of production's own", office.set_up(Side::Prod, &[]));
+    // Where it will be decides what kind of key is made.
+    let elsewhere = Office::new(&[], "us-east-1");
+    told.take(
+        "no bucket yet",
+        elsewhere.run(
+            Side::Dev,
+            "setup",
+            &["--yes", "--prod-account", PROD, "--input-bucket", "site-input", "--output-bucket", "not-there-yet"],
+        ),
+    );
+    same(
+        &told.0,
+        str![[r#"
+another role
+error: handoff.json is stale: what it tells of prod has moved
+  caused by: the cross-account role was arn:aws:iam::222222222222:role/another (AROA…), and is arn:aws:iam::222222222222:role/prods3role-web (AROA…)
+
+hint: pass `--renew-handoff` to tell the other side what is there now; it must run its command again then
+exit 3
+
+a key of production's own
+error: the hand-off names a key that somebody must look at; nothing was changed
+  caused by: the pipeline names key arn:aws:kms:us-east-1:222222222222:key/1234abcd-12ab-34cd-56ef-1234567890ab for what it deploys: the role will be allowed to use it
+
+hint: leave `--yes` out, and look at the plan
+exit 3
+
+no bucket yet
+error: there is no bucket not-there-yet yet, and its region decides what kind of key is made
+
+hint: pass `--prod-region REGION`, where production will make it, or let production begin with `--side prod`
+exit 64
+
+
+"#]],
+    );
+}
+
+fn edit_role(office: &Office, name: &str) {
+    edit(office, Side::Prod, true, |file| {
+        file["prod"]["holds"]["deployRole"]["arn"] = json!(format!("arn:aws:iam::222222222222:role/{name}"));
+        file["prod"]["holds"]["deployRole"]["name"] = json!(name);
+    });
+}
+
+#[test]
+fn verify_proves_one_side_and_lists_what_is_told() {
+    let office = Office::new(&["--policies", "least-privilege"], "eu-west-1");
+    let early =
+        office.run(Side::Dev, "verify", &["--prod-account", PROD, "--output-bucket", "site-output", "--input-bucket", "site-input"]);
+    assert!(early.said.contains("there is no pipeline"), "{}", early.said);
+    for side in [Side::Dev, Side::Prod, Side::Dev] {
+        office.turn(side).success();
+    }
+    for side in [Side::Dev, Side::Prod] {
+        let done = office.run(side, "verify", &[&format!("--{}-account", side.other()), if side == Side::Dev { PROD } else { DEV }]);
+        let said = done.success();
+        let own = match side {
+            Side::Dev => "trust policy of role prods3role",
+            Side::Prod => "policy of key",
+        };
+        let (_, told) = said.split_once("told, not read:\n").unwrap_or_else(|| panic!("{said}"));
+        assert!(told.contains(own), "{side}: {said}");
+        assert!(said.contains("(in part told, not read)") && said.contains("is as the hand-off says: told, not read"), "{said}");
+        // What rests on somebody's word can't be told for certain.
+        let strict =
+            office.run(side, "verify", &[&format!("--{}-account", side.other()), if side == Side::Dev { PROD } else { DEV }, "--strict"]);
+        assert_eq!(strict.code, Some(5), "{}", strict.said);
+    }
+    // What one side breaks, its own proof says; the other's can't know.
+    let trust = json!({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::222222222222:root"}, "Action": "sts:AssumeRole"}]});
+    office.served.change_trust(PROD, "prods3role", &trust.to_string());
+    let args = |side: Side| [format!("--{}-account", side.other()), if side == Side::Dev { PROD.to_owned() } else { DEV.to_owned() }];
+    let words = args(Side::Prod);
+    let done = office.run(Side::Prod, "verify", &[&words[0], &words[1]]);
+    assert_eq!(done.code, Some(1), "{}", done.said);
+    assert!(done.said.contains("denied") && done.said.contains("assume"), "{}", done.said);
+    let words = args(Side::Dev);
+    office.run(Side::Dev, "verify", &[&words[0], &words[1]]).success();
+}
+
+#[test]
+fn the_file_and_the_document_have_published_schemas() {
+    let office = Office::new(&[], "us-east-1");
+    for side in [Side::Dev, Side::Prod, Side::Dev] {
+        let done = office.set_up(side, &["--output", "json"]);
+        let said = done.success();
+        let document: Value =
+            serde_json::Deserializer::from_str(&said[said.find('{').unwrap()..]).into_iter::<Value>().next().unwrap().unwrap();
+        assert_eq!(fits(&document), "setup");
+        assert_eq!(document["side"], json!(side));
+        office.send(side);
+        assert_eq!(fits(&read(&office.file(side))), "handoff");
+    }
+}
+
+#[test]
+fn production_is_asked_by_name() {
+    let office = Office::new(&[], "us-east-1");
+    office.turn(Side::Dev).success();
+    let mut command = office.command(Side::Prod, "setup", &[]);
+    command.env("TERM", "xterm-256color");
+    let talk = crate::support::pty::talk(
+        &command,
+        &[("Let pipeline crossaccountdeploy of account 111111111111 deploy to site-output", "y\r")],
+        120,
+    );
+    talk.ended(1, 0);
+    let text = talk.text();
+    assert!(text.contains("Send handoff.json to whoever runs development (111111111111)"), "{text}");
+    office.send(Side::Prod);
+    let said = office.turn(Side::Dev).success();
+    assert!(said.contains("Both sides are done"), "{said}");
+}
+
+#[test]
+fn a_dry_run_writes_no_file() {
+    let office = Office::new(&[], "us-east-1");
+    let before = office.state();
+    let said = office.set_up(Side::Dev, &["--dry-run"]).success();
+    assert!(said.contains("nothing was changed: this was a dry run") && said.contains("Left to prod (222222222222)"), "{said}");
+    assert!(!office.file(Side::Dev).exists());
+    same_state(&office.state(), &before, "a dry run");
+}
+
+/// Both halves on the emulators, each with its own profile.
+fn on_emulators(world: fn(&Bed) -> Vec<String>) {
+    let both = Bed::new();
+    let args = world(&both);
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    both.run(&args).success();
+    let expected = both.normalise(&serde_json::to_string_pretty(&both.dump()).unwrap());
+    let bed = Bed::new();
+    let args = world(&bed);
+    for (side, account) in [(Side::Dev, &bed.prod.id), (Side::Prod, &bed.dev.id), (Side::Dev, &bed.prod.id)] {
+        let side = side.to_string();
+        let (profile, other) = match side.as_str() {
+            "dev" => ("--dev-profile", "--prod-account"),
+            _ => ("--prod-profile", "--dev-account"),
+        };
+        let mut words: Vec<&str> = args.iter().map(String::as_str).collect();
+        words.extend(["--side", &side, profile, &side, other, account]);
+        bed.proxy.clear();
+        let output = bed.xdeploy(&words);
+        assert_eq!(output.status, 0, "{}", output.report());
+        let own = if side == "dev" { &bed.dev.id } else { &bed.prod.id };
+        for request in bed.proxy.requests() {
+            assert_eq!(&request.account, own, "{request:?}");
+        }
+    }
+    let found = bed.normalise(&serde_json::to_string_pretty(&bed.dump()).unwrap());
+    assert!(found == expected, "another end:\n{found}\ninstead of\n{expected}");
+}
+
+#[test]
+fn two_users_on_the_emulators() {
+    on_emulators(crate::worlds::empty);
+}
+
+#[test]
+fn two_users_adopt_what_the_console_made_on_the_emulators() {
+    on_emulators(crate::worlds::console);
+}
+
+/// What the README shows of a file's way: development, production, development.
+#[test]
+fn readme_sides() {
+    let office = Office::new(&[], "us-east-1");
+    let mut transcript = String::new();
+    let show = |transcript: &mut String, command: &str, said: &str, kept: &dyn Fn(&str) -> bool| {
+        transcript.push_str(&format!("$ xdeploy {command}\n"));
+        let mut left_out = false;
+        for line in normalised(said).trim().lines() {
+            if kept(line) {
+                transcript.push_str(&format!("{line}\n"));
+            } else if !left_out {
+                transcript.push_str("[…]\n");
+            }
+            left_out = !kept(line);
+        }
+        transcript.push('\n');
+    };
+    let result = |side: Side| {
+        let mut command = match side {
+            Side::Dev => office.command(
+                side,
+                "setup",
+                &["--prod-account", PROD, "--input-bucket", "site-input", "--output-bucket", "site-output", "--yes"],
+            ),
+            Side::Prod => office.command(
+                side,
+                "setup",
+                &["--dev-account", DEV, "--output-bucket", "site-output", "--handoff", "handoff.json", "--yes"],
+            ),
+        };
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        office.send(side);
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let dev = "setup --side dev --dev-profile dev --prod-account 222222222222 --input-bucket site-input --output-bucket site-output --yes";
+    let prod = "setup --side prod --prod-profile prod --dev-account 111111111111 --output-bucket site-output --handoff handoff.json --yes";
+    let first = result(Side::Dev);
+    let tail = first.find("Plan: ").unwrap();
+    show(&mut transcript, dev, &format!("[…]\n{}", &first[tail..]), &|_| true);
+    show(&mut transcript, prod, &result(Side::Prod), &|line| !line.starts_with("      ") && !line.starts_with("note: "));
+    let last = result(Side::Dev);
+    let tail = last.find("A2, A7 Pipeline").unwrap();
+    show(&mut transcript, dev, &format!("[…]\n{}", &last[tail..]), &|line| !line.starts_with("note: "));
+    compare("sides", &format!("```console\n{}\n```\n", transcript.trim_end()));
+}
