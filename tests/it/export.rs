@@ -523,7 +523,7 @@ terraform {
   required_providers {
     aws = {
       "source" = "hashicorp/aws"
-      "version" = ">= 5.40"
+      "version" = ">= 5.60"
     }
   }
 }

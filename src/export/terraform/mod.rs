@@ -159,7 +159,7 @@ impl<'a> Draft<'a> {
     fn settings(&self) -> Result<String> {
         let source = ::hcl::expr::Object::from([
             ("source".to_owned().into(), "hashicorp/aws".into()),
-            ("version".to_owned().into(), ">= 5.40".into()),
+            ("version".to_owned().into(), ">= 5.60".into()),
         ]);
         let required = Block::builder("required_providers").add_attribute(("aws", Expression::Object(source))).build();
         let mut text = written(Block::builder("terraform").add_block(required).build())?;
