@@ -1,7 +1,7 @@
 //! `xdeploy export`.
 
-use super::{session, wizard};
-use crate::deploy::observe::Organisations;
+use super::{session, sides, wizard};
+use crate::deploy::observe::{Organisations, Purpose};
 use crate::deploy::plan::Plan;
 use crate::error::{Error, Result};
 use crate::export::{self, Format};
@@ -43,6 +43,9 @@ pub struct Args {
     /// Whose part
     #[arg(long, value_name = "SIDE", env = "XDEPLOY_SIDE", default_value = "both")]
     pub side: Part,
+    /// The file that goes between the two sides, where the other side's profile isn't said [default: handoff.json]
+    #[arg(long, value_name = "FILE", env = "XDEPLOY_HANDOFF")]
+    pub handoff: Option<PathBuf>,
     /// What to write it as
     #[arg(long, value_name = "FORMAT", env = "XDEPLOY_FORMAT")]
     pub format: Format,
@@ -83,6 +86,17 @@ async fn plan(common: &CommonFlags, args: &Args, ui: &Ui) -> Result<Plan> {
         return Plan::load(path);
     }
     let (common, flags) = with_file(common, &args.deployment)?;
+    if let Some(side) = args.side.side() {
+        let other = match side {
+            Side::Dev => &common.prod_profile,
+            Side::Prod => &common.dev_profile,
+        };
+        if other.is_none() {
+            let one = sides::open(ui, common, flags, side, args.handoff.clone()).await?;
+            sides::introduce(ui, &one);
+            return one.plan(one.read(ui, Purpose::Setup).await?, None);
+        }
+    }
     wizard::refuse_missing(&common, &flags)?;
     let settings = Settings::of(common, flags)?;
     let accounts = session::connect(ui, &settings).await?;
