@@ -4,7 +4,7 @@
 //! settles late (facts/codepipeline.md D.2). A script holds those that it uses.
 
 use super::Sheet;
-use super::shared::{identity, keys_told, never_planned, notification, other, sides, title, underscored, waits_for, writes_of};
+use super::shared::{every, identity, keys_told, never_planned, notification, other, sides, title, underscored, waits_for, writes_of};
 use crate::deploy::plan::Plan;
 use crate::deploy::write::{Call, Step, Write, key_placeholder};
 use crate::error::{Error, Result};
@@ -203,7 +203,7 @@ impl Scribe<'_> {
 
     /// The alias that a new key gets, by which a run finds what an earlier one made.
     fn alias_of(&self, region: &str) -> String {
-        let named = self.plan.writes().iter().find_map(|write| match &write.call {
+        let named = every(self.plan).find_map(|write| match &write.call {
             Call::CreateAlias { region: there, alias, .. } if there == region => Some(alias.clone()),
             _ => None,
         });

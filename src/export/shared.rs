@@ -8,9 +8,15 @@ use crate::model::Side;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
+/// Lists all writes, in an order in which they can be done: also what a plan for one side leaves for later, since whoever runs
+/// the text may run it again when the other side is ready.
+pub(super) fn every(plan: &Plan) -> impl Iterator<Item = &Write> {
+    plan.writes().iter().chain(plan.later())
+}
+
 /// Lists the writes of one account, or all.
 pub(super) fn writes_of(plan: &Plan, side: Option<Side>) -> Vec<&Write> {
-    plan.writes().iter().filter(|write| side.is_none_or(|side| write.account == side)).collect()
+    every(plan).filter(|write| side.is_none_or(|side| write.account == side)).collect()
 }
 
 /// Gives who and where a side is.
@@ -54,8 +60,9 @@ pub(super) fn keys_told(plan: &Plan, writes: &[&Write]) -> Vec<String> {
 /// Says what the other account must have done before: a line for each write of ours that waits for some of theirs.
 pub(super) fn waits_for(plan: &Plan, side: Side) -> Vec<String> {
     let mut lines = Vec::new();
-    for (index, write) in plan.writes().iter().enumerate().filter(|(_, write)| write.account == side) {
-        let theirs: Vec<&Write> = plan.writes()[..index].iter().filter(|earlier| earlier.account != side).collect();
+    let all: Vec<&Write> = every(plan).collect();
+    for (index, write) in all.iter().enumerate().filter(|(_, write)| write.account == side) {
+        let theirs: Vec<&Write> = all[..index].iter().filter(|earlier| earlier.account != side).copied().collect();
         let other = other(side);
         if write.needs.iter().any(|need| need == EVERYTHING) {
             if !theirs.is_empty() {

@@ -264,6 +264,23 @@ fn each_side_runs_its_own_script_and_both_come_to_what_setup_gives() {
 }
 
 #[test]
+fn a_side_that_sees_its_own_account_alone_exports_the_same_script() {
+    let served = reports::served();
+    let of = |args: &[&str]| {
+        let output = served.command(&[&["export", "--format", "awscli"], &reports::BUCKETS[..], args].concat()).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let other = format!("--prod-account={}", xdeploy::rehearsal::PROD);
+    let alone = of(&["--side", "dev", "--dev-profile", "dev", &other]);
+    let both = of(&["--side", "dev", "--dev-profile", "dev", "--prod-profile", "prod"]);
+    script::shellcheck(&alone);
+    let calls = |text: &str| text.lines().filter(|line| line.contains(" DEV ")).map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(calls(&alone), calls(&both));
+    assert!(calls(&alone).last().unwrap().starts_with("create_pipeline DEV "), "{alone}");
+}
+
+#[test]
 fn a_script_goes_only_to_the_accounts_that_it_was_made_for() {
     let scene = at_once(Scene::fresh(HOME, Policies::Article));
     let text = script_of(&planned(&scene), None);

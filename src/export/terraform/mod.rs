@@ -55,7 +55,7 @@ struct Draft<'a> {
 
 impl<'a> Draft<'a> {
     fn of(plan: &'a Plan, side: Option<Side>, writes: Vec<&'a Write>) -> Result<Draft<'a>> {
-        let after = after(plan.snapshot(), plan.writes(), &plan.pipeline_arn());
+        let after = after(plan.snapshot(), &plan.every_write(), &plan.pipeline_arn());
         let mut draft = Draft {
             plan,
             side,
