@@ -7,6 +7,8 @@
 
 mod awscli;
 mod cloudformation;
+mod notification;
+mod shared;
 mod terraform;
 
 use crate::deploy::plan::Plan;

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 /// The documents with a schema: name, what prints it, the schema's own part.
-const OWN: [(&str, &str, &str); 20] = [
+const OWN: [(&str, &str, &str); 21] = [
     ("plan", "plan --output json, and the format of a saved plan", include_str!("schemas/plan.json")),
     ("setup", "setup --output json", include_str!("schemas/setup.json")),
     ("apply", "apply --output json", include_str!("schemas/apply.json")),
@@ -12,6 +12,7 @@ const OWN: [(&str, &str, &str); 20] = [
     ("explain", "explain --output json", include_str!("schemas/explain.json")),
     ("teardown", "teardown --output json", include_str!("schemas/teardown.json")),
     ("rehearse", "rehearse --output json", include_str!("schemas/rehearse.json")),
+    ("export", "export --output json", include_str!("schemas/export.json")),
     ("rights", "rights --output json", include_str!("schemas/rights.json")),
     ("ci", "ci --output json", include_str!("schemas/ci.json")),
     ("simulate", "a line of simulate", include_str!("schemas/simulate.json")),

@@ -107,7 +107,7 @@ $ xdeploy schema verfy
 error: there is no schema of `verfy`
 
 hint: did you mean `verify`?
-hint: there are plan, setup, apply, verify, release, explain, teardown, rehearse, rights, ci, simulate, ecs-check, ecs-denial, who-am-i, schema, completions, man, config, handoff, error
+hint: there are plan, setup, apply, verify, release, explain, teardown, rehearse, export, rights, ci, simulate, ecs-check, ecs-denial, who-am-i, schema, completions, man, config, handoff, error
 exit 64
 
 $ xdeploy ecs-check --root . --needs s3:GetObject=*

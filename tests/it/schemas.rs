@@ -89,6 +89,9 @@ fn what_asks_aws_prints_what_its_schema_says() {
     assert_eq!(fits(&deployed(&["plan", "--out", "p"], 0)), "plan");
     let saved: Value = serde_json::from_str(&std::fs::read_to_string(served.dir.path().join("p")).unwrap()).unwrap();
     assert_eq!(fits(&saved), "plan");
+    for format in ["awscli", "terraform"] {
+        assert_eq!(fits(&json(&["export", "--plan", "p", "--format", format], 0)), "export");
+    }
     assert_eq!(fits(&json(&["apply", "p"], 0)), "apply");
     assert_eq!(fits(&deployed(&["setup", "--yes", "--policies", "least-privilege"], 0)), "setup");
     assert_eq!(fits(&deployed(&["verify", "--second-opinion"], 0)), "verify");

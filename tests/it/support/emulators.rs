@@ -215,7 +215,7 @@ fn remove_old(logs: &Path) {
 }
 
 /// The Python of a virtual environment with the pinned packages; made on the first run.
-fn virtual_environment(folder: &Path, requirements: &str) -> Result<PathBuf, String> {
+pub fn virtual_environment(folder: &Path, requirements: &str) -> Result<PathBuf, String> {
     let environment = folder.join(format!("venv-{:016x}", hash(requirements)));
     let python = environment.join("bin").join("python");
     let ready = environment.join("ready");

@@ -32,6 +32,7 @@ mod pipelines;
 mod proxy;
 pub mod pty;
 pub mod scene;
+pub mod script;
 pub mod served;
 pub mod stacks;
 pub mod stage;

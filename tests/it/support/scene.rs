@@ -19,8 +19,8 @@ use super::stage::HOME;
 
 /// The pipeline of every scene.
 pub const PIPELINE: &str = "crossaccountdeploy";
-const SERVICE_ROLE: &str = "AWSCodePipelineServiceRole-us-east-1-crossaccountdeploy";
-const ARTIFACTS: &str = "codepipeline-us-east-1-999999999999";
+pub const SERVICE_ROLE: &str = "AWSCodePipelineServiceRole-us-east-1-crossaccountdeploy";
+pub const ARTIFACTS: &str = "codepipeline-us-east-1-999999999999";
 
 /// Two accounts as a set-up finds them, and what it is asked for.
 pub struct Scene {

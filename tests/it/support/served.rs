@@ -6,7 +6,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use tempfile::TempDir;
 use xdeploy::rehearsal::{DEV, PROD, Rehearsal};
 
-fn now() -> u64 {
+/// The time, in milliseconds since 1970.
+pub fn now() -> u64 {
     u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap()
 }
 
