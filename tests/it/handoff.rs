@@ -4,6 +4,7 @@
 use crate::rehearsed_stops::{at_once, difference, side_by_side};
 use crate::support::scene::Scene;
 use crate::support::stage::HOME;
+use aws_sdk_s3::types as s3;
 use serde_json::{Value, json};
 use xdeploy::aws::{Account, Accounts, Unverified};
 use xdeploy::deploy::apply::{self, Manner};
@@ -125,7 +126,15 @@ async fn turns(scene: &Scene, order: &[Side]) -> Result<Option<Handoff>> {
 }
 
 /// The worlds: what there is, and how it is to be.
-const WORLDS: [&str; 5] = ["fresh", "least privilege", "two regions", "least privilege in two regions", "adopting"];
+const WORLDS: [&str; 7] = [
+    "fresh",
+    "least privilege",
+    "two regions",
+    "least privilege in two regions",
+    "adopting",
+    "production's own key on the output bucket",
+    "AWS's own key on the output bucket",
+];
 
 async fn world(name: &str) -> Scene {
     match name {
@@ -133,7 +142,25 @@ async fn world(name: &str) -> Scene {
         "least privilege" => Scene::fresh(HOME, Policies::LeastPrivilege).await,
         "two regions" => Scene::fresh("eu-west-1", Policies::Article).await,
         "least privilege in two regions" => Scene::fresh("eu-west-1", Policies::LeastPrivilege).await,
-        _ => Scene::adopting().await,
+        "adopting" => Scene::adopting().await,
+        name => {
+            let scene = Scene::fresh(HOME, Policies::LeastPrivilege).await;
+            let Accounts { prod, .. } = scene.accounts(&scene.rehearsal.line()).await.unwrap();
+            let key = match name.starts_with("AWS") {
+                true => "alias/aws/s3".to_owned(),
+                false => {
+                    let made = prod.kms(HOME).create_key().description("of the output bucket").send().await.unwrap();
+                    made.key_metadata().unwrap().arn().unwrap().to_owned()
+                }
+            };
+            let default =
+                s3::ServerSideEncryptionByDefault::builder().sse_algorithm(s3::ServerSideEncryption::AwsKms).kms_master_key_id(key);
+            let rule = s3::ServerSideEncryptionRule::builder().apply_server_side_encryption_by_default(default.build().unwrap());
+            let rules = s3::ServerSideEncryptionConfiguration::builder().rules(rule.build()).build().unwrap();
+            let client = prod.s3(HOME);
+            client.put_bucket_encryption().bucket("out-bucket").server_side_encryption_configuration(rules).send().await.unwrap();
+            scene
+        }
     }
 }
 

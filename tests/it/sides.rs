@@ -94,6 +94,14 @@ impl Office {
         command
     }
 
+    /// The same user with exactly these words.
+    fn bare(&self, side: Side, words: &[&str], like: Command) -> Command {
+        let home = self.home(side);
+        let mut command = self.served.command(words);
+        command.current_dir(&home).envs(like.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        command
+    }
+
     fn run(&self, side: Side, command: &str, args: &[&str]) -> Done {
         let output = self.command(side, command, args).output().unwrap();
         let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
@@ -225,7 +233,8 @@ fn a_file_that_is_edited_or_foreign_is_refused() {
     let good = std::fs::read_to_string(office.file(Side::Prod)).unwrap();
     let before = office.state();
     let mut told = Told::default();
-    let edits: [(&str, bool, &dyn Fn(&mut Value)); 9] = [
+    type Edit<'a> = (&'a str, bool, &'a dyn Fn(&mut Value));
+    let edits: [Edit<'_>; 10] = [
         ("edited", false, &|file| file["dev"]["holds"]["serviceRole"]["trust"]["Statement"] = json!([])),
         ("edited twice", false, &|file| {
             file["deployment"]["objectKey"] = json!("other.zip");
@@ -237,6 +246,7 @@ fn a_file_that_is_edited_or_foreign_is_refused() {
             file["dev"]["holds"]["serviceRole"]["arn"] = json!(format!("arn:aws:iam::999999999999:role/service-role/{SERVICE_ROLE}"));
         }),
         ("a wildcard", true, &|file| file["dev"]["holds"]["serviceRole"]["arn"] = json!("arn:aws:iam::111111111111:role/*")),
+        ("a screen's control characters", true, &|file| file["dev"]["by"] = json!("arn:aws:iam::111111111111:user/bob\u{1b}[2J")),
         ("a stranger's key", true, &|file| {
             file["dev"]["holds"]["keys"]["us-east-1"]["found"]["arn"] = json!("arn:aws:kms:us-east-1:999999999999:key/a");
         }),
@@ -256,6 +266,9 @@ fn a_file_that_is_edited_or_foreign_is_refused() {
     told.take("development decides", office.set_up(Side::Prod, &["--object-key", "other.zip", "--input-bucket", "other-bucket"]));
     told.take("another account", office.run(Side::Prod, "setup", &["--dev-account", "333333333333", "--yes"]));
     told.take("another bucket", office.run(Side::Prod, "setup", &["--output-bucket", "prods-own", "--dev-account", DEV, "--yes"]));
+    told.take("a flag of the other side's", office.set_up(Side::Prod, &["--deploy-path", "site"]));
+    told.take("a file that isn't there", office.set_up(Side::Prod, &["--handoff", "handof.json"]));
+    told.take("a folder that isn't there", office.set_up(Side::Dev, &["--handoff", "nowhere/handoff.json"]));
     told.take("an artifact", office.set_up(Side::Prod, &["--artifact", "site.zip"]));
     // The file alone doesn't say who is let in, and what may be written.
     told.take("nothing of one's own", office.run(Side::Prod, "setup", &["--yes"]));
@@ -282,44 +295,50 @@ fn a_file_that_is_edited_or_foreign_is_refused() {
 edited
 error: handoff.json was changed after xdeploy wrote it: development's half
 
-hint: ask the other side to run its command again, and take the file that it writes
+hint: take the file as the other side wrote it, or delete it: then the other side's next file begins anew
 exit 3
 
 edited twice
 error: handoff.json was changed after xdeploy wrote it: the accounts or the deployment, what is still to be done
 
-hint: ask the other side to run its command again, and take the file that it writes
+hint: take the file as the other side wrote it, or delete it: then the other side's next file begins anew
 exit 3
 
 another version
 error: handoff.json has format xdeploy.handoff/9; this xdeploy reads xdeploy.handoff/1
 
-hint: ask the other side to run its command again, and take the file that it writes
+hint: take the file as the other side wrote it, or delete it: then the other side's next file begins anew
 exit 64
 
 a member more
 error: handoff.json is no whole hand-off
   caused by: unknown field `token`, expected one of `schema`, `version`, `devAccount`, `prodAccount`, `deployment`, `dev`, `prod`, `open`, `seals`
 
-hint: ask the other side to run its command again, and take the file that it writes
+hint: take the file as the other side wrote it, or delete it: then the other side's next file begins anew
 exit 3
 
 a stranger's service role
 error: handoff.json can't be used: arn:aws:iam::999999999999:role/service-role/AWSCodePipelineServiceRole-us-east-1-crossaccountdeploy is not of account 111111111111
 
-hint: ask the other side to run its command again, and take the file that it writes
+hint: take the file as the other side wrote it, or delete it: then the other side's next file begins anew
 exit 3
 
 a wildcard
 error: handoff.json can't be used: role * holds `*`
 
-hint: ask the other side to run its command again, and take the file that it writes
+hint: take the file as the other side wrote it, or delete it: then the other side's next file begins anew
+exit 3
+
+a screen's control characters
+error: handoff.json can't be shown: a control character in "arn:aws:iam::111111111111:user/bob\u{1b}[2J"
+
+hint: take the file as the other side wrote it, or delete it: then the other side's next file begins anew
 exit 3
 
 a stranger's key
 error: handoff.json can't be used: arn:aws:kms:us-east-1:999999999999:key/a is not of account 111111111111
 
-hint: ask the other side to run its command again, and take the file that it writes
+hint: take the file as the other side wrote it, or delete it: then the other side's next file begins anew
 exit 3
 
 production's own bucket
@@ -338,7 +357,7 @@ half a file
 error: handoff.json is no hand-off
   caused by: EOF while parsing an object at line 1 column 1
 
-hint: ask the other side to run its command again, and take the file that it writes
+hint: take the file as the other side wrote it, or delete it: then the other side's next file begins anew
 exit 64
 
 another pipeline
@@ -357,13 +376,31 @@ another account
 error: handoff.json is for dev account 111111111111, but `--dev-account` says 333333333333
 
 hint: name the right file with `--handoff`, or the right account
-exit 3
+exit 4
 
 another bucket
 error: --output-bucket says prods-own, but the hand-off says site-output: both sides must say the same
 
 hint: leave `--output-bucket` out, or ask the other side to run its command with the right one
 exit 3
+
+a flag of the other side's
+error: --deploy-path says site, but the hand-off says nothing: dev decides it
+
+hint: leave `--deploy-path` out, or ask the other side to run its command with the right one
+exit 3
+
+a file that isn't there
+error: there is no hand-off handof.json
+
+hint: name the file that the other side sent, or leave `--handoff` out to begin without one
+exit 64
+
+a folder that isn't there
+error: there is no folder nowhere for the hand-off
+
+hint: make it, or name another file with `--handoff`
+exit 64
 
 an artifact
 error: an artifact is uploaded to the development account
@@ -388,7 +425,7 @@ for another account
 error: handoff.json is for prod account 333333333333, but profile `prod` is account 222222222222
 
 hint: name the right file with `--handoff`, or the right account
-exit 3
+exit 4
 
 nobody named
 error: not said which account dev is: --dev-account missing
@@ -474,7 +511,7 @@ hint: pass `--renew-handoff` to tell the other side what is there now; it must r
 exit 3
 
 a key of production's own
-error: the hand-off names a key that somebody must look at; nothing was changed
+error: the hand-off says what somebody must look at; nothing was changed
   caused by: the pipeline names key arn:aws:kms:us-east-1:222222222222:key/1234abcd-12ab-34cd-56ef-1234567890ab for what it deploys: the role will be allowed to use it
 
 hint: leave `--yes` out, and look at the plan
@@ -484,7 +521,7 @@ no bucket yet
 error: there is no bucket not-there-yet yet, and its region decides what kind of key is made
 
 hint: pass `--prod-region REGION`, where production will make it, or let production begin with `--side prod`
-exit 64
+exit 3
 
 
 "#]],
@@ -664,4 +701,102 @@ fn readme_sides() {
     let tail = last.find("A2, A7 Pipeline").unwrap();
     show(&mut transcript, dev, &format!("[…]\n{}", &last[tail..]), &|line| !line.starts_with("note: "));
     compare("sides", &format!("```console\n{}\n```\n", transcript.trim_end()));
+}
+
+#[test]
+fn an_older_file_doesn_t_undo_what_came_after_it() {
+    let office = Office::new(&[], "us-east-1");
+    for side in [Side::Dev, Side::Prod, Side::Dev] {
+        office.turn(side).success();
+    }
+    let older = std::fs::read_to_string(office.file(Side::Prod)).unwrap();
+    for side in [Side::Dev, Side::Prod] {
+        let more: &[&str] = if side == Side::Dev { &["--policies", "least-privilege"] } else { &[] };
+        office.set_up(side, more).success();
+        office.send(side);
+    }
+    office.set_up(Side::Dev, &["--policies", "least-privilege"]).success();
+    let before = office.state();
+    std::fs::write(office.file(Side::Prod), older).unwrap();
+    let said = office.set_up(Side::Prod, &[]).refused("is stale: what it tells of prod has moved");
+    assert!(said.contains("policy/outputbucketdeployaccess was changed after this file was written"), "{said}");
+    same_state(&office.state(), &before, "nothing was undone");
+}
+
+#[test]
+fn development_says_again_what_it_decided() {
+    let office = Office::new(&["--pipeline", "web"], "us-east-1");
+    let decided = ["--object-key", "foo.zip", "--change-detection", "none"];
+    office.set_up(Side::Dev, &decided).success();
+    office.send(Side::Dev);
+    let said = office.turn(Side::Prod).success();
+    assert!(said.contains("who runs the same `xdeploy setup --side dev` again with `--handoff handoff.json`"), "{said}");
+    let said = office.set_up(Side::Dev, &[]).refused("development decided more");
+    assert!(said.contains("it said --object-key foo.zip --change-detection none"), "{said}");
+    let said = office.set_up(Side::Dev, &decided).success();
+    assert!(said.contains("Both sides are done: the pipeline is complete"), "{said}");
+    // What it names next is a command that works.
+    let line = said.lines().find(|line| line.contains("xdeploy verify")).unwrap();
+    let words: Vec<&str> = line.split('`').nth(1).unwrap().split(' ').skip(1).collect();
+    let mut command = office.command(Side::Dev, "verify", &[]);
+    command = office.bare(Side::Dev, &words, command);
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{line}\n{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn the_command_that_is_sent_to_production_works() {
+    let office = Office::new(&["--pipeline", "web"], "eu-west-1");
+    let said = office.turn(Side::Dev).success();
+    let line = said.lines().find(|line| line.trim_start().starts_with("xdeploy setup --side prod")).unwrap();
+    let line = line.trim().replace("PROFILE", "prod");
+    let mut words: Vec<&str> = line.split(' ').skip(1).collect();
+    words.extend(["--yes", "--output-bucket", "site-output"]);
+    let command = office.command(Side::Prod, "setup", &[]);
+    let output = office.bare(Side::Prod, &words, command).output().unwrap();
+    assert!(output.status.success(), "{line}\n{}", String::from_utf8_lossy(&output.stderr));
+    office.send(Side::Prod);
+    let said = office.turn(Side::Dev).success();
+    assert!(said.contains("Both sides are done: the pipeline is complete"), "{said}");
+}
+
+#[test]
+fn done_is_only_said_of_what_works() {
+    let office = Office::new(&[], "us-east-1");
+    for side in [Side::Dev, Side::Prod] {
+        office.turn(side).success();
+    }
+    let policy = json!({"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Principal": "*", "Action": "s3:PutObject", "Resource": "arn:aws:s3:::site-output/*"}]});
+    office.served.put_bucket_policy(PROD, "site-output", &policy.to_string());
+    let done = office.set_up(Side::Prod, &["--output", "json"]);
+    assert_eq!(done.code, Some(1), "{}", done.said);
+    office.send(Side::Prod);
+    let refused = office.set_up(Side::Dev, &[]);
+    refused.refused("the deployment would still fail after this plan");
+    let done = office.set_up(Side::Dev, &["--accept-broken", "--output", "json"]);
+    let document: Value =
+        serde_json::Deserializer::from_str(&done.said[done.said.find('{').unwrap()..]).into_iter::<Value>().next().unwrap().unwrap();
+    assert_eq!((document["complete"].clone(), document["waiting"].clone()), (json!(false), json!([])), "{}", done.said);
+}
+
+#[test]
+fn a_user_who_may_see_little_trusts_little() {
+    // Production's user may do what the set-up needs, and see no bucket but the one that is deployed to.
+    let office = Office::new(&[], "us-east-1");
+    office.served.bucket(PROD, "us-east-1", "prods-own", false);
+    office.turn(Side::Dev).success();
+    let policy = json!({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Action": ["iam:*", "organizations:*", "sts:*", "kms:*"], "Resource": "*"},
+        {"Effect": "Allow", "Action": "s3:*", "Resource": ["arn:aws:s3:::site-output", "arn:aws:s3:::site-output/*"]}]});
+    office.served.narrow_caller(PROD, &policy.to_string());
+    let good = std::fs::read_to_string(office.file(Side::Prod)).unwrap();
+    edit(&office, Side::Prod, true, |file| file["dev"]["holds"]["artifactBuckets"]["us-east-1"]["name"] = json!("prods-own"));
+    office.set_up(Side::Prod, &[]).refused("the hand-off says what somebody must look at");
+    // One right more, and it is known.
+    let mut more = policy.clone();
+    more["Statement"].as_array_mut().unwrap().push(json!({"Effect": "Allow", "Action": "s3:ListAllMyBuckets", "Resource": "*"}));
+    office.served.narrow_caller(PROD, &more.to_string());
+    office.set_up(Side::Prod, &[]).refused("which is production's own");
+    std::fs::write(office.file(Side::Prod), good).unwrap();
+    office.set_up(Side::Prod, &[]).success();
 }

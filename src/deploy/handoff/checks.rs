@@ -235,9 +235,9 @@ fn prod(half: &ProdHalf, handoff: &Handoff) -> Check {
     role(half.deploy_role.as_ref(), own)?;
     policies(&half.policies, own)?;
     bucket(&half.output, &own.region, "output bucket")?;
-    let told =
-        handoff.dev.as_ref().map(|part| part.holds.keys.values().filter_map(|slot| Some(slot.found.as_ref()?.arn.as_str())).collect());
-    encryption(&half.output, own, &told.unwrap_or_else(Vec::new))?;
+    let stores = handoff.dev.iter().flat_map(|part| part.holds.keys.values());
+    let artifact_keys: Vec<&str> = stores.filter_map(|slot| Some(slot.found.as_ref()?.arn.as_str())).collect();
+    encryption(&half.output, own, &artifact_keys)?;
     if handoff.deployment.output_bucket.as_ref().is_some_and(|bucket| bucket.as_str() != half.output.name) {
         return Err(format!("production tells of bucket {}, but the deployment is to another", half.output.name));
     }

@@ -169,10 +169,8 @@ fn walk(value: &mut Value) {
                 .for_each(|(_, value)| walk(value));
         }
         Value::Array(list) => list.iter_mut().for_each(walk),
-        Value::String(text) => {
-            if text.chars().any(char::is_control) || !text.starts_with("arn:") && redact(text) != *text {
-                *text = WITHHELD.to_owned();
-            }
+        Value::String(text) if text.chars().any(char::is_control) || !text.starts_with("arn:") && redact(text) != *text => {
+            *text = WITHHELD.to_owned();
         }
         _ => {}
     }

@@ -32,6 +32,8 @@ const CREATE: &str = "CreatePipeline";
 #[derive(Debug)]
 struct Work<'a> {
     plan: &'a Plan,
+    /// What can be done now and what is left for later: a template is deployed when it is its turn.
+    writes: &'a [Write],
     blueprint: Blueprint,
     after: Snapshot,
     made: Made<'a>,
@@ -48,7 +50,7 @@ impl Work<'_> {
 
     /// Says whether the pipeline can be made with the rest of its template, since all else is there.
     fn at_once(&self) -> bool {
-        self.plan.writes().iter().all(|write| {
+        self.writes.iter().all(|write| {
             let place = self.place(write);
             place.is_ok_and(|place| matches!(place, Place::Resource(stack, _) if stack.side == Side::Dev && stack.is_main(self)))
         })
@@ -81,12 +83,13 @@ fn regional(what: &str, region: &str, home: &str) -> String {
 /// The plan holds something that neither a template nor a step can say.
 pub fn of_plan(plan: &Plan, side: Option<Side>) -> Result<Vec<Sheet>> {
     let blueprint = Blueprint::draw(plan.settings(), plan.snapshot())?;
-    let after = after(plan.snapshot(), plan.writes(), &plan.pipeline_arn());
-    let made = Made::of(plan.writes());
-    let work = Work { plan, blueprint, after, made };
+    let writes = plan.every_write();
+    let after = after(plan.snapshot(), &writes, &plan.pipeline_arn());
+    let made = Made::of(&writes);
+    let work = Work { plan, writes: &writes, blueprint, after, made };
     let mut stacks: BTreeMap<StackId, BTreeMap<&'static str, Vec<&Write>>> = BTreeMap::new();
     let mut apart: Vec<&Write> = Vec::new();
-    for write in plan.writes() {
+    for write in &writes {
         match work.place(write)? {
             Place::Resource(stack, id) => stacks.entry(stack).or_default().entry(id).or_default().push(write),
             Place::Step => apart.push(write),

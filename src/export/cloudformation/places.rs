@@ -108,7 +108,7 @@ impl Work<'_> {
         let main = |id: &'static str| at(&self.identity(side).region, id);
         let when = |resource: bool, place: Place| if resource { place } else { Place::Step };
         let made = &self.made;
-        let key_made = |region: &str| super::makes_key(self.plan.writes(), region);
+        let key_made = |region: &str| super::makes_key(self.writes, region);
         Ok(match &write.call {
             Call::CreateKey { region, .. } => at(region, KEY),
             Call::ReplicateKey { replica_region, .. } => at(replica_region, KEY),

@@ -59,7 +59,7 @@ impl References {
         let mut rows = Vec::new();
         let mut add = |literal: String, bucket: bool, stands: Stands| rows.push(Row { literal, bucket, stands });
         for store in &blueprint.stores {
-            let made = makes_key(work.plan.writes(), &store.region);
+            let made = makes_key(work.writes, &store.region);
             let stands = if made && stack.side == Side::Dev && stack.region == store.region {
                 Stands::Arn(KEY)
             } else {

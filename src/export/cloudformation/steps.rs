@@ -33,7 +33,7 @@ enum Turn {
 impl Work<'_> {
     /// Lists the stacks: development's first, since production's role trusts its service role, and the main region's first.
     fn stacks(&self) -> Vec<StackId> {
-        let placed = self.plan.writes().iter().filter_map(|write| match self.place(write) {
+        let placed = self.writes.iter().filter_map(|write| match self.place(write) {
             Ok(Place::Resource(stack, _)) => Some(stack),
             _ => None,
         });
@@ -44,10 +44,10 @@ impl Work<'_> {
 
     fn turns(&self) -> Vec<Turn> {
         let mut turns: Vec<Turn> = self.stacks().into_iter().map(Turn::Stack).collect();
-        if self.plan.writes().iter().any(|write| matches!(write.call, Call::CreatePolicy { .. })) {
+        if self.writes.iter().any(|write| matches!(write.call, Call::CreatePolicy { .. })) {
             turns.push(Turn::Tags);
         }
-        if self.plan.writes().iter().any(|write| self.place(write).is_ok_and(|place| place == Place::Step)) {
+        if self.writes.iter().any(|write| self.place(write).is_ok_and(|place| place == Place::Step)) {
             turns.push(Turn::Apart);
         }
         if self.makes_pipeline() && !self.at_once() {
@@ -57,7 +57,7 @@ impl Work<'_> {
     }
 
     fn makes_pipeline(&self) -> bool {
-        self.plan.writes().iter().any(|write| matches!(write.call, Call::CreatePipeline { .. }))
+        self.writes.iter().any(|write| matches!(write.call, Call::CreatePipeline { .. }))
     }
 
     /// Says whose it is, for a heading.
@@ -189,7 +189,7 @@ fn gives(sheet: &Sheet, output: &str) -> bool {
 }
 
 fn tags_section(work: &Work<'_>, text: &mut String, mine: &dyn Fn(Side) -> bool) {
-    let made = work.plan.writes().iter().filter(|write| matches!(write.call, Call::CreatePolicy { .. }) && mine(write.account));
+    let made = work.writes.iter().filter(|write| matches!(write.call, Call::CreatePolicy { .. }) && mine(write.account));
     let tags = own_tags(&work.blueprint.pipeline_arn);
     let tags: Vec<String> = tags.iter().map(|(key, value)| quoted(&format!("Key={key},Value={value}"))).collect();
     let commands: Vec<String> = made

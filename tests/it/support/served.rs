@@ -99,6 +99,22 @@ impl Served {
         self._runtime.block_on(request.send()).unwrap();
     }
 
+    /// Gives the caller of an account these rights alone, as its root would.
+    pub fn narrow_caller(&self, account: &str, document: &str) {
+        let iam = aws_sdk_iam::Client::new(&self.rehearsal.config(self.rehearsal.root_keys(account), "us-east-1"));
+        self._runtime.block_on(async {
+            let _ = iam.detach_user_policy().user_name("caller").policy_arn("arn:aws:iam::aws:policy/AdministratorAccess").send().await;
+            iam.put_user_policy().user_name("caller").policy_name("narrow").policy_document(document).send().await.unwrap();
+        });
+    }
+
+    /// Gives a bucket a policy, as its owner would.
+    pub fn put_bucket_policy(&self, account: &str, bucket: &str, document: &str) {
+        let config = self.rehearsal.config(self.rehearsal.root_keys(account), "us-east-1");
+        let request = aws_sdk_s3::Client::new(&config).put_bucket_policy().bucket(bucket).policy(document);
+        self._runtime.block_on(request.send()).unwrap();
+    }
+
     /// Waits for work on the same two accounts.
     pub fn block_on<T>(&self, work: impl Future<Output = T>) -> T {
         self._runtime.block_on(work)
