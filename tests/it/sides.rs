@@ -732,7 +732,16 @@ fn development_says_again_what_it_decided() {
     let said = office.turn(Side::Prod).success();
     assert!(said.contains("who runs the same `xdeploy setup --side dev` again with `--handoff handoff.json`"), "{said}");
     let said = office.set_up(Side::Dev, &[]).refused("development decided more");
-    assert!(said.contains("it said --object-key foo.zip --change-detection none"), "{said}");
+    same(
+        &error_of(&said),
+        str![[r#"
+error: development decided more when it wrote the hand-off than this command says
+  caused by: it said --object-key foo.zip --change-detection none
+
+hint: pass --object-key foo.zip --change-detection none as well
+hint: or pass `--renew-handoff`, if it is to be otherwise now
+"#]],
+    );
     let said = office.set_up(Side::Dev, &decided).success();
     assert!(said.contains("Both sides are done: the pipeline is complete"), "{said}");
     // What it names next is a command that works.
@@ -799,4 +808,44 @@ fn a_user_who_may_see_little_trusts_little() {
     office.set_up(Side::Prod, &[]).refused("which is production's own");
     std::fs::write(office.file(Side::Prod), good).unwrap();
     office.set_up(Side::Prod, &[]).success();
+}
+
+#[test]
+fn one_side_exports_all_of_its_part() {
+    let office = Office::new(&["--pipeline", "web"], "us-east-1");
+    let export = |side: Side, format: &str| {
+        let other = if side == Side::Dev { ["--prod-account", PROD] } else { ["--dev-account", DEV] };
+        let mut args = vec!["--format", format, "--out", "exported", "--output-bucket", "site-output"];
+        args.extend(other);
+        if side == Side::Dev {
+            args.extend(["--input-bucket", "site-input"]);
+        }
+        office.run(side, "export", &args).success();
+        let folder = office.home(side).join("exported");
+        let text =
+            std::fs::read_dir(&folder).unwrap().map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap()).collect::<String>();
+        std::fs::remove_dir_all(folder).unwrap();
+        text
+    };
+    let before = office.state();
+    for (format, pipeline, role) in [
+        ("awscli", "codepipeline create-pipeline", "iam create-role"),
+        ("terraform", "resource \"aws_codepipeline\"", "resource \"aws_iam_role\""),
+        ("cloudformation", "AWS::CodePipeline::Pipeline", "AWS::IAM::Role"),
+    ] {
+        let text = export(Side::Dev, format);
+        assert!(text.contains(pipeline) && text.contains(role), "{format}: {text}");
+        assert!(!text.contains("prods3role-web\" {"), "{format}: {text}");
+    }
+    same_state(&office.state(), &before, "exports change nothing");
+    office.turn(Side::Dev).success();
+    for (format, pipeline, role) in [
+        ("awscli", "codepipeline create-pipeline", "iam create-role"),
+        ("terraform", "resource \"aws_codepipeline\"", "resource \"aws_iam_role\""),
+        ("cloudformation", "AWS::CodePipeline::Pipeline", "AWS::IAM::Role"),
+    ] {
+        let text = export(Side::Prod, format);
+        assert!(text.contains(role) && !text.contains(pipeline), "{format}: {text}");
+        assert!(text.contains("prods3role-web"), "{format}: {text}");
+    }
 }

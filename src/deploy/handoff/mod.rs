@@ -496,8 +496,8 @@ pub fn undone(told: &Half, writes: &[Write]) -> Vec<String> {
         .collect()
 }
 
-/// Refuses a plan that writes on one side what only a forged file can lead to: a key's policy is changed only where that key is
-/// an artifact store's, or encrypts the bucket of the side that writes.
+/// Refuses a plan that no file should lead to, whatever it says, since it is looked at before: a key's policy is changed only
+/// where that key is an artifact store's, or encrypts the bucket of the side that writes.
 ///
 /// # Errors
 /// It would.
@@ -516,8 +516,7 @@ pub fn refuse_overstepping(plan: &Plan, side: Side) -> Result<()> {
         let is_own = side == Side::Dev && stores.contains(&key.as_str()) || of_bucket == Some(key.as_str());
         // A key that the pipeline names is looked at by a person.
         if !is_own && !declared.iter().any(|line| line.contains(key.as_str())) {
-            return Err(Error::refused(format!("the hand-off leads to key {key}, which has no part in this"))
-                .hint("ask the other side for a file as xdeploy wrote it"));
+            return Err(Error::internal(format!("the hand-off leads to key {key}, which has no part in this")));
         }
     }
     Ok(())
