@@ -21,7 +21,7 @@ const MAY_IMPORT: [(&str, Option<&[&str]>); 13] = [
 ];
 
 /// Rooms that judge: no I/O, no clock.
-const PURE: [&str; 27] = [
+const PURE: [&str; 31] = [
     "src/policy",
     "src/ecs/checks",
     "src/ecs/denial.rs",
@@ -38,6 +38,10 @@ const PURE: [&str; 27] = [
     "src/deploy/declaration.rs",
     "src/deploy/difference.rs",
     "src/deploy/findings.rs",
+    "src/deploy/handoff/checks.rs",
+    "src/deploy/handoff/deployment.rs",
+    "src/deploy/handoff/trust.rs",
+    "src/deploy/handoff/withhold.rs",
     "src/deploy/kept.rs",
     "src/deploy/rules.rs",
     "src/deploy/failures/catalogue",
