@@ -79,6 +79,9 @@ pub async fn open(ui: &Ui, common: CommonFlags, flags: DeploymentFlags, how: &Ho
         Side::Dev => accounts.0.clone(),
         Side::Prod => accounts.1.clone(),
     };
+    if let Some(error) = not_said(how, &common, other, &path, handoff.is_some()) {
+        return Err(error);
+    }
     let named = said(other);
     if let Some(file) = &handoff {
         for of in [Side::Dev, Side::Prod] {
@@ -91,7 +94,7 @@ pub async fn open(ui: &Ui, common: CommonFlags, flags: DeploymentFlags, how: &Ho
     let other_account = match (&named, &handoff, side) {
         (Some(named), ..) => named.clone(),
         (None, Some(file), Side::Prod) => file.account(other).clone(),
-        (None, file, _) => return Err(not_named(other, &path, file.is_some())),
+        _ => return Err(Error::internal("an account that nobody named")),
     };
     let mut unsaid = Vec::new();
     if side == Side::Prod {
@@ -177,14 +180,28 @@ fn foreign(path: &std::path::Path, side: Side, told: &AccountId, but: &str) -> E
         .hint("name the right file with `--handoff`, or the right account")
 }
 
-fn not_named(other: Side, path: &std::path::Path, is_there: bool) -> Error {
-    let error = Error::usage(format!("not said which account {other} is: --{other}-account missing"))
-        .hint(format!("pass `--{other}-account ID`, twelve digits"));
-    match is_there {
-        true => error.because(format!("{} names one, but whom {} lets in is not for a file to say", path.display(), other.other())),
-        false if other == Side::Dev => error.because(format!("there is no hand-off {}", path.display())),
-        false => error,
+/// Names everything that is missing at once; whom development lets in is not for a file to say.
+fn not_said(how: &How, flags: &CommonFlags, other: Side, path: &std::path::Path, is_there: bool) -> Option<Error> {
+    let side = how.side;
+    let (profile, account) = match side {
+        Side::Dev => (&flags.dev_profile, &flags.prod_account),
+        Side::Prod => (&flags.prod_profile, &flags.dev_account),
+    };
+    let unnamed = account.is_none() && !(is_there && side == Side::Prod);
+    let missing: Vec<String> = [profile.is_none().then(|| format!("--{side}-profile")), unnamed.then(|| format!("--{other}-account"))]
+        .into_iter()
+        .flatten()
+        .collect();
+    if missing.is_empty() {
+        return None;
     }
+    let error = Error::usage(format!("not said: {}", missing.join(", ")))
+        .hint(format!("pass them, or set them in xdeploy.toml; --{other}-account takes twelve digits"));
+    Some(match (unnamed, is_there) {
+        (true, true) => error.because(format!("{} names an account, but whom {side} lets in is not for a file to say", path.display())),
+        (true, false) if side == Side::Prod => error.because(format!("there is no hand-off {}", path.display())),
+        _ => error,
+    })
 }
 
 async fn connect(ui: &Ui, side: Side, settings: &Settings, expected: Option<&AccountId>) -> Result<Account> {

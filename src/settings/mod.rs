@@ -306,10 +306,7 @@ impl Settings {
             Side::Dev => &common.dev_profile,
             Side::Prod => &common.prod_profile,
         };
-        let profile = named.clone().ok_or_else(|| {
-            Error::usage(format!("not said which AWS profile to use: --{side}-profile missing"))
-                .hint(format!("pass `--{side}-profile NAME`, or set `profile` under [dev] or [[target]] in xdeploy.toml"))
-        })?;
+        let profile = named.clone().ok_or_else(|| Error::internal("the profile wasn't asked for"))?;
         let (dev, prod) = match side {
             Side::Dev => (profile, String::new()),
             Side::Prod => (String::new(), profile),

@@ -428,17 +428,17 @@ hint: name the right file with `--handoff`, or the right account
 exit 4
 
 nobody named
-error: not said which account dev is: --dev-account missing
+error: not said: --dev-account
   caused by: there is no hand-off handoff.json
 
-hint: pass `--dev-account ID`, twelve digits
+hint: pass them, or set them in xdeploy.toml; --dev-account takes twelve digits
 exit 64
 
 development names nobody
-error: not said which account prod is: --prod-account missing
-  caused by: handoff.json names one, but whom dev lets in is not for a file to say
+error: not said: --prod-account
+  caused by: handoff.json names an account, but whom dev lets in is not for a file to say
 
-hint: pass `--prod-account ID`, twelve digits
+hint: pass them, or set them in xdeploy.toml; --prod-account takes twelve digits
 exit 64
 
 one's own account
@@ -448,9 +448,9 @@ hint: name the account of prod with `--prod-account`; xdeploy works across two a
 exit 4
 
 no profile
-error: not said which AWS profile to use: --dev-profile missing
+error: not said: --dev-profile
 
-hint: pass `--dev-profile NAME`, or set `profile` under [dev] or [[target]] in xdeploy.toml
+hint: pass them, or set them in xdeploy.toml; --prod-account takes twelve digits
 exit 64
 
 
