@@ -41,8 +41,37 @@ fn workflow(service: &str, more: &[&str]) -> Yaml {
     assert_eq!(code, 0, "{told}");
     let mut documents = YamlLoader::load_from_str(&text).unwrap();
     assert_eq!(documents.len(), 1);
-    assert!(!text.contains('@') || text.replace("uses: ", "").contains("/checkout@v4"), "{text}");
+    if !more.iter().any(|said| said.contains('@')) {
+        let parts: Vec<&str> = text.split('@').collect();
+        let places = parts
+            .iter()
+            .skip(1)
+            .take(parts.len().saturating_sub(2))
+            .filter(|part| part.chars().all(|one| one.is_ascii_uppercase() || one == '_'));
+        assert_eq!(places.count(), 0, "{text}");
+    }
     documents.remove(0)
+}
+
+/// What `xdeploy ci --roles` tells with both accounts known.
+fn roles(service: &str, settings: &[&str]) -> Vec<serde_json::Value> {
+    let accounts = ["--dev-account", DEV, "--prod-account", PROD, "--roles", "--output", "json"];
+    let (code, text, said) = alone(&[&["ci", service], settings, &accounts].concat());
+    assert_eq!(code, 0, "{said}");
+    let told: serde_json::Value = serde_json::from_str(&text).unwrap();
+    told["roles"].as_array().unwrap().clone()
+}
+
+/// Runs a command as it is printed, in a shell, and gives the policy.
+fn policy_of(command: &str) -> serde_json::Value {
+    let dir = tempfile::tempdir().unwrap();
+    let bin = Path::new(env!("CARGO_BIN_EXE_xdeploy")).parent().unwrap();
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    let mut shell = Command::new("bash");
+    shell.args(["--noprofile", "--norc", "-c", command]).current_dir(dir.path()).env_clear().env("PATH", path).env("HOME", dir.path());
+    let output = shell.output().unwrap();
+    assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
 }
 
 /// A machine that runs jobs: programs that stand in for others, and files that outlive a job.
@@ -92,19 +121,26 @@ impl Runner {
         Runner { served, bin, folder, kept: BTreeMap::new(), jobs: 0, credentials }
     }
 
-    /// From here on jobs have what `xdeploy rights` prints for this command, in each account, and nothing else.
-    fn rights_of(&mut self, command: &str) {
+    /// From here on jobs have what `xdeploy ci --roles` tells for the role that this job assumes, in each account, and nothing else.
+    fn role_of(&mut self, service: &str, job: &str, settings: &[&str]) {
         self.jobs += 1;
         let mut text = String::new();
-        for (side, account) in [("dev", DEV), ("prod", PROD)] {
-            let accounts = ["--dev-account", DEV, "--prod-account", PROD];
-            let (code, policy, said) = alone(&[&["rights", "--command", command, "--side", side], &SETTINGS[..], &accounts].concat());
-            assert_eq!(code, 0, "{said}");
-            let policy = serde_json::from_str(&policy).unwrap();
-            let (id, secret) = self.served.rehearsal.hire(account, &format!("{command}-{}", self.jobs), &policy).unwrap();
+        for role in roles(service, settings)
+            .iter()
+            .filter(|role| role["jobs"].as_str().unwrap().split(", ").any(|one| one.trim_start_matches("xdeploy-") == job))
+        {
+            let side = role["side"].as_str().unwrap();
+            let account = if side == "dev" { DEV } else { PROD };
+            let commands = role["rights"].as_array().unwrap().iter();
+            let mut statements: Vec<_> =
+                commands.flat_map(|command| policy_of(command.as_str().unwrap())["Statement"].as_array().unwrap().clone()).collect();
+            // They are attached as policies of their own, whose Sids don't meet.
+            statements.iter_mut().enumerate().for_each(|(number, statement)| statement["Sid"] = format!("S{number}").into());
+            let policy = serde_json::json!({"Version": "2012-10-17", "Statement": statements});
+            let (id, secret) = self.served.rehearsal.hire(account, &format!("{job}-{}", self.jobs), &policy).unwrap();
             text.push_str(&format!("[{side}]\naws_access_key_id = {id}\naws_secret_access_key = {secret}\n"));
         }
-        self.credentials = self.folder.join(format!("credentials-{command}"));
+        self.credentials = self.folder.join(format!("credentials-{}", self.jobs));
         fs::write(&self.credentials, text).unwrap();
     }
 
@@ -216,7 +252,8 @@ impl Runner {
     /// Runs a job of GitLab's: what comes before is in the same shell.
     fn gitlab(&mut self, whole: &Yaml, name: &str) -> Done {
         let folder = self.workspace();
-        let job = &whole[name];
+        let job = &whole[format!("xdeploy-{name}").as_str()];
+        let base = &whole[job["extends"].as_str().unwrap()];
         for needed in job["needs"].as_vec().into_iter().flatten() {
             let kept = self.kept[needed.as_str().unwrap()].clone();
             for path in whole[needed.as_str().unwrap()]["artifacts"]["paths"].as_vec().unwrap() {
@@ -224,11 +261,11 @@ impl Runner {
             }
         }
         let lines = |list: &Yaml| list.as_vec().unwrap().iter().map(|line| line.as_str().unwrap().to_owned()).collect::<Vec<_>>();
-        let mut variables = texts(&whole["variables"]);
+        let mut variables = texts(&base["variables"]);
         variables.insert("AWS_TOKEN".to_owned(), "the-token".to_owned());
         variables.entry("XDEPLOY_DEV_ROLE".to_owned()).or_insert(format!("arn:aws:iam::{DEV}:role/ci"));
         variables.entry("XDEPLOY_PROD_ROLE".to_owned()).or_insert(format!("arn:aws:iam::{PROD}:role/ci"));
-        let before = lines(&whole["default"]["before_script"]).join("\n");
+        let before = lines(&base["before_script"]).join("\n");
         let (code, said) = self.bash(&folder, &format!("{before}\necho \"$AWS_CONFIG_FILE\" > .written"), &variables);
         assert_eq!(code, 0, "{said}");
         let known = self.profiles(fs::read_to_string(folder.join(".written")).unwrap().trim_end());
@@ -241,12 +278,12 @@ impl Runner {
             let text = fs::read_to_string(folder.join(report)).unwrap();
             assert!(roxmltree::Document::parse(&text).is_ok_and(|xml| xml.root_element().has_tag_name("testsuites")), "{text}");
         }
-        self.kept.insert(name.to_owned(), folder.clone());
+        self.kept.insert(format!("xdeploy-{name}"), folder.clone());
         Done { code, said, folder, outputs: BTreeMap::new() }
     }
 
-    fn nothing_is_left(&self) {
-        let said = self.served.run(&["setup", "--yes", "--input-bucket", "in-bucket", "--output-bucket", "out-bucket"]);
+    fn nothing_is_left(&self, more: &[&str]) {
+        let said = self.served.run(&[&["setup", "--yes", "--input-bucket", "in-bucket", "--output-bucket", "out-bucket"], more].concat());
         assert!(said.contains("No changes."), "{said}");
     }
 }
@@ -299,7 +336,7 @@ fn break_it(runner: &Runner) {
 fn the_jobs_of_github_do_what_they_are_for() {
     let mut runner = Runner::new();
     let whole = workflow("github", &[]);
-    runner.rights_of("plan");
+    runner.role_of("github", "plan", &SETTINGS);
     let before = runner.served.rehearsal.dump()["accounts"].clone();
     let plan = runner.github(&whole, "plan");
     // Changes are no failure, and are told.
@@ -314,17 +351,35 @@ fn the_jobs_of_github_do_what_they_are_for() {
     assert_eq!(whole["jobs"]["changes"]["outputs"]["found"].as_str(), Some("${{ steps.plan.outputs.found }}"));
     assert_eq!(whole["jobs"]["apply"]["if"].as_str(), Some("needs.changes.outputs.found == 'true'"));
     assert_eq!(whole["jobs"]["apply"]["environment"].as_str(), Some("production"));
-    runner.rights_of("setup");
+    runner.role_of("github", "apply", &SETTINGS);
     let apply = runner.github(&whole, "apply");
     assert!(apply.code == 0 && apply.said.contains("Done: "), "{}", apply.said);
-    runner.nothing_is_left();
+    runner.nothing_is_left(&[]);
     // The same plan again is stale.
     let apply = runner.github(&whole, "apply");
     assert!(apply.code == 1 && apply.said.contains("the world has moved since the plan was made"), "{}", apply.said);
-    runner.rights_of("plan");
+    // Later changes, by the same roles; nobody need name the administrator of a key that is there.
+    let unnamed = &SETTINGS[..6];
+    for more in [
+        &["--policies", "least-privilege"][..],
+        &["--deploy-path", "site"],
+        &["--change-detection", "polling"],
+        &["--change-detection", "eventbridge"],
+    ] {
+        let (_, text, _) = alone(&[&["ci", "github"], unnamed, more].concat());
+        let changed = YamlLoader::load_from_str(&text).unwrap().remove(0);
+        runner.role_of("github", "changes", unnamed);
+        let changes = runner.github(&changed, "changes");
+        assert!(changes.code == 0 && found(&changes), "{more:?}: {}", changes.said);
+        runner.role_of("github", "apply", unnamed);
+        let apply = runner.github(&changed, "apply");
+        assert!(apply.code == 0 && apply.said.contains("Done: "), "{more:?}: {}", apply.said);
+        runner.nothing_is_left(more);
+    }
+    runner.role_of("github", "changes", &SETTINGS);
     let changes = runner.github(&whole, "changes");
     assert!(changes.code == 0 && !found(&changes), "{}", changes.said);
-    runner.rights_of("verify");
+    runner.role_of("github", "verify", &SETTINGS);
     let verify = runner.github(&whole, "verify");
     assert_eq!(verify.code, 0, "{}", verify.said);
     break_it(&runner);
@@ -339,21 +394,98 @@ fn the_jobs_of_github_do_what_they_are_for() {
 fn the_jobs_of_gitlab_do_what_they_are_for() {
     let mut runner = Runner::new();
     let whole = workflow("gitlab", &[]);
+    runner.role_of("gitlab", "plan", &SETTINGS);
     let plan = runner.gitlab(&whole, "plan");
     assert!(plan.code == 0 && plan.said.contains("There are changes"), "{}", plan.said);
     assert!(fs::read_to_string(plan.folder.join("plan.md")).unwrap().contains("to add"));
     assert_eq!(runner.gitlab(&whole, "changes").code, 0);
+    runner.role_of("gitlab", "apply", &SETTINGS);
     let apply = runner.gitlab(&whole, "apply");
     assert!(apply.code == 0 && apply.said.contains("Done: "), "{}", apply.said);
-    runner.nothing_is_left();
+    runner.nothing_is_left(&[]);
     assert_eq!(runner.gitlab(&whole, "apply").code, 1);
+    runner.role_of("gitlab", "plan", &SETTINGS);
     let plan = runner.gitlab(&whole, "plan");
     assert!(plan.code == 0 && !plan.said.contains("There are changes"), "{}", plan.said);
     assert_eq!(runner.gitlab(&whole, "verify").code, 0);
     break_it(&runner);
     assert_eq!(runner.gitlab(&whole, "verify").code, 1);
-    let apply = &whole["apply"]["rules"][0];
-    assert_eq!((apply["when"].as_str(), whole["apply"]["environment"].as_str()), (Some("manual"), Some("production")));
+    let apply = &whole["xdeploy-apply"]["rules"][0];
+    assert_eq!((apply["when"].as_str(), whole["xdeploy-apply"]["environment"].as_str()), (Some("manual"), Some("production")));
+}
+
+/// A file that includes ours keeps its own stages, variables and jobs as they are.
+#[test]
+fn a_pipeline_that_includes_ours_stays_as_it_is() {
+    for (name, job) in workflow("gitlab", &[]).as_hash().unwrap() {
+        let name = name.as_str().unwrap();
+        assert!(name == ".xdeploy" || name.starts_with("xdeploy-") && job["extends"].as_str() == Some(".xdeploy"), "{name}");
+        // These two are everywhere, unless somebody names stages.
+        assert!(job["stage"].as_str().is_none_or(|stage| ["test", "deploy"].contains(&stage)), "{name}");
+    }
+}
+
+/// What is built beside the token is the release that wrote the workflow; a job may do what it needs and nothing else.
+#[test]
+fn a_job_builds_one_release_and_has_few_rights() {
+    for service in ["github", "gitlab"] {
+        let mut found = Vec::new();
+        scripts(&workflow(service, &[]), &mut found);
+        let installs: Vec<_> = found.iter().filter(|script| script.contains("cargo install")).collect();
+        assert!(
+            !installs.is_empty() && installs.iter().all(|one| one.contains(concat!("--tag v", env!("CARGO_PKG_VERSION")))),
+            "{found:#?}"
+        );
+    }
+    let whole = workflow("github", &[]);
+    let jobs = whole["jobs"].as_hash().unwrap().iter();
+    let told: Vec<_> = jobs.map(|(name, job)| (name.as_str().unwrap(), texts(&job["permissions"]))).collect();
+    let rights = |more: &[(&str, &str)]| -> BTreeMap<String, String> {
+        let all = [&[("contents", "read"), ("id-token", "write")], more].concat();
+        all.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+    };
+    assert_eq!(texts(&whole["permissions"]), rights(&[]));
+    let none = BTreeMap::new;
+    let verify = rights(&[("actions", "read"), ("security-events", "write")]);
+    assert_eq!(told, [("plan", rights(&[("pull-requests", "write")])), ("changes", none()), ("apply", none()), ("verify", verify)]);
+    let steps = whole["jobs"]["verify"]["steps"].as_vec().unwrap();
+    let upload = steps.iter().find(|step| step["uses"].as_str().is_some_and(|uses| uses.contains("sarif"))).unwrap();
+    assert_eq!(upload["continue-on-error"].as_bool(), Some(true));
+}
+
+/// Names are texts in YAML, whatever they look like, and no value is taken for a place.
+#[test]
+fn what_was_said_stays_as_it_was_said() {
+    let odd = ["--branch", "1.0", "--environment", "on", "--object-key", "@NAME@ @BRANCH@ @KEY@"];
+    let github = workflow("github", &odd);
+    assert_eq!(github["on"]["push"]["branches"][0].as_str(), Some("1.0"));
+    assert_eq!(github["jobs"]["apply"]["environment"].as_str(), Some("on"));
+    assert_eq!(texts(&github["env"])["XDEPLOY_OBJECT_KEY"], odd[5]);
+    let gitlab = workflow("gitlab", &odd);
+    assert_eq!(gitlab["xdeploy-apply"]["environment"].as_str(), Some("on"));
+    assert_eq!(texts(&gitlab[".xdeploy"]["variables"])["XDEPLOY_OBJECT_KEY"], odd[5]);
+}
+
+/// The commands that `--roles` prints are for the deployment that was said, letter by letter.
+#[test]
+fn the_roles_have_the_rights_of_what_was_said() {
+    let settings =
+        ["--region", "us-east-1", "--pipeline", "web", "--input-bucket", "in-b", "--object-key", "it's $HOME; a b.zip", "--no-extract"];
+    for role in roles("github", &settings) {
+        for command in role["rights"].as_array().unwrap() {
+            let command = command.as_str().unwrap();
+            let mut same = vec!["rights", "--dev-account", DEV, "--prod-account", PROD];
+            same.extend(settings);
+            let word = |flag: &str| command.split(' ').skip_while(|one| *one != flag).nth(1);
+            for flag in ["--command", "--side", "--scenario"] {
+                same.extend(word(flag).into_iter().flat_map(|value| [flag, value]));
+            }
+            let policy = policy_of(command);
+            let expected: serde_json::Value = serde_json::from_str(&alone(&same).1).unwrap();
+            assert_eq!(policy, expected, "{command}");
+            assert!(!policy.to_string().contains("crossaccountdeploy"), "{command}");
+        }
+    }
 }
 
 /// A role that nobody has set stops a job before it asks anybody.
@@ -419,10 +551,10 @@ fn what_was_said_is_in_the_jobs_variables() {
     assert_eq!(told["XDEPLOY_OBJECT_KEY"], "a $HOME ${{ '${{' }} github.token }} \"b\": #{x}.zip");
     assert_eq!((told["XDEPLOY_CREATE_BUCKETS"].as_str(), told["XDEPLOY_POLICIES"].as_str()), ("true", "least-privilege"));
     assert_eq!(told["XDEPLOY_PIPELINE"], "yes");
-    let gitlab = texts(&workflow("gitlab", &odd)["variables"]);
+    let gitlab = texts(&workflow("gitlab", &odd)[".xdeploy"]["variables"]);
     assert_eq!(gitlab["XDEPLOY_OBJECT_KEY"], "a $$HOME $${{ github.token }} \"b\": #{x}.zip");
     let roles = ["--dev-role", "arn:aws:iam::111111111111:role/x/ci", "--prod-role", "arn:aws:iam::222222222222:role/ci"];
-    let gitlab = texts(&workflow("gitlab", &roles)["variables"]);
+    let gitlab = texts(&workflow("gitlab", &roles)[".xdeploy"]["variables"]);
     assert_eq!((gitlab["XDEPLOY_DEV_ROLE"].as_str(), gitlab["XDEPLOY_PROD_ACCOUNT"].as_str()), (roles[1], PROD));
     let github = workflow("github", &roles);
     let mut steps = github["jobs"]["verify"]["steps"].as_vec().unwrap().iter();
@@ -475,9 +607,18 @@ fn roles_trust_the_jobs_of_one_repository() {
     // The commands that they name are commands.
     for role in roles {
         for command in role["rights"].as_array().unwrap() {
-            let command: Vec<&str> = command.as_str().unwrap().split(' ').skip(1).collect();
-            assert_eq!(alone(&command).0, 0, "{role}");
+            policy_of(command.as_str().unwrap());
         }
+    }
+    // GitHub's schedule runs on the default branch.
+    let github = json(&["github", "--repository", "example/website", "--branch", "live", "--default-branch", "main"]);
+    let refs =
+        ["repo:example/website:pull_request", "repo:example/website:ref:refs/heads/live", "repo:example/website:ref:refs/heads/main"];
+    assert_eq!(said(&github["roles"][0], sub), refs);
+    assert_eq!(said(&github["roles"][1], sub), ["repo:example/website:environment:production"]);
+    for (service, tells) in [("github", "let only branch main deploy"), ("gitlab", "whoever may push to it has that role")] {
+        let (_, text, _) = alone(&[&["ci", service, "--roles"], &SETTINGS[..]].concat());
+        assert!(text.contains(tells), "{text}");
     }
     let one = json(&["github", "--dev-role", "arn:aws-cn:iam::111111111111:role/ci"]);
     let roles = one["roles"].as_array().unwrap();
@@ -558,7 +699,7 @@ exit 64
 "#]],
     );
     let (_, _, said) = alone(&["ci", "github", "--region", "us-east-1"]);
-    assert!(said.contains("name others with `--key-administrator ARN`"), "{said}");
+    assert!(said.contains("without `--key-administrator ARN` plan fails as long as there is no key"), "{said}");
     let (_, _, said) = alone(&[&["ci", "github"], &SETTINGS[..]].concat());
     assert!(!said.contains("--key-administrator") && !said.contains("one role is for all jobs"), "{said}");
     let role = ["--dev-role", "arn:aws:iam::111111111111:role/ci"];

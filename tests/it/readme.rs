@@ -320,7 +320,7 @@ fn texts(yaml: &Yaml, found: &mut Vec<String>, keys: &mut Vec<String>) {
 /// What a CI job runs is parsed by the real parser, and the reports that a job takes further are the ones that it writes.
 #[test]
 fn readme_jobs_run_commands_that_there_are() {
-    for (marker, jobs) in [("ci-github", "jobs"), ("ci-gitlab", "plan")] {
+    for (marker, jobs) in [("ci-github", "jobs"), ("ci-gitlab", "xdeploy-plan")] {
         let job = yaml(marker);
         assert!(!job[jobs].is_badvalue(), "{marker}");
         let (mut found, mut keys) = (Vec::new(), Vec::new());

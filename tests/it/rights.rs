@@ -543,6 +543,40 @@ async fn setup_with_another_key_administrator() {
     assert_eq!(trial.each_is_needed(|what| what.ends_with(" of Keys")).await, 7);
 }
 
+/// A role that keeps a set-up makes it, and changes it more often than IAM keeps versions, without being the key's administrator.
+#[tokio::test]
+async fn a_change_needs_no_more_than_is_printed() {
+    let article = DeploymentFlags::default;
+    let least = || DeploymentFlags { policies: Some(Policies::LeastPrivilege), ..article() };
+    let polling = || DeploymentFlags { change_detection: Some(ChangeDetection::Polling), ..article() };
+    let elsewhere = || DeploymentFlags { deploy_path: Some("site".to_owned()), deploy_encrypts_with_dev_key: true, ..article() };
+    for scenario in [Scenario::Fresh, Scenario::CrossRegion] {
+        let of_another = DeploymentFlags { key_administrator: vec![format!("arn:aws:iam::{DEV}:user/caller")], ..article() };
+        let first = Box::pin(World::new(scenario, of_another)).await;
+        let [dev, prod] = printed(&settings(scenario, article()), Command::Setup, Scenario::Change, false, true);
+        let accounts = first.accounts("keeper", &dev, &prod).await;
+        Box::pin(run(&first, Command::Setup, &accounts)).await.unwrap();
+        for flags in [least(), article(), polling(), elsewhere(), least(), elsewhere(), least(), article(), least(), polling()] {
+            let what = format!("{scenario:?} {flags:?}");
+            let world = World { settings: settings(scenario, flags), ..first.clone() };
+            Box::pin(run(&world, Command::Setup, &accounts)).await.unwrap_or_else(|why| panic!("{what}: {why}"));
+        }
+        // What somebody undid is put back.
+        let all: Value = serde_json::from_str(EVERYTHING).unwrap();
+        let other = first.accounts("vandal", &all, &all).await;
+        let nobody = json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"},
+            "Action": "sts:AssumeRole"}]});
+        let iam = other.prod.iam();
+        iam.update_assume_role_policy().role_name("prods3role").policy_document(nobody.to_string()).send().await.unwrap();
+        Box::pin(run(&first, Command::Setup, &accounts)).await.unwrap();
+        let log = first.rehearsal.log();
+        let done = |action: &str| log.iter().any(|call| call.caller.ends_with("user/keeper") && call.action == action);
+        for action in ["iam:DeletePolicyVersion", "iam:UpdateAssumeRolePolicy", "codepipeline:UpdatePipeline", "events:DeleteRule"] {
+            assert!(done(action), "{action}");
+        }
+    }
+}
+
 /// An upload from within setup.
 #[tokio::test]
 async fn setup_with_an_artifact() {

@@ -44,6 +44,9 @@ pub struct Args {
     /// Branch that is applied
     #[arg(long, value_name = "NAME", env = "XDEPLOY_BRANCH", default_value = "main")]
     pub branch: String,
+    /// Default branch of the repository, on which GitHub runs the schedule [default: the branch that is applied]
+    #[arg(long, value_name = "NAME", env = "XDEPLOY_DEFAULT_BRANCH")]
+    pub default_branch: Option<String>,
     /// Environment that apply runs in, whose protection is the approval
     #[arg(long, value_name = "NAME", env = "XDEPLOY_ENVIRONMENT", default_value = "production")]
     pub environment: String,
@@ -92,8 +95,7 @@ pub fn run(common: &CommonFlags, args: &Args, ui: &Ui) -> Result<u8> {
     }
     if wanted.administrators.is_empty() {
         ui.warning(
-            "who plans a new key is its administrator, and here that is the role that pull requests get too: name others with `--key-administrator ARN`, \
-unless the key is there already",
+            "without `--key-administrator ARN` plan fails as long as there is no key: its administrator would be the role that plans, which may not look itself up",
         );
     }
     if args.dev_role.is_some() || args.prod_role.is_some() {
@@ -142,7 +144,8 @@ fn wanted<'a>(common: &CommonFlags, args: &'a Args) -> Result<Wanted<'a>> {
                 .hint("`--repository` takes OWNER/NAME, at GitLab also GROUP/SUBGROUP/NAME, without an address or `.git`"));
         }
     }
-    for (flag, name) in [("--branch", &args.branch), ("--environment", &args.environment)] {
+    let default = args.default_branch.iter().map(|name| ("--default-branch", name));
+    for (flag, name) in [("--branch", &args.branch), ("--environment", &args.environment)].into_iter().chain(default) {
         // What stands in a trust policy's condition must name one thing.
         if name.is_empty() || !name.chars().all(|one| one.is_ascii_alphanumeric() || "-_./".contains(one)) {
             return Err(Error::usage(format!("`{name}` can't be used in a workflow and a trust policy"))

@@ -5,6 +5,11 @@ use crate::model::{Side, quoted};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 
+/// Makes it all, changes it and mends it: a role that can do only the first is of use once.
+const CHANGES: &str = "setup --scenario change";
+/// Plans the same.
+const PLANS: &str = "plan --scenario change";
+
 /// A role of one account.
 #[derive(Debug)]
 pub struct Role {
@@ -38,10 +43,17 @@ fn subjects(wanted: &Wanted<'_>) -> (Vec<String>, Vec<String>) {
     let (args, repository) = (wanted.args, wanted.args.repository.as_deref().unwrap_or("OWNER/NAME"));
     let branch = &args.branch;
     match args.service {
-        Service::Github => (
-            vec![format!("repo:{repository}:pull_request"), format!("repo:{repository}:ref:refs/heads/{branch}")],
-            vec![format!("repo:{repository}:environment:{}", args.environment)],
-        ),
+        Service::Github => {
+            let mut reading = vec![format!("repo:{repository}:pull_request"), format!("repo:{repository}:ref:refs/heads/{branch}")];
+            // GitHub runs a schedule on the default branch only.
+            reading.extend(
+                args.default_branch
+                    .iter()
+                    .filter(|default| *default != branch)
+                    .map(|default| format!("repo:{repository}:ref:refs/heads/{default}")),
+            );
+            (reading, vec![format!("repo:{repository}:environment:{}", args.environment)])
+        }
         // A token of GitLab's names the branch, not the environment; a merge request's names its own branch.
         Service::Gitlab => (
             vec![format!("project_path:{repository}:ref_type:branch:ref:*")],
@@ -53,6 +65,10 @@ fn subjects(wanted: &Wanted<'_>) -> (Vec<String>, Vec<String>) {
 /// Lists the roles: for each account one that reads and one that writes, or the one that is to do both.
 pub fn all(wanted: &Wanted<'_>) -> Vec<Role> {
     let (reading, writing) = subjects(wanted);
+    let (reads, writes) = match wanted.args.service {
+        Service::Github => ("plan, changes, verify", "apply"),
+        Service::Gitlab => ("xdeploy-plan, xdeploy-changes, xdeploy-verify", "xdeploy-apply"),
+    };
     let mut roles = Vec::new();
     for side in [Side::Dev, Side::Prod] {
         let named = if side == Side::Dev { &wanted.args.dev_role } else { &wanted.args.prod_role };
@@ -60,13 +76,13 @@ pub fn all(wanted: &Wanted<'_>) -> Vec<Role> {
         match named {
             Some(arn) => {
                 let both = reading.iter().chain(&writing).cloned().collect();
-                roles.push(role(wanted, side, "all jobs", format!("{arn}, in the workflow"), both, &["setup", "verify"]));
+                roles.push(role(wanted, side, "all jobs", format!("{arn}, in the workflow"), both, &[CHANGES, "verify"]));
             }
             None => {
                 let everywhere = format!("variable {variable} of the repository");
                 let apply = format!("variable {variable} of the environment {}", wanted.args.environment);
-                roles.push(role(wanted, side, "plan, changes, verify", everywhere, reading.clone(), &["plan", "verify"]));
-                roles.push(role(wanted, side, "apply", apply, writing.clone(), &["setup"]));
+                roles.push(role(wanted, side, reads, everywhere, reading.clone(), &[PLANS, "verify"]));
+                roles.push(role(wanted, side, writes, apply, writing.clone(), &[CHANGES]));
             }
         }
     }
@@ -86,13 +102,15 @@ fn role(wanted: &Wanted<'_>, side: Side, jobs: &'static str, variable: String, s
         "Action": "sts:AssumeRoleWithWebIdentity",
         "Condition": condition,
     }]});
-    // Who isn't the administrator of the key that it makes needs the rights on it from its own policy.
-    let administrators = match (side, wanted.administrators.join(",")) {
-        (Side::Dev, named) if !named.is_empty() => format!(" --key-administrator {}", quoted(&named)),
-        _ => String::new(),
-    };
-    let rights = commands.iter().map(|command| format!("xdeploy rights --command {command} --side {side}{administrators}")).collect();
+    let said: String = wanted.said.iter().map(|(flag, value)| flagged(flag, value)).collect();
+    let rights = commands.iter().map(|command| format!("xdeploy rights --command {command} --side {side}{said}")).collect();
     Role { side, jobs, variable, trust, rights }
+}
+
+/// Writes a flag for a shell; one without a value is `true`.
+fn flagged(flag: &str, value: &str) -> String {
+    let switch = ["--create-buckets", "--enable-versioning", "--no-extract", "--deploy-encrypts-with-dev-key"].contains(&flag);
+    if switch { format!(" {flag}") } else { format!(" {flag} {}", quoted(value)) }
 }
 
 /// Gives the partition: the role's own, or the one of the region.
@@ -122,12 +140,28 @@ pub fn told(wanted: &Wanted<'_>, roles: &[Role]) -> String {
         let trust = serde_json::to_string_pretty(&role.trust).unwrap_or_default();
         let _ = writeln!(
             text,
-            "\n## {} ({account}): the role of {}\n\nIts ARN: {}. Its permissions: `{}`. Its trust policy:\n\n{trust}",
+            "\n## {} ({account}): the role of {}\n\nIts ARN: {}. Its permissions, which these commands print:\n\n    {}\n\nIts trust policy:\n\n{trust}",
             role.side,
             role.jobs,
             role.variable,
-            role.rights.join("` and `")
+            role.rights.join("\n    ")
         );
     }
+    let (branch, environment) = (&args.branch, &args.environment);
+    let approval = match args.service {
+        Service::Github => format!(
+            "The approval is the protection of environment {environment}: give it required reviewers, and let only branch {branch} deploy to it \
+(deployment branches). Without the latter a workflow on any branch may ask for it."
+        ),
+        Service::Gitlab => format!(
+            "A token of GitLab's names the branch, not the environment: any job on {branch} can assume the role of xdeploy-apply, whether somebody started that or not. \
+Protect {branch}, since whoever may push to it has that role, and protect environment {environment}, so that only those who approve can start it."
+        ),
+    };
+    let _ = writeln!(
+        text,
+        "\n## What else to know\n\n{approval}\n\nWhat the commands print is for the names that were said: print it again after changing a bucket, a region, the pipeline, \
+a role, a policy's or a rule's name. A pipeline that the console made needs what `--scenario adopt` prints as well."
+    );
     text
 }

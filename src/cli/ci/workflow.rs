@@ -27,41 +27,67 @@ fn name(pipeline: &str) -> String {
     format!("xdeploy-{plain}")
 }
 
+/// Puts values into the places of a text, `@PLACE@` each; what looks like one in a value stays.
+fn filled(text: &str, places: &[(&str, String)]) -> String {
+    let (mut done, mut rest) = (String::new(), text);
+    while let Some((before, after)) = rest.split_once('@') {
+        done.push_str(before);
+        let named = |(name, behind)| Some((places.iter().find(|(place, _)| *place == name)?.1.as_str(), behind));
+        let (value, behind) = after.split_once('@').and_then(named).unwrap_or(("@", after));
+        done.push_str(value);
+        rest = behind;
+    }
+    done + rest
+}
+
 /// Writes the workflow.
 pub fn of(wanted: &Wanted<'_>) -> String {
     let args = wanted.args;
     let role = |said: &Option<String>, variable: &str| said.clone().unwrap_or_else(|| format!("${{{{ vars.{variable} }}}}"));
-    let text = match args.service {
+    let version = || ("VERSION", env!("CARGO_PKG_VERSION").to_owned());
+    let (template, own) = match args.service {
         Service::Github => {
             let profiles = profiles(
                 wanted,
                 "curl -sSf -H \"Authorization: bearer $ACTIONS_ID_TOKEN_REQUEST_TOKEN\" \\\n  \"$ACTIONS_ID_TOKEN_REQUEST_URL&audience=sts.amazonaws.com\" | jq -er .value",
                 "echo \"AWS_CONFIG_FILE=$folder/aws-config\" >> \"$GITHUB_ENV\"",
             );
-            let begin = GITHUB_BEGIN
-                .replace("@PROFILES@\n", &indented(&profiles, 10))
-                .replace("@DEV_ROLE@", &role(&args.dev_role, "XDEPLOY_DEV_ROLE"))
-                .replace("@PROD_ROLE@", &role(&args.prod_role, "XDEPLOY_PROD_ROLE"));
-            GITHUB.replace("@BEGIN@\n", &begin).replace("@VARIABLES@\n", &variables(wanted, 2)).replace("@BRANCH@", &args.branch)
+            let places = [
+                ("PROFILES", indented(&profiles, 10)),
+                ("DEV_ROLE", role(&args.dev_role, "XDEPLOY_DEV_ROLE")),
+                ("PROD_ROLE", role(&args.prod_role, "XDEPLOY_PROD_ROLE")),
+                version(),
+            ];
+            (GITHUB, [("BEGIN", filled(GITHUB_BEGIN, &places)), ("VARIABLES", variables(wanted, 2))])
         }
         Service::Gitlab => {
             let profiles = profiles(wanted, "printf '%s' \"$AWS_TOKEN\"", "export AWS_CONFIG_FILE=\"$folder/aws-config\"");
-            let comparison = format!("== {}", json!(args.branch));
-            GITLAB
-                .replace("@PROFILES@\n", &indented(&profiles, 6))
-                .replace("@VARIABLES@\n", &variables(wanted, 2))
-                .replace("== @BRANCH@", &comparison)
-                .replace("@BRANCH@", &args.branch)
+            (GITLAB, [("PROFILES", indented(&profiles, 6)), ("VARIABLES", variables(wanted, 4))])
         }
     };
-    text.replace("@ENVIRONMENT@", &args.environment)
-        .replace("@FILE@", &file_name(&wanted.pipeline))
-        .replace("@NAME@", &name(&wanted.pipeline))
+    let own = own.map(|(place, lines)| (place, lines.trim_end_matches('\n').to_owned()));
+    let key = match wanted.administrators.is_empty() {
+        true => "# - Nobody was named with `--key-administrator ARN`: plan fails as long as there is no key.\n",
+        false => "",
+    };
+    let places = [
+        ("BRANCH", args.branch.clone()),
+        ("BRANCH_VALUE", scalar(args.service, &args.branch)),
+        ("BRANCH_TEXT", json!(args.branch).to_string()),
+        ("ENVIRONMENT", args.environment.clone()),
+        ("ENVIRONMENT_VALUE", scalar(args.service, &args.environment)),
+        ("DEFAULT_BRANCH", args.default_branch.clone().unwrap_or_else(|| args.branch.clone())),
+        ("FILE", file_name(&wanted.pipeline)),
+        ("NAME", name(&wanted.pipeline)),
+        ("KEY", key.to_owned()),
+        version(),
+    ];
+    filled(template, &own.into_iter().chain(places).collect::<Vec<_>>())
 }
 
 fn profiles(wanted: &Wanted<'_>, token: &str, export: &str) -> String {
-    let text = PROFILES.replace("@TOKEN@", token).replace("@EXPORT@", export);
-    text.replace("@REGION@", &wanted.region).replace("@PROD_REGION@", &wanted.prod_region)
+    let places = [("TOKEN", token), ("EXPORT", export), ("REGION", &wanted.region), ("PROD_REGION", &wanted.prod_region)];
+    filled(PROFILES, &places.map(|(place, value)| (place, value.to_owned())))
 }
 
 fn indented(text: &str, by: usize) -> String {

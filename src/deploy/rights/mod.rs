@@ -1,6 +1,7 @@
 //! The rights that a command's own user needs, told before anything is read: the calls of a plan are the same data that apply
 //! works from, and a drawn-up set-up says what would be read.
 
+mod change;
 mod document;
 mod reads;
 mod scene;
@@ -52,6 +53,8 @@ pub enum Scenario {
     Adopt,
     /// As fresh, with the output bucket in another region than the pipeline.
     CrossRegion,
+    /// As fresh, and what setup made, to be changed or mended by whoever need not be the key's administrator.
+    Change,
 }
 
 /// One action on one resource.
@@ -90,12 +93,18 @@ pub fn rights(settings: &Settings, command: Command, scenario: Scenario, artifac
             all.extend(writes.iter().flat_map(|write| writes::of(write, &before)));
             // What was made is read again, and proven: what is known of a new bucket must then still be known.
             all.extend(reads::observed(settings, &there, Reading { proof_counts: settings.create_buckets, ..Reading::default() })?);
-            all.retain(|right| !of_administrator(right, &there));
+            match scenario {
+                Scenario::Change => all.extend(changed(settings, &before, true)?),
+                _ => all.retain(|right| !of_administrator(right, &there)),
+            }
             all
         }
         Command::Plan => {
             let mut all = reads::observed(settings, &before, Reading { artifact, ..Reading::default() })?;
             all.extend(reads::observed(settings, &there, Reading { artifact, ..Reading::default() })?);
+            if scenario == Scenario::Change {
+                all.extend(changed(settings, &before, false)?);
+            }
             all
         }
         Command::Verify => {
@@ -124,6 +133,19 @@ pub fn rights(settings: &Settings, command: Command, scenario: Scenario, artifac
         scene::tidy(right, &names);
     }
     Ok(found)
+}
+
+/// The rights of changes of what setup made; or only of planning them.
+fn changed(settings: &Settings, before: &Snapshot, written: bool) -> Result<Vec<Right>> {
+    let mut all = Vec::new();
+    for run in change::runs(settings, before)? {
+        all.extend(reads::observed(&run.settings, &run.found, Reading::default())?);
+        all.extend(reads::observed(&run.settings, &run.there(), Reading::default())?);
+        if written {
+            all.extend(run.writes.iter().flat_map(|write| writes::of(write, &run.found)));
+        }
+    }
+    Ok(all)
 }
 
 /// Says whether the key that is made gives this to its administrator, who is the caller unless another was named.
