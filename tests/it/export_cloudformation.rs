@@ -170,12 +170,30 @@ fn do_step(export: &Export, number: usize, step: &Step, outputs: &BTreeMap<Strin
     shell(export, &step.commands[at + 1..].join("\n"));
 }
 
-/// Everything that STEPS.md says, in its order.
+/// The stacks of both accounts, by account, region and name.
+type Stacks = BTreeMap<(String, String, String), Stack>;
+
+/// Everything that STEPS.md says, in its order, in accounts without stacks.
 fn deploy_all(export: &Export) -> (usize, Vec<String>) {
+    deploy_into(export, &mut Stacks::new())
+}
+
+/// The stack that STEPS.md says to deploy a template to.
+fn stack_of(sheet: &str, name: &str, template: &Value) -> (String, String, String) {
+    let about = |what: &str| template["Metadata"]["xdeploy"][what].as_str().unwrap().to_owned();
+    let told: BTreeSet<&str> = sheet
+        .lines()
+        .filter(|line| line.contains(&format!("--template-file {name} ")))
+        .map(|line| between(line, "--stack-name ", " ").unwrap().0)
+        .collect();
+    assert_eq!(told, BTreeSet::from([about("stack").as_str()]), "{name}");
+    (about("account"), about("region"), about("stack"))
+}
+
+fn deploy_into(export: &Export, stacks: &mut Stacks) -> (usize, Vec<String>) {
     let accounts = export.accounts();
     let templates = export.templates();
     let sheet = export.sheet("STEPS.md");
-    let mut stacks: BTreeMap<&str, Stack> = BTreeMap::new();
     let mut outputs: BTreeMap<String, String> = BTreeMap::new();
     let mut made = Vec::new();
     let mut number = 0;
@@ -193,7 +211,7 @@ fn deploy_all(export: &Export) -> (usize, Vec<String>) {
                     given.push((parameter, output.clone()));
                 }
             }
-            let stack = stacks.entry(name.as_str()).or_default();
+            let stack = stacks.entry(stack_of(&sheet, name, template)).or_default();
             made.extend(export.served.block_on(stack.deploy(account, &region, template, &given)));
             outputs.extend(stack.outputs.clone());
             // The same again changes nothing.
@@ -211,10 +229,12 @@ fn deploy_all(export: &Export) -> (usize, Vec<String>) {
     assert_eq!(number, all.len());
     // All of it again, from the first template on: nothing is made and nothing goes.
     let calls = export.scene.rehearsal.log().len();
-    for (name, stack) in &mut stacks {
-        let region = templates[*name]["Metadata"]["xdeploy"]["region"].as_str().unwrap();
+    for (name, template) in &templates {
+        let stack = stack_of(&sheet, name, template);
+        let region = stack.1.clone();
         let account = if name.starts_with("dev") { &accounts.dev } else { &accounts.prod };
-        assert_eq!(export.served.block_on(stack.deploy(account, region, &templates[*name], &[])), Vec::<String>::new());
+        let stack = stacks.get_mut(&stack).unwrap();
+        assert_eq!(export.served.block_on(stack.deploy(account, &region, template, &[])), Vec::<String>::new());
     }
     assert_eq!(export.scene.rehearsal.log().len(), calls);
     (number, made)
@@ -405,16 +425,66 @@ fn the_pipeline_is_not_put_off_where_production_is_ready() {
     let again = export.served.dir.path().join("again");
     export.run(&["export", "--format", "cloudformation", "--out", "again"]);
     let read = |name: &str| fs::read_to_string(Path::new(&again).join(name));
-    let template: Value = serde_json::from_str(&read("dev.template.json").unwrap()).unwrap();
+    let mut names: Vec<String> = fs::read_dir(&again).unwrap().map(|one| one.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    let [sheet, dev] = names.as_slice() else { panic!("{names:?}") };
+    assert_eq!(sheet, "STEPS.md");
+    let template: Value = serde_json::from_str(&read(dev).unwrap()).unwrap();
     assert_eq!(template["Parameters"]["CreatePipeline"]["Default"], "true");
     assert_eq!(template["Resources"].as_object().unwrap().keys().collect::<Vec<_>>(), ["Pipeline"]);
     assert_eq!(read("STEPS.md").unwrap().matches("aws cloudformation deploy").count(), 1);
-    assert!(read("prod.template.json").is_err());
     // Nothing to do is no template at all.
     export.run(&["setup", "--yes"]);
     export.run(&["export", "--format", "cloudformation", "--out", "nothing"]);
     let left: Vec<_> = fs::read_dir(export.served.dir.path().join("nothing")).unwrap().map(|one| one.unwrap().file_name()).collect();
     assert_eq!(left, ["STEPS.md"]);
+}
+
+/// The templates of a later export have only what is missing: over the first stacks they would delete all else.
+#[test]
+fn a_later_export_leaves_the_stacks_of_the_first_alone() {
+    let mut export = Export::of(fresh("eu-west-1", Policies::Article), &[]);
+    let mut stacks = Stacks::new();
+    deploy_into(&export, &mut stacks);
+    let first: BTreeSet<String> = stacks.keys().map(|stack| stack.2.clone()).collect();
+    assert_eq!(first.len(), 3, "{first:?}");
+    let accounts = export.accounts();
+    let (dev, prod) = (&accounts.dev, &accounts.prod);
+    let rule = "codepipeline-crossaccountdeploy-source";
+    export.served.block_on(async {
+        let targets = dev.events(HOME).list_targets_by_rule().rule(rule).send().await.unwrap();
+        let ids = targets.targets().iter().map(|target| target.id().to_owned()).collect();
+        dev.events(HOME).remove_targets().rule(rule).set_ids(Some(ids)).send().await.unwrap();
+        dev.events(HOME).delete_rule().name(rule).send().await.unwrap();
+        let policy = prod.iam_arn("policy/outputbucketdeployaccess");
+        prod.iam().detach_role_policy().role_name("prods3role").policy_arn(&policy).send().await.unwrap();
+        prod.iam().delete_policy().policy_arn(&policy).send().await.unwrap();
+    });
+    export.folder = export.served.dir.path().join("later");
+    export.run(&["export", "--format", "cloudformation", "--out", "later"]);
+    let (_, made) = deploy_into(&export, &mut stacks);
+    assert_eq!(made, ["SourceRule", "OutputPolicy"]);
+    assert!(stacks.keys().filter(|stack| !first.contains(&stack.2)).count() == 2, "{:?}", stacks.keys());
+    assert!(export.templates().keys().all(|name| !["dev.template.json", "prod.template.json"].contains(&name.as_str())));
+    let said = export.run(&["setup", "--yes"]);
+    assert!(said.contains("No changes."), "{said}");
+}
+
+/// Two pipelines share no stack: names differ in a sign that stacks can't have, or pipelines are called alike in two regions.
+#[test]
+fn each_pipeline_has_stacks_of_its_own() {
+    let stacks = |name: &'static str| -> BTreeSet<(String, String)> {
+        let export = Export::of(fresh("eu-west-1", Policies::Article), &["--pipeline", name]);
+        let about = |template: &Value, what: &str| template["Metadata"]["xdeploy"][what].as_str().unwrap().to_owned();
+        export.templates().values().map(|template| (about(template, "region"), about(template, "stack"))).collect()
+    };
+    let (dot, hyphen) = (stacks("a.b"), stacks("a-b"));
+    assert_eq!((dot.len(), hyphen.len()), (3, 3));
+    assert!(dot.is_disjoint(&hyphen), "{dot:?} {hyphen:?}");
+    // What isn't in the pipeline's own region names it.
+    let elsewhere = hyphen.iter().filter(|stack| stack.0 != HOME);
+    assert!(elsewhere.map(|stack| stack.1.contains(HOME)).collect::<Vec<_>>().contains(&true));
+    assert!(hyphen.iter().all(|stack| (stack.0 != HOME) == stack.1.contains(HOME)), "{hyphen:?}");
 }
 
 #[test]

@@ -119,7 +119,7 @@ pub fn sheet(work: &Work<'_>, side: Option<Side>, sheets: &[Sheet], apart_writes
     text.push_str(
         "Do this in this order; each part may be done again and then changes nothing. Keep these templates: an export that is made\n",
     );
-    text.push_str("after they were deployed has only what is still missing, and must not be deployed over the same stacks.\n\n");
+    text.push_str("after they were deployed has only what is still missing, in stacks and files with a name of their own.\n\n");
     for line in order(work) {
         let _ = writeln!(text, "{line}");
     }
