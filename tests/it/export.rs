@@ -351,6 +351,54 @@ fn a_script_makes_buckets_and_uploads_the_artifact_once() {
     assert!(ran.code == Some(1) && ran.stderr.contains("has changed since the plan was made"), "{}", ran.stderr);
 }
 
+/// Ends a comment, a heading, a quoted word and a fence wherever one of them lets it.
+const BREAKOUT: &str = "x'\ndata \"external\" \"x\" {}\n```\n# Heading\necho broken\r#.zip";
+
+#[test]
+fn no_name_ends_a_line_that_it_stands_in() {
+    let served = Served::new();
+    std::fs::write(served.dir.path().join(BREAKOUT), sample()).unwrap();
+    served.run(&[&["plan"], &reports::BUCKETS[..], &["--create-buckets", "--artifact", BREAKOUT, "--out", "p"]].concat());
+    let plan = Plan::load(&served.dir.path().join("p")).unwrap();
+    // By hand, since the pipeline is there: a command in a comment.
+    served.run(&[&["setup", "--yes"], &reports::BUCKETS[..], &["--create-buckets"]].concat());
+    served.run(&[&["plan"], &reports::BUCKETS[..], &["--artifact", BREAKOUT, "--out", "later"]].concat());
+    let later = Plan::load(&served.dir.path().join("later")).unwrap();
+    let broken = ["data \"external", "```\n# Heading", "# Heading", "echo broken"];
+    for (plan, uploads) in [(&plan, 1), (&later, 1)] {
+        assert_eq!(plan.writes().iter().filter(|write| write.title.contains(BREAKOUT)).count(), uploads);
+        for format in [Format::Cloudformation, Format::Terraform, Format::Awscli] {
+            for sheet in of_plan(plan, None, format).unwrap() {
+                assert!(sheet.text.contains("echo broken"), "{}: {}", sheet.name, sheet.text);
+                for line in sheet.text.lines() {
+                    assert!(!broken.iter().any(|broken| line.trim_start().starts_with(broken)), "{}: {}", sheet.name, sheet.text);
+                }
+                assert!(!sheet.text.contains('\r'), "{}", sheet.name);
+                if format == Format::Terraform {
+                    let body = hcl::parse(&sheet.text).unwrap();
+                    assert!(body.blocks().all(|block| block.identifier() != "data"), "{}", sheet.text);
+                }
+            }
+        }
+    }
+    script_of(&plan, None);
+    // It is quoted as it is, on one line.
+    let word = quoted(BREAKOUT);
+    let printed = std::process::Command::new("bash").args(["-c", &format!("printf %s {word}")]).output().unwrap();
+    assert_eq!((String::from_utf8(printed.stdout).unwrap().as_str(), word.lines().count()), (BREAKOUT, 1));
+}
+
+#[test]
+fn control_characters_are_refused_in_keys_and_paths() {
+    let served = reports::served();
+    for flag in ["--object-key", "--deploy-path"] {
+        let output = served.try_run(&reports::with(&["plan", flag, "x\ny"]));
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(64), "{said}");
+        assert!(said.contains("x\\ny") && said.contains("control characters"), "{said}");
+    }
+}
+
 #[test]
 fn what_can_t_be_read_or_written_is_said_with_a_hint() {
     let served = reports::served();

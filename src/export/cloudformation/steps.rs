@@ -1,5 +1,6 @@
 //! `STEPS.md`: the order of the stacks, and what no template may own, with the statements to merge and the commands.
 
+use super::super::shared::{code, title};
 use super::apart::{Apart, apart};
 use super::places::{Place, StackId};
 use super::{CREATE, Sheet, Work, regional};
@@ -206,13 +207,12 @@ fn tags_section(work: &Work<'_>, text: &mut String, mine: &dyn Fn(Side) -> bool)
 
 fn apart_section(work: &Work<'_>, text: &mut String, number: usize, write: &Write) -> Result<()> {
     let Apart { why, merge, json, gone, commands } = apart(work, number, write)?;
-    let (verb, title) = (write.call.verb(), &write.title);
-    let _ = writeln!(text, "\n## Separate step {number}: {verb} {title}\n");
+    let _ = writeln!(text, "\n## Separate step {number}: {}\n", title(write));
     let (action, article, whose) = (write.call.action(), write.step.article(), work.whose(write.account));
     let _ = writeln!(
         text,
-        "`{action}` in {whose} on `{}` ({article}). {why}\n",
-        work.with_outputs(&write.resource.clone().into())?.as_str().unwrap_or_default()
+        "`{action}` in {whose} on {} ({article}). {why}\n",
+        code(work.with_outputs(&write.resource.clone().into())?.as_str().unwrap_or_default())
     );
     if let Some(json) = json {
         let into = commands.iter().any(|line| line.starts_with("# merge"));

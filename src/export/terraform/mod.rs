@@ -7,7 +7,7 @@ mod pipeline;
 mod resources;
 
 use super::Sheet;
-use super::shared::{identity, keys_told, other, underscored, waits_for, writes_of};
+use super::shared::{comment, identity, keys_told, other, underscored, waits_for, writes_of};
 use crate::deploy::after::{after, stand_in};
 use crate::deploy::plan::Plan;
 use crate::deploy::snapshot::Snapshot;
@@ -18,7 +18,6 @@ use ::hcl::expr::{Expression, FuncCall};
 use ::hcl::structure::Block;
 use hcl::{References, path, written};
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
 
 /// Writes a plan's part of one account, or of both, as `main.tf`.
 ///
@@ -121,8 +120,8 @@ impl<'a> Draft<'a> {
             if step != Some((write.step, write.account)) && self.body.len() > mark {
                 step = Some((write.step, write.account));
                 let account = &identity(self.plan, write.account).account;
-                let heading = format!("\n# {}  {}: {} ({account})\n", write.step.article(), write.step.title(), write.account);
-                self.body.insert_str(mark, &heading);
+                let heading = format!("{}  {}: {} ({account})", write.step.article(), write.step.title(), write.account);
+                self.body.insert_str(mark, &format!("\n{}", comment(&heading)));
             }
         }
         let mut text = self.comments();
@@ -149,10 +148,7 @@ impl<'a> Draft<'a> {
                 lines.extend(waits.into_iter().map(|line| format!("- {line}")));
             }
         }
-        lines.into_iter().fold(String::new(), |mut text, line| {
-            let _ = writeln!(text, "# {line}");
-            text
-        })
+        lines.iter().map(|line| comment(line)).collect()
     }
 
     /// Providers and variables.

@@ -1,6 +1,6 @@
 //! The resource of each write.
 
-use super::super::shared::{keys_made, never_planned, title, underscored};
+use super::super::shared::{comment, keys_made, never_planned, title, underscored};
 use super::hcl::{path, tags, written};
 use super::{Draft, by_hand, pipeline, role_label};
 use crate::deploy::after::stand_in;
@@ -31,7 +31,7 @@ impl<'a> Draft<'a> {
 
     fn put(&mut self, write: &Write, block: BlockBuilder) -> Result<()> {
         let text = written(block.build())?;
-        self.body.push_str(&format!("\n# {}\n{text}", title(write)));
+        self.body.push_str(&format!("\n{}{text}", comment(&title(write))));
         Ok(())
     }
 
