@@ -10,6 +10,7 @@ use crate::support::served::{self, Served};
 use crate::support::stage::HOME;
 use serde_json::{Value, json};
 use snapbox::str;
+use std::collections::BTreeMap;
 use xdeploy::deploy::plan::Plan;
 use xdeploy::export::{Format, of_plan};
 use xdeploy::model::{Policies, Side, quoted};
@@ -368,8 +369,9 @@ fn no_name_ends_a_line_that_it_stands_in() {
     for (plan, uploads) in [(&plan, 1), (&later, 1)] {
         assert_eq!(plan.writes().iter().filter(|write| write.title.contains(BREAKOUT)).count(), uploads);
         for format in [Format::Cloudformation, Format::Terraform, Format::Awscli] {
-            for sheet in of_plan(plan, None, format).unwrap() {
-                assert!(sheet.text.contains("echo broken"), "{}: {}", sheet.name, sheet.text);
+            let sheets = of_plan(plan, None, format).unwrap();
+            assert!(sheets.iter().any(|sheet| sheet.text.contains("echo broken")), "{sheets:#?}");
+            for sheet in sheets {
                 for line in sheet.text.lines() {
                     assert!(!broken.iter().any(|broken| line.trim_start().starts_with(broken)), "{}: {}", sheet.name, sheet.text);
                 }
@@ -386,6 +388,34 @@ fn no_name_ends_a_line_that_it_stands_in() {
     let word = quoted(BREAKOUT);
     let printed = std::process::Command::new("bash").args(["-c", &format!("printf %s {word}")]).output().unwrap();
     assert_eq!((String::from_utf8(printed.stdout).unwrap().as_str(), word.lines().count()), (BREAKOUT, 1));
+}
+
+/// In the place of an earlier one, an export of what is missing would have Terraform destroy all else.
+#[test]
+fn a_later_export_is_not_written_over_an_earlier_one() {
+    let served = Served::new();
+    let flags = [&reports::BUCKETS[..], &["--create-buckets"]].concat();
+    for format in ["terraform", "cloudformation", "awscli"] {
+        let export = [&["export", "--format", format, "--out", format], &flags[..]].concat();
+        served.run(&export);
+        // The same again is no other.
+        served.run(&export);
+    }
+    let read = |format: &str| -> BTreeMap<std::path::PathBuf, String> {
+        let files = std::fs::read_dir(served.dir.path().join(format)).unwrap().map(|file| file.unwrap().path());
+        files.map(|file| (file.clone(), std::fs::read_to_string(file).unwrap())).collect()
+    };
+    served.run(&[&["setup", "--yes"], &flags[..]].concat());
+    for format in ["terraform", "cloudformation", "awscli"] {
+        let before = read(format);
+        let export = [&["export", "--format", format, "--out", format], &flags[..]].concat();
+        let output = served.try_run(&export);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!((output.status.code(), read(format) == before), (Some(3), true), "{said}");
+        assert!(said.contains("--overwrite"), "{said}");
+        served.run(&[&export[..], &["--overwrite"]].concat());
+        assert!(read(format) != before, "{format}");
+    }
 }
 
 #[test]

@@ -221,6 +221,27 @@ fn accounted(plan: &Plan, write: &Write, body: &hcl::Body, text_of_all: &str, by
     }
 }
 
+/// What holds data isn't destroyed by a configuration that lost it.
+#[test]
+fn keys_and_buckets_are_kept() {
+    let [sheet] = of_plan(&planned(&scenes()[2].1), None, Format::Terraform).unwrap().try_into().unwrap();
+    let artifact = Plan::load(&with_artifact().dir.path().join("p")).unwrap();
+    let buckets = of_plan(&artifact, None, Format::Terraform).unwrap()[0].text.clone();
+    for (text, kinds) in [(&sheet.text, &["aws_kms_key", "aws_kms_replica_key", "aws_s3_bucket"][..]), (&buckets, &["aws_s3_bucket"])] {
+        let body = hcl::parse(text).unwrap();
+        for kind in kinds {
+            let found = of_kind(&body, kind);
+            assert!(!found.is_empty(), "{kind}");
+            for block in found {
+                let lifecycle = block.body().blocks().find(|inner| inner.identifier() == "lifecycle").unwrap();
+                let (name, value) = lifecycle.body().attributes().map(|on| (on.key(), on.expr())).next().unwrap();
+                assert_eq!((name, value), ("prevent_destroy", &true.into()));
+            }
+        }
+        assert!(text.split_once("terraform {").unwrap().0.contains("in the place of this one"), "{text}");
+    }
+}
+
 #[test]
 fn a_side_has_its_own_resources_and_is_told_the_other_s_keys() {
     let plan = planned(&scenes()[2].1);

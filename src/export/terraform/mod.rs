@@ -136,6 +136,9 @@ impl<'a> Draft<'a> {
         let mut lines = vec![
             format!("Sets up pipeline {} {part}, as `xdeploy setup` would. For Terraform or OpenTofu.", settings.pipeline),
             "It makes what is not there yet; what is there stays its owner's.".to_owned(),
+            "Keep it with its state. A later export has only what is missing by then: in the place of this one, it would have Terraform"
+                .to_owned(),
+            "destroy all else. Apply it in a folder of its own, with a state of its own.".to_owned(),
         ];
         if self.by_hand > 0 {
             lines.push(format!("Steps by hand, after `terraform apply`: {}. Look for BY HAND.", self.by_hand));
@@ -202,6 +205,11 @@ impl Draft<'_> {
         let block = Block::builder("validation").add_attribute(("condition", Expression::from(condition)));
         Ok(block.add_attribute(("error_message", format!("It must begin with {begin}"))).build())
     }
+}
+
+/// Keeps what can't be made again with what is in it: keys and buckets.
+fn kept() -> Block {
+    Block::builder("lifecycle").add_attribute(("prevent_destroy", true)).build()
 }
 
 /// The label of a role that is made.

@@ -2,7 +2,7 @@
 
 use super::super::shared::{comment, keys_made, never_planned, title, underscored};
 use super::hcl::{path, tags, written};
-use super::{Draft, by_hand, pipeline, role_label};
+use super::{Draft, by_hand, kept, pipeline, role_label};
 use crate::deploy::after::stand_in;
 use crate::deploy::names::own_tags;
 use crate::deploy::write::{Call, Write, key_placeholder};
@@ -111,6 +111,7 @@ impl<'a> Draft<'a> {
                     .add_attribute(("enable_key_rotation", rotates))
                     .add_attribute(("policy", policy))
                     .add_attribute(("tags", tags(&self.own_tags())))
+                    .add_block(kept())
             }
             Call::ReplicateKey { key, replica_region, description, .. } => {
                 let policy = self.references.document(&self.key_policy(replica_region)?)?;
@@ -120,6 +121,7 @@ impl<'a> Draft<'a> {
                     .add_attribute(("primary_key_arn", primary))
                     .add_attribute(("policy", policy))
                     .add_attribute(("tags", tags(&self.own_tags())))
+                    .add_block(kept())
             }
             Call::CreateAlias { region, alias, key } => {
                 let target = self.references.text(key);
@@ -170,6 +172,7 @@ impl<'a> Draft<'a> {
                 self.resource(write, region, "aws_s3_bucket", &label)?
                     .add_attribute(("bucket", bucket.as_str()))
                     .add_attribute(("tags", tags(&self.own_tags())))
+                    .add_block(kept())
             }
             Call::BlockPublicAccess { bucket, region } => {
                 let (label, of) = (self.bucket_label(bucket), self.bucket(bucket)?);
