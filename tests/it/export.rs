@@ -786,7 +786,7 @@ pub fn with_artifact() -> Served {
     served
 }
 
-fn sample() -> Vec<u8> {
+pub fn sample() -> Vec<u8> {
     use std::io::Write;
     let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
     zip.start_file("index.html", zip::write::SimpleFileOptions::default()).unwrap();

@@ -487,6 +487,87 @@ fn each_pipeline_has_stacks_of_its_own() {
     assert!(hyphen.iter().all(|stack| (stack.0 != HOME) == stack.1.contains(HOME)), "{hyphen:?}");
 }
 
+/// A bucket that had no policy when the plan was made may have one when the step is done.
+#[test]
+fn a_bucket_policy_that_others_wrote_since_stays() {
+    for others in [false, true] {
+        let scene = fresh(HOME, Policies::Article);
+        let dev = tokio::runtime::Runtime::new().unwrap().block_on(async {
+            let dev = scene.accounts(&scene.rehearsal.line()).await.unwrap().dev;
+            dev.s3(HOME).create_bucket().bucket("our-artifacts").send().await.unwrap();
+            dev
+        });
+        let export = Export::of(scene, &["--artifact-bucket", "our-artifacts"]);
+        let mine = json!({"Sid": "Mine", "Effect": "Allow", "Principal": {"AWS": dev.iam_arn("root")}, "Action": "s3:GetObject",
+            "Resource": "arn:aws:s3:::our-artifacts/*"});
+        if others {
+            let policy = json!({"Version": "2012-10-17", "Statement": [mine]}).to_string();
+            let dev = export.accounts().dev;
+            export.served.block_on(dev.s3(HOME).put_bucket_policy().bucket("our-artifacts").policy(policy).send()).unwrap();
+        }
+        deploy_all(&export);
+        let dev = export.accounts().dev;
+        let got = export.served.block_on(dev.s3(HOME).get_bucket_policy().bucket("our-artifacts").send()).unwrap();
+        let policy: Value = serde_json::from_str(got.policy().unwrap()).unwrap();
+        let sids: Vec<&str> = policy["Statement"].as_array().unwrap().iter().filter_map(|one| one["Sid"].as_str()).collect();
+        assert!(sids.len() > usize::from(others) && sids.contains(&"Mine") == others, "{sids:?}");
+        let put = "s3api put-bucket-policy --bucket our-artifacts";
+        let step = steps(&export.sheet("STEPS.md")).into_iter().find(|step| step.commands.iter().any(|line| line.contains(put))).unwrap();
+        assert!(step.commands.iter().any(|line| line.starts_with("# ") && line.contains("stop here")), "{step:?}");
+        let said = export.run(&["setup", "--yes"]);
+        assert!(said.contains("No changes."), "{said}");
+    }
+}
+
+/// The flags of each command of the AWS CLI in a text, by service and operation.
+fn flags(text: &str) -> Vec<(String, BTreeSet<String>)> {
+    let joined = text.replace("\\\n", " ");
+    let services = ["kms", "iam", "s3api", "events", "codepipeline"];
+    let of = |line: &str| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let at = words.iter().position(|word| services.contains(word))?;
+        let flags = words[at..].iter().filter(|word| word.starts_with("--")).map(|word| (*word).to_owned()).collect();
+        Some((format!("{} {}", words[at], words.get(at + 1)?), flags))
+    };
+    joined.lines().filter(|line| !line.trim_start().starts_with('#')).filter_map(of).collect()
+}
+
+#[test]
+fn a_step_says_as_much_as_the_shell_script() {
+    let export = Export::of(fresh(HOME, Policies::Article), &[]);
+    export.run(&["setup", "--yes"]);
+    let dev = export.accounts().dev;
+    let rule = "codepipeline-crossaccountdeploy-source";
+    let put = dev.events(HOME).put_rule().name(rule).event_pattern(r#"{"source":["aws.s3"]}"#);
+    export.served.block_on(put.send()).unwrap();
+    fs::write(export.served.dir.path().join("site.zip"), crate::export::sample()).unwrap();
+    export.run(&["plan", "--artifact", "site.zip", "--out", "later.json"]);
+    let script = export.served.run(&["export", "--plan", "later.json", "--format", "awscli"]);
+    export.served.run(&["export", "--plan", "later.json", "--format", "cloudformation", "--out", "later"]);
+    let mut sheets = vec![(script, fs::read_to_string(export.served.dir.path().join("later/STEPS.md")).unwrap())];
+    let adopting = adopting();
+    sheets.push((adopting.served.run(&["export", "--plan", "plan.json", "--format", "awscli"]), adopting.sheet("STEPS.md")));
+    // Where and whose; the script's own.
+    let beside = ["--region", "--profile", "--expected-bucket-owner", "--output"];
+    let mut compared = BTreeSet::new();
+    for (script, sheet) in sheets {
+        let script = flags(&script);
+        for step in steps(&sheet) {
+            for (operation, said) in flags(&step.commands.join("\n")) {
+                let of_script: Vec<_> = script.iter().filter(|(of, _)| *of == operation).map(|(_, flags)| flags).collect();
+                let missing = |flags: &BTreeSet<String>| flags.iter().all(|flag| said.contains(flag) || beside.contains(&flag.as_str()));
+                // The script has one command for new rules and one for others.
+                assert!(of_script.is_empty() || of_script.into_iter().any(missing), "{operation}: {said:?}\n{script:#?}");
+                assert!(!operation.contains(" get-") || said.contains("--output"), "{operation}: {said:?}");
+                compared.insert(operation);
+            }
+        }
+    }
+    for operation in ["events put-rule", "s3api put-object", "s3api get-bucket-notification-configuration", "kms put-key-policy"] {
+        assert!(compared.contains(operation), "{compared:?}");
+    }
+}
+
 #[test]
 fn several_sheets_need_a_folder() {
     let export = Export::of(fresh(HOME, Policies::Article), &[]);
