@@ -34,6 +34,9 @@ fn nothing(plan: &Plan, side: Option<Side>) -> String {
     format!("# Pipeline {}: there is nothing to do{whose}.\n", plan.settings().pipeline)
 }
 
+/// The variable that says whether the pipeline is made.
+const CREATE: &str = "create_pipeline";
+
 /// A configuration on its way.
 struct Draft<'a> {
     plan: &'a Plan,
@@ -50,6 +53,8 @@ struct Draft<'a> {
     addresses: Vec<String>,
     body: String,
     by_hand: usize,
+    /// A step by hand is left that the pipeline's first run needs.
+    put_off: bool,
 }
 
 impl<'a> Draft<'a> {
@@ -65,6 +70,7 @@ impl<'a> Draft<'a> {
             addresses: Vec::new(),
             body: String::new(),
             by_hand: 0,
+            put_off: false,
             writes,
         };
         for write in draft.writes.clone() {
@@ -90,6 +96,11 @@ impl<'a> Draft<'a> {
     fn learn_key(&mut self, region: &str, reference: &str) -> Result<()> {
         self.references.learn(key_placeholder(region), reference)?;
         self.references.learn(stand_in(&self.plan.snapshot().dev, region), reference)
+    }
+
+    /// Says whether the pipeline is made in a later run of Terraform, after the steps by hand.
+    fn makes_later(&self) -> bool {
+        self.put_off && self.makes(|call| matches!(call, Call::CreatePipeline { .. }))
     }
 
     fn makes(&self, wanted: impl Fn(&Call) -> bool) -> bool {
@@ -142,7 +153,12 @@ impl<'a> Draft<'a> {
         ];
         if self.by_hand > 0 {
             lines.push(format!("Steps by hand, after `terraform apply`: {}. Look for BY HAND.", self.by_hand));
-            lines.push("If the pipeline can't be made before one of them, apply again after it.".to_owned());
+        }
+        if self.makes_later() {
+            lines.push(format!(
+                "The pipeline runs as soon as it is made and needs them: then set the default of {CREATE} to true here, and"
+            ));
+            lines.push("apply again. It stays true: false would have the pipeline destroyed.".to_owned());
         }
         if let Some(side) = self.side {
             let waits = waits_for(self.plan, side);
@@ -178,6 +194,14 @@ impl<'a> Draft<'a> {
                 Some(default) => block.add_attribute(("default", default)),
                 None => block.add_block(self.of_dev_s_key(&name)?),
             };
+            text = text + "\n" + &written(block.build())?;
+        }
+        if self.makes_later() {
+            let block = Block::builder("variable")
+                .add_label(CREATE)
+                .add_attribute(("type", path("bool")?))
+                .add_attribute(("description", "true once the steps by hand are done; false again destroys the pipeline"))
+                .add_attribute(("default", false));
             text = text + "\n" + &written(block.build())?;
         }
         for (side, region) in &self.providers {
