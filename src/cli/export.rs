@@ -4,13 +4,14 @@ use super::{session, sides, wizard};
 use crate::deploy::observe::{Organisations, Purpose};
 use crate::deploy::plan::Plan;
 use crate::error::{Error, Result};
-use crate::export::{self, Format};
+use crate::export::{self, Format, Sheet};
 use crate::files;
 use crate::model::Side;
 use crate::settings::{CommonFlags, DeploymentFlags, Settings, with_file};
 use crate::ui::Ui;
+use clap::builder::FalseyValueParser;
 use serde_json::json;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Whose part is exported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -55,6 +56,9 @@ pub struct Args {
     /// Folder to write the files to [default: one file goes to standard output]
     #[arg(long, value_name = "FOLDER", env = "XDEPLOY_OUT")]
     pub out: Option<PathBuf>,
+    /// Write over files of the folder that say something else, such as an earlier export
+    #[arg(long, env = "XDEPLOY_OVERWRITE", value_parser = FalseyValueParser::new())]
+    pub overwrite: bool,
 }
 
 pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui) -> Result<u8> {
@@ -63,6 +67,9 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui) -> Result<u8> {
     match (&args.out, sheets.as_slice()) {
         (Some(folder), sheets) => {
             std::fs::create_dir_all(folder).map_err(|error| crate::error::file_error("make the folder", folder, &error))?;
+            if !args.overwrite {
+                refuse_to_overwrite(folder, sheets)?;
+            }
             for sheet in sheets {
                 let path = folder.join(&sheet.name);
                 files::write_whole(&path, &sheet.text, None).map_err(|error| crate::error::file_error("write", &path, &error))?;
@@ -79,6 +86,20 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui) -> Result<u8> {
     let files: Vec<_> = sheets.iter().map(|sheet| json!({"name": sheet.name, "text": sheet.text})).collect();
     ui.json(&json!({"schema": "xdeploy.export/1", "files": files}));
     Ok(0)
+}
+
+/// A later export holds only what is missing by then: applied in the place of an earlier one, it would delete what that made.
+fn refuse_to_overwrite(folder: &Path, sheets: &[Sheet]) -> Result<()> {
+    for sheet in sheets {
+        let path = folder.join(&sheet.name);
+        if std::fs::read(&path).is_ok_and(|there| there != sheet.text.as_bytes()) {
+            return Err(Error::refused(format!("{} is there already and says something else", path.display())).hint(
+                "name another folder: an export holds only what is missing, and applied in the place of an earlier one it would delete \
+                 what that made; pass `--overwrite` if the one that is there was never applied",
+            ));
+        }
+    }
+    Ok(())
 }
 
 async fn plan(common: &CommonFlags, args: &Args, ui: &Ui) -> Result<Plan> {

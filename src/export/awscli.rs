@@ -4,7 +4,9 @@
 //! settles late (facts/codepipeline.md D.2). A script holds those that it uses.
 
 use super::Sheet;
-use super::shared::{every, identity, keys_told, never_planned, notification, other, sides, title, underscored, waits_for, writes_of};
+use super::shared::{
+    comment, every, identity, keys_told, never_planned, notification, other, sides, title, underscored, waits_for, writes_of,
+};
 use crate::deploy::plan::Plan;
 use crate::deploy::write::{Call, Step, Write, key_placeholder};
 use crate::error::{Error, Result};
@@ -41,7 +43,8 @@ fn script(plan: &Plan, side: Option<Side>, writes: &[&Write]) -> Result<String> 
         if step != Some((write.step, write.account)) {
             step = Some((write.step, write.account));
             let account = &identity(plan, write.account).account;
-            let _ = writeln!(body, "\n# {}  {}: {} ({account})", write.step.article(), write.step.title(), write.account);
+            let heading = format!("{}  {}: {} ({account})", write.step.article(), write.step.title(), write.account);
+            let _ = write!(body, "\n{}", comment(&heading));
         }
         let _ = writeln!(body, "\nsay {}", quoted(&format!("{} {}", write.call.change().sign(), title(write))));
         body.push_str(&Scribe { plan, earlier: &writes[..index], write }.lines()?);
@@ -110,7 +113,7 @@ fn start(plan: &Plan, side: Option<Side>, writes: &[&Write], told: &[String]) ->
         }
     }
     for line in lines {
-        let _ = writeln!(text, "{}", format!("# {line}").trim_end());
+        text.push_str(&comment(&line));
     }
     text.push_str("set -euo pipefail\nexport AWS_PAGER=''\n\n");
     for side in sides(writes) {

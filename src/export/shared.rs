@@ -4,7 +4,7 @@ use crate::deploy::plan::Plan;
 use crate::deploy::snapshot::Identity;
 use crate::deploy::write::{Call, EVERYTHING, Write, key_placeholder};
 use crate::error::Error;
-use crate::model::Side;
+use crate::model::{Side, printable};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -84,9 +84,23 @@ pub(super) fn other(side: Side) -> Side {
     }
 }
 
-/// Gives a write's line, such as `create role r`.
+/// Gives a write's line, such as `create role r`: one line, whatever its names hold.
 pub(super) fn title(write: &Write) -> String {
-    format!("{} {}", write.call.verb(), write.title)
+    printable(format!("{} {}", write.call.verb(), write.title))
+}
+
+/// Gives a line of a comment in a shell script or in Terraform's configuration. A name that ended it would be read as code.
+pub(super) fn comment(line: &str) -> String {
+    let line = printable(line.to_owned());
+    if line.is_empty() { "#\n".to_owned() } else { format!("# {line}\n") }
+}
+
+/// Gives code within a line of Markdown, also where it holds backticks.
+pub(super) fn code(text: &str) -> String {
+    let text = printable(text.to_owned());
+    let longest = text.split(|letter| letter != '`').map(str::len).max().unwrap_or_default();
+    let (marks, space) = ("`".repeat(longest + 1), if longest > 0 { " " } else { "" });
+    format!("{marks}{space}{text}{space}{marks}")
 }
 
 /// Says that a plan of setup never holds a call, since only teardown makes it.

@@ -1,5 +1,6 @@
 //! What a check found: one shape for the text, the JSON and every report.
 
+use super::printable;
 use serde::Serialize;
 use std::fmt;
 
@@ -79,11 +80,6 @@ impl fmt::Display for Subject {
             Subject::Command(name) => write!(f, "command {name}"),
         }
     }
-}
-
-/// Takes out what a terminal would act on: much of what is told comes from containers.
-fn printable(text: String) -> String {
-    if text.contains(char::is_control) { text.replace(char::is_control, "\u{fffd}") } else { text }
 }
 
 /// What one check says of one subject.

@@ -14,8 +14,22 @@ pub fn counted(number: usize, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })
 }
 
-/// Quotes an argument for a POSIX shell where it must be.
+/// Takes out what a terminal would act on and what would end a line: much of what is told comes from containers and from names.
+pub fn printable(text: String) -> String {
+    if text.contains(char::is_control) { text.replace(char::is_control, "\u{fffd}") } else { text }
+}
+
+/// Quotes an argument for a shell where it must be: for any POSIX shell, and for bash where it holds control characters, so that
+/// a command never has a second line.
 pub fn quoted(text: &str) -> String {
+    if text.contains(char::is_control) {
+        let escaped = |byte: u8| match byte {
+            b'\'' | b'\\' => format!("\\{}", char::from(byte)),
+            b' '..=b'~' => char::from(byte).to_string(),
+            _ => format!("\\{byte:03o}"),
+        };
+        return format!("$'{}'", text.bytes().map(escaped).collect::<String>());
+    }
     let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./:=@,+%".contains(letter);
     if !text.is_empty() && text.chars().all(plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
 }

@@ -135,6 +135,9 @@ impl FromStr for ObjectKey {
         if text.starts_with('/') || text.starts_with("s3://") {
             return Err(format!("`{text}` is not an object key: give it without a leading `/` or `s3://`"));
         }
+        if text.contains(char::is_control) {
+            return Err(format!("`{}` is not an object key: give it without control characters", text.escape_debug()));
+        }
         Ok(ObjectKey(text.to_owned()))
     }
 }

@@ -433,10 +433,10 @@ impl Settings {
             );
         }
         if let Some(path) = &self.deploy_path
-            && (path.starts_with('/') || path.is_empty() || path.len() > 900)
+            && (path.starts_with('/') || path.is_empty() || path.len() > 900 || path.contains(char::is_control))
         {
-            return Err(Error::usage(format!("`{path}` is not a deployment path"))
-                .hint("`--deploy-path` takes a folder such as `site/v2`, without a leading `/`"));
+            return Err(Error::usage(format!("`{}` is not a deployment path", path.escape_debug()))
+                .hint("`--deploy-path` takes a folder such as `site/v2`, without a leading `/` or control characters"));
         }
         Ok(())
     }

@@ -10,6 +10,7 @@ use crate::support::served::{self, Served};
 use crate::support::stage::HOME;
 use serde_json::{Value, json};
 use snapbox::str;
+use std::collections::BTreeMap;
 use xdeploy::deploy::plan::Plan;
 use xdeploy::export::{Format, of_plan};
 use xdeploy::model::{Policies, Side, quoted};
@@ -351,6 +352,93 @@ fn a_script_makes_buckets_and_uploads_the_artifact_once() {
     assert!(ran.code == Some(1) && ran.stderr.contains("has changed since the plan was made"), "{}", ran.stderr);
 }
 
+/// Ends a comment, a heading, a quoted word and a fence wherever one of them lets it.
+const BREAKOUT: &str = "x'\ndata \"external\" \"x\" {}\n```\n# Heading\necho broken\r#.zip";
+
+#[test]
+fn no_name_ends_a_line_that_it_stands_in() {
+    let served = Served::new();
+    std::fs::write(served.dir.path().join(BREAKOUT), sample()).unwrap();
+    served.run(&[&["plan"], &reports::BUCKETS[..], &["--create-buckets", "--artifact", BREAKOUT, "--out", "p"]].concat());
+    let plan = Plan::load(&served.dir.path().join("p")).unwrap();
+    // By hand, since the pipeline is there: a command in a comment.
+    served.run(&[&["setup", "--yes"], &reports::BUCKETS[..], &["--create-buckets"]].concat());
+    served.run(&[&["plan"], &reports::BUCKETS[..], &["--artifact", BREAKOUT, "--out", "later"]].concat());
+    let later = Plan::load(&served.dir.path().join("later")).unwrap();
+    let broken = ["data \"external", "```\n# Heading", "# Heading", "echo broken"];
+    for (plan, uploads) in [(&plan, 1), (&later, 1)] {
+        assert_eq!(plan.writes().iter().filter(|write| write.title.contains(BREAKOUT)).count(), uploads);
+        for format in [Format::Cloudformation, Format::Terraform, Format::Awscli] {
+            let sheets = of_plan(plan, None, format).unwrap();
+            assert!(sheets.iter().any(|sheet| sheet.text.contains("echo broken")), "{sheets:#?}");
+            for sheet in sheets {
+                for line in sheet.text.lines() {
+                    assert!(!broken.iter().any(|broken| line.trim_start().starts_with(broken)), "{}: {}", sheet.name, sheet.text);
+                }
+                assert!(!sheet.text.contains('\r'), "{}", sheet.name);
+                if format == Format::Terraform {
+                    let body = hcl::parse(&sheet.text).unwrap();
+                    assert!(body.blocks().all(|block| block.identifier() != "data"), "{}", sheet.text);
+                }
+            }
+        }
+    }
+    script_of(&plan, None);
+    // It is quoted as it is, on one line.
+    let word = quoted(BREAKOUT);
+    let printed = std::process::Command::new("bash").args(["-c", &format!("printf %s {word}")]).output().unwrap();
+    assert_eq!((String::from_utf8(printed.stdout).unwrap().as_str(), word.lines().count()), (BREAKOUT, 1));
+}
+
+/// In the place of an earlier one, an export of what is missing would have Terraform destroy all else.
+#[test]
+fn a_later_export_is_not_written_over_an_earlier_one() {
+    let served = Served::new();
+    let flags = [&reports::BUCKETS[..], &["--create-buckets"]].concat();
+    for format in ["terraform", "cloudformation", "awscli"] {
+        let export = [&["export", "--format", format, "--out", format], &flags[..]].concat();
+        served.run(&export);
+        // The same again is no other.
+        served.run(&export);
+    }
+    let read = |format: &str| -> BTreeMap<std::path::PathBuf, String> {
+        let files = std::fs::read_dir(served.dir.path().join(format)).unwrap().map(|file| file.unwrap().path());
+        files.map(|file| (file.clone(), std::fs::read_to_string(file).unwrap())).collect()
+    };
+    served.run(&[&["setup", "--yes"], &flags[..]].concat());
+    for format in ["terraform", "cloudformation", "awscli"] {
+        let before = read(format);
+        let export = [&["export", "--format", format, "--out", format], &flags[..]].concat();
+        let output = served.try_run(&export);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!((output.status.code(), read(format) == before), (Some(3), true), "{said}");
+        if format == "terraform" {
+            same(
+                &said[said.find("error: ").unwrap()..],
+                str![[r#"
+error: terraform/main.tf is there already and says something else
+
+hint: name another folder: an export holds only what is missing, and applied in the place of an earlier one it would delete what that made; pass `--overwrite` if the one that is there was never applied
+
+"#]],
+            );
+        }
+        served.run(&[&export[..], &["--overwrite"]].concat());
+        assert!(read(format) != before, "{format}");
+    }
+}
+
+#[test]
+fn control_characters_are_refused_in_keys_and_paths() {
+    let served = reports::served();
+    for flag in ["--object-key", "--deploy-path"] {
+        let output = served.try_run(&reports::with(&["plan", flag, "x\ny"]));
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(64), "{said}");
+        assert!(said.contains("x\\ny") && said.contains("control characters"), "{said}");
+    }
+}
+
 #[test]
 fn what_can_t_be_read_or_written_is_said_with_a_hint() {
     let served = reports::served();
@@ -533,8 +621,9 @@ patient NoSuchEntity PROD iam attach-role-policy --region us-east-1 --role-name 
         str![[r##"
 # Sets up pipeline crossaccountdeploy in both accounts, as `xdeploy setup` would. For Terraform or OpenTofu.
 # It makes what is not there yet; what is there stays its owner's.
+# Keep it with its state. A later export has only what is missing by then: in the place of this one, it would have Terraform
+# destroy all else. Apply it in a folder of its own, with a state of its own.
 # Steps by hand, after `terraform apply`: 1. Look for BY HAND.
-# If the pipeline can't be made before one of them, apply again after it.
 
 terraform {
   required_providers {
@@ -708,7 +797,7 @@ pub fn with_artifact() -> Served {
     served
 }
 
-fn sample() -> Vec<u8> {
+pub fn sample() -> Vec<u8> {
     use std::io::Write;
     let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
     zip.start_file("index.html", zip::write::SimpleFileOptions::default()).unwrap();

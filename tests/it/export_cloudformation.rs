@@ -170,12 +170,30 @@ fn do_step(export: &Export, number: usize, step: &Step, outputs: &BTreeMap<Strin
     shell(export, &step.commands[at + 1..].join("\n"));
 }
 
-/// Everything that STEPS.md says, in its order.
+/// The stacks of both accounts, by account, region and name.
+type Stacks = BTreeMap<(String, String, String), Stack>;
+
+/// Everything that STEPS.md says, in its order, in accounts without stacks.
 fn deploy_all(export: &Export) -> (usize, Vec<String>) {
+    deploy_into(export, &mut Stacks::new())
+}
+
+/// The stack that STEPS.md says to deploy a template to.
+fn stack_of(sheet: &str, name: &str, template: &Value) -> (String, String, String) {
+    let about = |what: &str| template["Metadata"]["xdeploy"][what].as_str().unwrap().to_owned();
+    let told: BTreeSet<&str> = sheet
+        .lines()
+        .filter(|line| line.contains(&format!("--template-file {name} ")))
+        .map(|line| between(line, "--stack-name ", " ").unwrap().0)
+        .collect();
+    assert_eq!(told, BTreeSet::from([about("stack").as_str()]), "{name}");
+    (about("account"), about("region"), about("stack"))
+}
+
+fn deploy_into(export: &Export, stacks: &mut Stacks) -> (usize, Vec<String>) {
     let accounts = export.accounts();
     let templates = export.templates();
     let sheet = export.sheet("STEPS.md");
-    let mut stacks: BTreeMap<&str, Stack> = BTreeMap::new();
     let mut outputs: BTreeMap<String, String> = BTreeMap::new();
     let mut made = Vec::new();
     let mut number = 0;
@@ -193,7 +211,7 @@ fn deploy_all(export: &Export) -> (usize, Vec<String>) {
                     given.push((parameter, output.clone()));
                 }
             }
-            let stack = stacks.entry(name.as_str()).or_default();
+            let stack = stacks.entry(stack_of(&sheet, name, template)).or_default();
             made.extend(export.served.block_on(stack.deploy(account, &region, template, &given)));
             outputs.extend(stack.outputs.clone());
             // The same again changes nothing.
@@ -211,10 +229,12 @@ fn deploy_all(export: &Export) -> (usize, Vec<String>) {
     assert_eq!(number, all.len());
     // All of it again, from the first template on: nothing is made and nothing goes.
     let calls = export.scene.rehearsal.log().len();
-    for (name, stack) in &mut stacks {
-        let region = templates[*name]["Metadata"]["xdeploy"]["region"].as_str().unwrap();
+    for (name, template) in &templates {
+        let stack = stack_of(&sheet, name, template);
+        let region = stack.1.clone();
         let account = if name.starts_with("dev") { &accounts.dev } else { &accounts.prod };
-        assert_eq!(export.served.block_on(stack.deploy(account, region, &templates[*name], &[])), Vec::<String>::new());
+        let stack = stacks.get_mut(&stack).unwrap();
+        assert_eq!(export.served.block_on(stack.deploy(account, &region, template, &[])), Vec::<String>::new());
     }
     assert_eq!(export.scene.rehearsal.log().len(), calls);
     (number, made)
@@ -405,16 +425,147 @@ fn the_pipeline_is_not_put_off_where_production_is_ready() {
     let again = export.served.dir.path().join("again");
     export.run(&["export", "--format", "cloudformation", "--out", "again"]);
     let read = |name: &str| fs::read_to_string(Path::new(&again).join(name));
-    let template: Value = serde_json::from_str(&read("dev.template.json").unwrap()).unwrap();
+    let mut names: Vec<String> = fs::read_dir(&again).unwrap().map(|one| one.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    let [sheet, dev] = names.as_slice() else { panic!("{names:?}") };
+    assert_eq!(sheet, "STEPS.md");
+    let template: Value = serde_json::from_str(&read(dev).unwrap()).unwrap();
     assert_eq!(template["Parameters"]["CreatePipeline"]["Default"], "true");
     assert_eq!(template["Resources"].as_object().unwrap().keys().collect::<Vec<_>>(), ["Pipeline"]);
     assert_eq!(read("STEPS.md").unwrap().matches("aws cloudformation deploy").count(), 1);
-    assert!(read("prod.template.json").is_err());
     // Nothing to do is no template at all.
     export.run(&["setup", "--yes"]);
     export.run(&["export", "--format", "cloudformation", "--out", "nothing"]);
     let left: Vec<_> = fs::read_dir(export.served.dir.path().join("nothing")).unwrap().map(|one| one.unwrap().file_name()).collect();
     assert_eq!(left, ["STEPS.md"]);
+}
+
+/// The templates of a later export have only what is missing: over the first stacks they would delete all else.
+#[test]
+fn a_later_export_leaves_the_stacks_of_the_first_alone() {
+    let mut export = Export::of(fresh("eu-west-1", Policies::Article), &[]);
+    let mut stacks = Stacks::new();
+    deploy_into(&export, &mut stacks);
+    let first: BTreeSet<String> = stacks.keys().map(|stack| stack.2.clone()).collect();
+    assert_eq!(first.len(), 3, "{first:?}");
+    let accounts = export.accounts();
+    let (dev, prod) = (&accounts.dev, &accounts.prod);
+    let rule = "codepipeline-crossaccountdeploy-source";
+    export.served.block_on(async {
+        let targets = dev.events(HOME).list_targets_by_rule().rule(rule).send().await.unwrap();
+        let ids = targets.targets().iter().map(|target| target.id().to_owned()).collect();
+        dev.events(HOME).remove_targets().rule(rule).set_ids(Some(ids)).send().await.unwrap();
+        dev.events(HOME).delete_rule().name(rule).send().await.unwrap();
+        let policy = prod.iam_arn("policy/outputbucketdeployaccess");
+        prod.iam().detach_role_policy().role_name("prods3role").policy_arn(&policy).send().await.unwrap();
+        prod.iam().delete_policy().policy_arn(&policy).send().await.unwrap();
+    });
+    export.folder = export.served.dir.path().join("later");
+    export.run(&["export", "--format", "cloudformation", "--out", "later"]);
+    let (_, made) = deploy_into(&export, &mut stacks);
+    assert_eq!(made, ["SourceRule", "OutputPolicy"]);
+    assert!(stacks.keys().filter(|stack| !first.contains(&stack.2)).count() == 2, "{:?}", stacks.keys());
+    assert!(export.templates().keys().all(|name| !["dev.template.json", "prod.template.json"].contains(&name.as_str())));
+    let said = export.run(&["setup", "--yes"]);
+    assert!(said.contains("No changes."), "{said}");
+}
+
+/// Two pipelines share no stack: names differ in a sign that stacks can't have, or pipelines are called alike in two regions.
+#[test]
+fn each_pipeline_has_stacks_of_its_own() {
+    let stacks = |name: &'static str| -> BTreeSet<(String, String)> {
+        let export = Export::of(fresh("eu-west-1", Policies::Article), &["--pipeline", name]);
+        let about = |template: &Value, what: &str| template["Metadata"]["xdeploy"][what].as_str().unwrap().to_owned();
+        export.templates().values().map(|template| (about(template, "region"), about(template, "stack"))).collect()
+    };
+    let (dot, hyphen) = (stacks("a.b"), stacks("a-b"));
+    assert_eq!((dot.len(), hyphen.len()), (3, 3));
+    assert!(dot.is_disjoint(&hyphen), "{dot:?} {hyphen:?}");
+    // What isn't in the pipeline's own region names it.
+    let elsewhere = hyphen.iter().filter(|stack| stack.0 != HOME);
+    assert!(elsewhere.map(|stack| stack.1.contains(HOME)).collect::<Vec<_>>().contains(&true));
+    assert!(hyphen.iter().all(|stack| (stack.0 != HOME) == stack.1.contains(HOME)), "{hyphen:?}");
+}
+
+/// A bucket that had no policy when the plan was made may have one when the step is done.
+#[test]
+fn a_bucket_policy_that_others_wrote_since_stays() {
+    for others in [false, true] {
+        let scene = fresh(HOME, Policies::Article);
+        let dev = tokio::runtime::Runtime::new().unwrap().block_on(async {
+            let dev = scene.accounts(&scene.rehearsal.line()).await.unwrap().dev;
+            dev.s3(HOME).create_bucket().bucket("our-artifacts").send().await.unwrap();
+            dev
+        });
+        let export = Export::of(scene, &["--artifact-bucket", "our-artifacts"]);
+        let mine = json!({"Sid": "Mine", "Effect": "Allow", "Principal": {"AWS": dev.iam_arn("root")}, "Action": "s3:GetObject",
+            "Resource": "arn:aws:s3:::our-artifacts/*"});
+        if others {
+            let policy = json!({"Version": "2012-10-17", "Statement": [mine]}).to_string();
+            let dev = export.accounts().dev;
+            export.served.block_on(dev.s3(HOME).put_bucket_policy().bucket("our-artifacts").policy(policy).send()).unwrap();
+        }
+        deploy_all(&export);
+        let dev = export.accounts().dev;
+        let got = export.served.block_on(dev.s3(HOME).get_bucket_policy().bucket("our-artifacts").send()).unwrap();
+        let policy: Value = serde_json::from_str(got.policy().unwrap()).unwrap();
+        let sids: Vec<&str> = policy["Statement"].as_array().unwrap().iter().filter_map(|one| one["Sid"].as_str()).collect();
+        assert!(sids.len() > usize::from(others) && sids.contains(&"Mine") == others, "{sids:?}");
+        let put = "s3api put-bucket-policy --bucket our-artifacts";
+        let step = steps(&export.sheet("STEPS.md")).into_iter().find(|step| step.commands.iter().any(|line| line.contains(put))).unwrap();
+        assert!(step.commands.iter().any(|line| line.starts_with("# ") && line.contains("stop here")), "{step:?}");
+        let said = export.run(&["setup", "--yes"]);
+        assert!(said.contains("No changes."), "{said}");
+    }
+}
+
+/// The flags of each command of the AWS CLI in a text, by service and operation.
+fn flags(text: &str) -> Vec<(String, BTreeSet<String>)> {
+    let joined = text.replace("\\\n", " ");
+    let services = ["kms", "iam", "s3api", "events", "codepipeline"];
+    let of = |line: &str| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let at = words.iter().position(|word| services.contains(word))?;
+        let flags = words[at..].iter().filter(|word| word.starts_with("--")).map(|word| (*word).to_owned()).collect();
+        Some((format!("{} {}", words[at], words.get(at + 1)?), flags))
+    };
+    joined.lines().filter(|line| !line.trim_start().starts_with('#')).filter_map(of).collect()
+}
+
+#[test]
+fn a_step_says_as_much_as_the_shell_script() {
+    let export = Export::of(fresh(HOME, Policies::Article), &[]);
+    export.run(&["setup", "--yes"]);
+    let dev = export.accounts().dev;
+    let rule = "codepipeline-crossaccountdeploy-source";
+    let put = dev.events(HOME).put_rule().name(rule).event_pattern(r#"{"source":["aws.s3"]}"#);
+    export.served.block_on(put.send()).unwrap();
+    fs::write(export.served.dir.path().join("site.zip"), crate::export::sample()).unwrap();
+    export.run(&["plan", "--artifact", "site.zip", "--out", "later.json"]);
+    let script = export.served.run(&["export", "--plan", "later.json", "--format", "awscli"]);
+    export.served.run(&["export", "--plan", "later.json", "--format", "cloudformation", "--out", "later"]);
+    let mut sheets = vec![(script, fs::read_to_string(export.served.dir.path().join("later/STEPS.md")).unwrap())];
+    let adopting = adopting();
+    sheets.push((adopting.served.run(&["export", "--plan", "plan.json", "--format", "awscli"]), adopting.sheet("STEPS.md")));
+    // Where and whose; the script's own.
+    let beside = ["--region", "--profile", "--expected-bucket-owner", "--output"];
+    let mut compared = BTreeSet::new();
+    for (script, sheet) in sheets {
+        let script = flags(&script);
+        for step in steps(&sheet) {
+            for (operation, said) in flags(&step.commands.join("\n")) {
+                let of_script: Vec<_> = script.iter().filter(|(of, _)| *of == operation).map(|(_, flags)| flags).collect();
+                let missing = |flags: &BTreeSet<String>| flags.iter().all(|flag| said.contains(flag) || beside.contains(&flag.as_str()));
+                // The script has one command for new rules and one for others.
+                assert!(of_script.is_empty() || of_script.into_iter().any(missing), "{operation}: {said:?}\n{script:#?}");
+                assert!(!operation.contains(" get-") || said.contains("--output"), "{operation}: {said:?}");
+                compared.insert(operation);
+            }
+        }
+    }
+    for operation in ["events put-rule", "s3api put-object", "s3api get-bucket-notification-configuration", "kms put-key-policy"] {
+        assert!(compared.contains(operation), "{compared:?}");
+    }
 }
 
 #[test]

@@ -1,13 +1,16 @@
 //! The Terraform configuration of a plan: every write is in it, with the plan's own documents.
 
 use crate::export::{planned, scenes, strange, with_artifact};
+use crate::rehearsed_stops::at_once;
+use crate::support::scene::Scene;
+use crate::support::stage::HOME;
 use hcl::eval::Evaluate;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use xdeploy::deploy::plan::Plan;
 use xdeploy::deploy::write::{Call, Step, Write, key_placeholder};
 use xdeploy::export::{Format, of_plan};
-use xdeploy::model::Side;
+use xdeploy::model::{Policies, Side};
 
 /// Puts the references of a configuration in the place of what they give: ARNs of what the plan makes.
 fn known(plan: &Plan) -> hcl::eval::Context<'static> {
@@ -218,6 +221,63 @@ fn accounted(plan: &Plan, write: &Write, body: &hcl::Body, text_of_all: &str, by
             assert_eq!(text(one(body, "aws_s3_object", |_| true), "key", &context), *key);
         }
         _ => step_by_hand(None),
+    }
+}
+
+/// A pipeline runs as soon as it is made: not before the steps by hand that the run needs.
+#[test]
+fn the_pipeline_waits_for_the_steps_by_hand_that_its_run_needs() {
+    let bucket = |there: bool| {
+        let scene = at_once(Scene::fresh(HOME, Policies::Article));
+        let settings =
+            xdeploy::settings::Settings { artifact_bucket: "our-artifacts".parse().ok(), create_buckets: true, ..scene.settings.clone() };
+        let scene = Scene { settings, ..scene };
+        at_once(async {
+            let dev = scene.accounts(&scene.rehearsal.line()).await.unwrap().dev;
+            if there {
+                dev.s3(HOME).create_bucket().bucket("our-artifacts").send().await.unwrap();
+            }
+        });
+        of_plan(&planned(&scene), None, Format::Terraform).unwrap()[0].text.clone()
+    };
+    for (text, waits) in [(bucket(true), true), (bucket(false), false)] {
+        let body = hcl::parse(&text).unwrap();
+        assert_eq!(text.contains("aws s3api put-bucket-policy"), waits, "{text}");
+        let pipeline = one(&body, "aws_codepipeline", |_| true);
+        let count = pipeline.body().attributes().find(|on| on.key() == "count").map(|on| on.expr().clone());
+        let variable = of_kind(&body, "variable").into_iter().find(|block| labels(block) == ["create_pipeline"]);
+        assert_eq!((count.is_some(), variable.is_some()), (waits, waits), "{text}");
+        let Some((count, variable)) = count.zip(variable) else { continue };
+        for (create, expected) in [(true, 1), (false, 0)] {
+            let mut context = hcl::eval::Context::new();
+            context.declare_var(hcl::Identifier::new("var").unwrap(), hcl::value!({ create_pipeline = create }));
+            assert_eq!(count.evaluate(&context).unwrap(), hcl::Value::from(expected));
+        }
+        let default = variable.body().attributes().find(|on| on.key() == "default").unwrap();
+        assert_eq!(default.expr(), &false.into());
+        let comments = text.split_once("terraform {").unwrap().0;
+        assert!(comments.contains("create_pipeline to true"), "{text}");
+    }
+}
+
+/// What holds data isn't destroyed by a configuration that lost it.
+#[test]
+fn keys_and_buckets_are_kept() {
+    let [sheet] = of_plan(&planned(&scenes()[2].1), None, Format::Terraform).unwrap().try_into().unwrap();
+    let artifact = Plan::load(&with_artifact().dir.path().join("p")).unwrap();
+    let buckets = of_plan(&artifact, None, Format::Terraform).unwrap()[0].text.clone();
+    for (text, kinds) in [(&sheet.text, &["aws_kms_key", "aws_kms_replica_key", "aws_s3_bucket"][..]), (&buckets, &["aws_s3_bucket"])] {
+        let body = hcl::parse(text).unwrap();
+        for kind in kinds {
+            let found = of_kind(&body, kind);
+            assert!(!found.is_empty(), "{kind}");
+            for block in found {
+                let lifecycle = block.body().blocks().find(|inner| inner.identifier() == "lifecycle").unwrap();
+                let (name, value) = lifecycle.body().attributes().map(|on| (on.key(), on.expr())).next().unwrap();
+                assert_eq!((name, value), ("prevent_destroy", &true.into()));
+            }
+        }
+        assert!(text.split_once("terraform {").unwrap().0.contains("in the place of this one"), "{text}");
     }
 }
 

@@ -43,13 +43,12 @@ pub fn apart(work: &Work<'_>, number: usize, write: &Write) -> Result<Apart> {
         let sid = |statement: &&Value| statement.get("Sid").and_then(Value::as_str).map(str::to_owned);
         let kept: Vec<String> = after.iter().filter_map(sid).collect();
         let note = format!("# merge {file} into {document} here");
-        let read = if before.is_some() { get } else { format!("cp {file} {document}") };
         Apart {
             why: SHARED,
             merge: true,
             json: Some(after.iter().filter(|one| !there.contains(one)).map(|one| (*one).clone()).collect()),
             gone: there.iter().filter_map(sid).filter(|sid| !sid.is_empty() && !kept.contains(sid)).collect(),
-            commands: vec![read, note, put],
+            commands: vec![get, note, put],
         }
     };
     Ok(match &write.call {
@@ -64,17 +63,17 @@ pub fn apart(work: &Work<'_>, number: usize, write: &Write) -> Result<Apart> {
             let put = format!("aws iam update-assume-role-policy --role-name {name} --policy-document file://{document}{}", iam());
             merged(Some(before), after, get, put)
         }
-        Call::PutBucketPolicy { bucket, region, before: None, after } => {
-            let put = format!("aws s3api put-bucket-policy --bucket {bucket} --policy file://{file}{}", at(region));
-            whole(SHARED, after.clone(), put)
-        }
         Call::PutBucketPolicy { bucket, region, before, after } => {
             let get = format!("aws s3api get-bucket-policy --bucket {bucket} --query Policy --output text{} > {document}", at(region));
             let put = format!("aws s3api put-bucket-policy --bucket {bucket} --policy file://{document}{}", at(region));
-            merged(before.as_ref(), after, get, put)
+            let step = merged(before.as_ref(), after, get, put);
+            if before.is_some() { step } else { first_policy(step, number, after) }
         }
-        Call::DeleteBucketPolicy { bucket, region, .. } => {
-            only(SHARED, format!("aws s3api delete-bucket-policy --bucket {bucket}{}", at(region)))
+        Call::DeleteBucketPolicy { bucket, region, before } => {
+            let get = format!("aws s3api get-bucket-policy --bucket {bucket} --query Policy --output text{} > {document}", at(region));
+            let stop = format!("# stop here if {document} says something else than {file}, which the plan saw: others wrote into it since");
+            let delete = format!("aws s3api delete-bucket-policy --bucket {bucket}{}", at(region));
+            Apart { why: SHARED, json: Some(before.clone()), commands: vec![get, stop, delete], ..Apart::default() }
         }
         Call::PutRolePolicy { role, name, document, .. } => {
             let put = format!("aws iam put-role-policy --role-name {role} --policy-name {name} --policy-document file://{file}{}", iam());
@@ -112,7 +111,7 @@ pub fn apart(work: &Work<'_>, number: usize, write: &Write) -> Result<Apart> {
             why: "Others may be told by this bucket as well: add this member to the configuration that is there.",
             json: Some(json!({"EventBridgeConfiguration": {}})),
             commands: vec![
-                format!("aws s3api get-bucket-notification-configuration --bucket {bucket}{} > {document}", at(region)),
+                format!("aws s3api get-bucket-notification-configuration --bucket {bucket} --output json{} > {document}", at(region)),
                 format!("[ -s {document} ] || echo '{{}}' > {document}"),
                 format!("# merge {file} into {document} here"),
                 format!(
@@ -122,15 +121,15 @@ pub fn apart(work: &Work<'_>, number: usize, write: &Write) -> Result<Apart> {
             ],
             ..Apart::default()
         },
-        Call::UploadObject { bucket, region, key, file, .. } => {
+        Call::UploadObject { bucket, region, key, file, sha256, .. } => {
             let put = format!("aws s3api put-object --bucket {bucket} --key {} --body {}", quoted(key), quoted(file));
-            only(ONCE, format!("{put}{}", at(region)))
+            let about = format!("--content-type application/zip --metadata xdeploy-sha256={sha256}");
+            only(ONCE, format!("{put} {about}{}", at(region)))
         }
-        Call::PutRule { region, name, pattern, .. } => whole(
-            THERE,
-            pattern.clone(),
-            format!("aws events put-rule --name {name} --state ENABLED --event-pattern file://{file}{}", at(region)),
-        ),
+        Call::PutRule { region, name, pattern, description, .. } => {
+            let put = format!("aws events put-rule --name {name} --description {} --state ENABLED", quoted(description));
+            whole(THERE, pattern.clone(), format!("{put} --event-pattern file://{file}{}", at(region)))
+        }
         Call::PutTargets { region, rule, target } => {
             whole(THERE, json!([target]), format!("aws events put-targets --rule {rule} --targets file://{file}{}", at(region)))
         }
@@ -149,4 +148,18 @@ pub fn apart(work: &Work<'_>, number: usize, write: &Write) -> Result<Apart> {
         }
         other => return Err(Error::internal(format!("{} is a template's", other.action()))),
     })
+}
+
+/// Reads first also where the plan saw no bucket policy: somebody may have written one since.
+fn first_policy(step: Apart, number: usize, after: &Value) -> Apart {
+    let (document, error) = (format!("document-{number}.json"), format!("error-{number}.txt"));
+    let empty = json!({"Version": after.get("Version"), "Statement": []});
+    let mut commands = step.commands;
+    if let Some(get) = commands.first_mut() {
+        *get = format!("{get} 2> {error} || grep NoSuchBucketPolicy {error}");
+    }
+    let none = format!("if grep -q NoSuchBucketPolicy {error}; then echo {} > {document}; fi", quoted(&empty.to_string()));
+    let stop = format!("# the plan saw no policy: stop here and export again if {document} has statements");
+    commands.splice(1..1, [none, stop]);
+    Apart { commands, ..step }
 }

@@ -1,10 +1,12 @@
 //! Where each write of a plan ends up: in a resource of a template, or in a separate step.
 
 use super::Work;
+use crate::deploy::names::{fitted, short_hash};
 use crate::deploy::write::{Call, Step, Write};
 use crate::error::{Error, Result};
 use crate::model::Side;
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 
 /// The artifact key.
 pub const KEY: &str = "ArtifactKey";
@@ -40,14 +42,28 @@ impl StackId {
 
     /// Gives the template's file name.
     pub fn file(&self, work: &Work<'_>) -> String {
-        if self.is_main(work) { format!("{}.template.json", self.side) } else { format!("{}.{}.template.json", self.side, self.region) }
+        let region = if self.is_main(work) { String::new() } else { format!(".{}", self.region) };
+        let mark = work.mark(self).map(|mark| format!(".{mark}")).unwrap_or_default();
+        format!("{}{region}{mark}.template.json", self.side)
     }
 
-    /// Gives the stack's name: letters, digits and hyphens (a pipeline's may hold others).
+    /// Gives the stack's name, at most 128 letters, digits and hyphens: one for each pipeline of an account and region.
     pub fn name(&self, work: &Work<'_>) -> String {
-        let plain: String = work.blueprint.pipeline.chars().map(|one| if one.is_ascii_alphanumeric() { one } else { '-' }).collect();
-        let side = self.side;
-        if self.is_main(work) { format!("xdeploy-{plain}-{side}") } else { format!("xdeploy-{plain}-{side}-{}", self.region) }
+        let (pipeline, home) = (work.blueprint.pipeline.as_str(), &work.blueprint.home);
+        let plain: String = pipeline.chars().map(|one| if one.is_ascii_alphanumeric() { one } else { '-' }).collect();
+        let mut name = format!("xdeploy-{plain}-{}", self.side);
+        // A stack is one account's and region's; pipelines of other regions have stacks there as well.
+        if self.region != *home {
+            let _ = write!(name, "-{home}-{}", self.region);
+        }
+        // `a.b` and `a-b` are two pipelines.
+        if plain != pipeline {
+            let _ = write!(name, "-{}", short_hash(pipeline, 8));
+        }
+        if let Some(mark) = work.mark(self) {
+            let _ = write!(name, "-{mark}");
+        }
+        fitted(&name, 128)
     }
 }
 
@@ -98,6 +114,36 @@ impl<'a> Made<'a> {
 }
 
 impl Work<'_> {
+    /// Gives what tells a stack from earlier ones of this pipeline; `None` where all of its account is new.
+    ///
+    /// A template that has only what is still missing would delete all else of a stack that it updates. Writes that are the same
+    /// come to the same mark, so that the same export may be deployed again.
+    pub(super) fn mark(&self, stack: &StackId) -> Option<String> {
+        let found = self.plan.snapshot();
+        let account = format!("::{}:", self.identity(stack.side).account);
+        let policy = found.policies.keys().any(|arn| arn.contains(&account));
+        let there = policy
+            || match stack.side {
+                Side::Dev => {
+                    found.pipeline.is_some()
+                        || found.service_role.is_some()
+                        || found.event_role.is_some()
+                        || found.rule.is_some()
+                        || found.keys.values().any(|slot| slot.found.is_some())
+                        || found.artifact_buckets.values().any(|slot| slot.found.is_some())
+                }
+                Side::Prod => found.deploy_role.is_some(),
+            };
+        let held = || {
+            let of = |write: &Write| match self.place(write) {
+                Ok(Place::Resource(of, id)) if of == *stack => Some(format!("{id} {}", write.resource)),
+                _ => None,
+            };
+            self.writes.iter().filter_map(of).collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>().join("\n")
+        };
+        there.then(|| short_hash(&format!("{}\n{}", self.blueprint.pipeline_arn, held()), 8))
+    }
+
     /// Says where a write ends up.
     ///
     /// # Errors

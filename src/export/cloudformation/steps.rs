@@ -1,5 +1,6 @@
 //! `STEPS.md`: the order of the stacks, and what no template may own, with the statements to merge and the commands.
 
+use super::super::shared::{code, title};
 use super::apart::{Apart, apart};
 use super::places::{Place, StackId};
 use super::{CREATE, Sheet, Work, regional};
@@ -119,7 +120,7 @@ pub fn sheet(work: &Work<'_>, side: Option<Side>, sheets: &[Sheet], apart_writes
     text.push_str(
         "Do this in this order; each part may be done again and then changes nothing. Keep these templates: an export that is made\n",
     );
-    text.push_str("after they were deployed has only what is still missing, and must not be deployed over the same stacks.\n\n");
+    text.push_str("after they were deployed has only what is still missing, in stacks and files with a name of their own.\n\n");
     for line in order(work) {
         let _ = writeln!(text, "{line}");
     }
@@ -206,13 +207,12 @@ fn tags_section(work: &Work<'_>, text: &mut String, mine: &dyn Fn(Side) -> bool)
 
 fn apart_section(work: &Work<'_>, text: &mut String, number: usize, write: &Write) -> Result<()> {
     let Apart { why, merge, json, gone, commands } = apart(work, number, write)?;
-    let (verb, title) = (write.call.verb(), &write.title);
-    let _ = writeln!(text, "\n## Separate step {number}: {verb} {title}\n");
+    let _ = writeln!(text, "\n## Separate step {number}: {}\n", title(write));
     let (action, article, whose) = (write.call.action(), write.step.article(), work.whose(write.account));
     let _ = writeln!(
         text,
-        "`{action}` in {whose} on `{}` ({article}). {why}\n",
-        work.with_outputs(&write.resource.clone().into())?.as_str().unwrap_or_default()
+        "`{action}` in {whose} on {} ({article}). {why}\n",
+        code(work.with_outputs(&write.resource.clone().into())?.as_str().unwrap_or_default())
     );
     if let Some(json) = json {
         let into = commands.iter().any(|line| line.starts_with("# merge"));

@@ -1,6 +1,6 @@
 //! What Terraform can't say without owning a document that others write into as well: steps of their own.
 
-use super::super::shared::{identity, notification, title};
+use super::super::shared::{comment, identity, notification, title};
 use super::hcl::{References, written};
 use crate::deploy::plan::Plan;
 use crate::deploy::write::{Call, Write};
@@ -9,7 +9,6 @@ use crate::model::{Side, quoted};
 use crate::policy;
 use hcl::structure::Block;
 use serde_json::{Value, json};
-use std::fmt::Write as _;
 
 /// What a step replaces, and with which command.
 struct Step {
@@ -97,9 +96,9 @@ fn step(plan: &Plan, write: &Write) -> Option<Step> {
 
 /// Writes the step of a write: a comment with the command, and outputs with the document and the statements to merge.
 pub(super) fn of(plan: &Plan, references: &References, write: &Write, number: usize) -> Result<String> {
-    let mut text = format!("# BY HAND {number}: {} ({})\n# {}\n", title(write), write.account, write.resource);
+    let mut text = comment(&format!("BY HAND {number}: {} ({})", title(write), write.account)) + &comment(&write.resource);
     let Some(step) = step(plan, write) else {
-        text.push_str("# What is there holds more than the AWS CLI may know: do it in the console, or run `xdeploy setup`.\n");
+        text.push_str(&comment("What is there holds more than the AWS CLI may know: do it in the console, or run `xdeploy setup`."));
         return Ok(text);
     };
     let profile = match write.account {
@@ -110,12 +109,17 @@ pub(super) fn of(plan: &Plan, references: &References, write: &Write, number: us
     let file = format!("{output}.json");
     let mut arguments = step.arguments.clone();
     if let Some((argument, _)) = &step.document {
-        text.push_str("# Others may write into this document as well. The output below is all of it, as the plan saw it, with ours:\n");
-        text.push_str("# if it has changed since, merge ours into it, or run `xdeploy setup`, which looks before it writes.\n");
-        let _ = writeln!(text, "#   terraform output -raw {output} > {file}");
+        for line in [
+            "Others may write into this document as well. The output below is all of it, as the plan saw it, with ours:",
+            "if it has changed since, merge ours into it, or run `xdeploy setup`, which looks before it writes.",
+            &format!("  terraform output -raw {output} > {file}"),
+        ] {
+            text.push_str(&comment(line));
+        }
         arguments = format!("{arguments} {argument} file://{file}").trim_start().to_owned();
     }
-    let _ = writeln!(text, "#   aws {} --profile {} --region {} {arguments}", step.command, quoted(profile), quoted(&step.region));
+    let (command, profile, region) = (step.command, quoted(profile), quoted(&step.region));
+    text.push_str(&comment(&format!("  aws {command} --profile {profile} --region {region} {arguments}")));
     let Some((_, document)) = step.document else { return Ok(text) };
     let block = |name: &str, value: &Value| {
         let block = Block::builder("output").add_label(name).add_attribute(("value", references.document(value)?));

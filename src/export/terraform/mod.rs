@@ -7,7 +7,7 @@ mod pipeline;
 mod resources;
 
 use super::Sheet;
-use super::shared::{identity, keys_told, other, underscored, waits_for, writes_of};
+use super::shared::{comment, identity, keys_told, other, underscored, waits_for, writes_of};
 use crate::deploy::after::{after, stand_in};
 use crate::deploy::plan::Plan;
 use crate::deploy::snapshot::Snapshot;
@@ -18,7 +18,6 @@ use ::hcl::expr::{Expression, FuncCall};
 use ::hcl::structure::Block;
 use hcl::{References, path, written};
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
 
 /// Writes a plan's part of one account, or of both, as `main.tf`.
 ///
@@ -34,6 +33,9 @@ fn nothing(plan: &Plan, side: Option<Side>) -> String {
     let whose = side.map(|side| format!(" in {side}")).unwrap_or_default();
     format!("# Pipeline {}: there is nothing to do{whose}.\n", plan.settings().pipeline)
 }
+
+/// The variable that says whether the pipeline is made.
+const CREATE: &str = "create_pipeline";
 
 /// A configuration on its way.
 struct Draft<'a> {
@@ -51,6 +53,8 @@ struct Draft<'a> {
     addresses: Vec<String>,
     body: String,
     by_hand: usize,
+    /// A step by hand is left that the pipeline's first run needs.
+    put_off: bool,
 }
 
 impl<'a> Draft<'a> {
@@ -66,6 +70,7 @@ impl<'a> Draft<'a> {
             addresses: Vec::new(),
             body: String::new(),
             by_hand: 0,
+            put_off: false,
             writes,
         };
         for write in draft.writes.clone() {
@@ -91,6 +96,11 @@ impl<'a> Draft<'a> {
     fn learn_key(&mut self, region: &str, reference: &str) -> Result<()> {
         self.references.learn(key_placeholder(region), reference)?;
         self.references.learn(stand_in(&self.plan.snapshot().dev, region), reference)
+    }
+
+    /// Says whether the pipeline is made in a later run of Terraform, after the steps by hand.
+    fn makes_later(&self) -> bool {
+        self.put_off && self.makes(|call| matches!(call, Call::CreatePipeline { .. }))
     }
 
     fn makes(&self, wanted: impl Fn(&Call) -> bool) -> bool {
@@ -121,8 +131,8 @@ impl<'a> Draft<'a> {
             if step != Some((write.step, write.account)) && self.body.len() > mark {
                 step = Some((write.step, write.account));
                 let account = &identity(self.plan, write.account).account;
-                let heading = format!("\n# {}  {}: {} ({account})\n", write.step.article(), write.step.title(), write.account);
-                self.body.insert_str(mark, &heading);
+                let heading = format!("{}  {}: {} ({account})", write.step.article(), write.step.title(), write.account);
+                self.body.insert_str(mark, &format!("\n{}", comment(&heading)));
             }
         }
         let mut text = self.comments();
@@ -137,10 +147,18 @@ impl<'a> Draft<'a> {
         let mut lines = vec![
             format!("Sets up pipeline {} {part}, as `xdeploy setup` would. For Terraform or OpenTofu.", settings.pipeline),
             "It makes what is not there yet; what is there stays its owner's.".to_owned(),
+            "Keep it with its state. A later export has only what is missing by then: in the place of this one, it would have Terraform"
+                .to_owned(),
+            "destroy all else. Apply it in a folder of its own, with a state of its own.".to_owned(),
         ];
         if self.by_hand > 0 {
             lines.push(format!("Steps by hand, after `terraform apply`: {}. Look for BY HAND.", self.by_hand));
-            lines.push("If the pipeline can't be made before one of them, apply again after it.".to_owned());
+        }
+        if self.makes_later() {
+            lines.push(format!(
+                "The pipeline runs as soon as it is made and needs them: then set the default of {CREATE} to true here, and"
+            ));
+            lines.push("apply again. It stays true: false would have the pipeline destroyed.".to_owned());
         }
         if let Some(side) = self.side {
             let waits = waits_for(self.plan, side);
@@ -149,10 +167,7 @@ impl<'a> Draft<'a> {
                 lines.extend(waits.into_iter().map(|line| format!("- {line}")));
             }
         }
-        lines.into_iter().fold(String::new(), |mut text, line| {
-            let _ = writeln!(text, "# {line}");
-            text
-        })
+        lines.iter().map(|line| comment(line)).collect()
     }
 
     /// Providers and variables.
@@ -181,6 +196,14 @@ impl<'a> Draft<'a> {
             };
             text = text + "\n" + &written(block.build())?;
         }
+        if self.makes_later() {
+            let block = Block::builder("variable")
+                .add_label(CREATE)
+                .add_attribute(("type", path("bool")?))
+                .add_attribute(("description", "true once the steps by hand are done; false again destroys the pipeline"))
+                .add_attribute(("default", false));
+            text = text + "\n" + &written(block.build())?;
+        }
         for (side, region) in &self.providers {
             let account = identity(self.plan, *side).account.clone();
             let block = Block::builder("provider")
@@ -206,6 +229,11 @@ impl Draft<'_> {
         let block = Block::builder("validation").add_attribute(("condition", Expression::from(condition)));
         Ok(block.add_attribute(("error_message", format!("It must begin with {begin}"))).build())
     }
+}
+
+/// Keeps what can't be made again with what is in it: keys and buckets.
+fn kept() -> Block {
+    Block::builder("lifecycle").add_attribute(("prevent_destroy", true)).build()
 }
 
 /// The label of a role that is made.

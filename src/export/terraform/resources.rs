@@ -1,14 +1,14 @@
 //! The resource of each write.
 
-use super::super::shared::{keys_made, never_planned, title, underscored};
+use super::super::shared::{comment, keys_made, never_planned, title, underscored};
 use super::hcl::{path, tags, written};
-use super::{Draft, by_hand, pipeline, role_label};
+use super::{CREATE, Draft, by_hand, kept, pipeline, role_label};
 use crate::deploy::after::stand_in;
 use crate::deploy::names::own_tags;
 use crate::deploy::write::{Call, Write, key_placeholder};
 use crate::error::{Error, Result};
 use crate::model::Side;
-use hcl::expr::Expression;
+use hcl::expr::{Conditional, Expression};
 use hcl::structure::{Block, BlockBuilder};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -31,12 +31,21 @@ impl<'a> Draft<'a> {
 
     fn put(&mut self, write: &Write, block: BlockBuilder) -> Result<()> {
         let text = written(block.build())?;
-        self.body.push_str(&format!("\n# {}\n{text}", title(write)));
+        self.body.push_str(&format!("\n{}{text}", comment(&title(write))));
         Ok(())
     }
 
     fn by_hand(&mut self, write: &Write) -> Result<()> {
         self.by_hand += 1;
+        // What runs need, not what starts them or what they deploy.
+        self.put_off |= matches!(
+            write.call,
+            Call::PutKeyPolicy { .. }
+                | Call::PutBucketPolicy { .. }
+                | Call::DeleteBucketPolicy { .. }
+                | Call::UpdateAssumeRolePolicy { .. }
+                | Call::CreatePolicyVersion { .. }
+        );
         let text = by_hand::of(self.plan, &self.references, write, self.by_hand)?;
         self.body.push('\n');
         self.body.push_str(&text);
@@ -111,6 +120,7 @@ impl<'a> Draft<'a> {
                     .add_attribute(("enable_key_rotation", rotates))
                     .add_attribute(("policy", policy))
                     .add_attribute(("tags", tags(&self.own_tags())))
+                    .add_block(kept())
             }
             Call::ReplicateKey { key, replica_region, description, .. } => {
                 let policy = self.references.document(&self.key_policy(replica_region)?)?;
@@ -120,6 +130,7 @@ impl<'a> Draft<'a> {
                     .add_attribute(("primary_key_arn", primary))
                     .add_attribute(("policy", policy))
                     .add_attribute(("tags", tags(&self.own_tags())))
+                    .add_block(kept())
             }
             Call::CreateAlias { region, alias, key } => {
                 let target = self.references.text(key);
@@ -170,6 +181,7 @@ impl<'a> Draft<'a> {
                 self.resource(write, region, "aws_s3_bucket", &label)?
                     .add_attribute(("bucket", bucket.as_str()))
                     .add_attribute(("tags", tags(&self.own_tags())))
+                    .add_block(kept())
             }
             Call::BlockPublicAccess { bucket, region } => {
                 let (label, of) = (self.bucket_label(bucket), self.bucket(bucket)?);
@@ -238,6 +250,12 @@ impl<'a> Draft<'a> {
             Call::CreatePipeline { region, declaration, tags: marked } => {
                 let all: Result<Vec<Expression>> = self.addresses.iter().map(|address| path(address)).collect();
                 let block = self.resource(write, region, "aws_codepipeline", "pipeline")?;
+                let block = if self.makes_later() {
+                    let created = Conditional::new(path(&format!("var.{CREATE}"))?, 1, 0);
+                    block.add_attribute(("count", Expression::from(created)))
+                } else {
+                    block
+                };
                 pipeline::declared(block, &self.references, declaration)?
                     .add_attribute(("tags", tags(marked)))
                     .add_attribute(("depends_on", Expression::Array(all?)))
