@@ -310,7 +310,7 @@ hint: `--event-rule` takes 1 to 64 letters, digits, `.`, `_` and `-`
         str![[r#"
 error: `/site` is not a deployment path
 
-hint: `--deploy-path` takes a folder such as `site/v2`, without a leading `/`
+hint: `--deploy-path` takes a folder such as `site/v2`, without a leading `/` or control characters
 
 "#]],
     );
