@@ -92,7 +92,13 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui) -> Result<u8> {
 fn refuse_to_overwrite(folder: &Path, sheets: &[Sheet]) -> Result<()> {
     for sheet in sheets {
         let path = folder.join(&sheet.name);
-        if std::fs::read(&path).is_ok_and(|there| there != sheet.text.as_bytes()) {
+        let there = match std::fs::read(&path) {
+            Ok(there) => there,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            // What can't be read may say anything.
+            Err(error) => return Err(crate::error::file_error("read", &path, &error)),
+        };
+        if there != sheet.text.as_bytes() {
             return Err(Error::refused(format!("{} is there already and says something else", path.display())).hint(
                 "name another folder: an export holds only what is missing, and applied in the place of an earlier one it would delete \
                  what that made; pass `--overwrite` if the one that is there was never applied",

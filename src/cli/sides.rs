@@ -264,21 +264,22 @@ impl OneSide {
     /// The file can't be written.
     pub fn tell(&self, plan: &Plan) -> Result<Handoff> {
         let by = self.accounts.of(self.side).caller.to_string();
-        let open = Handoff::tell(&self.settings, plan.snapshot(), self.side, &by, plan.later(), open_links(plan), self.handoff.as_ref())?;
+        let open = Handoff::tell(&self.settings, plan.snapshot(), self.side, &by, plan.later(), open_links(plan)?, self.handoff.as_ref())?;
         open.save(&self.path)?;
         Ok(open)
     }
 }
 
 /// The links that don't hold before whoever is next has done its part.
-fn open_links(plan: &Plan) -> Vec<String> {
-    let Some(next) = plan.later().first().map(|write| write.account) else { return Vec::new() };
+fn open_links(plan: &Plan) -> Result<Vec<String>> {
+    let Some(next) = plan.later().first().map(|write| write.account) else { return Ok(Vec::new()) };
     // The calls are those of a pipeline, so that it is taken as made.
     let is_done = |write: &Write| write.account != next || write.step == Step::Pipeline;
     let done: Vec<Write> = plan.every_write().into_iter().filter(is_done).collect();
     let then = after(plan.snapshot(), &done, &plan.pipeline_arn());
-    let Ok(Some(proof)) = prove(plan.settings(), &then) else { return Vec::new() };
-    proof.links.iter().filter(|link| link.verdict != Verdict::Allowed && !link.may_be_called).map(|link| link.name.clone()).collect()
+    let Some(proof) = prove(plan.settings(), &then)? else { return Ok(Vec::new()) };
+    let needed = proof.links.iter().filter(|link| link.verdict != Verdict::Allowed && !link.may_be_called);
+    Ok(needed.map(|link| link.name.clone()).collect())
 }
 
 /// Says who is who: the caller, and the account that is only named.

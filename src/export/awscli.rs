@@ -4,9 +4,7 @@
 //! settles late (facts/codepipeline.md D.2). A script holds those that it uses.
 
 use super::Sheet;
-use super::shared::{
-    comment, every, identity, keys_told, never_planned, notification, other, sides, title, underscored, waits_for, writes_of,
-};
+use super::shared::{comment, every, identity, keys_told, never_planned, notification, sides, title, underscored, waits_for, writes_of};
 use crate::deploy::plan::Plan;
 use crate::deploy::write::{Call, Step, Write, key_placeholder};
 use crate::error::{Error, Result};
@@ -101,14 +99,14 @@ fn start(plan: &Plan, side: Option<Side>, writes: &[&Write], told: &[String]) ->
         let waits = waits_for(plan, side);
         if !waits.is_empty() {
             lines.push(String::new());
-            lines.push(format!("What {} must have done before (its own script does it):", other(side)));
+            lines.push(format!("What {} must have done before (its own script does it):", side.other()));
             lines.extend(waits.iter().map(|line| format!("- {line}")));
         }
         for region in told {
-            let (variable, other) = (variable(region), other(side));
+            let (variable, other) = (variable(region), side.other());
             lines.push(format!("- {variable} must be set to the ARN of {other}'s key in {region}, which {other}'s script prints"));
         }
-        if !waits.is_empty() && !waits_for(plan, other(side)).is_empty() {
+        if !waits.is_empty() && !waits_for(plan, side.other()).is_empty() {
             lines.push("Each waits for the other: run dev's, then prod's, then dev's again.".to_owned());
         }
     }

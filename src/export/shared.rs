@@ -63,7 +63,7 @@ pub(super) fn waits_for(plan: &Plan, side: Side) -> Vec<String> {
     let all: Vec<&Write> = every(plan).collect();
     for (index, write) in all.iter().enumerate().filter(|(_, write)| write.account == side) {
         let theirs: Vec<&Write> = all[..index].iter().filter(|earlier| earlier.account != side).copied().collect();
-        let other = other(side);
+        let other = side.other();
         if write.needs.iter().any(|need| need == EVERYTHING) {
             if !theirs.is_empty() {
                 lines.push(format!("\"{}\" needs all that {other} does before it", title(write)));
@@ -74,14 +74,6 @@ pub(super) fn waits_for(plan: &Plan, side: Side) -> Vec<String> {
         lines.extend(needed.map(|earlier| format!("\"{}\" needs {other}'s \"{}\"", title(write), title(earlier))));
     }
     lines
-}
-
-/// Gives the other side.
-pub(super) fn other(side: Side) -> Side {
-    match side {
-        Side::Dev => Side::Prod,
-        Side::Prod => Side::Dev,
-    }
 }
 
 /// Gives a write's line, such as `create role r`: one line, whatever its names hold.

@@ -65,11 +65,11 @@ async fn on(one: &OneSide, args: &Args, artifact: Option<Artifact>, ui: &Ui, sto
         if !plan.is_empty() {
             ui.status("nothing was changed: this was a dry run");
         }
-        return Ok((code_of(&proven, args.strict), document));
+        return Ok((code_of(&proven), document));
     }
     if plan.is_empty() {
         finish(one, &plan, ui, &mut document)?;
-        return Ok((code_of(&proven, args.strict), document));
+        return Ok((code_of(&proven), document));
     }
     proof::refuse_broken(&proven, args.strict, args.accept_broken)?;
     let wait = super::wait_for_runs(&one.settings, &plan, args, ui)?;
@@ -105,17 +105,17 @@ async fn on(one: &OneSide, args: &Args, artifact: Option<Artifact>, ui: &Ui, sto
     Ok((if worse { proof::exit_code(proven_again.verdict()) } else { 0 }, document))
 }
 
-fn code_of(proven: &Proof, strict: bool) -> u8 {
-    let verdict = if strict { proven.strict_verdict() } else { proven.verdict() };
-    match verdict {
-        Verdict::CannotTell if !strict => 0,
+/// What rests on a hand-off's word is never certain, so that what can't be told is no failure here.
+fn code_of(proven: &Proof) -> u8 {
+    match proven.verdict() {
+        Verdict::CannotTell => 0,
         verdict => proof::exit_code(verdict),
     }
 }
 
 /// Asks; production's own words are needed for who is let in, and what may be written.
 fn agreed(one: &OneSide, plan: &Plan, args: &Args, ui: &Ui) -> Result<()> {
-    let trusted = if one.side == Side::Prod { handoff::trusted(&one.settings, plan.snapshot()) } else { Vec::new() };
+    let trusted = if one.side == Side::Prod { handoff::trusted(&one.settings, plan.snapshot())? } else { Vec::new() };
     for line in &trusted {
         ui.warning(line);
     }

@@ -194,6 +194,7 @@ impl Handoff {
         if schema != SCHEMA {
             return Err(Error::usage(format!("{name} has format {schema}; this xdeploy reads {SCHEMA}")).hint(AGAIN));
         }
+        checks::printable(&value).map_err(|why| Error::refused(format!("{name} can't be shown: {why}")).hint(AGAIN))?;
         let handoff: Handoff = serde_json::from_value(value)
             .map_err(|error| Error::refused(format!("{name} is no whole hand-off")).because(error.to_string()).hint(AGAIN))?;
         let computed = handoff.computed();
@@ -207,8 +208,6 @@ impl Handoff {
         if !changed.is_empty() {
             return Err(Error::refused(format!("{name} was changed after xdeploy wrote it: {}", changed.join(", "))).hint(AGAIN));
         }
-        checks::printable(&serde_json::to_value(&handoff).unwrap_or_default())
-            .map_err(|why| Error::refused(format!("{name} can't be shown: {why}")).hint(AGAIN))?;
         checks::all(&handoff).map_err(|why| Error::refused(format!("{name} can't be used: {why}")).hint(AGAIN))?;
         Ok(handoff)
     }
@@ -223,7 +222,9 @@ impl Handoff {
     /// # Errors
     /// The file can't be written.
     pub fn save(&self, path: &Path) -> Result<()> {
-        crate::files::write_whole(path, &self.text(), None).map_err(|error| file_error("write the hand-off to", path, &error))
+        let text =
+            serde_json::to_string_pretty(self).map_err(|error| Error::internal(format!("the hand-off can't be written: {error}")))?;
+        crate::files::write_whole(path, &(text + "\n"), None).map_err(|error| file_error("write the hand-off to", path, &error))
     }
 
     /// Gives the account of a side.

@@ -76,12 +76,12 @@ pub fn refuse_overstepping(plan: &Plan, side: Side) -> Result<()> {
     let of_bucket = slot.found.as_ref().and_then(|found| found.encryption.as_ref()?.known()?.key.as_deref());
     let of_bucket = of_bucket.and_then(|key| snapshot.customer_keys.get(key)?.known()).map(|found| found.arn.as_str());
     let stores: Vec<&str> = snapshot.keys.values().filter_map(|slot| Some(slot.found.as_ref()?.arn.as_str())).collect();
-    let declared: Vec<String> = trusted_keys(snapshot);
+    let declared = trusted_keys(snapshot);
     for write in plan.writes() {
         let Call::PutKeyPolicy { key, before: Some(_), .. } = &write.call else { continue };
         let is_own = side == Side::Dev && stores.contains(&key.as_str()) || of_bucket == Some(key.as_str());
         // A key that the pipeline names is looked at by a person.
-        if !is_own && !declared.iter().any(|line| line.contains(key.as_str())) {
+        if !is_own && !declared.contains(key) {
             return Err(Error::internal(format!("the hand-off leads to key {key}, which has no part in this")));
         }
     }
@@ -89,18 +89,22 @@ pub fn refuse_overstepping(plan: &Plan, side: Side) -> Result<()> {
 }
 
 /// Says what a prudent person looks at before letting the other side's word count, in lines; production's side only.
-pub fn trusted(settings: &Settings, snapshot: &Snapshot) -> Vec<String> {
+///
+/// # Errors
+/// As [`Blueprint::draw`].
+pub fn trusted(settings: &Settings, snapshot: &Snapshot) -> Result<Vec<String>> {
     let mut lines: Vec<String> = snapshot.told.as_ref().map(|told| told.untold.clone()).unwrap_or_default();
-    lines.extend(trusted_keys(snapshot));
-    lines.extend(trusted_names(settings, snapshot));
-    lines
+    let line = |key| format!("the pipeline names key {key} for what it deploys: the role will be allowed to use it");
+    lines.extend(trusted_keys(snapshot).into_iter().map(line));
+    lines.extend(trusted_names(settings, snapshot)?);
+    Ok(lines)
 }
 
 /// Names of production's own things that production didn't choose, of things that it doesn't have yet.
-fn trusted_names(settings: &Settings, snapshot: &Snapshot) -> Vec<String> {
-    let Ok(blueprint) = Blueprint::draw(settings, snapshot) else { return Vec::new() };
+fn trusted_names(settings: &Settings, snapshot: &Snapshot) -> Result<Vec<String>> {
+    let blueprint = Blueprint::draw(settings, snapshot)?;
     let plain = Settings { deploy_role: None, output_policy: None, artifact_policy: None, ..settings.clone() };
-    let Ok(default) = Names::resolve(&plain, &snapshot.dev, &snapshot.prod, None) else { return Vec::new() };
+    let default = Names::resolve(&plain, &snapshot.dev, &snapshot.prod, None)?;
     let names = &blueprint.names;
     let named = [
         ("--deploy-role", &names.deploy_role, &default.deploy_role, snapshot.deploy_role.is_some()),
@@ -108,15 +112,15 @@ fn trusted_names(settings: &Settings, snapshot: &Snapshot) -> Vec<String> {
         ("--artifact-policy", &names.artifact_policy, &default.artifact_policy, snapshot.policies.contains_key(&names.artifact_policy.arn)),
     ];
     let told = named.into_iter().filter(|(flag, told, default, there)| settings.is_told(flag) && told.name != default.name && !there);
-    told.map(|(flag, told, ..)| format!("the hand-off chose the name {}: say `{flag} {}` if it is right", told.name, told.name)).collect()
+    let line = |flag, name: &str| format!("the hand-off chose the name {name}: say `{flag} {name}` if it is right");
+    Ok(told.map(|(flag, told, ..)| line(flag, &told.name)).collect())
 }
 
+/// Keys that the told pipeline names for what it deploys, which are neither the output bucket's nor an artifact store's.
 fn trusted_keys(snapshot: &Snapshot) -> Vec<String> {
     let declared = snapshot.pipeline.as_ref().map(|found| declaration::deploys(&found.declaration, Some(&snapshot.output.name)));
     let keys = declared.into_iter().flatten().filter_map(|(_, action)| declaration::output_key(action).map(str::to_owned));
     let own = snapshot.output.found.as_ref().and_then(|found| found.encryption.as_ref()?.known()?.key.clone());
     let artifact = |key: &String| snapshot.keys.values().any(|slot| slot.found.as_ref().is_some_and(|found| found.arn == *key));
-    keys.filter(|key| Some(key) != own.as_ref() && !artifact(key))
-        .map(|key| format!("the pipeline names key {key} for what it deploys: the role will be allowed to use it"))
-        .collect()
+    keys.filter(|key| Some(key) != own.as_ref() && !artifact(key)).collect()
 }

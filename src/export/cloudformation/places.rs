@@ -3,7 +3,8 @@
 use super::Work;
 use crate::deploy::names::{fitted, short_hash};
 use crate::deploy::write::{Call, Step, Write};
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::export::shared::never_planned;
 use crate::model::Side;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -201,7 +202,7 @@ impl Work<'_> {
             | Call::DetachRolePolicy { .. }
             | Call::DeleteBucket { .. }
             | Call::DeletePipeline { .. } => {
-                return Err(Error::internal(format!("a set-up never calls {}", write.call.action())));
+                return Err(never_planned(&write.call));
             }
         })
     }

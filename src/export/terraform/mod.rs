@@ -7,7 +7,7 @@ mod pipeline;
 mod resources;
 
 use super::Sheet;
-use super::shared::{comment, identity, keys_told, other, underscored, waits_for, writes_of};
+use super::shared::{comment, identity, keys_told, underscored, waits_for, writes_of};
 use crate::deploy::after::{after, stand_in};
 use crate::deploy::plan::Plan;
 use crate::deploy::snapshot::Snapshot;
@@ -163,7 +163,7 @@ impl<'a> Draft<'a> {
         if let Some(side) = self.side {
             let waits = waits_for(self.plan, side);
             if !waits.is_empty() {
-                lines.push(format!("What {} must have done before (its own configuration does it):", other(side)));
+                lines.push(format!("What {} must have done before (its own configuration does it):", side.other()));
                 lines.extend(waits.into_iter().map(|line| format!("- {line}")));
             }
         }
