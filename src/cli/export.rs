@@ -79,8 +79,7 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui) -> Result<u8> {
         (None, [sheet]) => ui.result(sheet.text.trim_end_matches('\n')),
         (None, several) => {
             let names: Vec<&str> = several.iter().map(|sheet| sheet.name.as_str()).collect();
-            return Err(Error::usage(format!("there are several files: {}", names.join(", ")))
-                .hint("pass `--out FOLDER` to write them, or one account's `--side`"));
+            return Err(Error::usage(format!("there are several files: {}", names.join(", "))).hint("pass `--out FOLDER` to write them"));
         }
     }
     let files: Vec<_> = sheets.iter().map(|sheet| json!({"name": sheet.name, "text": sheet.text})).collect();

@@ -578,7 +578,7 @@ fn several_sheets_need_a_folder() {
         str![[r#"
 error: there are several files: dev.template.json, prod.template.json, STEPS.md
 
-hint: pass `--out FOLDER` to write them, or one account's `--side`
+hint: pass `--out FOLDER` to write them
 
 "#]],
     );
