@@ -2,15 +2,12 @@
 
 use crate::support::compare::same;
 use crate::support::served::{self, BUCKETS, Served};
-use crate::support::{Action, Bed};
-use serde_json::json;
 use snapbox::str;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// What stderr says from the error on, with what differs from run to run made the same.
 fn error_of(stderr: &str, places: &[(&str, &str)]) -> String {

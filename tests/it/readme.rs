@@ -3,13 +3,11 @@
 //! `SNAPSHOTS=overwrite cargo test --test it readme` writes both anew.
 
 use crate::support::compare::{readme, readme_block};
+use crate::support::normalised;
 use crate::support::served::Served;
-use crate::support::{Action, Bed, normalised};
 use clap::{CommandFactory, Parser};
-use serde_json::json;
 use std::fmt::Write;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
 use xdeploy::deploy::chain::ROWS;
 use xdeploy::deploy::failures::rows;
 use xdeploy::deploy::rules;

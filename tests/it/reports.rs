@@ -1,7 +1,7 @@
 //! `--report`: what other programs read, of the real commands on the rehearsal.
 
 use crate::support::compare::same;
-use crate::support::served::{BUCKETS, Served, remove_policy, served, with};
+use crate::support::served::{Served, remove_policy, served, with};
 use serde_json::Value;
 use snapbox::str;
 use std::collections::BTreeMap;

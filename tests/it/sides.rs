@@ -3,13 +3,11 @@
 use crate::schemas::fits;
 use crate::support::compare::readme_block;
 use crate::support::compare::same;
+use crate::support::normalised;
 use crate::support::office::{Done, Office};
-use crate::support::served::Served;
-use crate::support::{Bed, normalised};
 use serde_json::{Value, json};
 use snapbox::str;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 use xdeploy::deploy::handoff::Handoff;
 use xdeploy::model::Side;
 use xdeploy::rehearsal::{DEV, PROD};

@@ -31,6 +31,8 @@ mod release;
 mod requests;
 mod settling;
 mod shellcheck;
+// Shared with the other binary, which uses all of it.
+#[allow(dead_code)]
 #[path = "../it/snapshots.rs"]
 mod snapshots;
 mod stops;
@@ -39,6 +41,7 @@ mod support;
 mod teardown;
 mod terminal;
 mod tour;
+#[allow(dead_code)]
 #[path = "../it/ecs/tree.rs"]
 mod tree;
 mod wizard;

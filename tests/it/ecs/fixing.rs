@@ -3,14 +3,13 @@
 use super::mutations::{Mutation, mutations};
 use super::tree::{CANARY, Kind, Tree};
 use crate::support::compare::{printed, same};
-use crate::support::{Action, Bed, depth};
+use crate::support::depth;
 use serde_json::{Value, json};
 use snapbox::str;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use xdeploy::ecs::fixes::{Fix, plan, worse};
 use xdeploy::ecs::mend::{self, Hands};
 use xdeploy::ecs::parse::{env_files, iptables};
