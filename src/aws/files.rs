@@ -52,7 +52,9 @@ impl Section<'_> {
         let (first, rest) = (words.next().unwrap_or_default(), words.collect::<Vec<_>>().join(" "));
         match self {
             Section::Profile(name) if is_credentials => rest.is_empty() && first == *name,
-            Section::Profile(name) => (first == "profile" && rest == *name) || (*name == "default" && first == "default" && rest.is_empty()),
+            Section::Profile(name) => {
+                (first == "profile" && rest == *name) || (*name == "default" && first == "default" && rest.is_empty())
+            }
             Section::Services(name) => !is_credentials && first == "services" && rest == *name,
         }
     }

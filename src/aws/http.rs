@@ -126,7 +126,9 @@ impl HttpConnector for Connector {
             let to = |why: BoxError| Box::new(Unreachable { host: authority(&uri), proxy: proxy.clone(), why });
             match connector.call(request).await {
                 // Only a proxy answers so; AWS never does.
-                Ok(answer) if answer.status().as_u16() == 407 => Err(ConnectorError::other(to("it asks for a user and a password".into()), None)),
+                Ok(answer) if answer.status().as_u16() == 407 => {
+                    Err(ConnectorError::other(to("it asks for a user and a password".into()), None))
+                }
                 Ok(answer) => Ok(answer),
                 Err(error) => Err(named(error, |why| to(why))),
             }

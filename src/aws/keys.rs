@@ -53,7 +53,9 @@ impl<P: ProvideCredentials> ProvideCredentials for Checked<P> {
         future::ProvideCredentials::new(async {
             let given = self.0.provide_credentials().await?;
             let is_good = is_sendable(given.access_key_id()) && given.session_token().is_none_or(is_sendable);
-            is_good.then_some(given).ok_or_else(|| CredentialsError::invalid_configuration(format!("the access key or its token can't be one: {WHY}")))
+            is_good
+                .then_some(given)
+                .ok_or_else(|| CredentialsError::invalid_configuration(format!("the access key or its token can't be one: {WHY}")))
         })
     }
 }

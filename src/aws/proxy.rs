@@ -252,7 +252,8 @@ mod tests {
 
     #[test]
     fn what_is_no_proxy_is_refused_without_its_password() {
-        for value in ["socks5://ann:secret@proxy:1080", "http://ann:secret@", "http://ann:secret@proxy:99999", "ann:secret@a b", "http://"] {
+        for value in ["socks5://ann:secret@proxy:1080", "http://ann:secret@", "http://ann:secret@proxy:99999", "ann:secret@a b", "http://"]
+        {
             let error = proxy("HTTPS_PROXY", value).unwrap_err();
             assert_eq!(error.kind.exit_code(), 64, "{value}");
             assert!(error.message.starts_with("HTTPS_PROXY names no proxy"), "{error}");
@@ -280,7 +281,9 @@ mod tests {
         ] {
             assert_eq!(through(&all, near), None, "{near}");
         }
-        for far in ["http://localhost.example.com/", "http://10.0.0.1/", "http://169.254.170.3/", "http://[fd00::1]/", "http://notlocalhost/"] {
+        for far in
+            ["http://localhost.example.com/", "http://10.0.0.1/", "http://169.254.170.3/", "http://[fd00::1]/", "http://notlocalhost/"]
+        {
             assert!(through(&all, far).is_some(), "{far}");
         }
     }

@@ -53,7 +53,12 @@ const A_URL: &str = "a URL such as `https://HOST` or `http://HOST:PORT`";
 
 /// Every such setting that the SDK reads for its clients, but for the region and the endpoints.
 const ROWS: [Row; 15] = [
-    Row { variable: "AWS_RETRY_MODE", key: "retry_mode", may_be: "`standard`, `adaptive` or `legacy` (taken for `standard`)", read: retry_mode },
+    Row {
+        variable: "AWS_RETRY_MODE",
+        key: "retry_mode",
+        may_be: "`standard`, `adaptive` or `legacy` (taken for `standard`)",
+        read: retry_mode,
+    },
     Row { variable: "AWS_MAX_ATTEMPTS", key: "max_attempts", may_be: "a whole number from 1 on", read: attempts },
     Row { variable: "AWS_USE_FIPS_ENDPOINT", key: "use_fips_endpoint", may_be: YES_OR_NO, read: |text| yes_or_no(text).map(Value::Fips) },
     Row {
@@ -104,7 +109,12 @@ const ROWS: [Row; 15] = [
         may_be: "`preferred`, `disabled` or `required`",
         read: |text| text.parse().ok().map(Value::AccountIdEndpoints),
     },
-    Row { variable: "AWS_AUTH_SCHEME_PREFERENCE", key: "auth_scheme_preference", may_be: "names with commas between them", read: auth_schemes },
+    Row {
+        variable: "AWS_AUTH_SCHEME_PREFERENCE",
+        key: "auth_scheme_preference",
+        may_be: "names with commas between them",
+        read: auth_schemes,
+    },
     Row {
         variable: "AWS_SIGV4A_SIGNING_REGION_SET",
         key: "sigv4a_signing_region_set",
@@ -131,12 +141,8 @@ const SERVICES: [&str; 11] =
 
 /// Those of them that the SDK asks by itself for a profile's credentials, with the keys of a profile that make it do so. What it reads
 /// there can't be put right for it.
-const ASKED_BY_THE_SDK: [(&str, &[&str]); 4] = [
-    ("STS", &["role_arn"]),
-    ("SSO", &["sso_session", "sso_start_url"]),
-    ("SSO OIDC", &["sso_session"]),
-    ("Signin", &["login_session"]),
-];
+const ASKED_BY_THE_SDK: [(&str, &[&str]); 4] =
+    [("STS", &["role_arn"]), ("SSO", &["sso_session", "sso_start_url"]), ("SSO OIDC", &["sso_session"]), ("Signin", &["login_session"])];
 
 fn yes_or_no(text: &str) -> Option<bool> {
     match text.to_ascii_lowercase().as_str() {

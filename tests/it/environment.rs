@@ -1,9 +1,9 @@
 //! Environments that people have: what variables and profiles say to the SDK, empty variables, homes that can't be written, and the
 //! last net below all of it.
 
-use crate::errors::same;
-use crate::reports;
-use crate::support::served::Served;
+use crate::support::compare::same;
+use crate::support::depth;
+use crate::support::served::{self, Served};
 use clap::CommandFactory;
 use serde_json::Value;
 use snapbox::str;
@@ -61,6 +61,10 @@ impl Asked<'_> {
     /// Puts lines into the profile `dev`.
     fn profile(&self, lines: &str) {
         let config = self.config.replace("[profile dev]\n", &format!("[profile dev]\n{lines}\n"));
+        self.write(&config);
+    }
+
+    fn write(&self, config: &str) {
         fs::write(self.served.dir.path().join("config"), config).unwrap();
     }
 
@@ -80,37 +84,45 @@ fn code(output: &Output) -> i32 {
 fn every_setting_of_the_sdk_works_or_is_refused_by_name() {
     let served = Served::new();
     let asked = Asked::on(&served);
-    let mut wrong = Vec::new();
+    let mut all = Vec::new();
     for (variable, key, good) in SETTINGS {
         let is_read = !good.contains(&"");
         let odd = if is_read && !ANY_WORD.contains(&variable) { &ODD[..] } else { &[] };
-        // An empty variable counts as unset.
-        for (value, fine) in good.iter().map(|value| (*value, true)).chain([("", true)]).chain(odd.iter().map(|value| (*value, false))) {
-            asked.profile("");
-            let (code, said) = asked.run(&[(variable, value)]);
-            if if fine { code != 0 } else { code != 64 || !said.contains(&format!("{variable} is `{value}`")) || !said.contains("hint: ") } {
-                wrong.push(format!("{variable}={value}: exit {code}: {said}"));
+        let fine = good.iter().map(|value| (*value, true)).chain([("", true)]);
+        for (value, is_fine) in fine.chain(odd.iter().map(|value| (*value, false))) {
+            all.push((variable, None, value, is_fine));
+            // An empty variable counts as unset; in the file it is a mistake. Both variables of the region have one key.
+            if variable != "AWS_DEFAULT_REGION" {
+                all.push((variable, Some(key), value, is_fine && !(is_read && value.is_empty())));
             }
-            // In the file an empty value is a mistake.
-            let fine = fine && !(is_read && value.is_empty());
-            // The region is in the profile already.
-            if variable == "AWS_DEFAULT_REGION" || (key == "region" && fine) {
-                continue;
+        }
+    }
+    // What ended the program is tried each time.
+    let (always, rest): (Vec<_>, Vec<_>) =
+        all.into_iter().partition(|(variable, ..)| ["AWS_RETRY_MODE", "AWS_MAX_ATTEMPTS"].contains(variable));
+    let mut wrong = Vec::new();
+    for (variable, key, value, is_fine) in always.into_iter().chain(depth::sampled("settings of the SDK", rest, 60)) {
+        let (code, said, named) = match key {
+            None => {
+                asked.profile("");
+                let (code, said) = asked.run(&[(variable, value)]);
+                let named = said.contains(&format!("{variable} is `{value}`"));
+                (code, said, named)
             }
-            let lines = if key == "region" { format!("{key} = {value}\n#") } else { format!("{key} = {value}") };
-            match key {
-                "region" => fs::write(
-                    served.dir.path().join("config"),
-                    asked.config.replacen("region = us-east-1", &format!("region = {value}"), 1),
-                )
-                .unwrap(),
-                _ => asked.profile(&lines),
+            Some(key) => {
+                match key {
+                    // It is there already.
+                    "region" => asked.write(&asked.config.replacen("region = us-east-1", &format!("region = {value}"), 1)),
+                    _ => asked.profile(&format!("{key} = {value}")),
+                }
+                let (code, said) = asked.run(&[]);
+                let named = said.contains(&format!("`{key}` of profile `dev` is `{value}`")) && said.contains("config, line 2)");
+                (code, said, named)
             }
-            let (code, said) = asked.run(&[]);
-            let named = said.contains(&format!("`{key}` of profile `dev` is `{value}`")) && said.contains("config, line 2)") && said.contains("hint: ");
-            if if fine { code != 0 } else { code != 64 || !named } {
-                wrong.push(format!("{key} = {value}: exit {code}: {said}"));
-            }
+        };
+        let is_right = if is_fine { code == 0 } else { code == 64 && named && said.contains("hint: ") };
+        if !is_right {
+            wrong.push(format!("{} = {value:?}: exit {code}: {said}", key.unwrap_or(variable)));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -121,7 +133,7 @@ fn the_other_variables_of_the_sdk_never_stop_it() {
     let served = Served::new();
     let asked = Asked::on(&served);
     let odd = ["", "quick", "\u{7}", "http://[", "\u{fc}"];
-    for variable in [
+    let names = [
         "AWS_PROFILE",
         "AWS_DEFAULT_PROFILE",
         "AWS_ACCESS_KEY_ID",
@@ -149,11 +161,11 @@ fn the_other_variables_of_the_sdk_never_stop_it() {
         "AWS_ENABLE_ENDPOINT_DISCOVERY",
         "AWS_LOGIN_CACHE_DIRECTORY",
         "AWS_PAGER",
-    ] {
-        for value in odd {
-            let (code, said) = asked.run(&[(variable, value)]);
-            assert_eq!(code, 0, "{variable}={value:?}: {said}");
-        }
+    ];
+    let all = names.into_iter().flat_map(|name| odd.map(|value| (name, value))).collect();
+    for (variable, value) in depth::sampled("other variables of the SDK", all, 27) {
+        let (code, said) = asked.run(&[(variable, value)]);
+        assert_eq!(code, 0, "{variable}={value:?}: {said}");
     }
     // Files that say nothing: the profile isn't there.
     for variable in ["AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"] {
@@ -169,21 +181,31 @@ fn an_endpoint_is_a_url_or_is_refused_by_name() {
     let served = Served::new();
     let asked = Asked::on(&served);
     let here = format!("http://127.0.0.1:{}", served.port);
-    for bad in ["localhost:4566", "127.0.0.1:4566", "http://", "http://a b", "ftp://localhost", "/", "http://localhost:99999", "https:/sts"] {
+    for bad in ["localhost:4566", "127.0.0.1:4566", "http://", "http://a b", "ftp://localhost", "/", "http://localhost:99999", "https:/sts"]
+    {
         for variable in ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_STS", "AWS_ENDPOINT_URL_SSO_OIDC"] {
             let (code, said) = asked.run(&[(variable, bad)]);
-            assert!(code == 64 && said.contains(&format!("{variable} is `{bad}`, which can't be used")), "{variable}={bad}: exit {code}: {said}");
+            assert!(
+                code == 64 && said.contains(&format!("{variable} is `{bad}`, which can't be used")),
+                "{variable}={bad}: exit {code}: {said}"
+            );
         }
         asked.profile(&format!("endpoint_url = {bad}"));
         // The variable goes first.
         let (code, said) = asked.run(&[]);
         assert_eq!(code, 0, "{said}");
         let (code, said) = asked.run(&[("AWS_ENDPOINT_URL", "")]);
-        assert!(code == 64 && said.contains(&format!("`endpoint_url` of profile `dev` is `{bad}`")) && said.contains("config, line 2)"), "{said}");
+        assert!(
+            code == 64 && said.contains(&format!("`endpoint_url` of profile `dev` is `{bad}`")) && said.contains("config, line 2)"),
+            "{said}"
+        );
         // Those of one service stand in a section of their own.
         asked.profile(&format!("services = local\n[services local]\nsts =\n  endpoint_url = {bad}\n[profile dev]"));
         let (code, said) = asked.run(&[("AWS_ENDPOINT_URL", "")]);
-        assert!(code == 64 && said.contains(&format!("`endpoint_url` of services `local` is `{bad}`")) && said.contains("config, line 5)"), "{said}");
+        assert!(
+            code == 64 && said.contains(&format!("`endpoint_url` of services `local` is `{bad}`")) && said.contains("config, line 5)"),
+            "{said}"
+        );
         asked.profile("");
     }
     // One that isn't for any service that is asked, and whatever is ignored.
@@ -304,9 +326,11 @@ fn a_panic_is_an_internal_error_in_text_json_and_reports() {
         let document: Value = serde_json::from_slice(&output.stdout).unwrap();
         assert_eq!((code(&output), &document["kind"], &document["exit"]), (1, &"internal".into(), &1.into()));
     }
-    for command in [&["verify"][..], &["plan"], &["setup", "--yes"], &["teardown", "--dry-run"], &["release", "--sample"], &["setup", "--dry-run"]] {
+    for command in
+        [&["verify"][..], &["plan"], &["setup", "--yes"], &["teardown", "--dry-run"], &["release", "--sample"], &["setup", "--dry-run"]]
+    {
         let more = ["--output", "json", "--report", "json=out.json,junit=out.xml,markdown=out.md"];
-        let buckets = if command[0] == "release" { &[][..] } else { &reports::BUCKETS[..] };
+        let buckets = if command[0] == "release" { &[][..] } else { &served::BUCKETS[..] };
         let args = [command, buckets, &more].concat();
         let output = served.with_variable(&args, "XDEPLOY_TEST_PANIC", "asking");
         assert_eq!(code(&output), 1, "{args:?}: {output:?}");
@@ -325,13 +349,13 @@ fn variables(command: &clap::Command, found: &mut Vec<OsString>) {
 
 #[test]
 fn empty_variables_count_as_unset_for_every_flag_of_every_command() {
-    let served = reports::served();
-    served.run(&reports::with(&["setup", "--yes"]));
+    let served = served::served();
+    served.run(&served::with(&["setup", "--yes"]));
     fs::create_dir(served.dir.path().join("root")).unwrap();
     let mut all = Vec::new();
     variables(&xdeploy::cli::Cli::command(), &mut all);
     assert!(all.len() > 100 && all.iter().all(|name| name.to_string_lossy().starts_with("XDEPLOY_")), "{all:?}");
-    let buckets = reports::BUCKETS;
+    let buckets = served::BUCKETS;
     for args in [
         &[&["setup", "--dry-run"][..], &buckets].concat()[..],
         &[&["plan"][..], &buckets].concat(),
@@ -347,7 +371,7 @@ fn empty_variables_count_as_unset_for_every_flag_of_every_command() {
         &["rehearse", "--serve", "192.0.2.1:80"],
         &[&["rights", "--command", "setup", "--side", "dev", "--region", "us-east-1"][..], &buckets].concat(),
         &["rights"],
-        &[&["export", "--format", "awscli"][..], &buckets].concat(),
+        &[&["export", "--format", "awscli", "--overwrite"][..], &buckets].concat(),
         &[&["ci", "github", "--region", "us-east-1"][..], &buckets].concat(),
         &["ecs-check", "--root", "root"],
         &["simulate"],
@@ -372,7 +396,7 @@ const NOBODY: u32 = 65534;
 /// What a home may be: its variables, what is said and where the lock then is.
 fn set_up(served: &Served, variables: &[(&str, &Path)], as_nobody: bool) -> (i32, String) {
     use std::os::unix::process::CommandExt;
-    let args = [&["setup", "--yes"][..], &reports::BUCKETS].concat();
+    let args = [&["setup", "--yes"][..], &served::BUCKETS].concat();
     let mut command = served.command(&args);
     command.args(PROFILES).env_remove("HOME").envs(variables.iter().copied());
     if as_nobody {
@@ -383,7 +407,9 @@ fn set_up(served: &Served, variables: &[(&str, &Path)], as_nobody: bool) -> (i32
 }
 
 fn locks(folder: &Path) -> Vec<fs::DirEntry> {
-    fs::read_dir(folder).map(|found| found.map(Result::unwrap).filter(|file| file.file_name().to_string_lossy().ends_with(".lock")).collect()).unwrap_or_default()
+    fs::read_dir(folder)
+        .map(|found| found.map(Result::unwrap).filter(|file| file.file_name().to_string_lossy().ends_with(".lock")).collect())
+        .unwrap_or_default()
 }
 
 fn is_root() -> bool {
@@ -396,7 +422,7 @@ fn user() -> u32 {
 
 #[test]
 fn a_lock_is_in_the_first_folder_that_can_hold_it() {
-    let served = reports::served();
+    let served = served::served();
     let dir = served.dir.path();
     let of = |name: &str| dir.join(name);
     for name in ["home", "state", "run", "tmp"] {
@@ -434,7 +460,7 @@ fn a_lock_is_in_the_first_folder_that_can_hold_it() {
 
 #[test]
 fn without_any_folder_for_a_lock_it_goes_on_with_a_warning() {
-    let served = reports::served();
+    let served = served::served();
     let file = served.dir.path().join("file");
     fs::write(&file, "").unwrap();
     let (code, said) = set_up(&served, &[("HOME", &file), ("TMPDIR", &file)], false);
@@ -450,7 +476,7 @@ fn an_unknown_user_in_a_container_sets_up() {
     if !is_root() {
         return;
     }
-    let served = reports::served();
+    let served = served::served();
     let dir = served.dir.path();
     // The files of a mounted home can be read; nothing can be written but the temporary folder.
     fs::set_permissions(dir, fs::Permissions::from_mode(0o755)).unwrap();
@@ -467,7 +493,7 @@ fn an_unknown_user_in_a_container_sets_up() {
 
 #[test]
 fn a_lock_in_the_temporary_folder_follows_nobody() {
-    let served = reports::served();
+    let served = served::served();
     let tmp = served.dir.path().join("tmp");
     fs::create_dir(&tmp).unwrap();
     let own = tmp.join(format!("xdeploy-{}", user()));

@@ -1,8 +1,7 @@
 //! Through company proxies: a real proxy that counts, plain and with CONNECT, and certificates of one's own.
 
-use crate::errors::same;
-use crate::reports;
-use crate::support::served::Served;
+use crate::support::compare::same;
+use crate::support::served::{self, Served};
 use snapbox::str;
 use std::fs;
 use std::io::{Read, Write};
@@ -74,7 +73,9 @@ fn pass(mut client: TcpStream, target: u16, manner: Manner, seen: &Mutex<Vec<Str
     let head = head(&mut client)?;
     let text = String::from_utf8_lossy(&head).into_owned();
     let mut line = text.lines().next().unwrap_or_default().trim_end_matches(" HTTP/1.1").to_owned();
-    let user = text.lines().find_map(|line| line.to_ascii_lowercase().starts_with("proxy-authorization: ").then(|| line["proxy-authorization: ".len()..].to_owned()));
+    let user = text.lines().find_map(|line| {
+        line.to_ascii_lowercase().starts_with("proxy-authorization: ").then(|| line["proxy-authorization: ".len()..].to_owned())
+    });
     if let Some(user) = &user {
         line.push_str(&format!(" as {user}"));
     }
@@ -94,7 +95,8 @@ fn pass(mut client: TcpStream, target: u16, manner: Manner, seen: &Mutex<Vec<Str
         let (first, rest) = text.split_once("\r\n").unwrap_or_default();
         let (method, url) = first.split_once(' ').unwrap_or_default();
         let path = url.split_once("://").and_then(|(_, rest)| rest.find('/').map(|at| &rest[at..])).unwrap_or(url);
-        let rest: String = rest.split_inclusive("\r\n").filter(|line| !line.to_ascii_lowercase().starts_with("proxy-") && *line != "\r\n").collect();
+        let rest: String =
+            rest.split_inclusive("\r\n").filter(|line| !line.to_ascii_lowercase().starts_with("proxy-") && *line != "\r\n").collect();
         server.write_all(format!("{method} {path}\r\n{rest}Connection: close\r\n\r\n").as_bytes())?;
     }
     let (mut from, mut to) = (client.try_clone()?, server.try_clone()?);
@@ -116,7 +118,15 @@ struct Tls {
 
 impl Tls {
     fn before(target: u16) -> Tls {
-        let made = rcgen::generate_simple_self_signed(["aws.test".to_owned(), "*.aws.test".to_owned(), "*.us-east-1.amazonaws.com".to_owned(), "127.0.0.1".to_owned(), "*.s3.us-east-1.amazonaws.com".to_owned(), "iam.amazonaws.com".to_owned()]).unwrap();
+        let made = rcgen::generate_simple_self_signed([
+            "aws.test".to_owned(),
+            "*.aws.test".to_owned(),
+            "*.us-east-1.amazonaws.com".to_owned(),
+            "127.0.0.1".to_owned(),
+            "*.s3.us-east-1.amazonaws.com".to_owned(),
+            "iam.amazonaws.com".to_owned(),
+        ])
+        .unwrap();
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()));
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
@@ -148,7 +158,9 @@ fn answer(mut client: StreamOwned<ServerConnection, TcpStream>, target: u16) -> 
             head.push(byte[0]);
         }
         let text = String::from_utf8_lossy(&head).into_owned();
-        let length = text.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ").and_then(|length| length.trim().parse::<usize>().ok()));
+        let length = text.lines().find_map(|line| {
+            line.to_ascii_lowercase().strip_prefix("content-length: ").and_then(|length| length.trim().parse::<usize>().ok())
+        });
         let mut body = vec![0; length.unwrap_or_default()];
         client.read_exact(&mut body)?;
         let mut server = TcpStream::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, target)))?;
@@ -174,7 +186,7 @@ struct Far {
 
 impl Far {
     fn new() -> Far {
-        let served = reports::served();
+        let served = served::served();
         let tls = Tls::before(served.port);
         fs::write(served.dir.path().join("ca.pem"), &tls.pem).unwrap();
         Far { served, tls }
@@ -217,7 +229,7 @@ fn everything_goes_through_the_proxy_that_the_variables_name() {
         assert!((1..=2).contains(&seen.len()) && seen.iter().all(|line| line == "CONNECT aws.test:443"), "{variables:?}: {seen:?}");
     }
     // A whole set-up and its undoing: nothing goes past it, for nobody here knows the name.
-    let args = [&["setup", "--yes"][..], &reports::BUCKETS].concat();
+    let args = [&["setup", "--yes"][..], &served::BUCKETS].concat();
     let output = far.run(&args, &[HTTPS, ("HTTPS_PROXY", &url)]);
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
     let hosts: std::collections::BTreeSet<String> = proxy.seen().into_iter().collect();
@@ -245,7 +257,11 @@ fn aws_itself_is_asked_through_the_proxy_for_every_service() {
                   [profile prod]\nregion = us-east-1\n";
     fs::write(far.served.dir.path().join("config"), config).unwrap();
     let mut command = far.served.command(&["who-am-i"]);
-    command.args(PROFILES).env_remove("AWS_ENDPOINT_URL").env("AWS_CA_BUNDLE", far.served.dir.path().join("ca.pem")).env("HTTPS_PROXY", &url);
+    command
+        .args(PROFILES)
+        .env_remove("AWS_ENDPOINT_URL")
+        .env("AWS_CA_BUNDLE", far.served.dir.path().join("ca.pem"))
+        .env("HTTPS_PROXY", &url);
     let output = command.output().unwrap();
     assert_eq!(output.status.code(), Some(4), "{}", said(&output));
     let seen = proxy.seen();
@@ -269,7 +285,11 @@ fn some_hosts_are_never_asked_through_a_proxy() {
         for name in ["NO_PROXY", "no_proxy"] {
             let variables = [("AWS_ENDPOINT_URL", "http://aws.test:4566"), ("HTTP_PROXY", url.as_str()), (name, list)];
             let output = far.run(&["who-am-i"], &variables);
-            assert!(output.status.code() == Some(1) && said(&output).contains("can't reach aws.test:4566 with profile"), "{}", said(&output));
+            assert!(
+                output.status.code() == Some(1) && said(&output).contains("can't reach aws.test:4566 with profile"),
+                "{}",
+                said(&output)
+            );
             assert_eq!(proxy.seen(), [] as [&str; 0], "{name}={list}");
         }
     }
@@ -277,10 +297,11 @@ fn some_hosts_are_never_asked_through_a_proxy() {
     let config = fs::read_to_string(far.served.dir.path().join("config")).unwrap();
     let more = "[profile dev]\nrole_arn = arn:aws:iam::111111111111:role/r\ncredential_source = EcsContainer\n";
     fs::write(far.served.dir.path().join("config"), config.replace("[profile dev]\n", more)).unwrap();
-    for address in ["http://169.254.170.2/creds", "http://169.254.170.23/v1/credentials", "http://127.0.0.1:1/creds"] {
+    for (address, code) in [("http://169.254.170.2/creds", 4), ("http://169.254.170.23/v1/credentials", 4), ("http://127.0.0.1:1/creds", 1)]
+    {
         let variables = [("AWS_CONTAINER_CREDENTIALS_FULL_URI", address), ("HTTP_PROXY", url.as_str()), ("ALL_PROXY", url.as_str())];
         let output = far.run(&["who-am-i"], &variables);
-        assert_eq!(output.status.code(), Some(4), "{address}: {}", said(&output));
+        assert_eq!(output.status.code(), Some(code), "{address}: {}", said(&output));
         assert_eq!(proxy.seen(), [] as [&str; 0], "{address}");
     }
 }
@@ -364,6 +385,10 @@ fn network_errors_name_the_host_and_the_proxy_without_its_password() {
     let foreign = far.served.dir.path().join("foreign.pem");
     fs::write(&foreign, rcgen::generate_simple_self_signed(["aws.test".to_owned()]).unwrap().cert.pem()).unwrap();
     let ports = [(open.port, ":OPEN")];
-    take("a certificate that isn't trusted", &[HTTPS, ("HTTPS_PROXY", &open.url()), ("AWS_CA_BUNDLE", &foreign.display().to_string())], &ports);
+    take(
+        "a certificate that isn't trusted",
+        &[HTTPS, ("HTTPS_PROXY", &open.url()), ("AWS_CA_BUNDLE", &foreign.display().to_string())],
+        &ports,
+    );
     same(&told, str![[r#""#]]);
 }
