@@ -127,7 +127,7 @@ impl HttpConnector for Connector {
             match connector.call(request).await {
                 // Only a proxy answers so; AWS never does.
                 Ok(answer) if answer.status().as_u16() == 407 => {
-                    Err(ConnectorError::other(to("it asks for a user and a password".into()), None))
+                    Err(ConnectorError::other(to("407 Proxy Authentication Required".into()), None))
                 }
                 Ok(answer) => Ok(answer),
                 Err(error) => Err(named(error, |why| to(why))),
@@ -213,7 +213,13 @@ impl Reach {
         let chain: Vec<_> = chain(error).collect();
         let at = chain.iter().find_map(|error| error.downcast_ref::<Unreachable>())?;
         let is_untrusted = chain.iter().any(|error| error.is::<rustls::Error>());
-        let why = innermost(error);
+        let is_timeout = chain.iter().filter_map(|error| error.downcast_ref::<ConnectorError>()).any(ConnectorError::is_timeout);
+        // Neither the network nor the certificates failed.
+        let is_refused = at.proxy.is_some() && !is_untrusted && !is_timeout && !chain.iter().any(|error| error.is::<std::io::Error>());
+        let why = match is_refused {
+            true => format!("the proxy opened no connection ({})", innermost(error)),
+            false => innermost(error),
+        };
         Some(Reach { host: at.host.clone(), proxy: at.proxy.as_ref().map(ToString::to_string), is_untrusted, why })
     }
 }

@@ -155,6 +155,18 @@ impl Exempt {
     }
 }
 
+/// Gives the host of a URL, and its port if it has one; nothing where either can't be one: the parser passes a port over that is too
+/// large.
+pub(super) fn host_and_port(uri: &Uri) -> Option<(&str, Option<u16>)> {
+    let host = uri.host().filter(|host| !host.is_empty())?;
+    let authority = uri.authority()?.as_str();
+    let authority = authority.rsplit_once('@').map_or(authority, |(_, rest)| rest);
+    match authority.strip_prefix(host)? {
+        "" => Some((host, None)),
+        port => Some((host, Some(port.strip_prefix(':')?.parse().ok()?))),
+    }
+}
+
 /// Reads `[http://][user[:password]@]host[:port]`.
 fn proxy(variable: &str, value: &str) -> Result<Proxy> {
     let refused = |why: &str| {
@@ -174,14 +186,8 @@ fn proxy(variable: &str, value: &str) -> Result<Proxy> {
         None => (None, authority),
     };
     let Ok(uri) = format!("{scheme}://{host}/").parse::<Uri>() else { return refused("its host and port can't be read") };
-    let default = if scheme == "https" { 443 } else { 80 };
-    let port = match uri.port() {
-        Some(port) => port.as_str().parse::<u16>().ok(),
-        None => Some(default),
-    };
-    let (Some(name), Some(port)) = (uri.host().filter(|name| !name.is_empty()), port) else {
-        return refused("its host and port can't be read");
-    };
+    let Some((name, port)) = host_and_port(&uri) else { return refused("its host and port can't be read") };
+    let port = port.unwrap_or(if scheme == "https" { 443 } else { 80 });
     let address = format!("{name}:{port}");
     // Written anew, so that nothing in a password can be taken for a part of the address.
     let coded = |text: &str| utf8_percent_encode(&percent_decode_str(text).decode_utf8_lossy(), NON_ALPHANUMERIC).to_string();

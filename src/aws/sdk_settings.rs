@@ -7,6 +7,7 @@
 
 use super::files::{self, Section};
 use super::profile::Profiles;
+use super::proxy::host_and_port;
 use crate::error::{Error, Result};
 use crate::model::{RegionName, printable};
 use aws_config::provider_config::ProviderConfig;
@@ -180,12 +181,7 @@ fn signing_regions(text: &str) -> Option<Value> {
 
 /// Says whether a text is an `http` or `https` URL with a host.
 fn is_url(text: &str) -> bool {
-    text.parse::<Uri>().is_ok_and(|uri| {
-        let port = uri.port();
-        matches!(uri.scheme_str(), Some("http" | "https"))
-            && uri.host().is_some_and(|host| !host.is_empty())
-            && port.is_none_or(|port| port.as_str().parse::<u16>().is_ok())
-    })
+    text.parse::<Uri>().is_ok_and(|uri| matches!(uri.scheme_str(), Some("http" | "https")) && host_and_port(&uri).is_some())
 }
 
 /// Where a value comes from.
@@ -319,7 +315,12 @@ impl SdkSettings {
     ) -> Result<SdkSettings> {
         let lookup = Lookup { environment, profiles, profile };
         let values = ROWS.iter().map(|row| lookup.value(row)).collect::<Result<Vec<_>>>()?;
-        let values: Vec<Value> = values.into_iter().flatten().collect();
+        let mut values: Vec<Value> = values.into_iter().flatten().collect();
+        // The SDK would read an empty variable by itself, and end the program.
+        let is_empty = |name: &str| environment.contains_key(name) && lookup.variable(name).is_none();
+        if ["AWS_RETRY_MODE", "AWS_MAX_ATTEMPTS"].into_iter().any(is_empty) {
+            values.insert(0, Value::RetryMode(RetryMode::Standard));
+        }
         let are_ignored = values.iter().any(|value| matches!(value, Value::IgnoreEndpoints(true)));
         let endpoints = match are_ignored {
             true => Endpoints::default(),

@@ -121,15 +121,8 @@ struct Tls {
 
 impl Tls {
     fn before(target: u16) -> Tls {
-        let made = rcgen::generate_simple_self_signed([
-            "aws.test".to_owned(),
-            "*.aws.test".to_owned(),
-            "*.us-east-1.amazonaws.com".to_owned(),
-            "127.0.0.1".to_owned(),
-            "*.s3.us-east-1.amazonaws.com".to_owned(),
-            "iam.amazonaws.com".to_owned(),
-        ])
-        .unwrap();
+        let names = ["aws.test", "*.aws.test", "*.us-east-1.amazonaws.com", FAR].map(str::to_owned);
+        let made = rcgen::generate_simple_self_signed(names).unwrap();
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()));
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
@@ -389,7 +382,51 @@ fn network_errors_name_the_host_and_the_proxy_without_its_password() {
         &[HTTPS, ("HTTPS_PROXY", &open.url()), ("AWS_CA_BUNDLE", &foreign.display().to_string())],
         &ports,
     );
-    same(&told, str![[r#""#]]);
+    same(&told, str![[r#"
+an endpoint where nothing listens
+error: cannot reach 127.0.0.1:DEAD with profile `dev`
+  caused by: sts:GetCallerIdentity got no answer: Connection refused (os error 111)
+
+hint: check the network, the region, and any AWS_ENDPOINT_URL variable or `endpoint_url` of the profile; HTTPS_PROXY names a proxy where one is needed
+exit 1
+
+a proxy where nothing listens
+error: cannot reach aws.test through the proxy 127.0.0.1:DEAD (HTTPS_PROXY) with profile `dev`
+  caused by: sts:GetCallerIdentity got no answer: Connection refused (os error 111)
+
+hint: check that the proxy is the right one and lets this host through: user and password stand before its host, as in `http://USER:PASSWORD@HOST:PORT`, and NO_PROXY lists what goes past it
+exit 1
+
+a proxy that wants a password
+error: cannot reach aws.test through the proxy 127.0.0.1:ASKS (HTTPS_PROXY) with profile `dev`
+  caused by: sts:GetCallerIdentity got no answer: the proxy opened no connection (tunnel error: proxy authorization required)
+
+hint: check that the proxy is the right one and lets this host through: user and password stand before its host, as in `http://USER:PASSWORD@HOST:PORT`, and NO_PROXY lists what goes past it
+exit 1
+
+the same without TLS
+error: cannot reach aws.test through the proxy 127.0.0.1:ASKS (ALL_PROXY) with profile `dev`
+  caused by: sts:GetCallerIdentity got no answer: the proxy opened no connection (407 Proxy Authentication Required)
+
+hint: check that the proxy is the right one and lets this host through: user and password stand before its host, as in `http://USER:PASSWORD@HOST:PORT`, and NO_PROXY lists what goes past it
+exit 1
+
+a proxy that refuses
+error: cannot reach aws.test through the proxy 127.0.0.1:REFUSES (https_proxy) with profile `dev`
+  caused by: sts:GetCallerIdentity got no answer: the proxy opened no connection (tunnel error: unsuccessful)
+
+hint: check that the proxy is the right one and lets this host through: user and password stand before its host, as in `http://USER:PASSWORD@HOST:PORT`, and NO_PROXY lists what goes past it
+exit 1
+
+a certificate that isn't trusted
+error: cannot reach aws.test through the proxy 127.0.0.1:OPEN (HTTPS_PROXY) with profile `dev`
+  caused by: sts:GetCallerIdentity got no answer: invalid peer certificate: BadSignature
+
+hint: name the certificates to trust, such as those of a proxy that opens TLS, with AWS_CA_BUNDLE or `ca_bundle` in the profile
+exit 1
+
+
+"#]]);
     // Why a name isn't known depends on the machine.
     let output = far.run(&["who-am-i"], &[("AWS_ENDPOINT_URL", "https://nowhere.invalid:8443")]);
     let text = said(&output);
