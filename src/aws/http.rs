@@ -117,7 +117,10 @@ impl HttpConnector for Connector {
             Ok(uri) => uri,
             Err(error) => return HttpConnectorFuture::ready(Err(ConnectorError::user(error.into()))),
         };
-        let proxy = self.shared.proxies.of(&uri).cloned();
+        let proxy = match self.shared.proxies.of(&uri) {
+            Ok(proxy) => proxy.cloned(),
+            Err(unusable) => return HttpConnectorFuture::ready(Err(ConnectorError::user(unusable.error().into()))),
+        };
         let connector = match self.shared.connector(proxy.as_ref(), &self.settings) {
             Ok(connector) => connector,
             Err(error) => return HttpConnectorFuture::ready(Err(ConnectorError::user(error))),

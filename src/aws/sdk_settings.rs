@@ -7,7 +7,7 @@
 
 use super::files::{self, Section};
 use super::profile::Profiles;
-use super::proxy::host_and_port;
+use super::proxy::{Proxies, host_and_port};
 use crate::error::{Error, Result};
 use crate::model::{RegionName, printable};
 use aws_config::provider_config::ProviderConfig;
@@ -306,7 +306,7 @@ impl SdkSettings {
     /// Reads and checks the settings of a profile.
     ///
     /// # Errors
-    /// A value that isn't one of its setting's, with the variable or the line that it stands in.
+    /// A value that isn't one of its setting's, with the variable or the line that it stands in; a proxy that is none.
     pub(super) fn of(
         environment: &BTreeMap<String, String>,
         profiles: &Profiles,
@@ -331,7 +331,21 @@ impl SdkSettings {
             Some(region) => Some(region.to_owned()),
             None => lookup.region()?,
         };
-        Ok(SdkSettings { region, values, endpoints })
+        let settings = SdkSettings { region, values, endpoints };
+        settings.check_proxies(&Proxies::from_environment(environment))?;
+        Ok(settings)
+    }
+
+    /// Refuses a variable that a service would be asked through and that names no proxy.
+    fn check_proxies(&self, proxies: &Proxies) -> Result<()> {
+        let aws = format!("https://sts.{}.amazonaws.com", self.region.as_deref().unwrap_or("us-east-1"));
+        let general = self.endpoints.general.as_ref().unwrap_or(&aws);
+        for url in SERVICES.iter().map(|service| self.endpoints.of.get(service).unwrap_or(general)) {
+            if let Ok(uri) = url.parse::<Uri>() {
+                proxies.of(&uri).map_err(|unusable| unusable.error())?;
+            }
+        }
+        Ok(())
     }
 
     fn retries(&self) -> Option<RetryConfig> {

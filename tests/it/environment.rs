@@ -274,7 +274,9 @@ fn what_is_said_of_a_setting_that_cannot_be_used() {
     take("AWS_RETRY_MODE=quick", asked.run(&[("AWS_RETRY_MODE", "quick")]));
     take("AWS_ENDPOINT_URL=localhost:4566", asked.run(&[("AWS_ENDPOINT_URL", "localhost:4566")]));
     take("AWS_REGION=US-EAST-1", asked.run(&[("AWS_REGION", "US-EAST-1")]));
-    take("HTTPS_PROXY=socks5://ann:secret@proxy:1080", asked.run(&[("HTTPS_PROXY", "socks5://ann:secret@proxy:1080")]));
+    take("HTTPS_PROXY=socks5://ann:secret@proxy:1080", asked.run(&[("AWS_ENDPOINT_URL", ""), ("HTTPS_PROXY", "socks5://ann:secret@proxy:1080")]));
+    // Here nothing goes through it.
+    assert_eq!(asked.run(&[("HTTPS_PROXY", "socks5://proxy:1080"), ("HTTP_PROXY", "socks5://proxy:1080")]).0, 0);
     asked.profile("max_attempts = 0");
     take("max_attempts = 0", asked.run(&[]));
     asked.profile("retry_mode =");
