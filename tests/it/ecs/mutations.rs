@@ -767,7 +767,9 @@ fn each_mistake_is_found_by_the_check_that_is_meant_for_it() {
     println!("{} mistakes on {trees} hosts, {} not found as meant", distinct.len(), wrong.len());
     assert!(wrong.is_empty(), "{} of {trees}:\n{}", wrong.len(), wrong.join("\n\n"));
     assert!(distinct.len() >= 60, "{}", distinct.len());
-    every_outcome_was_seen(&found);
+    if depth::full() {
+        every_outcome_was_seen(&found);
+    }
 }
 
 /// Each check was seen to pass, to object, and to be unable to tell.
