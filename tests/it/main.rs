@@ -15,6 +15,7 @@ mod export;
 mod export_cloudformation;
 mod export_terraform;
 mod fuzz;
+mod grades;
 mod handoff;
 mod house;
 mod messages;

@@ -49,8 +49,7 @@ async fn on(one: &OneSide, args: &Args, artifact: Option<Artifact>, ui: &Ui, sto
     show::plan(ui, &plan);
     show::later(ui, &plan, one.side);
     let proven = proof::of_plan(&plan)?;
-    let when = if plan.every_write().is_empty() { "" } else { " once both sides have done their part" };
-    proof::show(ui, &proven, &proof::Telling { snapshot: plan.snapshot(), all: false, when, mended: &[] });
+    proof::show(ui, &proven, &proof::Telling { snapshot: plan.snapshot(), all: false, when: "", mended: &[] });
     let mut document = json!({
         "schema": "xdeploy.setup/1",
         "accounts": session::accounts_json(&one.accounts),
@@ -89,11 +88,7 @@ async fn on(one: &OneSide, args: &Args, artifact: Option<Artifact>, ui: &Ui, sto
     document["applied"] = json!(true);
     let (again, settled) = read_again(one, &proven, ui).await?;
     let proven_again = proof::of_plan(&again)?;
-    ui.result(&format!(
-        "{} as read back{}.",
-        proof::count_line(&proven_again),
-        if again.later().is_empty() { "" } else { ", and as told" }
-    ));
+    ui.result(&format!("{}.", proof::count_line(&proven_again, " as read back")));
     document["proofAfter"] = proof::to_json(&proven_again, again.snapshot(), &[]);
     document["waiting"] = waiting(&again);
     if !settled {
