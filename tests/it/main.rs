@@ -1,18 +1,12 @@
 //! All integration tests, as one binary.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::print_stderr, clippy::disallowed_methods)]
 
-mod adoption;
-mod agreement;
-mod article;
 mod breaks;
 mod ci;
 mod decisions;
 mod ecs;
-mod errors;
 mod explain;
 mod explain_worlds;
-mod export;
-mod export_cloudformation;
 mod export_terraform;
 mod fuzz;
 mod grades;
@@ -21,9 +15,6 @@ mod house;
 mod messages;
 mod moments;
 mod naive;
-mod output;
-mod policies;
-mod proof;
 mod readme;
 mod rehearsal;
 mod rehearse;
@@ -34,19 +25,10 @@ mod rehearsed_release;
 mod rehearsed_settling;
 mod rehearsed_setup;
 mod rehearsed_stops;
-mod release;
 mod reports;
-mod requests;
 mod rights;
 mod schemas;
-mod settling;
 mod shell;
 mod sides;
 mod snapshots;
-mod stops;
 mod support;
-mod teardown;
-mod terminal;
-mod wizard;
-mod world;
-mod worlds;
