@@ -180,16 +180,11 @@ pub fn count_line(proof: &Proof, when: &str) -> String {
         (Some(_), 0) => format!("{} of {all} calls verified", count.verified),
         (Some(_), _) => format!("{} of {all} calls allowed after this plan", count.verified + count.planned),
     };
-    let waits_for = match proof.told {
-        Some(Side::Dev) => "pending development",
-        Some(Side::Prod) => "pending production",
-        // With both accounts nothing waits.
-        None => "pending",
-    };
+    let waits_for = proof.told.map_or_else(String::new, |side| format!("pending {}", side.long()));
     let apart = if proof.told.is_some() { (count.from_handoff, count.pending) } else { (0, 0) };
     for (number, what) in [
         (apart.0, "from the hand-off, not verified"),
-        (apart.1, waits_for),
+        (apart.1, waits_for.as_str()),
         (count.denied, "denied"),
         (count.may_not_be_needed, "may not be needed"),
         (count.unknown, "unknown"),

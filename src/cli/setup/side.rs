@@ -201,11 +201,7 @@ fn next(one: &OneSide, plan: &Plan, told: &Handoff) -> Vec<String> {
                 [] => Vec::new(),
                 links => vec![format!("\nThese calls of the pipeline need what is left: {}.", links.join(", "))],
             };
-            let name = match side {
-                Side::Dev => "production",
-                Side::Prod => "development",
-            };
-            let to = format!("\nSend {file} to whoever runs {name} ({})", one.accounts.of(other).id);
+            let to = format!("\nSend {file} to whoever runs {} ({})", other.long(), one.accounts.of(other).id);
             let (pipeline, account) = (&one.settings.pipeline, &one.accounts.of(side).id);
             let send = match (other, told.half(Side::Dev).is_some()) {
                 (Side::Prod, _) => vec![
