@@ -400,7 +400,7 @@ fn what_setup_cannot_mend_is_named_too() {
     let mut unsure = deny.clone();
     unsure["Condition"] = json!({"StringNotEquals": {"aws:SourceVpce": "vpce-1"}});
     prod.call("s3", "put_bucket_policy", json!({"Bucket": world.output, "Policy": document(json!([unsure]))}));
-    verify(&world, 5, &["can't tell output-write ", "it hangs on aws:sourcevpce"]);
+    verify(&world, 5, &["unknown    output-write ", "it hangs on aws:sourcevpce"]);
     world.setup(&[]).success();
     prod.call("s3", "delete_bucket_policy", json!({"Bucket": world.output}));
 

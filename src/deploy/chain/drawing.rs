@@ -328,7 +328,8 @@ impl<'c, 'a> Drawing<'c, 'a> {
         if key.is_some() || self.row.on != On::OutputObject {
             self.context.insert(ENCRYPTION.to_owned(), json!("aws:kms"));
         }
-        if let Some(key) = key.filter(|key| key.starts_with("arn:")) {
+        // What S3 makes of any other name in the header is not known.
+        if let Some(key) = key.filter(|key| KeyName::of(key) == KeyName::Arn) {
             self.context.insert(KEY.to_owned(), json!(key));
         }
     }

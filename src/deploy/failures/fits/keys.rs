@@ -2,6 +2,7 @@
 
 use super::{edit, holds, open, out, steps};
 use crate::deploy::chain::{FileKey, StoreKey};
+use crate::deploy::declaration::KeyName;
 use crate::deploy::failures::{Case, Fit, Found, Place};
 use crate::deploy::snapshot::KeyFound;
 use crate::model::{Readable, account_of};
@@ -65,10 +66,8 @@ pub fn key_by_name(case: &Case<'_, '_>) -> Fit {
         );
     }
     match course.action.declared_key {
-        Some(key) if !course.assumes => {
-            out(format!("the artifact store names its key as {key}, and the deploy action runs in the same account"))
-        }
-        Some(key) => out(format!("the artifact store names its key by ARN, {key}")),
+        Some(key) if KeyName::of(key) == KeyName::Arn => out(format!("the artifact store names its key by ARN, {key}")),
+        Some(key) => out(format!("the artifact store names its key as {key}, and the deploy action's role is of the same account")),
         None => out("the artifact store names no key"),
     }
 }
