@@ -10,6 +10,7 @@ mod explain;
 mod explain_worlds;
 mod export_terraform;
 mod fuzz;
+mod grades;
 mod handoff;
 mod house;
 mod messages;
