@@ -351,7 +351,9 @@ pub enum Kind {
 pub fn resource_kind(request: &Value) -> Kind {
     let action = request["action"].as_str().unwrap_or_default().to_ascii_lowercase();
     let resource = request["resource"].as_str().unwrap_or_default();
-    if action.starts_with("kms:") {
+    // What is about the alias itself is decided on no key.
+    let of_key = resource.contains(":key/") || (resource.contains(":alias/") && !action.ends_with("alias"));
+    if action.starts_with("kms:") && of_key {
         Kind::Key
     } else if action.starts_with("sts:") && resource.contains(":role/") {
         Kind::Trust
@@ -555,7 +557,7 @@ fn changes_what_is_awss(world: &World) -> bool {
     let of_aws = match service {
         "iam" => {
             world.resource.contains(":role/aws-reserved/")
-                || (world.resource.contains(":role/aws-service-role/") && !describes && call != "deleteservicelinkedrole")
+                || (world.resource.contains(":role/aws-service-role/") && !describes && !call.ends_with("servicelinkedrole"))
                 || world.resource.starts_with("arn:aws:iam::aws:policy/")
         }
         "kms" => world.resource.contains(":alias/aws/") && call.ends_with("alias"),
@@ -760,8 +762,9 @@ fn values_are_well_formed(statement: &Value) -> bool {
     let is_principal = |(sort, name): &(String, String)| {
         let is_id = |name: &str| name.starts_with('A') && name.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit());
         let is_account = |name: &str| name.len() == 12 && name.chars().all(|c| c.is_ascii_digit());
+        let is_kind = ["AWS", "Service", "Federated", "CanonicalUser"].contains(&sort.as_str());
         (sort == "AWS" && name == "*")
-            || (!name.contains(['*', '?']) && (sort != "AWS" || name.starts_with("arn:") || is_account(name) || is_id(name)))
+            || is_kind && (!name.contains(['*', '?']) && (sort != "AWS" || name.starts_with("arn:") || is_account(name) || is_id(name)))
     };
     ["Action", "NotAction"].iter().flat_map(|name| texts(&statement[*name])).all(|text| is_action(&text))
         && ["Resource", "NotResource"].iter().flat_map(|name| texts(&statement[*name])).all(|text| is_resource(&text))
