@@ -10,7 +10,7 @@ use crate::deploy::proof::{Judged, Level, Proof, prove, prove_written};
 use crate::deploy::snapshot::Snapshot;
 use crate::deploy::write::{Step, Write};
 use crate::error::{Error, Kind, Result};
-use crate::model::{Side, Verdict};
+use crate::model::Verdict;
 use crate::settings::Settings;
 use crate::ui::{Tone, Ui, paint};
 use serde_json::{Value, json};

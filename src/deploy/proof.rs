@@ -177,10 +177,12 @@ impl Proof {
             links.any(|link| link.name == name && link.verdict == Verdict::Allowed)
         };
         for link in &mut self.links {
-            let holds = matches!(link.status, CallStatus::Verified | CallStatus::FromHandoff);
-            if holds && !allows(today, &link.name) {
-                link.status = if allows(own, &link.name) { CallStatus::Planned } else { CallStatus::Pending };
-            }
+            link.status = match (link.status, allows(today, &link.name), allows(own, &link.name)) {
+                (CallStatus::Verified, false, true) => CallStatus::Planned,
+                (CallStatus::Verified | CallStatus::FromHandoff, false, false) => CallStatus::Pending,
+                // What rests on somebody's word does so after the plan too.
+                (status, ..) => status,
+            };
         }
     }
 
