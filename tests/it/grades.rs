@@ -15,6 +15,7 @@ const PIPELINE: &str = "crossaccountdeploy";
 const HOME: &str = "us-east-1";
 const DECLARATION: &str = "/pipeline/declaration";
 const BY_BUILD: &str = "the artifact is written by action Build (CodeBuild), which xdeploy does not judge yet";
+
 fn set_up(name: &str) -> Built {
     set_ups().into_iter().find(|built| built.name == name).unwrap()
 }
