@@ -443,7 +443,7 @@ fn an_extract_that_cannot_work() {
         str![[r#"
 $ xdeploy release --sample
 error: pipeline crossaccountdeploy can't deploy: the deploy action's Extract is `True`; only `true` and `false` work
-caused by: nothing was uploaded
+  caused by: nothing was uploaded
 
 hint: set Extract to `true` or `false` in the configuration of the deploy action
 exit 3
