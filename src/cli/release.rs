@@ -1,7 +1,7 @@
 //! `xdeploy release`.
 
 use super::reports::{ReportFlags, Reports};
-use super::{session, telling};
+use super::{panics, session, telling};
 use crate::aws::Accounts;
 use crate::deploy::arrival;
 use crate::deploy::release::{self, ActionState, Outcome, Route, Source};
@@ -60,7 +60,7 @@ pub struct Args {
 
 pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui) -> Result<u8> {
     let reports = Reports::ready(&args.reports, "release")?;
-    let outcome = on(common, args, ui, &reports).await;
+    let outcome = panics::finished(on(common, args, ui, &reports)).await;
     reports.finish(ui, outcome.map(|document| reports.result(ui, 0, &document)))
 }
 

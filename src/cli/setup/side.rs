@@ -34,7 +34,7 @@ pub async fn run(common: &CommonFlags, args: &Args, side: Side, ui: &Ui, stop: &
     };
     sides::introduce(ui, &one);
     let dev = &one.accounts.dev;
-    let _lock = if args.dry_run { None } else { Some(lock::take(&dev.id, &dev.region, one.settings.pipeline.as_str())?) };
+    let _lock = if args.dry_run { None } else { Some(lock::take(ui, &dev.id, &dev.region, one.settings.pipeline.as_str())?) };
     let (code, document) = on(&one, args, artifact, ui, stop, reports).await?;
     Ok(reports.result(ui, code, &document))
 }
