@@ -278,9 +278,8 @@ fn unlooked(snapshot: &Snapshot, stopped: Option<String>, judged: Judged) -> Jud
     if judged.verdict != Verdict::Denied || !of_theirs || judged.because.iter().any(|by| by.effect == "Deny") {
         return judged;
     }
-    let grade = if judged.may_be_called() { judged.grade } else { Grade::Unknown };
     let reasons = vec![format!("no information from {} yet ({account})", side.long())];
-    Judged { verdict: Verdict::CannotTell, grade, reasons, missing: Vec::new(), ..judged }
+    Judged { verdict: Verdict::CannotTell, grade: Grade::Unknown, reasons, missing: Vec::new(), ..judged }
 }
 
 fn told_documents(link: &Link, snapshot: &Snapshot) -> Vec<String> {

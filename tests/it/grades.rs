@@ -382,3 +382,16 @@ fn the_account_that_did_nothing_is_not_counted_as_verified() {
     assert!(said.contains("23 of 35 calls verified, 12 pending production."), "{said}");
     assert!(!said.contains("35 of 35"), "{said}");
 }
+
+#[test]
+fn what_nobody_looked_at_is_not_denied() {
+    let served = served();
+    served.run(&[&SET_UP[..], &["--yes"]].concat());
+    let buckets = ["--input-bucket", "in-bucket", "--output-bucket", "out-bucket"];
+    let side = ["verify", "--side", "dev", "--dev-profile", "dev", "--prod-account", PROD, "--pipeline", PIPELINE];
+    let output = served.command(&[&side[..], &buckets].concat()).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(5), "{said}");
+    assert!(said.contains("no information from production yet (222222222222)") && !said.contains("there is no role"), "{said}");
+    assert!(said.contains("23 of 35 calls verified, 12 unknown."), "{said}");
+}
