@@ -114,8 +114,7 @@ pub struct Args {
 
 pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop) -> Result<u8> {
     if let Some(text) = &args.explain_error {
-        tell_denial(ui, &explain(text));
-        return Ok(0);
+        return Ok(tell_denial(ui, &explain(text)));
     }
     let reports = Reports::ready(&args.reports, "ecs-check")?;
     let outcome = panics::finished(on(common, args, ui, stop, &reports)).await;
@@ -376,7 +375,9 @@ fn only(facts: &mut HostFacts, wanted: &str) -> Result<()> {
     Ok(())
 }
 
-fn tell_denial(ui: &Ui, denial: &Denial) {
+/// Says whose credentials were used, and gives the exit code: where that can't be told, it isn't 0.
+fn tell_denial(ui: &Ui, denial: &Denial) -> u8 {
+    let code = if denial.is_told() { 0 } else { Kind::CannotTell.exit_code() };
     ui.result(&denial.meaning);
     if let Some(arn) = &denial.arn {
         ui.result(&format!("  principal: {arn}"));
@@ -391,7 +392,9 @@ fn tell_denial(ui: &Ui, denial: &Denial) {
     }
     let mut document = json!(denial);
     document["schema"] = json!("xdeploy.ecs-denial/1");
+    document["exitCode"] = json!(code);
     ui.json(&document);
+    code
 }
 
 /// Says in one line what host it is.
