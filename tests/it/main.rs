@@ -22,6 +22,7 @@ mod moments;
 mod naive;
 mod output;
 mod policies;
+mod prompts;
 mod proof;
 mod readme;
 mod rehearsal;
