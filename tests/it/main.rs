@@ -8,6 +8,7 @@ mod breaks;
 mod ci;
 mod decisions;
 mod ecs;
+mod emulated_refusals;
 mod errors;
 mod explain;
 mod explain_worlds;
