@@ -1,7 +1,7 @@
 //! `xdeploy ecs-check`.
 
 use super::reports::{ReportFlags, Reports, Told};
-use super::{Stop, ask};
+use super::{Stop, ask, panics};
 use crate::aws::Connector;
 use crate::ecs::checks;
 use crate::ecs::checks::about::{Flavour, tasks};
@@ -17,7 +17,7 @@ use crate::ecs::verdict::{self, Identity, Verdict};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Finding, Outcome, Readable, Subject};
 use crate::report;
-use crate::settings::{CommonFlags, variable};
+use crate::settings::{CommonFlags, environment};
 use crate::ui::{Tone, Ui, paint};
 use clap::ValueEnum;
 use clap::builder::FalseyValueParser;
@@ -117,7 +117,7 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop) -> Res
         return Ok(tell_denial(ui, &explain(text)));
     }
     let reports = Reports::ready(&args.reports, "ecs-check")?;
-    let outcome = on(common, args, ui, stop, &reports).await;
+    let outcome = panics::finished(on(common, args, ui, stop, &reports)).await;
     reports.finish(ui, outcome)
 }
 
@@ -306,7 +306,7 @@ async fn ask_aws(common: &CommonFlags, args: &Args, facts: &HostFacts) -> Result
         }
     };
     let region = common.region.as_ref().map(|region| region.as_str());
-    let account = Connector::new(variable("AWS_CA_BUNDLE").map(Into::into)).await?.connect_alone(profile, region).await?;
+    let account = Connector::new(environment()).await?.connect_alone(profile, region).await?;
     let (cluster, instance) = match facts.agent.introspection.known() {
         Some(Introspection::Agent { cluster, instance, .. }) => (Some(cluster.clone()), instance.clone()),
         _ => (None, None),

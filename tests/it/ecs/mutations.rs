@@ -1,6 +1,7 @@
 //! One thing wrong on a healthy host: found by exactly the check that is meant for it, and no healthy host gives a false alarm.
 
 use super::tree::{ACCOUNT, API, KINDS, Kind, METRICS, RELATIVE, Tree, WEB};
+use crate::support::depth;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use xdeploy::ecs::checks;
@@ -84,8 +85,8 @@ fn healthy_too() -> Vec<Healthy> {
 fn other_healthy_hosts_give_none_either() {
     let mut wrong = Vec::new();
     for (name, kinds, id, make) in healthy_too() {
-        for kind in kinds {
-            let tree = Tree::healthy(*kind);
+        for kind in depth::sampled(name, kinds.to_vec(), 1) {
+            let tree = Tree::healthy(kind);
             make(&tree);
             let (_, findings, _) = tree.check();
             let loud: Vec<&Finding> =
@@ -678,6 +679,14 @@ fn of_what_cannot_be_read() -> Vec<Mutation> {
             }
         })
         .then(WEB, Identity::CannotTell),
+        unclear("a Deny hangs on a network that isn't known", EVERYWHERE, "XD-ECS-023", |tree| {
+            let elsewhere = json!({"StringNotEquals": {"aws:SourceVpce": "vpce-1"}});
+            let deny = json!({"Effect": "Deny", "Action": "*", "Resource": "*", "Condition": elsewhere});
+            let document = json!({"Version": "2012-10-17", "Statement": deny});
+            tree.aws(|aws| {
+                aws["roles"][format!("arn:aws:iam::{ACCOUNT}:role/api-role")]["policies"].as_array_mut().unwrap().push(document)
+            });
+        }),
         unclear("the audit log isn't there", EVERYWHERE, "XD-ECS-077", |tree| tree.remove("var/log/ecs/audit.log")),
         unclear("the audit log begins after the task", EVERYWHERE, "XD-ECS-077", |tree| {
             tree.write("var/log/ecs/audit.log", "2026-09-21T09:00:00Z 400 1.2.3.4:5 \"/v2/credentials\" \"x\" - \n");
@@ -732,9 +741,9 @@ struct Half {
 fn half(start: usize) -> Half {
     let mut half = Half::default();
     for mutation in mutations().into_iter().skip(start).step_by(2) {
-        for kind in mutation.on {
+        for kind in depth::sampled(mutation.name, mutation.on.to_vec(), 1) {
             half.trees += 1;
-            let tree = Tree::healthy(*kind);
+            let tree = Tree::healthy(kind);
             (mutation.make)(&tree);
             let (_, findings, verdicts) = tree.check();
             let told = |finding: &&Finding| {
@@ -788,7 +797,9 @@ fn each_mistake_is_found_by_the_check_that_is_meant_for_it() {
     println!("{} mistakes on {trees} hosts, {} not found as meant", distinct.len(), wrong.len());
     assert!(wrong.is_empty(), "{} of {trees}:\n{}", wrong.len(), wrong.join("\n\n"));
     assert!(distinct.len() >= 60, "{}", distinct.len());
-    every_outcome_was_seen(&found);
+    if depth::full() {
+        every_outcome_was_seen(&found);
+    }
 }
 
 /// Each check was seen to pass, to object, and to be unable to tell.

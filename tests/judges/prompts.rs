@@ -1,8 +1,10 @@
 //! The keys at a question, on a real terminal: they edit as in a shell, Tab completes paths, and a list is narrowed by what is typed alone.
 
-use crate::errors::same;
+use crate::needs::TERMINAL;
+use crate::support::compare::same;
 use crate::support::pty::{CTRL_C, ENTER, TERM, talk};
 use crate::wizard::{command, error_of, printed, served};
+use libtest_mimic::Trial;
 use snapbox::str;
 use std::process::Command;
 
@@ -46,7 +48,6 @@ const EDITED: [(&str, &str, &str); 24] = [
     ("letters of other alphabets", "tür!\u{1}\u{6}\u{6}\u{4}", "tü!"),
 ];
 
-#[test]
 fn every_editing_key_edits() {
     let served = served();
     let typed: Vec<(String, String)> =
@@ -71,7 +72,6 @@ fn every_editing_key_edits() {
 }
 
 /// A name that nobody meant was the worst: `my-site`, Ctrl-U, and `site` made a pipeline `my-siteusite`.
-#[test]
 fn no_letter_of_a_control_key_gets_into_a_name() {
     let served = served();
     let all: String =
@@ -88,7 +88,6 @@ fn no_letter_of_a_control_key_gets_into_a_name() {
     assert!(words.contains("--pipeline web ") && words.contains("--object-key a.zip"), "{words}");
 }
 
-#[test]
 fn a_list_is_narrowed_by_what_is_typed_alone() {
     let served = served();
     let script = [
@@ -116,7 +115,6 @@ fn a_list_is_narrowed_by_what_is_typed_alone() {
     );
 }
 
-#[test]
 fn a_zip_is_found_by_tab_in_quotes_and_at_home() {
     let served = served();
     let home = served.dir.path();
@@ -164,7 +162,6 @@ fn a_zip_is_found_by_tab_in_quotes_and_at_home() {
 }
 
 /// F20: what is wrong with a file came without its cause and its hint.
-#[test]
 fn a_zip_that_is_missing_is_told_with_cause_and_hint() {
     let served = served();
     std::fs::write(served.dir.path().join("no.zip"), "text").unwrap();
@@ -204,7 +201,6 @@ hint: zip the site's files, for example `zip -r site.zip .` within its folder; `
 }
 
 /// A yes or no that is neither is told, and asked for again; Ctrl-D on an empty line ends it, as the end of a file does.
-#[test]
 fn a_confirmation_takes_yes_and_no_alone() {
     let served = served();
     let args = [&SET[..], &["--input-bucket", "site-input", "--output-bucket", "site-output"]].concat();
@@ -221,7 +217,6 @@ fn simulate(args: &[&str]) -> Command {
 }
 
 /// A blocked read of the terminal outlived the signal.
-#[test]
 fn ctrl_c_ends_what_waits_for_input_at_once() {
     let request = "{\"action\": \"s3:GetObject\"}\r";
     for (args, waits) in [
@@ -241,4 +236,16 @@ fn ctrl_c_ends_what_waits_for_input_at_once() {
     // Nobody is told to type where it comes from elsewhere.
     let output = simulate(&["simulate"]).stdin(std::process::Stdio::null()).output().unwrap();
     assert!(output.status.success() && output.stderr.is_empty());
+}
+
+pub fn trials() -> Vec<Trial> {
+    trials![TERMINAL;
+        every_editing_key_edits,
+        no_letter_of_a_control_key_gets_into_a_name,
+        a_list_is_narrowed_by_what_is_typed_alone,
+        a_zip_is_found_by_tab_in_quotes_and_at_home,
+        a_zip_that_is_missing_is_told_with_cause_and_hint,
+        a_confirmation_takes_yes_and_no_alone,
+        ctrl_c_ends_what_waits_for_input_at_once,
+    ]
 }
