@@ -43,8 +43,8 @@ pub struct Denial {
 }
 
 impl Denial {
-    /// Says whether it could be told whose credentials were used.
-    pub fn is_told(&self) -> bool {
+    /// Says whether the error names whose credentials were used.
+    pub fn names_principal(&self) -> bool {
         self.principal != Principal::Unnamed
     }
 }

@@ -6,6 +6,7 @@ mod ci;
 mod decisions;
 mod ecs;
 mod edges;
+mod emulated_refusals;
 mod environment;
 mod explain;
 mod explain_worlds;
