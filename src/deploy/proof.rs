@@ -177,10 +177,12 @@ impl Proof {
             links.any(|link| link.name == name && link.verdict == Verdict::Allowed)
         };
         for link in &mut self.links {
-            let holds = matches!(link.status, CallStatus::Verified | CallStatus::FromHandoff);
-            if holds && !allows(today, &link.name) {
-                link.status = if allows(own, &link.name) { CallStatus::Planned } else { CallStatus::Pending };
-            }
+            link.status = match (link.status, allows(today, &link.name), allows(own, &link.name)) {
+                (CallStatus::Verified, false, true) => CallStatus::Planned,
+                (CallStatus::Verified | CallStatus::FromHandoff, false, false) => CallStatus::Pending,
+                // What rests on somebody's word does so after the plan too.
+                (status, ..) => status,
+            };
         }
     }
 
@@ -276,9 +278,8 @@ fn unlooked(snapshot: &Snapshot, stopped: Option<String>, judged: Judged) -> Jud
     if judged.verdict != Verdict::Denied || !of_theirs || judged.because.iter().any(|by| by.effect == "Deny") {
         return judged;
     }
-    let grade = if judged.may_be_called() { judged.grade } else { Grade::Unknown };
     let reasons = vec![format!("no information from {} yet ({account})", side.long())];
-    Judged { verdict: Verdict::CannotTell, grade, reasons, missing: Vec::new(), ..judged }
+    Judged { verdict: Verdict::CannotTell, grade: Grade::Unknown, reasons, missing: Vec::new(), ..judged }
 }
 
 fn told_documents(link: &Link, snapshot: &Snapshot) -> Vec<String> {
