@@ -601,6 +601,9 @@ fn of_roles() -> Vec<Mutation> {
         fails("the role's trust asks for an external id", EVERYWHERE, "XD-ECS-020", |tree| {
             trust(tree, |statement| statement["Condition"] = json!({"StringEquals": {"sts:ExternalId": "x"}}));
         }),
+        fails("the role's trust asks for MFA", EVERYWHERE, "XD-ECS-020", |tree| {
+            trust(tree, |statement| statement["Condition"] = json!({"Bool": {"aws:MultiFactorAuthPresent": "true"}}));
+        }),
         fails("the role's trust is for another account's tasks", EVERYWHERE, "XD-ECS-020", |tree| {
             trust(tree, |statement| statement["Condition"] = json!({"StringEquals": {"aws:SourceAccount": "999999999999"}}));
         }),
@@ -679,6 +682,9 @@ fn of_what_cannot_be_read() -> Vec<Mutation> {
             }
         })
         .then(WEB, Identity::CannotTell),
+        unclear("the role's trust hangs on an organisation that isn't known", EVERYWHERE, "XD-ECS-020", |tree| {
+            trust(tree, |statement| statement["Condition"] = json!({"StringEquals": {"aws:SourceOrgID": "o-example1234"}}));
+        }),
         unclear("a Deny hangs on a network that isn't known", EVERYWHERE, "XD-ECS-023", |tree| {
             let elsewhere = json!({"StringNotEquals": {"aws:SourceVpce": "vpce-1"}});
             let deny = json!({"Effect": "Deny", "Action": "*", "Resource": "*", "Condition": elsewhere});
