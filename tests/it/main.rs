@@ -10,6 +10,7 @@ mod decisions;
 mod ecs;
 mod errors;
 mod explain;
+mod explain_renderings;
 mod explain_worlds;
 mod export;
 mod export_cloudformation;
