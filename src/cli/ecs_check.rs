@@ -3,6 +3,7 @@
 use super::reports::{ReportFlags, Reports, Told};
 use super::{Stop, ask};
 use crate::aws::Connector;
+use crate::deploy::failures::redact_pasted;
 use crate::ecs::checks;
 use crate::ecs::checks::about::{Flavour, tasks};
 use crate::ecs::denial::{Denial, explain};
@@ -114,8 +115,9 @@ pub struct Args {
 
 pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop) -> Result<u8> {
     if let Some(text) = &args.explain_error {
-        tell_denial(ui, &explain(text));
-        return Ok(0);
+        let denial = explain(&redact_pasted(text));
+        tell_denial(ui, &denial);
+        return Ok(if denial.tells { 0 } else { Kind::CannotTell.exit_code() });
     }
     let reports = Reports::ready(&args.reports, "ecs-check")?;
     let outcome = on(common, args, ui, stop, &reports).await;

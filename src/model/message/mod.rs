@@ -4,7 +4,7 @@ mod session;
 mod text;
 
 pub use session::SessionOwner;
-pub use text::shown;
+pub use text::{plain, uncut};
 
 use regex_lite::Regex;
 use serde::Serialize;
@@ -196,6 +196,7 @@ static SERVICES: LazyLock<Vec<Option<Regex>>> = LazyLock::new(|| {
         pattern(r"(?i)\bapi: (?<service>[a-z0-9]+):[a-z]"),
         pattern(r"(?i)\b(?:putting|setting|creating|updating|reading|deleting) (?<service>s3|kms|iam|codepipeline|eventbridge)\b"),
         pattern(r"(?i)\b(?<service>kms)\.[a-z]+exception\b"),
+        pattern(r"(?i)\b(?<service>ecr|eks|lambda|dynamodb|sqs|sns|logs|ssm|secretsmanager|ec2|cloudformation)\.[a-z0-9-]+\.amazonaws\.com"),
     ]
 });
 
@@ -239,7 +240,9 @@ static DENY: LazyLock<Option<Regex>> = LazyLock::new(|| pattern(r"\bexplicit(?:l
 static PUBLIC: LazyLock<Option<Regex>> = LazyLock::new(|| pattern(r"\bpublic (?:bucket )?policies are (?:prevented|blocked)|\bblockpublicpolicy\b"));
 static DENIED: LazyLock<Option<Regex>> = LazyLock::new(|| pattern(r"access ?denied|access has been denied|(?:not|n't) authorized|\bforbidden\b|\b403\b|unauthorizedoperation"));
 static NOTHING_ELSE: LazyLock<Option<Regex>> = LazyLock::new(|| pattern(r"^(?:error|code|message|exception|api|\W)*access ?denied(?:exception)?(?:error|message|access ?denied|\W)*$"));
-static ARN: LazyLock<Option<Regex>> = LazyLock::new(|| pattern(r"\barn:aws[a-z-]*:|\.amazonaws\.com|\bbotocore\b|\baws-sdk\b"));
+static ARN: LazyLock<Option<Regex>> = LazyLock::new(|| pattern(r"\barn:aws[a-z-]*:|\.amazonaws\.com|\bbotocore\b|\baws-sdk\b|\baws_request_id\b|\bx-amz-"));
+/// S3's second id of a request, which no other service has.
+static HOST_ID: LazyLock<Option<Regex>> = LazyLock::new(|| pattern(r"(?i)\bhost ?id\b|\bextended request id\b"));
 
 fn service(name: &str) -> ApiService {
     let plain: String = name.to_ascii_lowercase().chars().filter(char::is_ascii_alphanumeric).collect();
@@ -329,6 +332,9 @@ impl AwsMessage {
             push(&mut self.operations, known.map_or(name, |(_, name)| name).to_owned());
             push(&mut self.services, known.map_or(ApiService::Other, |(service, _)| service));
         }
+        if self.services.is_empty() && HOST_ID.as_ref().is_some_and(|pattern| pattern.is_match(view)) {
+            push(&mut self.services, ApiService::S3);
+        }
         if BUCKET_POLICY.as_ref().is_some_and(|pattern| pattern.is_match(view)) {
             push(&mut self.operations, "PutBucketPolicy".to_owned());
         }
@@ -373,7 +379,7 @@ impl AwsMessage {
         let ended = self.texts.first().is_some_and(|text| text.trim_end_matches(['…', '.', ' ']).ends_with(&action.to_ascii_lowercase()));
         actions.iter().any(|wanted| {
             let start = wanted.get(..action.len()).is_some_and(|start| start.eq_ignore_ascii_case(action));
-            start && (wanted.len() == action.len() || ended)
+            start && (wanted.len() == action.len() || ended && action.len() * 4 >= wanted.len() * 3)
         })
     }
 
@@ -420,7 +426,7 @@ mod tests {
     #[test]
     fn every_pattern_compiles() {
         assert!([&SERVICES, &CALLS, &PRINCIPAL, &ACTION].iter().all(|all| all.iter().all(Option::is_some)));
-        let single = [&BUCKET_POLICY, &STATUS, &REQUEST, &ASSUMES, &RESOURCE, &NO_ALLOW, &DENY, &PUBLIC, &DENIED, &NOTHING_ELSE, &ARN];
+        let single = [&BUCKET_POLICY, &STATUS, &REQUEST, &ASSUMES, &RESOURCE, &NO_ALLOW, &DENY, &PUBLIC, &DENIED, &NOTHING_ELSE, &ARN, &HOST_ID];
         assert!(single.iter().all(|pattern| pattern.is_some()));
     }
 

@@ -11,9 +11,9 @@ const READ: usize = 10_000;
 const NARROWEST: usize = 30;
 
 /// Words that no cut through a word leaves behind: before one of them there was a space.
-const WORDS: [&str; 22] = [
-    "access", "action", "allows", "and", "because", "bucket", "denied", "does", "error", "explicit", "for", "from", "have", "not", "policy", "service",
-    "status", "that", "the", "with", "you", "your",
+const WORDS: [&str; 27] = [
+    "access", "action", "allows", "and", "because", "bucket", "denied", "does", "error", "explicit", "for", "from", "have", "in", "is", "not", "on", "or",
+    "policy", "service", "status", "that", "the", "to", "with", "you", "your",
 ];
 
 /// Entities that people's texts hold.
@@ -107,19 +107,23 @@ fn undressed(text: &str) -> String {
     typed(&plain)
 }
 
-/// Gives a text as it can be shown and searched for secrets: without colours, entities and double escapes, and with the lines put together
-/// that a terminal has cut within a word.
-pub fn shown(text: &str) -> String {
+/// Gives a text as it can be shown: without colours, entities and double escapes.
+pub fn plain(text: &str) -> String {
     let mut plain = undressed(text);
     for _ in 0..3 {
         if plain.contains("\\\\\"") || plain.contains("\\\\n") {
             plain = plain.replace("\\\\", "\\").replace("\\\"", "\"");
         }
     }
-    let widest = plain.lines().map(width).max().unwrap_or_default();
-    let mut whole = String::with_capacity(plain.len());
+    plain
+}
+
+/// Puts the lines of a text together that a terminal's width may have cut within a word.
+pub fn uncut(text: &str) -> String {
+    let widest = text.lines().map(width).max().unwrap_or_default();
+    let mut whole = String::with_capacity(text.len());
     let mut full = false;
-    for (at, line) in plain.lines().enumerate() {
+    for (at, line) in text.lines().enumerate() {
         let rest = bare(line);
         let of_word = |letter: char| !letter.is_whitespace();
         match full && whole.ends_with(of_word) && rest.starts_with(of_word) {
@@ -160,6 +164,12 @@ fn bare(line: &str) -> &str {
     rest
 }
 
+/// Says whether a line begins with a word that no cut leaves behind.
+fn begins_with_a_word(line: &str) -> bool {
+    let first = line.split(|letter: char| !letter.is_ascii_alphanumeric()).next().unwrap_or_default();
+    WORDS.contains(&first.to_ascii_lowercase().as_str())
+}
+
 fn width(line: &str) -> usize {
     line.chars().count()
 }
@@ -171,11 +181,10 @@ fn joined(text: &str, cut: bool) -> String {
     let mut whole = String::with_capacity(text.len());
     let mut full = false;
     for (line, rest) in &lines {
-        let first = rest.split(|letter: char| !letter.is_ascii_alphanumeric()).next().unwrap_or_default();
-        let word = WORDS.contains(&first.to_ascii_lowercase().as_str());
+        let word = begins_with_a_word(rest);
         let hyphen = whole.ends_with('-') && whole.chars().rev().nth(1).is_some_and(char::is_alphanumeric);
         let goes_on = rest.starts_with(|letter: char| !letter.is_whitespace()) && !whole.ends_with(char::is_whitespace);
-        let within = goes_on && (hyphen && !first.is_empty() || cut && full && !word);
+        let within = goes_on && (hyphen && rest.starts_with(char::is_alphanumeric) || cut && full && !word);
         if !whole.is_empty() && !within {
             whole.push(' ');
         }
