@@ -1,7 +1,7 @@
 //! Says of a pasted error whose credentials were used and what is in the way: its principal, its action and its reason tell
 //! (facts/ecs.md 00, C.1).
 
-use crate::model::{AwsMessage, DenialReason, PolicyKind, SessionOwner, account_of};
+use crate::model::{ApiService, AwsMessage, DenialReason, PolicyKind, SessionOwner, account_of};
 use serde::Serialize;
 
 /// Whose credentials a denied call was signed with.
@@ -120,12 +120,15 @@ fn whose(message: &AwsMessage) -> Principal {
 fn by_reason(reason: DenialReason, role: &str, what: &str, on: &str) -> (String, String) {
     use DenialReason::{ExplicitDeny, NoAllow, PublicPolicy};
     match reason {
-        NoAllow(PolicyKind::Identity) => {
-            (format!("which no policy of its own allows {what}"), format!("allow {what} in a policy of {role}; everything on the host works"))
-        }
+        NoAllow(PolicyKind::Identity) => (
+            format!("which no policy of its own allows {what}"),
+            format!("allow {what} in a policy of {role}; everything on the host works"),
+        ),
         NoAllow(PolicyKind::Resource) => (
             format!("which the resource-based policy of {on} doesn't allow {what}"),
-            format!("let {role} in by the resource's own policy: for a key the key policy, for a bucket the bucket policy, for a role the trust policy; across accounts a policy of the role must allow it as well"),
+            format!(
+                "let {role} in by the resource's own policy: for a key the key policy, for a bucket the bucket policy, for a role the trust policy; across accounts a policy of the role must allow it as well"
+            ),
         ),
         ExplicitDeny(PolicyKind::Resource) => (
             format!("which the resource-based policy of {on} denies {what}"),
@@ -139,10 +142,9 @@ fn by_reason(reason: DenialReason, role: &str, what: &str, on: &str) -> (String,
             format!("whose session policy keeps it from {what}"),
             "look at who made the session: its AssumeRole call passes a policy".to_owned(),
         ),
-        NoAllow(PolicyKind::Endpoint) | ExplicitDeny(PolicyKind::Endpoint) => (
-            format!("which the policy of the VPC endpoint keeps from {what}"),
-            format!("allow {what} in the VPC endpoint's policy"),
-        ),
+        NoAllow(PolicyKind::Endpoint) | ExplicitDeny(PolicyKind::Endpoint) => {
+            (format!("which the policy of the VPC endpoint keeps from {what}"), format!("allow {what} in the VPC endpoint's policy"))
+        }
         NoAllow(PolicyKind::ServiceControl) | ExplicitDeny(PolicyKind::ServiceControl) => (
             format!("which a service control policy of the organisation keeps from {what}"),
             "ask who runs the organisation: no policy of the role helps".to_owned(),
@@ -155,10 +157,7 @@ fn by_reason(reason: DenialReason, role: &str, what: &str, on: &str) -> (String,
             format!("which a Deny of its own policies keeps from {what}"),
             format!("take the Deny out of the policies of {role}, or narrow it"),
         ),
-        PublicPolicy => (
-            format!("which Block Public Access keeps from {what}"),
-            "name who may in the policy instead of `*`".to_owned(),
-        ),
+        PublicPolicy => (format!("which Block Public Access keeps from {what}"), "name who may in the policy instead of `*`".to_owned()),
     }
 }
 
@@ -179,20 +178,33 @@ fn special(message: &AwsMessage) -> Option<(String, Vec<String>)> {
         let name = role.unwrap_or("of the task definition");
         let managed = if what.starts_with("ecr:") || what.starts_with("logs:") { " (AmazonECSTaskExecutionRolePolicy does)" } else { "" };
         return Some((
-            format!("ECS itself was denied {what}, with the execution role {name}, before the container ran: the task role is not concerned"),
+            format!(
+                "ECS itself was denied {what}, with the execution role {name}, before the container ran: the task role is not concerned"
+            ),
             vec![format!("allow {what} in a policy of {name}{managed}, the executionRoleArn of the task definition")],
         ));
     }
     if action.is_some_and(|action| action.eq_ignore_ascii_case("iam:PassRole")) {
         let who = message.principal.as_deref().unwrap_or("whoever starts the task");
         let on = message.resource.as_deref().unwrap_or("the role of the task definition");
+        if !message.may_be_of(&[ApiService::Ecs]) {
+            return Some((
+                format!("{who} may not hand the role {on} on to the service that it calls: no container is concerned"),
+                vec![format!("allow {who} iam:PassRole on {on}")],
+            ));
+        }
         return Some((
-            format!("{who} may not hand the role {on} on: it is whoever starts the task or makes its service that lacks iam:PassRole, and no container is concerned"),
+            format!(
+                "{who} may not hand the role {on} on: it is whoever starts the task or makes its service that lacks iam:PassRole, and no container is concerned"
+            ),
             vec![format!("allow {who} iam:PassRole on {on}, with iam:PassedToService ecs-tasks.amazonaws.com")],
         ));
     }
     let itself = message.principal.as_deref().and_then(named_role);
-    if itself.is_some() && action.is_some_and(|action| action.eq_ignore_ascii_case("sts:AssumeRole")) && itself == message.resource.as_deref().and_then(named_role) {
+    if itself.is_some()
+        && action.is_some_and(|action| action.eq_ignore_ascii_case("sts:AssumeRole"))
+        && itself == message.resource.as_deref().and_then(named_role)
+    {
         let name = role.unwrap_or_default();
         return Some((
             format!("{name} assumes itself, which its trust policy must allow by name"),
@@ -307,10 +319,14 @@ mod tests {
 
     #[test]
     fn what_ecs_and_others_do_is_not_taken_for_the_application_s() {
-        let session = "User: arn:aws:sts::111122223333:assumed-role/app-task/0123456789abcdef0123456789abcdef is not authorized to perform:";
-        let pulls = explain(&format!("CannotPullECRContainerError: AccessDeniedException: {session} ecr:GetAuthorizationToken on resource: *"));
+        let session =
+            "User: arn:aws:sts::111122223333:assumed-role/app-task/0123456789abcdef0123456789abcdef is not authorized to perform:";
+        let pulls =
+            explain(&format!("CannotPullECRContainerError: AccessDeniedException: {session} ecr:GetAuthorizationToken on resource: *"));
         assert!(pulls.meaning.contains("ECS itself") && pulls.advice[0].contains("executionRoleArn"), "{pulls:?}");
-        let passes = explain("User: arn:aws:iam::111122223333:user/ann is not authorized to perform: iam:PassRole on resource: arn:aws:iam::111122223333:role/app-task");
+        let passes = explain(
+            "User: arn:aws:iam::111122223333:user/ann is not authorized to perform: iam:PassRole on resource: arn:aws:iam::111122223333:role/app-task",
+        );
         assert!(passes.meaning.contains("starts the task") && !passes.advice[0].contains("AWS_ACCESS_KEY_ID"), "{passes:?}");
         let itself = explain(&format!("{session} sts:AssumeRole on resource: arn:aws:iam::111122223333:role/team/app-task"));
         assert!(itself.meaning.contains("assumes itself"), "{itself:?}");

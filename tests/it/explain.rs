@@ -1037,7 +1037,9 @@ fn a_session_says_whose_it_is() {
         ("start-web/ae48e92617b5f5c7f22e502be8dd8d16", "EventBridge's"),
     ] {
         let action = if part.starts_with("Event") { "codepipeline:StartPipelineExecution" } else { "s3:PutObject" };
-        let text = format!("User: arn:aws:sts::111111111111:assumed-role/{session} is not authorized to perform: {action} on resource: arn:aws:s3:::b/k");
+        let text = format!(
+            "User: arn:aws:sts::111111111111:assumed-role/{session} is not authorized to perform: {action} on resource: arn:aws:s3:::b/k"
+        );
         let output = piped(offline(&["explain", "-"]), &text);
         assert!(output.status.code() == Some(0) && out(&output).contains(part), "{}{}", out(&output), err(&output));
     }

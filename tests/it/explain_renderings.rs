@@ -31,53 +31,235 @@ struct ApiCase {
     says: &'static str,
 }
 
-const fn api(
-    row: u8,
-    service: &'static Service,
-    status: u16,
-    code: &'static str,
-    operation: &'static str,
-    says: &'static str,
-) -> ApiCase {
+const fn api(row: u8, service: &'static Service, status: u16, code: &'static str, operation: &'static str, says: &'static str) -> ApiCase {
     ApiCase { row, service, status, code, operation, says }
 }
 
 const API: [ApiCase; 34] = [
     api(1, &S3, 404, "NoSuchKey", "GetObject", "The specified key does not exist."),
     api(2, &S3, 403, "Forbidden", "HeadObject", "Forbidden"),
-    api(10, &S3, 403, "AccessDenied", "GetObject", "The ciphertext refers to a customer master key that does not exist, does not exist in this region, or you are not allowed to access."),
-    api(10, &KMS, 400, "AccessDeniedException", "Decrypt", "The ciphertext refers to a customer master key that does not exist, does not exist in this region, or you are not allowed to access."),
-    api(10, &KMS, 400, "NotFoundException", "GenerateDataKey", "Key 'arn:aws:kms:us-east-1:111111111111:key/94776b24-4694-4a9a-9b70-17bc7d478e93' does not exist"),
-    api(11, &KMS, 400, "AccessDeniedException", "Decrypt", "User: arn:aws:sts::222222222222:assumed-role/prods3role/1767225600000 is not authorized to perform: kms:Decrypt on resource: arn:aws:kms:us-east-1:111111111111:key/94776b24-4694-4a9a-9b70-17bc7d478e93 because no resource-based policy allows the kms:Decrypt action"),
-    api(11, &S3, 403, "AccessDenied", "PutObject", "User: arn:aws:sts::111111111111:assumed-role/codebuild-web-service-role/AWSCodeBuild-8f9dbf1a-58a2-4bc8-b9a5-6d4b36a8fd0f is not authorized to perform: s3:PutObject on resource: \"arn:aws:s3:::artifacts/web/BuildArtif/XyZ1234\" because no identity-based policy allows the s3:PutObject action"),
-    api(11, &S3, 403, "AccessDenied", "PutBucketPolicy", "User: arn:aws:iam::111111111111:user/ann is not authorized to perform: s3:PutBucketPolicy on resource: \"arn:aws:s3:::artifacts\" because no identity-based policy allows the s3:PutBucketPolicy action"),
-    api(12, &PIPELINE, 400, "InvalidStructureException", "CreatePipeline", "CodePipeline is not authorized to perform AssumeRole on role arn:aws:iam::111111111111:role/service-role/AWSCodePipelineServiceRole-us-east-1-web"),
-    api(13, &PIPELINE, 400, "InvalidStructureException", "UpdatePipeline", "arn:aws:iam::111111111111:role/service-role/AWSCodePipelineServiceRole-us-east-1-web is not authorized to perform AssumeRole on role arn:aws:iam::222222222222:role/prods3role"),
-    api(14, &IAM, 400, "MalformedPolicyDocument", "UpdateAssumeRolePolicy", "Invalid principal in policy: \"AWS\":\"arn:aws:iam::111111111111:role/AWSCodePipelineServiceRole-us-east-1-web\""),
+    api(
+        10,
+        &S3,
+        403,
+        "AccessDenied",
+        "GetObject",
+        "The ciphertext refers to a customer master key that does not exist, does not exist in this region, or you are not allowed to access.",
+    ),
+    api(
+        10,
+        &KMS,
+        400,
+        "AccessDeniedException",
+        "Decrypt",
+        "The ciphertext refers to a customer master key that does not exist, does not exist in this region, or you are not allowed to access.",
+    ),
+    api(
+        10,
+        &KMS,
+        400,
+        "NotFoundException",
+        "GenerateDataKey",
+        "Key 'arn:aws:kms:us-east-1:111111111111:key/94776b24-4694-4a9a-9b70-17bc7d478e93' does not exist",
+    ),
+    api(
+        11,
+        &KMS,
+        400,
+        "AccessDeniedException",
+        "Decrypt",
+        "User: arn:aws:sts::222222222222:assumed-role/prods3role/1767225600000 is not authorized to perform: kms:Decrypt on resource: arn:aws:kms:us-east-1:111111111111:key/94776b24-4694-4a9a-9b70-17bc7d478e93 because no resource-based policy allows the kms:Decrypt action",
+    ),
+    api(
+        11,
+        &S3,
+        403,
+        "AccessDenied",
+        "PutObject",
+        "User: arn:aws:sts::111111111111:assumed-role/codebuild-web-service-role/AWSCodeBuild-8f9dbf1a-58a2-4bc8-b9a5-6d4b36a8fd0f is not authorized to perform: s3:PutObject on resource: \"arn:aws:s3:::artifacts/web/BuildArtif/XyZ1234\" because no identity-based policy allows the s3:PutObject action",
+    ),
+    api(
+        11,
+        &S3,
+        403,
+        "AccessDenied",
+        "PutBucketPolicy",
+        "User: arn:aws:iam::111111111111:user/ann is not authorized to perform: s3:PutBucketPolicy on resource: \"arn:aws:s3:::artifacts\" because no identity-based policy allows the s3:PutBucketPolicy action",
+    ),
+    api(
+        12,
+        &PIPELINE,
+        400,
+        "InvalidStructureException",
+        "CreatePipeline",
+        "CodePipeline is not authorized to perform AssumeRole on role arn:aws:iam::111111111111:role/service-role/AWSCodePipelineServiceRole-us-east-1-web",
+    ),
+    api(
+        13,
+        &PIPELINE,
+        400,
+        "InvalidStructureException",
+        "UpdatePipeline",
+        "arn:aws:iam::111111111111:role/service-role/AWSCodePipelineServiceRole-us-east-1-web is not authorized to perform AssumeRole on role arn:aws:iam::222222222222:role/prods3role",
+    ),
+    api(
+        14,
+        &IAM,
+        400,
+        "MalformedPolicyDocument",
+        "UpdateAssumeRolePolicy",
+        "Invalid principal in policy: \"AWS\":\"arn:aws:iam::111111111111:role/AWSCodePipelineServiceRole-us-east-1-web\"",
+    ),
     api(15, &S3, 400, "MalformedPolicy", "PutBucketPolicy", "Invalid principal in policy"),
-    api(16, &KMS, 400, "MalformedPolicyDocumentException", "PutKeyPolicy", "Policy contains a statement with one or more invalid principals."),
-    api(17, &KMS, 400, "MalformedPolicyDocumentException", "PutKeyPolicy", "The new key policy will not allow you to update the key policy in the future."),
+    api(
+        16,
+        &KMS,
+        400,
+        "MalformedPolicyDocumentException",
+        "PutKeyPolicy",
+        "Policy contains a statement with one or more invalid principals.",
+    ),
+    api(
+        17,
+        &KMS,
+        400,
+        "MalformedPolicyDocumentException",
+        "PutKeyPolicy",
+        "The new key policy will not allow you to update the key policy in the future.",
+    ),
     api(18, &S3, 403, "AccessDenied", "PutBucketPolicy", "Access Denied"),
-    api(18, &S3, 403, "AccessDenied", "PutBucketPolicy", "User: arn:aws:iam::111111111111:user/ann is not authorized to perform: s3:PutBucketPolicy on resource: \"arn:aws:s3:::artifacts\" because public policies are prevented by the BlockPublicPolicy setting in S3 Block Public Access."),
+    api(
+        18,
+        &S3,
+        403,
+        "AccessDenied",
+        "PutBucketPolicy",
+        "User: arn:aws:iam::111111111111:user/ann is not authorized to perform: s3:PutBucketPolicy on resource: \"arn:aws:s3:::artifacts\" because public policies are prevented by the BlockPublicPolicy setting in S3 Block Public Access.",
+    ),
     api(20, &S3, 400, "AccessControlListNotSupported", "PutObject", "The bucket does not allow ACLs"),
-    api(21, &S3, 403, "AccessDenied", "PutObject", "User: arn:aws:iam::111111111111:user/ann is not authorized to perform: s3:PutObject on resource: \"arn:aws:s3:::artifacts/x.zip\" with an explicit deny in a resource-based policy"),
-    api(23, &S3, 403, "AccessDenied", "PutObject", "User: arn:aws:sts::222222222222:assumed-role/prods3role/1767225600000 is not authorized to perform: s3:PutObject on resource: \"arn:aws:s3:::site/index.html\" with an explicit deny in a service control policy: arn:aws:organizations::333333333333:policy/o-abcdefghij/service_control_policy/p-abcd1234"),
-    api(23, &KMS, 400, "AccessDeniedException", "Decrypt", "User: arn:aws:sts::222222222222:assumed-role/prods3role/1767225600000 is not authorized to perform: kms:Decrypt on this resource with an explicit deny in a resource control policy"),
-    api(24, &S3, 403, "AccessDenied", "GetObject", "User: arn:aws:sts::222222222222:assumed-role/prods3role/1767225600000 is not authorized to perform: s3:GetObject on resource: \"arn:aws:s3:::artifacts/web/SourceArti/XyZ1234.zip\" because no permissions boundary allows the s3:GetObject action"),
+    api(
+        21,
+        &S3,
+        403,
+        "AccessDenied",
+        "PutObject",
+        "User: arn:aws:iam::111111111111:user/ann is not authorized to perform: s3:PutObject on resource: \"arn:aws:s3:::artifacts/x.zip\" with an explicit deny in a resource-based policy",
+    ),
+    api(
+        23,
+        &S3,
+        403,
+        "AccessDenied",
+        "PutObject",
+        "User: arn:aws:sts::222222222222:assumed-role/prods3role/1767225600000 is not authorized to perform: s3:PutObject on resource: \"arn:aws:s3:::site/index.html\" with an explicit deny in a service control policy: arn:aws:organizations::333333333333:policy/o-abcdefghij/service_control_policy/p-abcd1234",
+    ),
+    api(
+        23,
+        &KMS,
+        400,
+        "AccessDeniedException",
+        "Decrypt",
+        "User: arn:aws:sts::222222222222:assumed-role/prods3role/1767225600000 is not authorized to perform: kms:Decrypt on this resource with an explicit deny in a resource control policy",
+    ),
+    api(
+        24,
+        &S3,
+        403,
+        "AccessDenied",
+        "GetObject",
+        "User: arn:aws:sts::222222222222:assumed-role/prods3role/1767225600000 is not authorized to perform: s3:GetObject on resource: \"arn:aws:s3:::artifacts/web/SourceArti/XyZ1234.zip\" because no permissions boundary allows the s3:GetObject action",
+    ),
     api(26, &KMS, 400, "NotFoundException", "DescribeKey", "Alias arn:aws:kms:us-east-1:222222222222:alias/s3deploykey is not found."),
-    api(27, &S3, 301, "PermanentRedirect", "GetObject", "The bucket you are attempting to access must be addressed using the specified endpoint. Please send all future requests to this endpoint."),
-    api(27, &PIPELINE, 400, "ValidationException", "CreatePipeline", "The region eu-north-9 specified in 'pipeline.artifactStores' is not a valid AWS Region"),
-    api(29, &PIPELINE, 400, "InvalidActionDeclarationException", "CreatePipeline", "Action configuration for action 'Deploy' is missing required configuration 'BucketName'"),
-    api(30, &PIPELINE, 400, "ValidationException", "UpdatePipeline", "1 validation error detected: Value '' at 'pipeline.stages.1.member.actions.1.member.configuration.ObjectKey' failed to satisfy constraint: Member must have length greater than or equal to 1"),
-    api(39, &PIPELINE, 400, "AccessDeniedException", "CreatePipeline", "User: arn:aws:iam::111111111111:user/ann is not authorized to perform: iam:PassRole on resource: arn:aws:iam::111111111111:role/service-role/AWSCodePipelineServiceRole-us-east-1-web because no identity-based policy allows the iam:PassRole action"),
-    api(44, &S3, 403, "AccessDenied", "GetObjectTagging", "User: arn:aws:sts::111111111111:assumed-role/AWSCodePipelineServiceRole-us-east-1-web/1767225600000 is not authorized to perform: s3:GetObjectTagging on resource: \"arn:aws:s3:::source/site.zip\" because no identity-based policy allows the s3:GetObjectTagging action"),
-    api(46, &KMS, 400, "DisabledException", "Decrypt", "arn:aws:kms:us-east-1:111111111111:key/94776b24-4694-4a9a-9b70-17bc7d478e93 is disabled."),
-    api(46, &S3, 400, "KMS.DisabledException", "PutObject", "arn:aws:kms:us-east-1:111111111111:key/94776b24-4694-4a9a-9b70-17bc7d478e93 is disabled."),
-    api(46, &KMS, 400, "KMSInvalidStateException", "GenerateDataKey", "arn:aws:kms:us-east-1:111111111111:key/94776b24-4694-4a9a-9b70-17bc7d478e93 is pending deletion."),
-    api(49, &PIPELINE, 400, "InvalidStructureException", "CreatePipeline", "An error occurred while validating the artifact bucket 'codepipeline-us-east-1-000000000000': No bucket with the name codepipeline-us-east-1-000000000000 was found. Choose a valid artifact bucket in 'us-east-1', or create a new artifact bucket to use in your pipeline."),
+    api(
+        27,
+        &S3,
+        301,
+        "PermanentRedirect",
+        "GetObject",
+        "The bucket you are attempting to access must be addressed using the specified endpoint. Please send all future requests to this endpoint.",
+    ),
+    api(
+        27,
+        &PIPELINE,
+        400,
+        "ValidationException",
+        "CreatePipeline",
+        "The region eu-north-9 specified in 'pipeline.artifactStores' is not a valid AWS Region",
+    ),
+    api(
+        29,
+        &PIPELINE,
+        400,
+        "InvalidActionDeclarationException",
+        "CreatePipeline",
+        "Action configuration for action 'Deploy' is missing required configuration 'BucketName'",
+    ),
+    api(
+        30,
+        &PIPELINE,
+        400,
+        "ValidationException",
+        "UpdatePipeline",
+        "1 validation error detected: Value '' at 'pipeline.stages.1.member.actions.1.member.configuration.ObjectKey' failed to satisfy constraint: Member must have length greater than or equal to 1",
+    ),
+    api(
+        39,
+        &PIPELINE,
+        400,
+        "AccessDeniedException",
+        "CreatePipeline",
+        "User: arn:aws:iam::111111111111:user/ann is not authorized to perform: iam:PassRole on resource: arn:aws:iam::111111111111:role/service-role/AWSCodePipelineServiceRole-us-east-1-web because no identity-based policy allows the iam:PassRole action",
+    ),
+    api(
+        44,
+        &S3,
+        403,
+        "AccessDenied",
+        "GetObjectTagging",
+        "User: arn:aws:sts::111111111111:assumed-role/AWSCodePipelineServiceRole-us-east-1-web/1767225600000 is not authorized to perform: s3:GetObjectTagging on resource: \"arn:aws:s3:::source/site.zip\" because no identity-based policy allows the s3:GetObjectTagging action",
+    ),
+    api(
+        46,
+        &KMS,
+        400,
+        "DisabledException",
+        "Decrypt",
+        "arn:aws:kms:us-east-1:111111111111:key/94776b24-4694-4a9a-9b70-17bc7d478e93 is disabled.",
+    ),
+    api(
+        46,
+        &S3,
+        400,
+        "KMS.DisabledException",
+        "PutObject",
+        "arn:aws:kms:us-east-1:111111111111:key/94776b24-4694-4a9a-9b70-17bc7d478e93 is disabled.",
+    ),
+    api(
+        46,
+        &KMS,
+        400,
+        "KMSInvalidStateException",
+        "GenerateDataKey",
+        "arn:aws:kms:us-east-1:111111111111:key/94776b24-4694-4a9a-9b70-17bc7d478e93 is pending deletion.",
+    ),
+    api(
+        49,
+        &PIPELINE,
+        400,
+        "InvalidStructureException",
+        "CreatePipeline",
+        "An error occurred while validating the artifact bucket 'codepipeline-us-east-1-000000000000': No bucket with the name codepipeline-us-east-1-000000000000 was found. Choose a valid artifact bucket in 'us-east-1', or create a new artifact bucket to use in your pipeline.",
+    ),
     api(49, &S3, 404, "NoSuchBucket", "GetBucketLocation", "The specified bucket does not exist"),
     // It says no more than that, and who was denied isn't the pipeline's role.
-    api(13, &PIPELINE, 400, "InvalidStructureException", "CreatePipeline", "arn:aws:iam::111111111111:role/pipe is not authorized to perform AssumeRole on role arn:aws:iam::222222222222:role/deployer"),
+    api(
+        13,
+        &PIPELINE,
+        400,
+        "InvalidStructureException",
+        "CreatePipeline",
+        "arn:aws:iam::111111111111:role/pipe is not authorized to perform AssumeRole on role arn:aws:iam::222222222222:role/deployer",
+    ),
 ];
 
 type Render = fn(&ApiCase) -> String;
@@ -94,47 +276,92 @@ const RENDERINGS: [(&str, Render); 24] = [
     ("SDK for Java 2", |e| {
         let Service { v2, class, .. } = e.service;
         let package = class.to_lowercase();
-        format!("software.amazon.awssdk.services.{package}.model.{class}Exception: {} (Service: {v2}, Status Code: {}, Request ID: {ID}, Extended Request ID: {HOST_ID}) (SDK Attempt Count: 1)", e.says, e.status)
+        format!(
+            "software.amazon.awssdk.services.{package}.model.{class}Exception: {} (Service: {v2}, Status Code: {}, Request ID: {ID}, Extended Request ID: {HOST_ID}) (SDK Attempt Count: 1)",
+            e.says, e.status
+        )
     }),
     ("CloudFormation, old", |e| format!("CREATE_FAILED {} ({})", e.says, v1(e, "; Proxy: null"))),
     ("CloudFormation, new", |e| {
         let handler = if e.status == 403 { "AccessDenied" } else { "InvalidRequest" };
-        format!("Resource handler returned message: \"{} (Service: {}, Status Code: {}, Request ID: {ID}, Extended Request ID: {HOST_ID}) (SDK Attempt Count: 1)\" (RequestToken: 4b6b1f4a-2b1b-0f1d-7c7d-0a8b8d9a6c11, HandlerErrorCode: {handler})", e.says, e.service.v2, e.status)
+        format!(
+            "Resource handler returned message: \"{} (Service: {}, Status Code: {}, Request ID: {ID}, Extended Request ID: {HOST_ID}) (SDK Attempt Count: 1)\" (RequestToken: 4b6b1f4a-2b1b-0f1d-7c7d-0a8b8d9a6c11, HandlerErrorCode: {handler})",
+            e.says, e.service.v2, e.status
+        )
     }),
     ("CDK", |e| {
-        format!("❌  WebStack failed: Error: The stack named WebStack failed creation, it may need to be manually deleted from the AWS console: ROLLBACK_COMPLETE: {} ({})", e.says, v1(e, "; Proxy: null"))
+        format!(
+            "❌  WebStack failed: Error: The stack named WebStack failed creation, it may need to be manually deleted from the AWS console: ROLLBACK_COMPLETE: {} ({})",
+            e.says,
+            v1(e, "; Proxy: null")
+        )
     }),
     ("AWS CLI", cli),
-    ("AWS CLI, retried", |e| cli(e).replace(&format!("{} operation:", e.operation), &format!("{} operation (reached max retries: 4):", e.operation))),
+    ("AWS CLI, retried", |e| {
+        cli(e).replace(&format!("{} operation:", e.operation), &format!("{} operation (reached max retries: 4):", e.operation))
+    }),
     ("botocore", |e| {
-        format!("Traceback (most recent call last):\n  File \"/app/deploy.py\", line 12, in <module>\n    main()\n  File \"/usr/lib/python3.12/site-packages/botocore/client.py\", line 1009, in _make_api_call\n    raise error_class(parsed_response, operation_name)\nbotocore.exceptions.ClientError: {}", cli(e).trim())
+        format!(
+            "Traceback (most recent call last):\n  File \"/app/deploy.py\", line 12, in <module>\n    main()\n  File \"/usr/lib/python3.12/site-packages/botocore/client.py\", line 1009, in _make_api_call\n    raise error_class(parsed_response, operation_name)\nbotocore.exceptions.ClientError: {}",
+            cli(e).trim()
+        )
     }),
     ("SDK for Go 1", |e| format!("{}: {}\n\tstatus code: {}, request id: {ID}{}", e.code, e.says, e.status, host_id(e))),
     ("SDK for Go 2", go2),
     ("SDK for Go 2, typed", |e| go2(e).replace(&format!("api error {}:", e.code), &format!("{}:", e.code))),
     ("SDK for JavaScript 3", |e| {
-        format!("{}: {}\n    at de_{}CommandError (/app/node_modules/@aws-sdk/client-{}/dist-cjs/index.js:2193:20)\n    at process.processTicksAndRejections (node:internal/process/task_queues:95:5) {{\n  '$fault': 'client',\n  '$metadata': {{\n    httpStatusCode: {},\n    requestId: '{ID}',\n    attempts: 1,\n    totalRetryDelay: 0\n  }},\n  Code: '{}'\n}}", e.code, e.says, e.operation, e.service.host, e.status, e.code)
+        format!(
+            "{}: {}\n    at de_{}CommandError (/app/node_modules/@aws-sdk/client-{}/dist-cjs/index.js:2193:20)\n    at process.processTicksAndRejections (node:internal/process/task_queues:95:5) {{\n  '$fault': 'client',\n  '$metadata': {{\n    httpStatusCode: {},\n    requestId: '{ID}',\n    attempts: 1,\n    totalRetryDelay: 0\n  }},\n  Code: '{}'\n}}",
+            e.code, e.says, e.operation, e.service.host, e.status, e.code
+        )
     }),
     ("SDK for JavaScript 2", |e| {
-        format!("{}: {}\n    at Request.extractError (/app/node_modules/aws-sdk/lib/services/{}.js:714:35) {{\n  code: '{}',\n  statusCode: {},\n  retryable: false\n}}", e.code, e.says, e.service.host, e.code, e.status)
+        format!(
+            "{}: {}\n    at Request.extractError (/app/node_modules/aws-sdk/lib/services/{}.js:714:35) {{\n  code: '{}',\n  statusCode: {},\n  retryable: false\n}}",
+            e.code, e.says, e.service.host, e.code, e.status
+        )
     }),
     ("SDK for Rust", |e| {
-        format!("service error: unhandled error ({}): Error {{ code: {:?}, message: {:?}, aws_request_id: {ID:?} }}", e.code, e.code, e.says)
+        format!(
+            "service error: unhandled error ({}): Error {{ code: {:?}, message: {:?}, aws_request_id: {ID:?} }}",
+            e.code, e.code, e.says
+        )
     }),
     ("SDK for .NET", |e| {
         let class = e.service.class;
-        format!("Unhandled exception. Amazon.{class}.Amazon{class}Exception: {}\n ---> Amazon.Runtime.Internal.HttpErrorResponseException: Exception of type 'Amazon.Runtime.Internal.HttpErrorResponseException' was thrown.\n   at Amazon.Runtime.HttpWebRequestMessage.ProcessHttpResponseMessage(HttpResponseMessage responseMessage)\nErrorCode: {}, StatusCode: {}", e.says, e.code, e.status)
+        format!(
+            "Unhandled exception. Amazon.{class}.Amazon{class}Exception: {}\n ---> Amazon.Runtime.Internal.HttpErrorResponseException: Exception of type 'Amazon.Runtime.Internal.HttpErrorResponseException' was thrown.\n   at Amazon.Runtime.HttpWebRequestMessage.ProcessHttpResponseMessage(HttpResponseMessage responseMessage)\nErrorCode: {}, StatusCode: {}",
+            e.says, e.code, e.status
+        )
     }),
     ("SDK for PHP", |e| {
-        format!("Error executing \"{}\" on \"https://{}.us-east-1.amazonaws.com/x\"; AWS HTTP error: Client error: `PUT https://{}.us-east-1.amazonaws.com/x` resulted in a `{} Client Error` response:\n<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{}</Code><Message>{}</Me (truncated...)\n {} (client): {} - <?xml version=\"1.0\" encoding=\"UTF-8\"?>", e.operation, e.service.host, e.service.host, e.status, e.code, e.says, e.code, e.says)
+        format!(
+            "Error executing \"{}\" on \"https://{}.us-east-1.amazonaws.com/x\"; AWS HTTP error: Client error: `PUT https://{}.us-east-1.amazonaws.com/x` resulted in a `{} Client Error` response:\n<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{}</Code><Message>{}</Me (truncated...)\n {} (client): {} - <?xml version=\"1.0\" encoding=\"UTF-8\"?>",
+            e.operation, e.service.host, e.service.host, e.status, e.code, e.says, e.code, e.says
+        )
     }),
     ("SDK for Ruby", |e| format!("Aws::{}::Errors::{}: {}", e.service.class, e.code.replace('.', ""), e.says)),
     ("Terraform", |e| boxed(&format!("Error: {} (web): {}", doing(e), go2(e)), 76)),
     ("Terraform, older", |e| {
-        boxed(&format!("Error: Error {} (web): {}: {}\n\tstatus code: {}, request id: {ID}{}", doing(e), e.code, e.says, e.status, host_id(e)), 76)
+        boxed(
+            &format!(
+                "Error: Error {} (web): {}: {}\n\tstatus code: {}, request id: {ID}{}",
+                doing(e),
+                e.code,
+                e.says,
+                e.status,
+                host_id(e)
+            ),
+            76,
+        )
     }),
     ("XML", |e| {
-        format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{}</Code><Message>{}</Message><RequestId>{ID}</RequestId>{}</Error>", e.code, e.says, if e.service.host == "s3" { "<HostId>eA==</HostId>" } else { "" })
+        format!(
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{}</Code><Message>{}</Message><RequestId>{ID}</RequestId>{}</Error>",
+            e.code,
+            e.says,
+            if e.service.host == "s3" { "<HostId>eA==</HostId>" } else { "" }
+        )
     }),
     ("CloudTrail", |e| {
         let event = serde_json::json!({"eventVersion": "1.11", "eventSource": format!("{}.amazonaws.com", e.service.host),
@@ -142,11 +369,25 @@ const RENDERINGS: [(&str, Render); 24] = [
         serde_json::to_string_pretty(&event).unwrap()
     }),
     ("CodeBuild", |e| {
-        format!("[Container] 2026/11/23 01:00:00.123456 Running command aws s3 sync . s3://site\n{}\n\n[Container] 2026/11/23 01:00:04.654321 Command did not exit successfully aws s3 sync . s3://site exit status 1\n[Container] 2026/11/23 01:00:04.700000 Phase complete: BUILD State: FAILED\n[Container] 2026/11/23 01:00:04.700001 Phase context status code: COMMAND_EXECUTION_ERROR Message: Error while executing command: aws s3 sync . s3://site. Reason: exit status 1", cli(e).trim())
+        format!(
+            "[Container] 2026/11/23 01:00:00.123456 Running command aws s3 sync . s3://site\n{}\n\n[Container] 2026/11/23 01:00:04.654321 Command did not exit successfully aws s3 sync . s3://site exit status 1\n[Container] 2026/11/23 01:00:04.700000 Phase complete: BUILD State: FAILED\n[Container] 2026/11/23 01:00:04.700001 Phase context status code: COMMAND_EXECUTION_ERROR Message: Error while executing command: aws s3 sync . s3://site. Reason: exit status 1",
+            cli(e).trim()
+        )
     }),
-    ("CodeBuild, upload", |e| format!("CLIENT_ERROR: Error in UPLOAD_ARTIFACTS phase: {}: {} status code: {}, request id: {ID}{}", e.code, e.says, e.status, host_id(e))),
+    ("CodeBuild, upload", |e| {
+        format!(
+            "CLIENT_ERROR: Error in UPLOAD_ARTIFACTS phase: {}: {} status code: {}, request id: {ID}{}",
+            e.code,
+            e.says,
+            e.status,
+            host_id(e)
+        )
+    }),
     ("PowerShell", |e| {
-        format!("Write-S3Object : {}\nAt line:1 char:1\n+ Write-S3Object -BucketName site\n+ ~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~\n    + CategoryInfo          : InvalidOperation: (Amazon.PowerShe...Cmdlet:Cmdlet) [], InvalidOperationException\n    + FullyQualifiedErrorId : Amazon.{}.Amazon{}Exception,{}", e.says, e.service.class, e.service.class, e.code)
+        format!(
+            "Write-S3Object : {}\nAt line:1 char:1\n+ Write-S3Object -BucketName site\n+ ~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~\n    + CategoryInfo          : InvalidOperation: (Amazon.PowerShe...Cmdlet:Cmdlet) [], InvalidOperationException\n    + FullyQualifiedErrorId : Amazon.{}.Amazon{}Exception,{}",
+            e.says, e.service.class, e.service.class, e.code
+        )
     }),
 ];
 
@@ -166,7 +407,13 @@ fn cli(e: &ApiCase) -> String {
 
 fn go2(e: &ApiCase) -> String {
     let (service, operation) = (e.service.class, e.operation);
-    format!("operation error {service}: {operation}, https response error StatusCode: {}, RequestID: {ID}{}, api error {}: {}", e.status, host_id(e).replace("host id", "HostID"), e.code, e.says)
+    format!(
+        "operation error {service}: {operation}, https response error StatusCode: {}, RequestID: {ID}{}, api error {}: {}",
+        e.status,
+        host_id(e).replace("host id", "HostID"),
+        e.code,
+        e.says
+    )
 }
 
 /// What Terraform says that it was doing.
@@ -231,16 +478,25 @@ const DRESSES: [(&str, fn(&str) -> String); 16] = [
     ("quoted twice", |text| each_line(&wrapped(text, 66), "> > ")),
     ("framed and cut", |text| each_line(&sliced(text, 78), "│ ")),
     ("in colours", |text| {
-        let words: Vec<String> = text.split(' ').enumerate().map(|(at, word)| match at % 3 {
-            1 => format!("\u{1b}[1;31m{word}\u{1b}[0m"),
-            _ => word.to_owned(),
-        }).collect();
+        let words: Vec<String> = text
+            .split(' ')
+            .enumerate()
+            .map(|(at, word)| match at % 3 {
+                1 => format!("\u{1b}[1;31m{word}\u{1b}[0m"),
+                _ => word.to_owned(),
+            })
+            .collect();
         words.join(" ")
     }),
-    ("colours inside a word", |text| text.chars().enumerate().map(|(at, letter)| match at % 17 {
-        9 => format!("\u{1b}[31m{letter}\u{1b}[39m"),
-        _ => letter.to_string(),
-    }).collect()),
+    ("colours inside a word", |text| {
+        text.chars()
+            .enumerate()
+            .map(|(at, letter)| match at % 17 {
+                9 => format!("\u{1b}[31m{letter}\u{1b}[39m"),
+                _ => letter.to_string(),
+            })
+            .collect()
+    }),
     ("timestamps", |text| each_line(text, "2026-11-23T01:00:00.123Z ")),
     ("timestamps, cut", |text| each_line(&sliced(text, 80), "[2026-11-23 01:00:00,123] ")),
     ("compose", |text| each_line(text, "deploy-1  | ")),
@@ -249,7 +505,14 @@ const DRESSES: [(&str, fn(&str) -> String); 16] = [
         let inner = serde_json::json!({"message": text}).to_string();
         serde_json::json!({"level": "error", "log": inner}).to_string()
     }),
-    ("HTML", |text| text.replace('&', "&amp;").replace('"', "&quot;").replace('\'', "&#39;").replace('<', "&lt;").replace('>', "&gt;").replace(' ', "&nbsp;")),
+    ("HTML", |text| {
+        text.replace('&', "&amp;")
+            .replace('"', "&quot;")
+            .replace('\'', "&#39;")
+            .replace('<', "&lt;")
+            .replace('>', "&gt;")
+            .replace(' ', "&nbsp;")
+    }),
     ("typeset", |text| format!("FYI:\u{a0}\u{201c}{}\u{201d}\u{2026}", text.replace('\'', "\u{2019}").replace('-', "\u{2011}"))),
 ];
 
@@ -261,6 +524,29 @@ fn ids(explanation: &Explanation) -> Vec<&'static str> {
 fn place(text: &str, row: u8) -> (Option<usize>, Vec<&'static str>) {
     let found = ids(&explain(&Symptom::pasted(text), None));
     (found.iter().position(|id| *id == id_of(row)), found)
+}
+
+/// Takes one of so many pairs, others in each run; with `XDEPLOY_TESTS=full` all.
+struct Sample {
+    step: usize,
+    at: usize,
+}
+
+impl Sample {
+    fn one_of(step: usize) -> Sample {
+        let full = std::env::var("XDEPLOY_TESTS").is_ok_and(|depth| depth == "full");
+        let step = if full { 1 } else { step };
+        let seed = std::env::var("XDEPLOY_TESTS_SEED").ok().and_then(|seed| seed.parse().ok());
+        let now = || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().subsec_nanos() as usize / 1000;
+        let seed = seed.unwrap_or_else(now) % step;
+        println!("one of {step}: XDEPLOY_TESTS_SEED={seed}");
+        Sample { step, at: seed }
+    }
+
+    fn takes(&mut self) -> bool {
+        self.at += 1;
+        self.at % self.step == 0
+    }
 }
 
 struct Missed {
@@ -283,22 +569,42 @@ impl Missed {
 
     fn end(&self) {
         println!("{} of {} are known", self.of - self.list.len(), self.of);
-        assert!(self.list.is_empty(), "{} of {} are not known:\n{}", self.list.len(), self.of, self.list.iter().take(12).cloned().collect::<Vec<_>>().join("\n\n"));
+        assert!(
+            self.list.is_empty(),
+            "{} of {} are not known:\n{}",
+            self.list.len(),
+            self.of,
+            self.list.iter().take(12).cloned().collect::<Vec<_>>().join("\n\n")
+        );
     }
 }
 
 /// What a form leaves out: without the operation a bare denial may be of any call, and without service and code S3's words may be IAM's.
 fn tells(case: &ApiCase, form: &str) -> bool {
-    let names_operation = ["AWS CLI", "AWS CLI, retried", "botocore", "SDK for Go 2", "SDK for Go 2, typed", "SDK for JavaScript 3", "SDK for PHP", "Terraform", "CloudTrail", "CodeBuild"];
+    let names_operation = [
+        "AWS CLI",
+        "AWS CLI, retried",
+        "botocore",
+        "SDK for Go 2",
+        "SDK for Go 2, typed",
+        "SDK for JavaScript 3",
+        "SDK for PHP",
+        "Terraform",
+        "CloudTrail",
+        "CodeBuild",
+    ];
     let by_operation = case.says == "Access Denied" || case.says == "Forbidden";
     !by_operation || names_operation.contains(&form) || (form == "Terraform, older" && case.row == 18)
 }
 
 #[test]
 fn every_row_is_known_in_every_form_of_an_api_s_error() {
-    let mut missed = Missed::new();
+    let (mut missed, mut sample) = (Missed::new(), Sample::one_of(11));
     for case in &API {
         for (form, render) in RENDERINGS {
+            if !sample.takes() {
+                continue;
+            }
             let within = if tells(case, form) { 1 } else { 12 };
             missed.check(case.row, form, &render(case), within);
         }
@@ -309,9 +615,12 @@ fn every_row_is_known_in_every_form_of_an_api_s_error() {
 /// Each form in some dresses, each dress on each form: all pairs would say the same at ten times the cost.
 #[test]
 fn every_form_is_known_in_every_dress() {
-    let mut missed = Missed::new();
+    let (mut missed, mut sample) = (Missed::new(), Sample::one_of(11));
     for (at, case) in API.iter().enumerate() {
         for (number, (form, render)) in RENDERINGS.iter().enumerate() {
+            if !sample.takes() {
+                continue;
+            }
             let (dress, wear) = DRESSES[(at * 5 + number * 7) % DRESSES.len()];
             let within = if tells(case, form) { 1 } else { 12 };
             missed.check(case.row, &format!("{form}, {dress}"), &wear(&render(case)), within);
@@ -324,16 +633,43 @@ fn every_form_is_known_in_every_dress() {
 const SAID: [(u8, &str); 24] = [
     (1, "The object with key 'site.zip' does not exist."),
     (2, "The object with key 'site.zip' returned a Forbidden error."),
-    (3, "Insufficient permissions The service role or action role doesn't have the permissions required to access the Amazon S3 bucket named artifacts-1. Update the IAM role permissions, and then try again. Error: Amazon S3:AccessDenied:Access Denied (Service: Amazon S3; Status Code: 403; Error Code: AccessDenied; Request ID: P93EQDAT9W9CQ1Q9; S3 Extended Request ID: eA==; Proxy: null)"),
-    (3, "The provided role does not have permissions to perform this action. Underlying error: Access Denied (Service: Amazon S3; Status Code: 403; Error Code: AccessDenied; Request ID: 0000000000000000; S3 Extended Request ID: eA==)"),
-    (3, "Upload to S3 failed with the following error: Access Denied (Service: Amazon S3; Status Code: 403; Error Code: AccessDenied; Request ID: P93EQDAT9W9CQ1Q9)"),
+    (
+        3,
+        "Insufficient permissions The service role or action role doesn't have the permissions required to access the Amazon S3 bucket named artifacts-1. Update the IAM role permissions, and then try again. Error: Amazon S3:AccessDenied:Access Denied (Service: Amazon S3; Status Code: 403; Error Code: AccessDenied; Request ID: P93EQDAT9W9CQ1Q9; S3 Extended Request ID: eA==; Proxy: null)",
+    ),
+    (
+        3,
+        "The provided role does not have permissions to perform this action. Underlying error: Access Denied (Service: Amazon S3; Status Code: 403; Error Code: AccessDenied; Request ID: 0000000000000000; S3 Extended Request ID: eA==)",
+    ),
+    (
+        3,
+        "Upload to S3 failed with the following error: Access Denied (Service: Amazon S3; Status Code: 403; Error Code: AccessDenied; Request ID: P93EQDAT9W9CQ1Q9)",
+    ),
     (4, "Versioning is not enabled on the source bucket in-bucket."),
-    (5, "CodePipeline service role \"arn:aws:iam::111111111111:role/service-role/AWSCodePipelineServiceRole-us-east-1-web\" is getting S3 access denied for the S3 bucket \"in-bucket\""),
-    (6, "Unable to access the artifact with Amazon S3 object key 'web/SourceArti/XyZ1234.zip' located in the Amazon S3 artifact bucket 'artifacts-1'. The provided role does not have sufficient permissions."),
-    (6, "Your access has been denied by S3, please make sure your request credentials have permission to GetObject for artifacts-1/web/SourceArti/XyZ1234. S3 Error Code: AccessDenied. S3 Error Message: Access Denied (Service: AWSLambdaInternal; Status Code: 403; Error Code: AccessDeniedException; Request ID: 94776b24-4694-4a9a-9b70-17bc7d478e93)"),
-    (8, "You do not have sufficient permissions to call s3.putObject for the deployment bucket, site. Check the permissions. If you choose a canned ACL, the role must also have the permissions s3:PutObjectAcl and s3:PutObjectVersionAcl."),
-    (13, "arn:aws:iam::111111111111:role/pipe is not authorized to perform AssumeRole on role arn:aws:iam::222222222222:role/prods3role (Service: AWSCodePipeline; Status Code: 400; Error Code: InvalidStructureException; Request ID: 94776b24-4694-4a9a-9b70-17bc7d478e93; Proxy: null)"),
-    (27, "The deployment S3 bucket you chose (site) is in an AWS Region different from the action Region. You must use the same Region for your action and the deploy bucket."),
+    (
+        5,
+        "CodePipeline service role \"arn:aws:iam::111111111111:role/service-role/AWSCodePipelineServiceRole-us-east-1-web\" is getting S3 access denied for the S3 bucket \"in-bucket\"",
+    ),
+    (
+        6,
+        "Unable to access the artifact with Amazon S3 object key 'web/SourceArti/XyZ1234.zip' located in the Amazon S3 artifact bucket 'artifacts-1'. The provided role does not have sufficient permissions.",
+    ),
+    (
+        6,
+        "Your access has been denied by S3, please make sure your request credentials have permission to GetObject for artifacts-1/web/SourceArti/XyZ1234. S3 Error Code: AccessDenied. S3 Error Message: Access Denied (Service: AWSLambdaInternal; Status Code: 403; Error Code: AccessDeniedException; Request ID: 94776b24-4694-4a9a-9b70-17bc7d478e93)",
+    ),
+    (
+        8,
+        "You do not have sufficient permissions to call s3.putObject for the deployment bucket, site. Check the permissions. If you choose a canned ACL, the role must also have the permissions s3:PutObjectAcl and s3:PutObjectVersionAcl.",
+    ),
+    (
+        13,
+        "arn:aws:iam::111111111111:role/pipe is not authorized to perform AssumeRole on role arn:aws:iam::222222222222:role/prods3role (Service: AWSCodePipeline; Status Code: 400; Error Code: InvalidStructureException; Request ID: 94776b24-4694-4a9a-9b70-17bc7d478e93; Proxy: null)",
+    ),
+    (
+        27,
+        "The deployment S3 bucket you chose (site) is in an AWS Region different from the action Region. You must use the same Region for your action and the deploy bucket.",
+    ),
     (28, "Failed replicating 'SourceArtifact': Invalid Arn"),
     (31, "Invalid value for configuration property 'True': 'Extract'. Valid values are true and false."),
     (32, "When the extract feature is disabled, you must provide an object."),
@@ -344,8 +680,14 @@ const SAID: [(u8, &str); 24] = [
     (41, "old files of the site are still there in the bucket after the deploy"),
     (42, "the trust policy shows \"AWS\": \"AROAEXAMPLE1234567890\""),
     (43, "objects arrive as site//index.html in the bucket"),
-    (45, "Error: Artifact Bucket must have a KMS Key to add cross-account action 'Deploy' (pipeline account: '111111111111', action account: '222222222222'). Create Pipeline with 'crossAccountKeys: true'"),
-    (48, "Replication of artifact 'SourceArtifact' failed: Failed replicating artifact from artifacts-1 in us-east-1 to artifacts-eu in eu-west-1: Check source and destination artifact buckets exist and arn:aws:iam::111111111111:role/pipe has permission to access it."),
+    (
+        45,
+        "Error: Artifact Bucket must have a KMS Key to add cross-account action 'Deploy' (pipeline account: '111111111111', action account: '222222222222'). Create Pipeline with 'crossAccountKeys: true'",
+    ),
+    (
+        48,
+        "Replication of artifact 'SourceArtifact' failed: Failed replicating artifact from artifacts-1 in us-east-1 to artifacts-eu in eu-west-1: Check source and destination artifact buckets exist and arn:aws:iam::111111111111:role/pipe has permission to access it.",
+    ),
 ];
 
 #[test]
@@ -361,10 +703,13 @@ fn what_codepipeline_says_is_known_in_every_form_and_dress() {
         ("alone", str::to_owned),
         ("mail", |says| format!("Hi all,\n\nsince Monday our pipeline says\n\n{says}\n\nAny idea?\nThanks, Ann")),
     ];
-    let mut missed = Missed::new();
+    let (mut missed, mut sample) = (Missed::new(), Sample::one_of(31));
     for (row, says) in SAID {
         for (form, render) in forms {
             for (dress, wear) in DRESSES {
+                if !sample.takes() {
+                    continue;
+                }
                 missed.check(row, &format!("{form}, {dress}"), &wear(&render(says)), 1);
             }
         }
@@ -375,16 +720,25 @@ fn what_codepipeline_says_is_known_in_every_form_and_dress() {
 /// The beginning or the end of a message is lost in a table, a chat or a log's limit.
 #[test]
 fn a_message_that_is_cut_at_an_end_is_known() {
-    let mut missed = Missed::new();
-    let long = API.iter().map(|case| (case.row, case.says)).chain(SAID).filter(|(_, says)| says.len() > 60 && !says.contains(":key/94776b24-4694-4a9a-9b70-17bc7d478e93 is ") && !says.starts_with("Key 'arn") && !says.starts_with("Alias "));
+    let (mut missed, mut sample) = (Missed::new(), Sample::one_of(3));
+    let long = API.iter().map(|case| (case.row, case.says)).chain(SAID).filter(|(_, says)| {
+        says.len() > 60
+            && !says.contains(":key/94776b24-4694-4a9a-9b70-17bc7d478e93 is ")
+            && !says.starts_with("Key 'arn")
+            && !says.starts_with("Alias ")
+    });
     for (row, says) in long.filter(|(row, _)| ![21, 23, 24, 39, 41, 44, 18].contains(row)) {
+        if !sample.takes() {
+            continue;
+        }
         let letters: Vec<char> = says.chars().collect();
         let words = says.split(' ').count();
         let kept = letters.len() * 3 / 4;
         let begin: String = letters[..kept].iter().collect();
         let end: String = letters[letters.len() - kept..].iter().collect();
         // What tells a row may stand at one end alone.
-        for (what, text) in [("end cut", begin.clone()), ("end cut…", format!("{begin}…")), ("end cut...", format!("Error: {begin}..."))] {
+        for (what, text) in [("end cut", begin.clone()), ("end cut…", format!("{begin}…")), ("end cut...", format!("Error: {begin}..."))]
+        {
             missed.check(row, what, &text, 3);
         }
         if words > 9 && ![1, 10, 12, 13, 42, 46].contains(&row) {
@@ -412,17 +766,32 @@ fn a_message_that_is_cut_at_an_end_is_known() {
 fn a_bare_denial_has_the_general_rows() {
     let mut missed = Missed::new();
     for (likeliest, text) in [
-        (6, "Access Denied (Service: Amazon S3; Status Code: 403; Error Code: AccessDenied; Request ID: 0000000000000000; S3 Extended Request ID: eA==)"),
+        (
+            6,
+            "Access Denied (Service: Amazon S3; Status Code: 403; Error Code: AccessDenied; Request ID: 0000000000000000; S3 Extended Request ID: eA==)",
+        ),
         (6, "An error occurred (AccessDenied) when calling the GetObject operation: Access Denied"),
         (8, "An error occurred (AccessDenied) when calling the PutObject operation: Access Denied"),
-        (8, "upload failed: ./index.html to s3://site/index.html An error occurred (AccessDenied) when calling the PutObject operation: Access Denied"),
+        (
+            8,
+            "upload failed: ./index.html to s3://site/index.html An error occurred (AccessDenied) when calling the PutObject operation: Access Denied",
+        ),
         (6, "AccessDenied: Access Denied\n\tstatus code: 403, request id: P93EQDAT9W9CQ1Q9, host id: eA=="),
-        (6, "software.amazon.awssdk.services.s3.model.S3Exception: Access Denied (Service: S3, Status Code: 403, Request ID: P93EQDAT9W9CQ1Q9)"),
-        (6, "Resource handler returned message: \"Access Denied (Service: S3, Status Code: 403, Request ID: P93EQDAT9W9CQ1Q9)\" (RequestToken: 4b6b1f4a, HandlerErrorCode: AccessDenied)"),
+        (
+            6,
+            "software.amazon.awssdk.services.s3.model.S3Exception: Access Denied (Service: S3, Status Code: 403, Request ID: P93EQDAT9W9CQ1Q9)",
+        ),
+        (
+            6,
+            "Resource handler returned message: \"Access Denied (Service: S3, Status Code: 403, Request ID: P93EQDAT9W9CQ1Q9)\" (RequestToken: 4b6b1f4a, HandlerErrorCode: AccessDenied)",
+        ),
         (6, "Access Denied"),
         (6, "AccessDenied"),
         (6, "<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"),
-        (6, "CLIENT_ERROR: AccessDenied: Access Denied status code: 403, request id: P93EQDAT9W9CQ1Q9, host id: eA== for primary source and source version arn:aws:s3:::artifacts-1/web/SourceArti/XyZ1234"),
+        (
+            6,
+            "CLIENT_ERROR: AccessDenied: Access Denied status code: 403, request id: P93EQDAT9W9CQ1Q9, host id: eA== for primary source and source version arn:aws:s3:::artifacts-1/web/SourceArti/XyZ1234",
+        ),
     ] {
         missed.check(likeliest, "bare", text, 1);
         let explanation = explain(&Symptom::pasted(text), None);
@@ -439,8 +808,10 @@ fn a_bare_denial_has_the_general_rows() {
 /// What is hidden behind a row's text is named with it.
 #[test]
 fn what_hides_behind_a_text_is_named_with_it() {
-    for (text, row) in [(SAID[7].1, 7), (SAID[7].1, 19), (SAID[7].1, 25), (SAID[7].1, 26), (SAID[7].1, 47), (SAID[9].1, 9), (SAID[9].1, 22)] {
-        for (dress, wear) in DRESSES {
+    let mut sample = Sample::one_of(5);
+    for (text, row) in [(SAID[7].1, 7), (SAID[7].1, 19), (SAID[7].1, 25), (SAID[7].1, 26), (SAID[7].1, 47), (SAID[9].1, 9), (SAID[9].1, 22)]
+    {
+        for (dress, wear) in DRESSES.into_iter().filter(|_| sample.takes()) {
             let (place, found) = place(&wear(text), row);
             assert!(place.is_some(), "{row}, {dress}: {found:?}");
         }
@@ -455,6 +826,7 @@ fn what_hides_behind_a_text_is_named_with_it() {
 /// Texts of other programs and services, in dresses too.
 #[test]
 fn what_is_of_something_else_is_not_explained_in_any_dress() {
+    let mut sample = Sample::one_of(7);
     for text in [
         "works fine but the vpc peering is down",
         "It works in staging, and the VPC was made by hand",
@@ -480,7 +852,7 @@ fn what_is_of_something_else_is_not_explained_in_any_dress() {
         "The new policy will not allow pets in the office",
         "pipeline of the refinery burst",
     ] {
-        for (dress, wear) in DRESSES {
+        for (dress, wear) in DRESSES.into_iter().filter(|(dress, _)| *dress == "as it is" || sample.takes()) {
             let found = ids(&explain(&Symptom::pasted(&wear(text)), None));
             assert!(found.is_empty(), "{text}, {dress}: {found:?}");
         }

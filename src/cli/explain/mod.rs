@@ -6,7 +6,9 @@ mod tell;
 use super::{proof, session};
 use crate::aws::Accounts;
 use crate::deploy::failures::gather::{self, Failed, Outcome, Run, Runs};
-use crate::deploy::failures::{Asked, Evidence, Explanation, Kind as Sort, Readings, Symptom, explain, explain_unread, redact, redact_pasted};
+use crate::deploy::failures::{
+    Asked, Evidence, Explanation, Kind as Sort, Readings, Symptom, explain, explain_unread, redact, redact_pasted,
+};
 use crate::deploy::observe::Organisations;
 use crate::deploy::plan::{Callers, Plan};
 use crate::deploy::proof::{Proof, prove};

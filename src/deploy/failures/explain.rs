@@ -366,6 +366,9 @@ pub fn explain(symptom: &Symptom, evidence: Option<&Evidence<'_>>) -> Explanatio
     }
     prefer_shown(&mut sorted);
     let Sorted { causes, ruled_out, mut cannot_tell } = sorted;
+    if message.encoded {
+        cannot_tell.push("the reason is encoded: `aws sts decode-authorization-message --encoded-message` with the text tells it, in the account that was asked".to_owned());
+    }
     let all = evidence.iter().flat_map(|evidence| &evidence.proof.links);
     let links: Vec<&Judged> = all.filter(|link| question.holds(link)).collect();
     let of = |verdict: Verdict| links.iter().filter(|link| link.verdict == verdict).map(|link| link.name.clone()).collect::<Vec<_>>();

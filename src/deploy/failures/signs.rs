@@ -131,9 +131,7 @@ fn stands_in(sentence: &[String], piece: &[String]) -> bool {
     let from_its_beginning = (0..piece.len()).any(|at| follow(sentence, &piece[at..], Part::default(), true));
     let cut_before = |at: usize| match piece.split_first() {
         // The first word may be what is left of one.
-        Some((word, rest)) if sentence[at].ends_with(word.as_str()) => {
-            follow(&sentence[at + 1..], rest, Part::default().and(word), false)
-        }
+        Some((word, rest)) if sentence[at].ends_with(word.as_str()) => follow(&sentence[at + 1..], rest, Part::default().and(word), false),
         // Or of a name.
         Some((_, rest)) if sentence[at] == "{}" => follow(&sentence[at + 1..], rest, Part::default(), false),
         _ => false,

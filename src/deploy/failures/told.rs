@@ -86,7 +86,9 @@ impl CallerTold {
         let role = message.role();
         let of_role = role.map_or_else(|| arn.clone(), |role| format!("role {role}"));
         let text = match session {
-            Some(SessionOwner::CodeBuild) => format!("{of_role}, in a build of CodeBuild: it is the build project's own role that lacks it"),
+            Some(SessionOwner::CodeBuild) => {
+                format!("{of_role}, in a build of CodeBuild: it is the build project's own role that lacks it")
+            }
             Some(SessionOwner::CodePipeline) => format!("{of_role}, in a session of CodePipeline's"),
             Some(SessionOwner::EventBridge) => format!("{of_role}, in a session of EventBridge's: it is the role of a rule's target"),
             Some(SessionOwner::CloudFormation) => format!("{of_role}, in a session of CloudFormation's"),

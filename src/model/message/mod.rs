@@ -94,6 +94,8 @@ pub struct AwsMessage {
     pub reason: Option<DenialReason>,
     /// It says that something was denied.
     pub denied: bool,
+    /// The reason is in an encoded authorization message.
+    pub encoded: bool,
     /// The name of the caller's session may go on where the text ends.
     cut: bool,
 }
@@ -167,7 +169,17 @@ const OPERATIONS: [(ApiService, &[&str]); 7] = [
     ),
     (
         ApiService::Kms,
-        &["PutKeyPolicy", "CreateKey", "Decrypt", "Encrypt", "GenerateDataKey", "GenerateDataKeyWithoutPlaintext", "ReEncrypt", "DescribeKey", "ReplicateKey"],
+        &[
+            "PutKeyPolicy",
+            "CreateKey",
+            "Decrypt",
+            "Encrypt",
+            "GenerateDataKey",
+            "GenerateDataKeyWithoutPlaintext",
+            "ReEncrypt",
+            "DescribeKey",
+            "ReplicateKey",
+        ],
     ),
     (
         ApiService::Iam,
@@ -196,7 +208,9 @@ static SERVICES: LazyLock<Vec<Option<Regex>>> = LazyLock::new(|| {
         pattern(r"(?i)\bapi: (?<service>[a-z0-9]+):[a-z]"),
         pattern(r"(?i)\b(?:putting|setting|creating|updating|reading|deleting) (?<service>s3|kms|iam|codepipeline|eventbridge)\b"),
         pattern(r"(?i)\b(?<service>kms)\.[a-z]+exception\b"),
-        pattern(r"(?i)\b(?<service>ecr|eks|lambda|dynamodb|sqs|sns|logs|ssm|secretsmanager|ec2|cloudformation)\.[a-z0-9-]+\.amazonaws\.com"),
+        pattern(
+            r"(?i)\b(?<service>ecr|eks|lambda|dynamodb|sqs|sns|logs|ssm|secretsmanager|ec2|cloudformation)\.[a-z0-9-]+\.amazonaws\.com",
+        ),
     ]
 });
 
@@ -214,9 +228,13 @@ static CALLS: LazyLock<Vec<Option<Regex>>> = LazyLock::new(|| {
     ]
 });
 
-static BUCKET_POLICY: LazyLock<Option<Regex>> = LazyLock::new(|| pattern(r"(?i)\b(?:putting|setting) s3 (?:bucket\b.{0,80}?\bpolicy|policy|bucket \([^)]*\))"));
-static STATUS: LazyLock<Option<Regex>> =
-    LazyLock::new(|| pattern(r#"(?i)(?:status ?code"?|\bstatus|http status)\s*[:=]?\s*"?(?<status>[1-5]\d\d)\b|\berror occurred \((?<code>[345]\d\d)\)|\((?<bare>[345]\d\d)\)"#));
+static BUCKET_POLICY: LazyLock<Option<Regex>> =
+    LazyLock::new(|| pattern(r"(?i)\b(?:putting|setting) s3 (?:bucket\b.{0,80}?\bpolicy|policy|bucket \([^)]*\))"));
+static STATUS: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    pattern(
+        r#"(?i)(?:status ?code"?|\bstatus|http status)\s*[:=]?\s*"?(?<status>[1-5]\d\d)\b|\berror occurred \((?<code>[345]\d\d)\)|\((?<bare>[345]\d\d)\)"#,
+    )
+});
 static REQUEST: LazyLock<Option<Regex>> = LazyLock::new(|| pattern(r#"(?i)\brequest ?id"?\s*[:=]\s*["']?(?<id>[a-z0-9-]{8,64})"#));
 /// Who, as the sentence and as CloudTrail's events say it.
 static PRINCIPAL: LazyLock<Vec<Option<Regex>>> = LazyLock::new(|| {
@@ -235,12 +253,22 @@ static ACTION: LazyLock<Vec<Option<Regex>>> = LazyLock::new(|| {
 static ASSUMES: LazyLock<Option<Regex>> = LazyLock::new(|| pattern(r"(?i)(?:not|n't) authorized to (?:perform:? ?)?assume ?role\b"));
 static RESOURCE: LazyLock<Option<Regex>> =
     LazyLock::new(|| pattern(r#"(?i)\bon (?:the )?(?:resource|role):? ?"?(?<resource>(?:arn:|\*)[^\s"',;)]*)"#));
-static NO_ALLOW: LazyLock<Option<Regex>> = LazyLock::new(|| pattern(r"\bbecause no (?<kind>[a-z -]+?) (?:polic(?:y|ies) )?(?:allow|permit)|\bbecause no (?<cut>identity|resource|session|permissions|service control|resource control|vpc endpoint)\b"));
-static DENY: LazyLock<Option<Regex>> = LazyLock::new(|| pattern(r"\bexplicit(?:ly)? den(?:y|ied) (?:in|by) (?:an? |the )?(?<kind>[a-z -]+)"));
-static PUBLIC: LazyLock<Option<Regex>> = LazyLock::new(|| pattern(r"\bpublic (?:bucket )?policies are (?:prevented|blocked)|\bblockpublicpolicy\b"));
-static DENIED: LazyLock<Option<Regex>> = LazyLock::new(|| pattern(r"access ?denied|access has been denied|(?:not|n't) authorized|\bforbidden\b|\b403\b|unauthorizedoperation"));
-static NOTHING_ELSE: LazyLock<Option<Regex>> = LazyLock::new(|| pattern(r"^(?:error|code|message|exception|api|\W)*access ?denied(?:exception)?(?:error|message|access ?denied|\W)*$"));
-static ARN: LazyLock<Option<Regex>> = LazyLock::new(|| pattern(r"\barn:aws[a-z-]*:|\.amazonaws\.com|\bbotocore\b|\baws-sdk\b|\baws_request_id\b|\bx-amz-"));
+static NO_ALLOW: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    pattern(
+        r"\bbecause no (?<kind>[a-z -]+?) (?:polic(?:y|ies) )?(?:allow|permit)|\bbecause no (?<cut>identity|resource|session|permissions|service control|resource control|vpc endpoint)\b",
+    )
+});
+static DENY: LazyLock<Option<Regex>> =
+    LazyLock::new(|| pattern(r"\bexplicit(?:ly)? den(?:y|ied) (?:in|by) (?:an? |the )?(?<kind>[a-z -]+)"));
+static PUBLIC: LazyLock<Option<Regex>> =
+    LazyLock::new(|| pattern(r"\bpublic (?:bucket )?policies are (?:prevented|blocked)|\bblockpublicpolicy\b"));
+static DENIED: LazyLock<Option<Regex>> =
+    LazyLock::new(|| pattern(r"access ?denied|access has been denied|(?:not|n't) authorized|\bforbidden\b|\b403\b|unauthorizedoperation"));
+static NOTHING_ELSE: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    pattern(r"^(?:error|code|message|exception|api|\W)*access ?denied(?:exception)?(?:error|message|access ?denied|\W)*$")
+});
+static ARN: LazyLock<Option<Regex>> =
+    LazyLock::new(|| pattern(r"\barn:aws[a-z-]*:|\.amazonaws\.com|\bbotocore\b|\baws-sdk\b|\baws_request_id\b|\bx-amz-"));
 /// S3's second id of a request, which no other service has.
 static HOST_ID: LazyLock<Option<Regex>> = LazyLock::new(|| pattern(r"(?i)\bhost ?id\b|\bextended request id\b"));
 
@@ -328,7 +356,8 @@ impl AwsMessage {
         }
         for found in CALLS.iter().flatten().flat_map(|pattern| pattern.captures_iter(view)) {
             let name = found.name("operation").map_or("", |name| name.as_str());
-            let known = OPERATIONS.iter().find_map(|(service, all)| Some((*service, *all.iter().find(|one| one.eq_ignore_ascii_case(name))?)));
+            let known =
+                OPERATIONS.iter().find_map(|(service, all)| Some((*service, *all.iter().find(|one| one.eq_ignore_ascii_case(name))?)));
             push(&mut self.operations, known.map_or(name, |(_, name)| name).to_owned());
             push(&mut self.services, known.map_or(ApiService::Other, |(service, _)| service));
         }
@@ -338,7 +367,10 @@ impl AwsMessage {
         if BUCKET_POLICY.as_ref().is_some_and(|pattern| pattern.is_match(view)) {
             push(&mut self.operations, "PutBucketPolicy".to_owned());
         }
-        for code in CODES.iter().filter(|code| has_word(&lower, &code.to_ascii_lowercase())) {
+        // Where capitals are lost any will do; elsewhere `access` and `denied` of two lines are no code.
+        let capitals = view.contains(char::is_lowercase) && view.contains(char::is_uppercase);
+        let named = |code: &&&str| if capitals { has_word(view, code) } else { has_word(&lower, &code.to_ascii_lowercase()) };
+        for code in CODES.iter().filter(named) {
             push(&mut self.codes, (*code).to_owned());
         }
         let taken = |pattern: &LazyLock<Option<Regex>>, groups: &[&str]| {
@@ -350,16 +382,20 @@ impl AwsMessage {
         if self.principal.is_none() {
             let arn = first(&PRINCIPAL, "arn", view);
             self.cut = arn.is_some_and(|arn| arn.end() == view.len() || arn.as_str().ends_with(['…', '.']));
-            self.principal = arn.map(|arn| arn.as_str().trim_end_matches(['.', ':', '…', ')', ']', '}', '>']).to_owned()).filter(|arn| !arn.is_empty());
+            self.principal =
+                arn.map(|arn| arn.as_str().trim_end_matches(['.', ':', '…', ')', ']', '}', '>']).to_owned()).filter(|arn| !arn.is_empty());
         }
         if self.action.is_none() {
             let assumes = ASSUMES.as_ref().is_some_and(|pattern| pattern.is_match(view));
-            self.action = first(&ACTION, "action", view).map(|action| action.as_str().to_owned()).or_else(|| assumes.then(|| "sts:AssumeRole".to_owned()));
+            self.action = first(&ACTION, "action", view)
+                .map(|action| action.as_str().to_owned())
+                .or_else(|| assumes.then(|| "sts:AssumeRole".to_owned()));
         }
         let resource = || taken(&RESOURCE, &["resource"]).map(|arn| arn.trim_end_matches(['.', '…', ':']).to_owned());
         self.resource = self.resource.take().or_else(resource).filter(|arn| !arn.is_empty());
         self.reason = self.reason.or_else(|| reason(&lower));
         self.denied |= DENIED.as_ref().is_some_and(|pattern| pattern.is_match(&lower));
+        self.encoded |= lower.contains("encoded authorization");
         self.texts.push(lower);
     }
 
@@ -426,7 +462,8 @@ mod tests {
     #[test]
     fn every_pattern_compiles() {
         assert!([&SERVICES, &CALLS, &PRINCIPAL, &ACTION].iter().all(|all| all.iter().all(Option::is_some)));
-        let single = [&BUCKET_POLICY, &STATUS, &REQUEST, &ASSUMES, &RESOURCE, &NO_ALLOW, &DENY, &PUBLIC, &DENIED, &NOTHING_ELSE, &ARN, &HOST_ID];
+        let single =
+            [&BUCKET_POLICY, &STATUS, &REQUEST, &ASSUMES, &RESOURCE, &NO_ALLOW, &DENY, &PUBLIC, &DENIED, &NOTHING_ELSE, &ARN, &HOST_ID];
         assert!(single.iter().all(|pattern| pattern.is_some()));
     }
 
@@ -435,7 +472,10 @@ mod tests {
         let says = "An error occurred (AccessDenied) when calling the PutObject operation: User: arn:aws:sts::111111111111:assumed-role/codebuild-web/AWSCodeBuild-8f9dbf1a is not authorized to perform: s3:PutObject on resource: \"arn:aws:s3:::b/k\" because no identity-based policy allows the s3:PutObject action (Service: S3, Status Code: 403, Request ID: P93EQDAT9W9CQ1Q9)";
         let message = AwsMessage::read(says);
         assert_eq!((message.services.as_slice(), message.status), (&[ApiService::S3][..], Some(403)));
-        assert_eq!((message.operations.as_slice(), message.codes.as_slice()), (&["PutObject".to_owned()][..], &["AccessDenied".to_owned()][..]));
+        assert_eq!(
+            (message.operations.as_slice(), message.codes.as_slice()),
+            (&["PutObject".to_owned()][..], &["AccessDenied".to_owned()][..])
+        );
         assert_eq!((message.action.as_deref(), message.resource.as_deref()), (Some("s3:PutObject"), Some("arn:aws:s3:::b/k")));
         assert_eq!(message.session(), Some(("codebuild-web", "AWSCodeBuild-8f9dbf1a")));
         assert_eq!((message.session_owner(), message.role()), (Some(SessionOwner::CodeBuild), Some("codebuild-web")));

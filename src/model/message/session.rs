@@ -109,7 +109,9 @@ mod tests {
         ] {
             assert_eq!(SessionOwner::of(session, "r", None, false), owner, "{session}");
         }
-        for (session, owner) in [("i-0abc", Instance), ("mi-0a", ManagedInstance), ("0123456789ab", Task), ("17672256000", CodePipeline), ("ann", Other)] {
+        for (session, owner) in
+            [("i-0abc", Instance), ("mi-0a", ManagedInstance), ("0123456789ab", Task), ("17672256000", CodePipeline), ("ann", Other)]
+        {
             assert_eq!(SessionOwner::of(session, "r", None, true), owner, "{session}");
         }
         let hex = "ae48e92617b5f5c7f22e502be8dd8d16";

@@ -12,8 +12,8 @@ const NARROWEST: usize = 30;
 
 /// Words that no cut through a word leaves behind: before one of them there was a space.
 const WORDS: [&str; 27] = [
-    "access", "action", "allows", "and", "because", "bucket", "denied", "does", "error", "explicit", "for", "from", "have", "in", "is", "not", "on", "or",
-    "policy", "service", "status", "that", "the", "to", "with", "you", "your",
+    "access", "action", "allows", "and", "because", "bucket", "denied", "does", "error", "explicit", "for", "from", "have", "in", "is",
+    "not", "on", "or", "policy", "service", "status", "that", "the", "to", "with", "you", "your",
 ];
 
 /// Entities that people's texts hold.
@@ -174,8 +174,19 @@ fn width(line: &str) -> usize {
     line.chars().count()
 }
 
-/// Puts lines together, with nothing between those that a terminal's width has cut.
-fn joined(text: &str, cut: bool) -> String {
+/// How lines are put together.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Joining {
+    /// With nothing behind a line that fills a terminal's width.
+    Cut,
+    /// The same, but with a space before a word that no cut leaves behind.
+    CutOrSpaced,
+    /// With spaces.
+    Spaced,
+}
+
+/// Puts lines together.
+fn joined(text: &str, way: Joining) -> String {
     let lines: Vec<(&str, &str)> = text.lines().map(|line| (line, bare(line))).collect();
     let widest = lines.iter().map(|(line, _)| width(line)).max().unwrap_or_default();
     let mut whole = String::with_capacity(text.len());
@@ -184,7 +195,8 @@ fn joined(text: &str, cut: bool) -> String {
         let word = begins_with_a_word(rest);
         let hyphen = whole.ends_with('-') && whole.chars().rev().nth(1).is_some_and(char::is_alphanumeric);
         let goes_on = rest.starts_with(|letter: char| !letter.is_whitespace()) && !whole.ends_with(char::is_whitespace);
-        let within = goes_on && (hyphen && rest.starts_with(char::is_alphanumeric) || cut && full && !word);
+        let within = goes_on
+            && (hyphen && rest.starts_with(char::is_alphanumeric) || full && (way == Joining::Cut || way == Joining::CutOrSpaced && !word));
         if !whole.is_empty() && !within {
             whole.push(' ');
         }
@@ -203,13 +215,19 @@ fn ends(text: &str) -> String {
     text.chars().take(READ).chain(['\n']).chain(text.chars().skip(count - READ)).collect()
 }
 
-/// Gives a text on one line, as it may be meant: lines put together with spaces, and, where that is something else, as a terminal cut
-/// them.
+/// Gives a text on one line, as it may be meant: as a terminal cut it, the same but for words that no cut leaves behind, and with spaces
+/// between its lines. What is the same is there once.
 pub fn lines(text: &str) -> Vec<String> {
-    let plain = unescaped(&undressed(&ends(text)));
-    let spaced = joined(&plain, false);
-    let cut = joined(&plain, true);
-    if cut == spaced { vec![spaced] } else { vec![cut, spaced] }
+    let plain = undressed(&ends(text));
+    let mut found: Vec<String> = Vec::new();
+    for way in [Joining::Cut, Joining::CutOrSpaced, Joining::Spaced] {
+        // Escapes hide other lines, and count where a terminal has cut.
+        let line = joined(&unescaped(&joined(&plain, way)), way);
+        if !found.contains(&line) {
+            found.push(line);
+        }
+    }
+    found
 }
 
 #[cfg(test)]

@@ -104,10 +104,7 @@ pub(super) static ROWS: [Row; 6] = [
         says: "AccessDenied on PutBucketPolicy; … because public policies are prevented by the BlockPublicPolicy setting",
         at: AT,
         kinds: MESSAGE,
-        texts: &[
-            r"block_?publicpolicy",
-            r"public (bucket )?polic(y|ies)\b.{0,60}\b(blocked|prevented|not allowed)",
-        ],
+        texts: &[r"block_?publicpolicy", r"public (bucket )?polic(y|ies)\b.{0,60}\b(blocked|prevented|not allowed)"],
         codes: &["AccessDenied"],
         behind: &[],
         links: &[],

@@ -5,13 +5,12 @@ use crate::model::{ApiService, DenialReason, PolicyKind};
 use ApiService::{CloudFormation, CodePipeline, Iam, Kms, S3};
 use DenialReason::{ExplicitDeny, NoAllow, PublicPolicy};
 
-const TAGGING: &[&str] =
-    &["s3:GetObjectTagging", "s3:GetObjectVersionTagging", "s3:PutObjectTagging", "s3:PutObjectVersionTagging"];
+const TAGGING: &[&str] = &["s3:GetObjectTagging", "s3:GetObjectVersionTagging", "s3:PutObjectTagging", "s3:PutObjectVersionTagging"];
 const UPLOADS: &[&str] = &["PutObject", "CopyObject", "UploadPart", "UploadPartCopy", "CreateMultipartUpload", "CompleteMultipartUpload"];
 const PRINCIPAL: &str = r"invalid principal in policy";
 
 /// The rows with what tells them; one sign is enough.
-pub(in super::super) static SIGNS: [(u8, Sign); 53] = [
+pub(in super::super) static SIGNS: [(u8, Sign); 55] = [
     (1, Sign { calls: &["HeadObject"], status: Some(404), ..Sign::ANY }),
     (1, Sign { codes: &["NoSuchKey"], ..Sign::ANY }),
     (2, Sign { calls: &["HeadObject"], denied: true, because: &[None], ..Sign::ANY }),
@@ -23,7 +22,23 @@ pub(in super::super) static SIGNS: [(u8, Sign); 53] = [
     (11, Sign { because: &[Some(NoAllow(PolicyKind::Identity)), Some(NoAllow(PolicyKind::Resource))], ..Sign::ANY }),
     (11, Sign { because: &[Some(NoAllow(PolicyKind::Session)), Some(NoAllow(PolicyKind::Endpoint))], ..Sign::ANY }),
     (11, Sign { may_be_of: &[S3, Kms, Iam, CodePipeline], because: DENIES_BY_OWN, ..Sign::ANY }),
-    (13, Sign { says: &[r"\bis not authorized to perform assume ?role on role\b"], never: &[r"\bcodepipeline(\.amazonaws\.com)? is not authorized"], ..Sign::ANY }),
+    (
+        13,
+        Sign {
+            may_be_of: &[CodePipeline],
+            denied: true,
+            says: &[r"\bassume the (provided )?role\b|\brole\b.{0,200}\bcannot be assumed\b"],
+            ..Sign::ANY
+        },
+    ),
+    (
+        13,
+        Sign {
+            says: &[r"\bis not authorized to perform assume ?role on role\b"],
+            never: &[r"\bcodepipeline(\.amazonaws\.com)? is not authorized"],
+            ..Sign::ANY
+        },
+    ),
     (14, Sign { is_of: &[Iam], says: &[PRINCIPAL], ..Sign::ANY }),
     (14, Sign { may_be_of: &[Iam, CloudFormation], codes: &["MalformedPolicyDocument"], says: &["invalid principal"], ..Sign::ANY }),
     (14, Sign { may_be_of: &[Iam, CloudFormation], says: &[QUOTED], ..Sign::ANY }),
@@ -33,7 +48,14 @@ pub(in super::super) static SIGNS: [(u8, Sign); 53] = [
     (15, Sign { may_be_of: &[S3, CloudFormation], says: &[PRINCIPAL], never: &[QUOTED, r"malformedpolicydocument"], ..Sign::ANY }),
     (16, Sign { is_of: &[Kms], says: &["invalid principals?"], ..Sign::ANY }),
     (16, Sign { may_be_of: &[Kms, CloudFormation], says: &[r"(one or more|contains?|with) (an )?invalid principals?\b"], ..Sign::ANY }),
-    (17, Sign { may_be_of: &[Kms, CloudFormation], says: &[r"key policy\b.{0,40}\b(not|n't) (allow|permit|let)\b.{0,40}\b(update|change|modify)\b"], ..Sign::ANY }),
+    (
+        17,
+        Sign {
+            may_be_of: &[Kms, CloudFormation],
+            says: &[r"key policy\b.{0,40}\b(not|n't) (allow|permit|let)\b.{0,40}\b(update|change|modify)\b"],
+            ..Sign::ANY
+        },
+    ),
     (18, Sign { calls: &["PutBucketPolicy"], denied: true, because: &[None, Some(PublicPolicy)], ..Sign::ANY }),
     (18, Sign { actions: &["s3:PutBucketPolicy"], because: &[None, Some(PublicPolicy)], ..Sign::ANY }),
     (18, Sign { because: &[Some(PublicPolicy)], ..Sign::ANY }),
@@ -57,14 +79,46 @@ pub(in super::super) static SIGNS: [(u8, Sign); 53] = [
     (29, Sign { codes: &["InvalidActionDeclarationException"], says: &[r"\bconfiguration\b"], ..Sign::ANY }),
     (30, Sign { may_be_of: &[CodePipeline, CloudFormation], says: &[r"failed to satisfy constraint"], ..Sign::ANY }),
     (39, Sign { may_be_of: &[CodePipeline, CloudFormation], says: &[r"\biam:passrole\b"], ..Sign::ANY }),
-    (40, Sign { denied: true, says: &[r"\b(green|succeed\w*|success\w*)\b", r"\b(pipelines?|deploy\w*|buckets?|executions?|s3)\b"], never: BY_AWS, ..Sign::ANY }),
-    (40, Sign { denied: true, says: &[r"\b(deployed|output (bucket|object|file)s?|web ?site|cloudfront)\b", r"\b(pipelines?|buckets?|s3)\b"], never: BY_AWS, ..Sign::ANY }),
+    (
+        40,
+        Sign {
+            denied: true,
+            says: &[r"\b(green|succeed\w*|success\w*)\b", r"\b(pipelines?|deploy\w*|buckets?|executions?|s3)\b"],
+            never: BY_AWS,
+            ..Sign::ANY
+        },
+    ),
+    (
+        40,
+        Sign {
+            denied: true,
+            says: &[r"\b(deployed|output (bucket|object|file)s?|web ?site|cloudfront)\b", r"\b(pipelines?|buckets?|s3)\b"],
+            never: BY_AWS,
+            ..Sign::ANY
+        },
+    ),
     (44, Sign { actions: TAGGING, ..Sign::ANY }),
     (44, Sign { calls: &["GetObjectTagging", "PutObjectTagging"], denied: true, ..Sign::ANY }),
     (46, Sign { codes: &["DisabledException", "KMS.DisabledException", "KMSDisabledException"], ..Sign::ANY }),
     (46, Sign { codes: &["KMSInvalidStateException", "KMS.KMSInvalidStateException"], ..Sign::ANY }),
-    (48, Sign { says: &[r"(failed replicating|replication of) (the )?'?artifact\b", r"\b(failed|buckets? exist|permissions?)\b"], never: &["invalid arn"], ..Sign::ANY }),
+    (
+        48,
+        Sign {
+            says: &[r"\b(failed replicating|replication of) ('|(the )?artifact\b)", r"\b(failed|buckets? exist|permissions?)\b"],
+            never: &["invalid arn"],
+            ..Sign::ANY
+        },
+    ),
     (49, Sign { codes: &["NoSuchBucket"], ..Sign::ANY }),
+    (
+        49,
+        Sign {
+            says: &[
+                r"\b(artifact|deployment|source) (store |s3 )?bucket\b.{0,120}\b(not found|(does not|doesn't) exist|could not be found)\b",
+            ],
+            ..Sign::ANY
+        },
+    ),
 ];
 
 const DENIES_BY_OWN: Wanted = &[
@@ -82,15 +136,30 @@ const BY_AWS: &[&str] = &[r"not authorized to perform", r"\boperation\b"];
 pub(in super::super) const SENTENCES: [(u8, &str); 34] = [
     (1, "The object with key {} does not exist."),
     (2, "The object with key {} returned a Forbidden error."),
-    (3, "The service role or action role doesn't have the permissions required to access the Amazon S3 bucket named {} Update the IAM role permissions, and then try again. Error: Amazon S3:AccessDenied"),
+    (
+        3,
+        "The service role or action role doesn't have the permissions required to access the Amazon S3 bucket named {} Update the IAM role permissions, and then try again. Error: Amazon S3:AccessDenied",
+    ),
     (3, "The provided role does not have permissions to perform this action. Underlying error: Access Denied"),
     (3, "Upload to S3 failed with the following error: Access Denied"),
     (4, "Versioning is not enabled on the source bucket {}"),
     (5, "CodePipeline service role {} is getting S3 access denied for the S3 bucket {}"),
-    (6, "Unable to access the artifact with Amazon S3 object key {} located in the Amazon S3 artifact bucket {} The provided role does not have sufficient permissions."),
-    (6, "Your access has been denied by S3, please make sure your request credentials have permission to GetObject for {} S3 Error Code: AccessDenied. S3 Error Message: Access Denied"),
-    (8, "You do not have sufficient permissions to call s3.putObject for the deployment bucket, {} Check the permissions. If you choose a canned ACL, the role must also have the permissions s3:PutObjectAcl and s3:PutObjectVersionAcl."),
-    (10, "The ciphertext refers to a customer master key that does not exist, does not exist in this region, or you are not allowed to access."),
+    (
+        6,
+        "Unable to access the artifact with Amazon S3 object key {} located in the Amazon S3 artifact bucket {} The provided role does not have sufficient permissions.",
+    ),
+    (
+        6,
+        "Your access has been denied by S3, please make sure your request credentials have permission to GetObject for {} S3 Error Code: AccessDenied. S3 Error Message: Access Denied",
+    ),
+    (
+        8,
+        "You do not have sufficient permissions to call s3.putObject for the deployment bucket, {} Check the permissions. If you choose a canned ACL, the role must also have the permissions s3:PutObjectAcl and s3:PutObjectVersionAcl.",
+    ),
+    (
+        10,
+        "The ciphertext refers to a customer master key that does not exist, does not exist in this region, or you are not allowed to access.",
+    ),
     (12, "CodePipeline is not authorized to perform AssumeRole on role {}"),
     (14, "Invalid principal in policy: \"AWS\":{}"),
     (16, "Policy contains a statement with one or more invalid principals."),
@@ -98,20 +167,38 @@ pub(in super::super) const SENTENCES: [(u8, &str); 34] = [
     (18, "because public policies are prevented by the BlockPublicPolicy setting in S3 Block Public Access."),
     (20, "The bucket does not allow ACLs"),
     (20, "Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting"),
-    (27, "The deployment S3 bucket you chose {} is in an AWS Region different from the action Region. You must use the same Region for your action and the deploy bucket."),
+    (
+        27,
+        "The deployment S3 bucket you chose {} is in an AWS Region different from the action Region. You must use the same Region for your action and the deploy bucket.",
+    ),
     (27, "The bucket named {} is not located in the {} AWS region"),
     (27, "The region {} specified in 'pipeline.artifactStores' is not a valid AWS Region"),
-    (27, "The bucket you are attempting to access must be addressed using the specified endpoint. Please send all future requests to this endpoint."),
+    (
+        27,
+        "The bucket you are attempting to access must be addressed using the specified endpoint. Please send all future requests to this endpoint.",
+    ),
     (28, "Failed replicating {} Invalid Arn"),
     (29, "Action configuration for action {} is missing required configuration {}"),
     (29, "Action configuration for action {} contains unknown configuration {}"),
-    (30, "validation error detected: Value {} at 'pipeline{} failed to satisfy constraint: Member must have length greater than or equal to {}"),
+    (
+        30,
+        "validation error detected: Value {} at 'pipeline{} failed to satisfy constraint: Member must have length greater than or equal to {}",
+    ),
     (31, "Invalid value for configuration property {} 'Extract'. Valid values are true and false."),
     (32, "When the extract feature is disabled, you must provide an object."),
     (33, "The archive is malformed."),
     (34, "The file name {} contains invalid sequence: dot-dot-slash."),
-    (45, "Artifact Bucket must have a KMS Key to add cross-account action {} (pipeline account: {} action account: {} Create Pipeline with 'crossAccountKeys: true'"),
-    (48, "Replication of artifact {} failed: Failed replicating artifact from {} in {} to {} in {} Check source and destination artifact buckets exist and {} has permission to access it."),
-    (49, "An error occurred while validating the artifact bucket {} No bucket with the name {} was found. Choose a valid artifact bucket in {} or create a new artifact bucket to use in your pipeline."),
+    (
+        45,
+        "Artifact Bucket must have a KMS Key to add cross-account action {} (pipeline account: {} action account: {} Create Pipeline with 'crossAccountKeys: true'",
+    ),
+    (
+        48,
+        "Replication of artifact {} failed: Failed replicating artifact from {} in {} to {} in {} Check source and destination artifact buckets exist and {} has permission to access it.",
+    ),
+    (
+        49,
+        "An error occurred while validating the artifact bucket {} No bucket with the name {} was found. Choose a valid artifact bucket in {} or create a new artifact bucket to use in your pipeline.",
+    ),
     (49, "The specified bucket does not exist"),
 ];
