@@ -50,9 +50,15 @@ pub struct Denial {
     pub meaning: String,
     /// What to do.
     pub advice: Vec<String>,
-    /// Who was denied can be told, or what was.
     #[serde(skip)]
-    pub tells: bool,
+    told: bool,
+}
+
+impl Denial {
+    /// Says whether it could be told whose credentials were used, or what else is in the way.
+    pub fn is_told(&self) -> bool {
+        self.told
+    }
 }
 
 /// What ECS says where it is itself that was denied, before a container runs (facts/ecs.md 00).
@@ -283,10 +289,10 @@ pub fn explain(text: &str) -> Denial {
     let message = AwsMessage::read(text);
     let principal = whose(&message);
     let special = special(&message);
-    let tells = special.is_some() || principal != Principal::Unnamed;
+    let told = special.is_some() || principal != Principal::Unnamed;
     let (meaning, advice) = special.unwrap_or_else(|| by_principal(principal, &message));
     let role = message.session().map(|(role, _)| role.to_owned());
-    Denial { principal, role, meaning, advice, tells, arn: message.principal, action: message.action, resource: message.resource }
+    Denial { principal, role, meaning, advice, told, arn: message.principal, action: message.action, resource: message.resource }
 }
 
 #[cfg(test)]
@@ -363,9 +369,9 @@ mod tests {
             ("Unable to locate credentials. You can configure credentials by running \"aws configure\".", "no credentials at all"),
         ] {
             let said = explain(text);
-            assert!(said.tells && said.meaning.contains(part), "{text}: {said:?}");
+            assert!(said.is_told() && said.meaning.contains(part), "{text}: {said:?}");
         }
-        assert!(!explain("Access Denied").tells);
+        assert!(!explain("Access Denied").is_told());
     }
 
     #[test]

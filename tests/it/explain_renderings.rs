@@ -1,6 +1,7 @@
 //! The catalogue's messages as people have them: each row's words in the form of each SDK and tool, dressed as terminals, mails and logs do.
 
 use crate::explain::id_of;
+use crate::support::depth;
 use std::fmt::Write as _;
 use xdeploy::deploy::failures::{Explanation, Symptom, explain, rows};
 
@@ -35,7 +36,7 @@ const fn api(row: u8, service: &'static Service, status: u16, code: &'static str
     ApiCase { row, service, status, code, operation, says }
 }
 
-const API: [ApiCase; 34] = [
+static API: [ApiCase; 34] = [
     api(1, &S3, 404, "NoSuchKey", "GetObject", "The specified key does not exist."),
     api(2, &S3, 403, "Forbidden", "HeadObject", "Forbidden"),
     api(
@@ -526,29 +527,6 @@ fn place(text: &str, row: u8) -> (Option<usize>, Vec<&'static str>) {
     (found.iter().position(|id| *id == id_of(row)), found)
 }
 
-/// Takes one of so many pairs, others in each run; with `XDEPLOY_TESTS=full` all.
-struct Sample {
-    step: usize,
-    at: usize,
-}
-
-impl Sample {
-    fn one_of(step: usize) -> Sample {
-        let full = std::env::var("XDEPLOY_TESTS").is_ok_and(|depth| depth == "full");
-        let step = if full { 1 } else { step };
-        let seed = std::env::var("XDEPLOY_TESTS_SEED").ok().and_then(|seed| seed.parse().ok());
-        let now = || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().subsec_nanos() as usize / 1000;
-        let seed = seed.unwrap_or_else(now) % step;
-        println!("one of {step}: XDEPLOY_TESTS_SEED={seed}");
-        Sample { step, at: seed }
-    }
-
-    fn takes(&mut self) -> bool {
-        self.at += 1;
-        self.at % self.step == 0
-    }
-}
-
 struct Missed {
     of: usize,
     list: Vec<String>,
@@ -599,15 +577,10 @@ fn tells(case: &ApiCase, form: &str) -> bool {
 
 #[test]
 fn every_row_is_known_in_every_form_of_an_api_s_error() {
-    let (mut missed, mut sample) = (Missed::new(), Sample::one_of(11));
-    for case in &API {
-        for (form, render) in RENDERINGS {
-            if !sample.takes() {
-                continue;
-            }
-            let within = if tells(case, form) { 1 } else { 12 };
-            missed.check(case.row, form, &render(case), within);
-        }
+    let mut missed = Missed::new();
+    let all: Vec<_> = API.iter().flat_map(|case| RENDERINGS.map(|(form, render)| (case, form, render))).collect();
+    for (case, form, render) in depth::sampled("forms", all, 70) {
+        missed.check(case.row, form, &render(case), if tells(case, form) { 1 } else { 12 });
     }
     missed.end();
 }
@@ -615,16 +588,12 @@ fn every_row_is_known_in_every_form_of_an_api_s_error() {
 /// Each form in some dresses, each dress on each form: all pairs would say the same at ten times the cost.
 #[test]
 fn every_form_is_known_in_every_dress() {
-    let (mut missed, mut sample) = (Missed::new(), Sample::one_of(11));
-    for (at, case) in API.iter().enumerate() {
-        for (number, (form, render)) in RENDERINGS.iter().enumerate() {
-            if !sample.takes() {
-                continue;
-            }
-            let (dress, wear) = DRESSES[(at * 5 + number * 7) % DRESSES.len()];
-            let within = if tells(case, form) { 1 } else { 12 };
-            missed.check(case.row, &format!("{form}, {dress}"), &wear(&render(case)), within);
-        }
+    let mut missed = Missed::new();
+    let dressed = |(at, case): (usize, &'static ApiCase)| {
+        RENDERINGS.iter().enumerate().map(move |(number, form)| (case, form, DRESSES[(at * 5 + number * 7) % DRESSES.len()]))
+    };
+    for (case, (form, render), (dress, wear)) in depth::sampled("dressed forms", API.iter().enumerate().flat_map(dressed).collect(), 70) {
+        missed.check(case.row, &format!("{form}, {dress}"), &wear(&render(case)), if tells(case, form) { 1 } else { 12 });
     }
     missed.end();
 }
@@ -703,16 +672,10 @@ fn what_codepipeline_says_is_known_in_every_form_and_dress() {
         ("alone", str::to_owned),
         ("mail", |says| format!("Hi all,\n\nsince Monday our pipeline says\n\n{says}\n\nAny idea?\nThanks, Ann")),
     ];
-    let (mut missed, mut sample) = (Missed::new(), Sample::one_of(31));
-    for (row, says) in SAID {
-        for (form, render) in forms {
-            for (dress, wear) in DRESSES {
-                if !sample.takes() {
-                    continue;
-                }
-                missed.check(row, &format!("{form}, {dress}"), &wear(&render(says)), 1);
-            }
-        }
+    let mut missed = Missed::new();
+    let all = SAID.iter().flat_map(|said| forms.iter().flat_map(move |form| DRESSES.map(|dress| (said, form, dress)))).collect();
+    for ((row, says), (form, render), (dress, wear)) in depth::sampled("sayings", all, 70) {
+        missed.check(*row, &format!("{form}, {dress}"), &wear(&render(says)), 1);
     }
     missed.end();
 }
@@ -720,17 +683,15 @@ fn what_codepipeline_says_is_known_in_every_form_and_dress() {
 /// The beginning or the end of a message is lost in a table, a chat or a log's limit.
 #[test]
 fn a_message_that_is_cut_at_an_end_is_known() {
-    let (mut missed, mut sample) = (Missed::new(), Sample::one_of(3));
+    let mut missed = Missed::new();
     let long = API.iter().map(|case| (case.row, case.says)).chain(SAID).filter(|(_, says)| {
         says.len() > 60
             && !says.contains(":key/94776b24-4694-4a9a-9b70-17bc7d478e93 is ")
             && !says.starts_with("Key 'arn")
             && !says.starts_with("Alias ")
     });
-    for (row, says) in long.filter(|(row, _)| ![21, 23, 24, 39, 41, 44, 18].contains(row)) {
-        if !sample.takes() {
-            continue;
-        }
+    let long = long.filter(|(row, _)| ![21, 23, 24, 39, 41, 44, 18].contains(row)).collect();
+    for (row, says) in depth::sampled("cut messages", long, 12) {
         let letters: Vec<char> = says.chars().collect();
         let words = says.split(' ').count();
         let kept = letters.len() * 3 / 4;
@@ -808,10 +769,9 @@ fn a_bare_denial_has_the_general_rows() {
 /// What is hidden behind a row's text is named with it.
 #[test]
 fn what_hides_behind_a_text_is_named_with_it() {
-    let mut sample = Sample::one_of(5);
     for (text, row) in [(SAID[7].1, 7), (SAID[7].1, 19), (SAID[7].1, 25), (SAID[7].1, 26), (SAID[7].1, 47), (SAID[9].1, 9), (SAID[9].1, 22)]
     {
-        for (dress, wear) in DRESSES.into_iter().filter(|_| sample.takes()) {
+        for (dress, wear) in depth::sampled("dresses", DRESSES.to_vec(), 3) {
             let (place, found) = place(&wear(text), row);
             assert!(place.is_some(), "{row}, {dress}: {found:?}");
         }
@@ -826,7 +786,6 @@ fn what_hides_behind_a_text_is_named_with_it() {
 /// Texts of other programs and services, in dresses too.
 #[test]
 fn what_is_of_something_else_is_not_explained_in_any_dress() {
-    let mut sample = Sample::one_of(7);
     for text in [
         "works fine but the vpc peering is down",
         "It works in staging, and the VPC was made by hand",
@@ -852,7 +811,7 @@ fn what_is_of_something_else_is_not_explained_in_any_dress() {
         "The new policy will not allow pets in the office",
         "pipeline of the refinery burst",
     ] {
-        for (dress, wear) in DRESSES.into_iter().filter(|(dress, _)| *dress == "as it is" || sample.takes()) {
+        for (dress, wear) in depth::sampled("dresses", DRESSES.to_vec(), 3).into_iter().chain([DRESSES[0]]) {
             let found = ids(&explain(&Symptom::pasted(&wear(text)), None));
             assert!(found.is_empty(), "{text}, {dress}: {found:?}");
         }

@@ -157,7 +157,7 @@ fn suspects<'a>(question: &Question<'_>, message: &AwsMessage, evidence: &Eviden
         link.verdict != Verdict::Allowed && question.holds(link) && role.is_none_or(|role| name(link).eq_ignore_ascii_case(role))
     };
     let mut found: Vec<&Judged> = evidence.proof.links.iter().filter(of_question).collect();
-    let rank = |link: &Judged| match (link.verdict, link.may_be_called) {
+    let rank = |link: &Judged| match (link.verdict, link.may_be_called()) {
         (Verdict::Denied, false) => 0,
         (Verdict::CannotTell, false) => 1,
         (Verdict::Denied, true) => 2,
@@ -210,7 +210,7 @@ fn by_link(link: &Judged, symptom: &Symptom, evidence: &Evidence<'_>) -> Cause {
         id: None,
         title: format!("the call `{}` is {}", link.name, link.verdict),
         why: format!("{}, {}: {}", link.action, link.who, link.why),
-        score: if link.may_be_called { PLACE } else { BEHIND },
+        score: if link.may_be_called() { PLACE } else { BEHIND },
         shown: true,
         link: Some(LinkTold::of(link, evidence.resource(link, symptom))),
         evidence: evidence.told(link, symptom),
@@ -316,7 +316,7 @@ fn sorted(symptom: &Symptom, reached: &[Reached], evidence: Option<&Evidence<'_>
 /// The denied links, as causes of what no row knows.
 fn unnamed(symptom: &Symptom, evidence: &Evidence<'_>, suspects: &[&Judged]) -> Vec<Weighed> {
     // A run that went green did without what isn't confirmed to be called; what else is denied now fails the next.
-    let counts = |link: &&&Judged| link.verdict == Verdict::Denied && !(link.may_be_called && symptom.kind == Kind::Green);
+    let counts = |link: &&&Judged| link.verdict == Verdict::Denied && !(link.may_be_called() && symptom.kind == Kind::Green);
     let weighed = |link: &&Judged| Weighed { cause: by_link(link, symptom, evidence), out: false, open: false };
     suspects.iter().filter(counts).map(weighed).collect()
 }

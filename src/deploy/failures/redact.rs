@@ -50,17 +50,17 @@ fn ends(next: Option<char>) -> bool {
 
 /// Takes the secrets out of a text as people paste it: coloured, escaped, and cut at a terminal's width, where a secret may be cut too.
 pub fn redact_pasted(text: &str) -> String {
+    let visible = |text: &str| text.chars().filter(|letter| !letter.is_whitespace()).count();
     let plain = plain(text);
-    let (shown, mended) = (redact(&plain), redact(&uncut(&plain)));
-    let visible = |text: &str| text.chars().filter(|letter| !letter.is_whitespace()).count();
-    // What shows less has found more.
-    if visible(&mended) + uncut_frame(&plain) < visible(&shown) { mended } else { shown }
-}
-
-/// Counts what the frames of lines that are put together hold, which is no secret.
-fn uncut_frame(text: &str) -> usize {
-    let visible = |text: &str| text.chars().filter(|letter| !letter.is_whitespace()).count();
-    visible(text).saturating_sub(visible(&uncut(text)))
+    let mended = uncut(&plain);
+    let shown = redact(&plain);
+    if mended == plain {
+        return shown;
+    }
+    // Frames of lines that are put together go, and are no secret.
+    let frames = visible(&plain).saturating_sub(visible(&mended));
+    let found_more = redact(&mended);
+    if visible(&found_more) + frames < visible(&shown) { found_more } else { shown }
 }
 
 /// Replaces what looks like a secret with `(hidden)`, and control characters but line ends with a space. Access key ids stay.

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 /// How many characters of a text's beginning and of its end are read: messages of CodePipeline have 5,000 at the most (facts D.1), and in a
 /// log the message stands at an end.
-const READ: usize = 10_000;
+const READ: usize = 6_000;
 
 /// A line that is shorter ends where its writer ended it, not where a terminal did.
 const NARROWEST: usize = 30;
