@@ -126,10 +126,9 @@ fn whose(message: &AwsMessage) -> Principal {
 fn by_reason(reason: DenialReason, role: &str, what: &str, on: &str) -> (String, String) {
     use DenialReason::{ExplicitDeny, NoAllow, PublicPolicy};
     match reason {
-        NoAllow(PolicyKind::Identity) => (
-            format!("which no policy of its own allows {what}"),
-            format!("allow {what} in a policy of {role}; everything on the host works"),
-        ),
+        NoAllow(PolicyKind::Identity) => {
+            (format!("which no policy of its own allows {what}"), format!("allow {what} in a policy of {role}"))
+        }
         NoAllow(PolicyKind::Resource) => (
             format!("which the resource-based policy of {on} doesn't allow {what}"),
             format!(
@@ -225,6 +224,10 @@ fn special(message: &AwsMessage) -> Option<(String, Vec<String>)> {
 fn by_principal(principal: Principal, message: &AwsMessage) -> (String, Vec<String>) {
     let name = message.role().unwrap_or_default();
     let what = message.action.as_deref().unwrap_or("the action");
+    let on = message.resource.as_deref().unwrap_or("the resource");
+    // Where the message names no policy, the role's own is looked at first.
+    let by_its_reason =
+        || message.reason.map_or_else(|| format!("allow {what} in a policy of {name}"), |reason| by_reason(reason, name, what, on).1);
     match principal {
         Principal::Instance => (
             format!("the application uses the instance's role {name}, and not a task role"),
@@ -240,8 +243,9 @@ fn by_principal(principal: Principal, message: &AwsMessage) -> (String, Vec<Stri
         ),
         Principal::Task => match message.reason {
             Some(reason) => {
-                let (why, advice) = by_reason(reason, name, what, message.resource.as_deref().unwrap_or("the resource"));
-                (format!("the application uses the task role {name}, {why}"), vec![advice])
+                let (why, advice) = by_reason(reason, name, what, on);
+                let host = if reason == DenialReason::NoAllow(PolicyKind::Identity) { "; everything on the host works" } else { "" };
+                (format!("the application uses the task role {name}, {why}"), vec![format!("{advice}{host}")])
             }
             None => (
                 format!(
@@ -252,19 +256,18 @@ fn by_principal(principal: Principal, message: &AwsMessage) -> (String, Vec<Stri
         },
         Principal::CodeBuild => (
             format!("a build of CodeBuild uses the role {name} of its project, which is denied {what}: no ECS task is concerned"),
-            vec![format!("allow {what} in a policy of {name}; `xdeploy explain -` looks such messages of pipelines up")],
+            vec![format!("{}; `xdeploy explain -` looks such messages of pipelines up", by_its_reason())],
         ),
         Principal::CodePipeline => (
             format!("CodePipeline uses {name}, by its session's name a role of a pipeline: no ECS task is concerned"),
             vec!["paste the message to `xdeploy explain -`".to_owned()],
         ),
-        Principal::CloudFormation => (
-            format!("CloudFormation uses the role {name} of a stack: no ECS task is concerned"),
-            vec![format!("allow {what} in a policy of {name}")],
-        ),
+        Principal::CloudFormation => {
+            (format!("CloudFormation uses the role {name} of a stack: no ECS task is concerned"), vec![by_its_reason()])
+        }
         Principal::EventBridge => (
             format!("EventBridge uses the role {name} of a rule's target, which is denied {what}: no container is concerned"),
-            vec![format!("allow {what} in a policy of {name}")],
+            vec![by_its_reason()],
         ),
         Principal::OtherSession => (
             format!(

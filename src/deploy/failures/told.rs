@@ -87,10 +87,10 @@ impl CallerTold {
         let of_role = role.map_or_else(|| arn.clone(), |role| format!("role {role}"));
         let text = match session {
             Some(SessionOwner::CodeBuild) => {
-                format!("{of_role}, in a build of CodeBuild: it is the build project's own role that lacks it")
+                format!("{of_role}, in a build of CodeBuild: the role of the build project")
             }
             Some(SessionOwner::CodePipeline) => format!("{of_role}, in a session of CodePipeline's"),
-            Some(SessionOwner::EventBridge) => format!("{of_role}, in a session of EventBridge's: it is the role of a rule's target"),
+            Some(SessionOwner::EventBridge) => format!("{of_role}, in a session of EventBridge's: the role of a rule's target"),
             Some(SessionOwner::CloudFormation) => format!("{of_role}, in a session of CloudFormation's"),
             Some(SessionOwner::Task) => format!("{of_role}, in a session that is named like an ECS task's"),
             Some(SessionOwner::Instance | SessionOwner::ManagedInstance) => format!("{of_role}, on an instance"),
