@@ -170,11 +170,7 @@ pub(super) struct Unreachable {
 
 impl fmt::Display for Unreachable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} can't be reached", self.host)?;
-        if let Some(proxy) = &self.proxy {
-            write!(f, " through the proxy {proxy}")?;
-        }
-        Ok(())
+        write!(f, "no answer from {}", self.host)
     }
 }
 
@@ -198,6 +194,14 @@ pub struct Reach {
 }
 
 impl Reach {
+    /// The host, and the proxy in between.
+    pub fn way(&self) -> String {
+        match &self.proxy {
+            Some(proxy) => format!("{} through the proxy {proxy}", self.host),
+            None => self.host.clone(),
+        }
+    }
+
     /// Says whether it is where only a container or an instance gets credentials: elsewhere nothing answers there, and that isn't the
     /// network's fault.
     pub(super) fn is_link_local(&self) -> bool {

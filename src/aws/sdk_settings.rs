@@ -189,8 +189,8 @@ fn is_url(text: &str) -> bool {
 }
 
 /// Where a value comes from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum From<'a> {
+#[derive(Debug)]
+enum Origin<'a> {
     Variable(String),
     Key(Section<'a>, String),
 }
@@ -212,36 +212,37 @@ struct Lookup<'a> {
 }
 
 impl<'a> Lookup<'a> {
-    fn variable(&self, name: &str) -> Option<(String, From<'a>)> {
+    fn variable(&self, name: &str) -> Option<(String, Origin<'a>)> {
         let value = self.environment.get(name)?.trim();
-        (!value.is_empty()).then(|| (value.to_owned(), From::Variable(name.to_owned())))
+        (!value.is_empty()).then(|| (value.to_owned(), Origin::Variable(name.to_owned())))
     }
 
-    fn key(&self, key: &str) -> Option<(String, From<'a>)> {
+    fn key(&self, key: &str) -> Option<(String, Origin<'a>)> {
         let value = self.profiles.get(self.profile, key)?;
-        Some((value.trim().to_owned(), From::Key(Section::Profile(self.profile), key.to_owned())))
+        Some((value.trim().to_owned(), Origin::Key(Section::Profile(self.profile), key.to_owned())))
     }
 
     /// Says that a value can't be used, where it stands, and what it may be.
-    fn refused(&self, value: &str, from: &From<'_>, may_be: &str) -> Error {
+    fn refused(&self, value: &str, from: &Origin<'_>, may_be: &str) -> Error {
         // A URL may hold a password.
         let shown = match value.rsplit_once('@') {
             Some((_, host)) => format!("…@{host}"),
             None => value.to_owned(),
         };
         let shown: String = printable(shown).chars().take(80).collect();
+        let shown = if shown.is_empty() { "empty".to_owned() } else { format!("`{shown}`") };
         match from {
-            From::Variable(name) => {
-                Error::usage(format!("{name} is `{shown}`, which can't be used")).hint(format!("set {name} to {may_be}, or unset it"))
+            Origin::Variable(name) => {
+                Error::usage(format!("{name} is {shown}, which can't be used")).hint(format!("set {name} to {may_be}, or unset it"))
             }
-            From::Key(section, key) => {
+            Origin::Key(section, key) => {
                 let whose = match section {
                     Section::Profile(name) => format!("profile `{name}`"),
                     Section::Services(name) => format!("services `{name}`"),
                 };
                 let line = files::find(self.environment, *section, key, value.lines().next().unwrap_or_default());
                 let line = line.map(|line| format!(" ({line})")).unwrap_or_default();
-                Error::usage(format!("`{key}` of {whose} is `{shown}`, which can't be used{line}"))
+                Error::usage(format!("`{key}` of {whose} is {shown}, which can't be used{line}"))
                     .hint(format!("set it to {may_be}, or take the line out"))
             }
         }
@@ -262,16 +263,16 @@ impl<'a> Lookup<'a> {
     }
 
     /// Gives the endpoint of a service, or of all.
-    fn endpoint(&self, service: Option<&str>) -> Option<(String, From<'a>)> {
+    fn endpoint(&self, service: Option<&str>) -> Option<(String, Origin<'a>)> {
         let variable = |service: &str| self.variable(&format!("AWS_ENDPOINT_URL_{}", service.to_uppercase().replace(' ', "_")));
         let named = service.and_then(variable).or_else(|| self.variable("AWS_ENDPOINT_URL"));
         named.or_else(|| service.and_then(|service| self.of_services(service))).or_else(|| self.key("endpoint_url"))
     }
 
     /// What the `[services]` section that the profile names says of a service.
-    fn of_services(&self, service: &str) -> Option<(String, From<'a>)> {
+    fn of_services(&self, service: &str) -> Option<(String, Origin<'a>)> {
         let (value, section) = self.profiles.service_endpoint(self.profile, &service.to_lowercase().replace(' ', "-"))?;
-        Some((value.trim().to_owned(), From::Key(Section::Services(section), "endpoint_url".to_owned())))
+        Some((value.trim().to_owned(), Origin::Key(Section::Services(section), "endpoint_url".to_owned())))
     }
 
     fn endpoints(&self) -> Result<Endpoints> {
@@ -298,7 +299,7 @@ impl<'a> Lookup<'a> {
             let is_needed = keys.iter().any(|key| self.profiles.inherited(self.profile, key).is_some());
             let name = [special.as_str(), "AWS_ENDPOINT_URL"].into_iter().find(|name| self.environment.contains_key(*name));
             if let Some(name) = name.filter(|name| is_needed && self.variable(name).is_none()) {
-                return Err(self.refused("", &From::Variable(name.to_owned()), A_URL));
+                return Err(self.refused("", &Origin::Variable(name.to_owned()), A_URL));
             }
         }
         Ok(())
@@ -333,13 +334,10 @@ impl SdkSettings {
     }
 
     fn retries(&self) -> Option<RetryConfig> {
-        self.values.iter().fold(None, |config, value| {
-            let made = || RetryConfig::standard();
-            match value {
-                Value::RetryMode(mode) => Some(config.unwrap_or_else(made).with_retry_mode(*mode)),
-                Value::Attempts(number) => Some(config.unwrap_or_else(made).with_max_attempts(*number)),
-                _ => config,
-            }
+        self.values.iter().fold(None, |config: Option<RetryConfig>, value| match value {
+            Value::RetryMode(mode) => Some(config.unwrap_or_else(RetryConfig::standard).with_retry_mode(*mode)),
+            Value::Attempts(number) => Some(config.unwrap_or_else(RetryConfig::standard).with_max_attempts(*number)),
+            _ => config,
         })
     }
 

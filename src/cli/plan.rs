@@ -25,7 +25,7 @@ pub struct Args {
     /// Exit 2 if something is to be changed
     #[arg(long, env = "XDEPLOY_DETAILED_EXITCODE", value_parser = FalseyValueParser::new())]
     pub detailed_exitcode: bool,
-    /// Count what can't be told as broken, also organisation policies that can't be read
+    /// Count what can't be told as broken, also calls that may not be needed and organisation policies that can't be read
     #[arg(long, env = "XDEPLOY_STRICT", value_parser = FalseyValueParser::new())]
     pub strict: bool,
     #[command(flatten)]

@@ -22,7 +22,7 @@ pub struct Args {
     /// Exit 2 if the proof holds but something differs from what setup would make
     #[arg(long, env = "XDEPLOY_DETAILED_EXITCODE", value_parser = FalseyValueParser::new())]
     pub detailed_exitcode: bool,
-    /// Exit 5 if organisation policies can't be read
+    /// Exit 5 if organisation policies can't be read, or a call that may not be needed isn't allowed
     #[arg(long, env = "XDEPLOY_STRICT", value_parser = FalseyValueParser::new())]
     pub strict: bool,
     /// Also ask IAM's own simulator about the roles' side of each call, and print where it disagrees

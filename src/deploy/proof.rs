@@ -177,10 +177,12 @@ impl Proof {
             links.any(|link| link.name == name && link.verdict == Verdict::Allowed)
         };
         for link in &mut self.links {
-            let holds = matches!(link.status, CallStatus::Verified | CallStatus::FromHandoff);
-            if holds && !allows(today, &link.name) {
-                link.status = if allows(own, &link.name) { CallStatus::Planned } else { CallStatus::Pending };
-            }
+            link.status = match (link.status, allows(today, &link.name), allows(own, &link.name)) {
+                (CallStatus::Verified, false, true) => CallStatus::Planned,
+                (CallStatus::Verified | CallStatus::FromHandoff, false, false) => CallStatus::Pending,
+                // What rests on somebody's word does so after the plan too.
+                (status, ..) => status,
+            };
         }
     }
 
@@ -276,9 +278,8 @@ fn unlooked(snapshot: &Snapshot, stopped: Option<String>, judged: Judged) -> Jud
     if judged.verdict != Verdict::Denied || !of_theirs || judged.because.iter().any(|by| by.effect == "Deny") {
         return judged;
     }
-    let grade = if judged.may_be_called() { judged.grade } else { Grade::Unknown };
     let reasons = vec![format!("no information from {} yet ({account})", side.long())];
-    Judged { verdict: Verdict::CannotTell, grade, reasons, missing: Vec::new(), ..judged }
+    Judged { verdict: Verdict::CannotTell, grade: Grade::Unknown, reasons, missing: Vec::new(), ..judged }
 }
 
 fn told_documents(link: &Link, snapshot: &Snapshot) -> Vec<String> {
@@ -408,7 +409,10 @@ fn said(link: &Link, request: &Value) -> Said {
         Decided::ExplicitlyDenied => (Verdict::Denied, Vec::new()),
         Decided::ImplicitlyDenied if decision.missing.iter().any(|missing| !gap(missing.side)) => (Verdict::Denied, Vec::new()),
         Decided::ImplicitlyDenied => (Verdict::CannotTell, gaps()),
-        Decided::Unknown => (Verdict::CannotTell, gaps()),
+        Decided::Unknown => {
+            let likely = decision.unknown.iter().filter_map(|key| Some(format!("{key} isn't known: {}", policy::likely_of_key(key)?)));
+            (Verdict::CannotTell, likely.chain(gaps()).collect())
+        }
         Decided::Error => (Verdict::CannotTell, decision.errors.iter().map(|text| named(link, text)).collect()),
         Decided::Allowed if link.gaps.is_empty() => (Verdict::Allowed, Vec::new()),
         Decided::Allowed => (Verdict::CannotTell, gaps()),
@@ -522,8 +526,8 @@ fn unjudged(row: &Row, why: String, judged: Judged) -> Judged {
 /// Says whether every request is allowed with the other values of what isn't known.
 fn hangs_on_variants(link: &Link) -> bool {
     let asked = |request: &Value| request.get("resource").cloned();
-    let others = |request: &Value| link.perhaps.iter().find(|other| asked(other) == asked(request));
-    link.requests.iter().all(|request| others(request).is_some_and(|other| said(link, other).verdict == Verdict::Allowed))
+    let others = |request: &Value| link.perhaps.iter().filter(|other| asked(other) == asked(request)).collect::<Vec<_>>();
+    link.requests.iter().all(|request| others(request).into_iter().any(|other| said(link, other).verdict == Verdict::Allowed))
 }
 
 fn findings(course: &Course<'_>, links: &mut [Judged]) -> Vec<Finding> {

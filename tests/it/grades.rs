@@ -15,7 +15,6 @@ const PIPELINE: &str = "crossaccountdeploy";
 const HOME: &str = "us-east-1";
 const DECLARATION: &str = "/pipeline/declaration";
 const BY_BUILD: &str = "the artifact is written by action Build (CodeBuild), which xdeploy does not judge yet";
-const WITH_FILES: [&str; 7] = ["setup", "--pipeline", PIPELINE, "--input-bucket", "in-bucket", "--output-bucket", "out-bucket"];
 
 fn set_up(name: &str) -> Built {
     set_ups().into_iter().find(|built| built.name == name).unwrap()
@@ -382,4 +381,17 @@ fn the_account_that_did_nothing_is_not_counted_as_verified() {
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(said.contains("23 of 35 calls verified, 12 pending production."), "{said}");
     assert!(!said.contains("35 of 35"), "{said}");
+}
+
+#[test]
+fn what_nobody_looked_at_is_not_denied() {
+    let served = served();
+    served.run(&[&SET_UP[..], &["--yes"]].concat());
+    let buckets = ["--input-bucket", "in-bucket", "--output-bucket", "out-bucket"];
+    let side = ["verify", "--side", "dev", "--dev-profile", "dev", "--prod-account", PROD, "--pipeline", PIPELINE];
+    let output = served.command(&[&side[..], &buckets].concat()).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(5), "{said}");
+    assert!(said.contains("no information from production yet (222222222222)") && !said.contains("there is no role"), "{said}");
+    assert!(said.contains("23 of 35 calls verified, 12 unknown."), "{said}");
 }

@@ -368,6 +368,24 @@ fn doubled(served: &Served) {
         }
         stage.actions.push(second);
     }
+    // A build makes of one of them what is deployed, so that neither is the one.
+    use aws_sdk_codepipeline::types as pipelines;
+    let kind = pipelines::ActionTypeId::builder()
+        .category(pipelines::ActionCategory::Build)
+        .owner(pipelines::ActionOwner::Aws)
+        .provider("CodeBuild")
+        .version("1");
+    let build = pipelines::ActionDeclaration::builder()
+        .name("Build")
+        .action_type_id(kind.build().unwrap())
+        .configuration("ProjectName", "site")
+        .input_artifacts(pipelines::InputArtifact::builder().name("SourceArtifact").build().unwrap())
+        .output_artifacts(pipelines::OutputArtifact::builder().name("Built").build().unwrap());
+    let stage = pipelines::StageDeclaration::builder().name("Build").actions(build.build().unwrap()).build().unwrap();
+    for deploy in &mut pipeline.stages[1].actions {
+        deploy.input_artifacts = Some(vec![pipelines::InputArtifact::builder().name("Built").build().unwrap()]);
+    }
+    pipeline.stages.insert(1, stage);
     runtime.block_on(client.update_pipeline().pipeline(pipeline).send()).unwrap();
 }
 
@@ -399,6 +417,35 @@ $ xdeploy release --sample --action Deploy
 error: pipeline crossaccountdeploy has several S3 source actions
 
 hint: say which with `--input-bucket` and `--object-key`
+exit 3
+
+
+"#]],
+    );
+}
+
+/// When it is created any text will do, so that the action fails only when it runs.
+#[test]
+fn an_extract_that_cannot_work() {
+    let served = served::served();
+    served.run(&served::with(&["setup", "--yes"]));
+    let config = served.rehearsal.config(served.rehearsal.keys(xdeploy::rehearsal::DEV), "us-east-1");
+    served.block_on(async {
+        let client = aws_sdk_codepipeline::Client::new(&config);
+        let mut pipeline = client.get_pipeline().name("crossaccountdeploy").send().await.unwrap().pipeline.unwrap();
+        pipeline.stages[1].actions[0].configuration.as_mut().unwrap().insert("Extract".to_owned(), "True".to_owned());
+        client.update_pipeline().pipeline(pipeline).send().await.unwrap();
+    });
+    let mut told = Told::default();
+    told.on(&served, &["release", "--sample"]);
+    same(
+        &told.0,
+        str![[r#"
+$ xdeploy release --sample
+error: pipeline crossaccountdeploy can't deploy: the deploy action's Extract is `True`; only `true` and `false` work
+  caused by: nothing was uploaded
+
+hint: set Extract to `true` or `false` in the configuration of the deploy action
 exit 3
 
 

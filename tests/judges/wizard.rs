@@ -474,7 +474,7 @@ fn what_cannot_be_chosen_is_said() {
         str![[r#"
 warning: bucket far-away is in eu-west-1, the pipeline in us-east-1
 
-hint: a source bucket must be in the pipeline's region (facts A.3): take another, or start again with `--region`
+hint: a source bucket must be in the pipeline's region: take another, or start again with `--region`
 
 "#]],
     );

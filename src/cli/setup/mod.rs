@@ -42,7 +42,7 @@ pub struct Args {
     /// Apply a plan even if the proof says that the deployment would still fail
     #[arg(long, env = "XDEPLOY_ACCEPT_BROKEN", value_parser = FalseyValueParser::new())]
     pub accept_broken: bool,
-    /// Count what can't be told as broken, also organisation policies that can't be read
+    /// Count what can't be told as broken, also calls that may not be needed and organisation policies that can't be read
     #[arg(long, env = "XDEPLOY_STRICT", value_parser = FalseyValueParser::new(), conflicts_with = "side")]
     pub strict: bool,
     /// Write the settings of this run to a new file

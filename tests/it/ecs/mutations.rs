@@ -677,6 +677,12 @@ fn of_what_cannot_be_read() -> Vec<Mutation> {
             }
         })
         .then(WEB, Identity::CannotTell),
+        unclear("a Deny hangs on a network that isn't known", EVERYWHERE, "XD-ECS-023", |tree| {
+            let elsewhere = json!({"StringNotEquals": {"aws:SourceVpce": "vpce-1"}});
+            let deny = json!({"Effect": "Deny", "Action": "*", "Resource": "*", "Condition": elsewhere});
+            let document = json!({"Version": "2012-10-17", "Statement": deny});
+            tree.aws(|aws| aws["roles"][format!("arn:aws:iam::{ACCOUNT}:role/api-role")]["policies"].as_array_mut().unwrap().push(document));
+        }),
         unclear("the audit log isn't there", EVERYWHERE, "XD-ECS-077", |tree| tree.remove("var/log/ecs/audit.log")),
         unclear("the audit log begins after the task", EVERYWHERE, "XD-ECS-077", |tree| {
             tree.write("var/log/ecs/audit.log", "2026-09-21T09:00:00Z 400 1.2.3.4:5 \"/v2/credentials\" \"x\" - \n");
