@@ -3,6 +3,7 @@
 use super::reports::{ReportFlags, Reports, Told};
 use super::{Stop, ask, panics};
 use crate::aws::Connector;
+use crate::deploy::failures::redact_pasted;
 use crate::ecs::checks;
 use crate::ecs::checks::about::{Flavour, tasks};
 use crate::ecs::denial::{Denial, explain};
@@ -114,7 +115,7 @@ pub struct Args {
 
 pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop) -> Result<u8> {
     if let Some(text) = &args.explain_error {
-        return Ok(tell_denial(ui, &explain(text)));
+        return Ok(tell_denial(ui, &explain(&redact_pasted(text))));
     }
     let reports = Reports::ready(&args.reports, "ecs-check")?;
     let outcome = panics::finished(on(common, args, ui, stop, &reports)).await;
@@ -377,7 +378,7 @@ fn only(facts: &mut HostFacts, wanted: &str) -> Result<()> {
 
 /// Says whose credentials were used, and gives the exit code: where that can't be told, it isn't 0.
 fn tell_denial(ui: &Ui, denial: &Denial) -> u8 {
-    let code = if denial.names_principal() { 0 } else { Kind::CannotTell.exit_code() };
+    let code = if denial.is_told() { 0 } else { Kind::CannotTell.exit_code() };
     ui.result(&denial.meaning);
     if let Some(arn) = &denial.arn {
         ui.result(&format!("  principal: {arn}"));

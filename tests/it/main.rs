@@ -9,6 +9,7 @@ mod edges;
 mod emulated_refusals;
 mod environment;
 mod explain;
+mod explain_renderings;
 mod explain_worlds;
 mod export_terraform;
 mod fuzz;
