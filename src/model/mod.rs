@@ -2,6 +2,7 @@
 
 mod finding;
 mod names;
+pub mod quotas;
 
 pub use finding::{Check, Finding, Outcome, Subject};
 pub use names::{AccountId, Arn, BucketName, KeyAlias, ObjectKey, Partition, PipelineName, RegionName, RoleName, account_of};

@@ -29,7 +29,7 @@ pub(super) static ROWS: [Row; 6] = [
         behind: &[15],
         links: &[],
         tell: GET_ROLE,
-        fits: fits::silent,
+        fits: fits::orphan_in_trust,
     },
     Row {
         number: 15,
@@ -53,7 +53,7 @@ pub(super) static ROWS: [Row; 6] = [
         behind: &[],
         links: &[],
         tell: GET_ROLE,
-        fits: fits::silent,
+        fits: fits::orphan_in_bucket,
     },
     Row {
         number: 16,
@@ -73,7 +73,7 @@ pub(super) static ROWS: [Row; 6] = [
         behind: &[],
         links: &[],
         tell: GET_ROLE,
-        fits: fits::silent,
+        fits: fits::orphan_in_key,
     },
     Row {
         number: 17,
