@@ -75,7 +75,7 @@ impl Unusable {
 }
 
 /// The way of all requests of a scheme.
-type Way = std::result::Result<Option<Proxy>, Unusable>;
+type Way = Result<Option<Proxy>, Unusable>;
 
 /// The proxies, and what goes past them.
 #[derive(Debug, Clone)]
@@ -108,7 +108,7 @@ impl Proxies {
     ///
     /// # Errors
     /// The variable of its scheme names none.
-    pub(super) fn of(&self, uri: &Uri) -> std::result::Result<Option<&Proxy>, &Unusable> {
+    pub(super) fn of(&self, uri: &Uri) -> Result<Option<&Proxy>, &Unusable> {
         let is_https = uri.scheme_str() == Some("https");
         let way = if is_https { &self.https } else { &self.http };
         let host = uri.host().unwrap_or_default().trim_matches(['[', ']']).trim_end_matches('.').to_ascii_lowercase();
@@ -186,7 +186,7 @@ pub(super) fn host_and_port(uri: &Uri) -> Option<(&str, Option<u16>)> {
 }
 
 /// Reads `[http://][user[:password]@]host[:port]`.
-fn proxy(variable: &str, value: &str) -> std::result::Result<Proxy, Unusable> {
+fn proxy(variable: &str, value: &str) -> Result<Proxy, Unusable> {
     let refused = |why| Err(Unusable { variable: variable.to_owned(), why });
     let (scheme, rest) = match value.split_once("://") {
         Some((scheme, rest)) => (scheme.to_ascii_lowercase(), rest),

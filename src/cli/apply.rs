@@ -20,7 +20,7 @@ pub struct Args {
     /// Wait for a run that an update of the pipeline would stop
     #[arg(long, env = "XDEPLOY_WAIT_FOR_RUNS", value_parser = FalseyValueParser::new())]
     pub wait_for_runs: bool,
-    /// Apply a plan even if the proof says that the deployment would still fail
+    /// Apply a plan even if the proof says that the deployment would still fail, or that the caller may not do it
     #[arg(long, env = "XDEPLOY_ACCEPT_BROKEN", value_parser = FalseyValueParser::new())]
     pub accept_broken: bool,
     #[command(flatten)]
@@ -89,6 +89,11 @@ async fn on(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop, reports: &R
     let mut code = 0;
     if !plan.is_empty() {
         proof::refuse_broken(&proof, false, args.accept_broken)?;
+        let unable = match args.accept_broken {
+            true => session::Unable::Accepted,
+            false => session::Unable::Refused(Some("--accept-broken")),
+        };
+        session::check_callers(ui, &accounts, (plan.writes(), &now), &plan.pipeline_arn(), unable, &mut document).await?;
         if let Some(running) = setup::stops_a_run(plan.writes(), &now)
             && !args.wait_for_runs
         {

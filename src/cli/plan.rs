@@ -54,6 +54,8 @@ async fn on(common: &CommonFlags, args: &Args, ui: &Ui, reports: &Reports) -> Re
     document["kept"] = json!(kept::of_plan(&plan));
     document["proof"] = proof::to_json(&proof, plan.snapshot(), &[]);
     reports.say(telling::of_plan("plan", &plan, &proof, &document));
+    let told = session::Unable::Told;
+    session::check_callers(ui, &accounts, (plan.writes(), plan.snapshot()), &plan.pipeline_arn(), told, &mut document).await?;
     match &args.out {
         Some(path) => {
             plan.save(path)?;

@@ -3,8 +3,10 @@
 use super::Stop;
 use crate::aws::{Accounts, Connector, Login};
 use crate::deploy::apply::{self, Event, Made, Manner};
-use crate::deploy::observe::{Organisations, Purpose, observe};
+use crate::deploy::caller;
+use crate::deploy::observe::{Means, Organisations, Purpose, means, observe};
 use crate::deploy::plan::{Callers, Plan};
+use crate::deploy::savable;
 use crate::deploy::snapshot::Snapshot;
 use crate::deploy::write::{Artifact, Step, Write};
 use crate::deploy::zipfile;
@@ -89,6 +91,63 @@ pub async fn make_plan(
     let snapshot = read(ui, accounts, settings, artifact.as_ref(), organisations).await?;
     let callers = Callers { dev: accounts.dev.caller.to_string(), prod: accounts.prod.caller.to_string() };
     Plan::make(settings, callers, snapshot, artifact)
+}
+
+/// What becomes of a plan whose caller may not do it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unable {
+    /// Nothing is to be written: it is only told.
+    Told,
+    /// It is tried all the same.
+    Accepted,
+    /// It is refused; the flag, where there is one, tries it all the same.
+    Refused(Option<&'static str>),
+}
+
+/// Looks before the first write whether the callers may do all of them and the accounts hold what they make, and tells what can't be
+/// looked at.
+///
+/// # Errors
+/// A write is denied to its caller, or an account would hold more than it may.
+pub async fn check_callers(
+    ui: &Ui,
+    accounts: &Accounts,
+    (writes, snapshot): (&[Write], &Snapshot),
+    pipeline_arn: &str,
+    unable: Unable,
+    document: &mut Value,
+) -> Result<()> {
+    if writes.is_empty() {
+        return Ok(());
+    }
+    let reading = ui.busy("reading what the callers may do");
+    let Means { callers, usage } = means(accounts, snapshot, writes).await;
+    drop(reading);
+    for warning in savable::refuse_over_quota(writes, snapshot, &usage)? {
+        ui.warning(&warning);
+    }
+    let judgement = caller::judge(writes, snapshot, &callers, pipeline_arn);
+    document["callerRights"] = json!(judgement);
+    if let Some(line) = judgement.unknown_line() {
+        ui.warning(&line);
+    }
+    match unable {
+        Unable::Told | Unable::Accepted => {
+            if !judgement.denied.is_empty() {
+                let writes = counted(judgement.denied_writes, "write is", "writes are");
+                let then = match unable {
+                    Unable::Accepted => "it is tried all the same",
+                    _ => "whoever applies this must be somebody else",
+                };
+                ui.warning(&format!("{writes} denied to this caller, as far as its rights can be read; {then}"));
+                for line in judgement.denied_lines(snapshot).iter().take(3) {
+                    ui.warning(line);
+                }
+            }
+            Ok(())
+        }
+        Unable::Refused(flag) => judgement.refuse(snapshot, &callers, flag),
+    }
 }
 
 /// Applies writes, telling one line a step.

@@ -71,6 +71,9 @@ async fn on(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop, reports: &R
             ui.result(&format!("  = {} ({})", left.what, left.why));
         }
     }
+    for note in &undo.notes {
+        ui.result(&format!("{}: {}", if note.warning { "warning" } else { "note" }, note.text));
+    }
     let (add, change, remove) = counts(&undo.writes);
     let mut document = json!({
         "schema": "xdeploy.teardown/1",
@@ -85,6 +88,9 @@ async fn on(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop, reports: &R
     });
     let left: Vec<_> = undo.left.iter().map(|left| (left.what.clone(), left.why.clone())).collect();
     reports.say(telling::of_teardown(name, &snapshot, &undo.writes, &left, &document));
+    let unable = if args.dry_run { session::Unable::Told } else { session::Unable::Refused(None) };
+    let arn = snapshot.dev.regional("codepipeline", &snapshot.dev.region, name);
+    session::check_callers(ui, &accounts, (&undo.writes, &snapshot), &arn, unable, &mut document).await?;
     if undo.writes.is_empty() || args.dry_run {
         return Ok(document);
     }

@@ -1,5 +1,6 @@
 //! The plan: ordered writes as data, sealed, so that what was shown is what is done.
 
+use super::savable;
 use super::snapshot::Snapshot;
 use super::write::{Artifact, EVERYTHING, Note, UNKNOWN, Write, counts};
 use crate::error::{Error, Kind, Result};
@@ -57,13 +58,17 @@ impl Plan {
     /// Judges: the difference between what should be there and what is there.
     ///
     /// # Errors
-    /// What is there can't be adopted, or what was asked for makes no sense with it; the error says which flag helps.
+    /// What is there can't be adopted, what was asked for makes no sense with it, or AWS would not save what it writes; the error says
+    /// which flag helps.
     pub fn make(settings: &Settings, callers: Callers, snapshot: Snapshot, artifact: Option<Artifact>) -> Result<Plan> {
-        let (writes, notes) = super::steps::wants(settings, &snapshot, artifact.as_ref())?;
+        let (mut writes, mut notes) = super::steps::wants(settings, &snapshot, artifact.as_ref())?;
+        notes.extend(savable::take_out(&mut writes, &snapshot, &settings.remove_dead_principals));
         let (writes, later) = match settings.side {
             Some(side) => of_side(side, writes),
             None => (writes, Vec::new()),
         };
+        savable::refuse_unsavable(&writes, &snapshot, settings.pipeline.as_str())?;
+        notes.extend(savable::warnings(&writes, &later, &snapshot));
         let mut plan = Plan {
             schema: SCHEMA.to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -177,9 +182,18 @@ impl Plan {
         let plan: Plan = serde_json::from_value(value)
             .map_err(|error| Error::usage(format!("{} is not a whole plan", path.display())).because(error.to_string()).hint(again))?;
         // The writes must also follow from what the plan saw, so that a resealed forgery does nothing that setup wouldn't do.
+        let changed = || Error::new(Kind::Refused, format!("{} was changed after it was made", path.display())).hint(again);
+        if plan.seal != plan.computed_seal() {
+            return Err(changed());
+        }
         let remade = Plan::make(&plan.settings, plan.callers.clone(), plan.snapshot.clone(), plan.artifact.clone());
-        if plan.seal != plan.computed_seal() || !remade.is_ok_and(|remade| remade.writes == plan.writes) {
-            return Err(Error::new(Kind::Refused, format!("{} was changed after it was made", path.display())).hint(again));
+        match remade {
+            Ok(remade) if remade.writes == plan.writes => {}
+            // One that an xdeploy made which didn't look whether AWS saves it.
+            Err(error) if savable::refuse_unsavable(&plan.writes, &plan.snapshot, plan.settings.pipeline.as_str()).is_err() => {
+                return Err(error);
+            }
+            _ => return Err(changed()),
         }
         Ok(plan)
     }

@@ -7,9 +7,10 @@ use super::blueprint::{Named, Names};
 use super::declaration;
 use super::names::{self, NOTIFICATION_TAG, TAG};
 use super::observe;
+use super::savable;
 use super::snapshot::{BucketSlot, KeyFound, RoleFound, Snapshot, Tags, is_own};
 use super::steps;
-use super::write::{Call, EVERYTHING, Step, Write};
+use super::write::{Call, EVERYTHING, Note, Step, Write};
 use crate::aws::{Account, Accounts};
 use crate::error::Result;
 use crate::model::{Readable, Side};
@@ -195,6 +196,8 @@ pub struct Undo {
     pub writes: Vec<Write>,
     /// What stays.
     pub left: Vec<Left>,
+    /// What else to know.
+    pub notes: Vec<Note>,
 }
 
 impl Undo {
@@ -203,10 +206,40 @@ impl Undo {
     }
 }
 
+/// Lets a role go only after the documents that name it: as soon as it is gone, AWS shows its unique id in the ARN's place (facts
+/// D.2), and what was read before would seem to have been changed by somebody.
+fn documents_first(writes: &mut [Write]) {
+    let roles: Vec<String> =
+        writes.iter().filter(|write| matches!(write.call, Call::DeleteRole { .. })).map(|write| write.resource.clone()).collect();
+    let named = |write: &Write| -> Vec<String> {
+        let before = write.call.documents().0.unwrap_or_default();
+        let principals = policy::statements(&before).into_iter().flat_map(|statement| {
+            let of = |member: &str| policy::names_in(statement.get(member).and_then(|principal| principal.get("AWS")));
+            [of("Principal"), of("NotPrincipal")].concat()
+        });
+        let principals: Vec<&str> = principals.collect();
+        roles.iter().filter(|role| principals.contains(&role.as_str())).cloned().collect()
+    };
+    let token = |role: &str| format!("unnamed:{role}");
+    for write in writes.iter_mut() {
+        let named = named(write);
+        write.gives.extend(named.iter().map(|role| token(role)));
+        if matches!(write.call, Call::DeleteRole { .. }) {
+            write.needs.push(token(&write.resource));
+        }
+    }
+    // A write waits only for those before it.
+    writes.sort_by_key(|write| match write.call {
+        Call::UpdatePipeline { .. } => 0,
+        _ if write.gives.iter().any(|given| given.starts_with("unnamed:")) => 1,
+        _ => 2,
+    });
+}
+
 /// Judges what is to be undone.
 ///
 /// # Errors
-/// The names can't be resolved.
+/// The names can't be resolved, or AWS would not save a document without our statements.
 pub fn undo(settings: &Settings, snapshot: &Snapshot, past: &Past, keep_key: bool) -> Result<Undo> {
     let declaration = snapshot.pipeline.as_ref().map(|found| &found.declaration);
     let names = Names::resolve(settings, &snapshot.dev, &snapshot.prod, declaration)?;
@@ -220,6 +253,9 @@ pub fn undo(settings: &Settings, snapshot: &Snapshot, past: &Past, keep_key: boo
     scene.customer_keys(&mut undo);
     scene.user_buckets(&mut undo);
     scene.pipeline(&mut undo);
+    documents_first(&mut undo.writes);
+    undo.notes = savable::take_out(&mut undo.writes, snapshot, &settings.remove_dead_principals);
+    savable::refuse_unsavable(&undo.writes, snapshot, settings.pipeline.as_str())?;
     // If a pipeline of others can't be put back, nothing else goes.
     for write in undo.writes.iter_mut().filter(|write| !matches!(write.call, Call::UpdatePipeline { .. })) {
         write.needs.push("put back".to_owned());

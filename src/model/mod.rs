@@ -3,6 +3,7 @@
 mod finding;
 mod message;
 mod names;
+pub mod quotas;
 
 pub use finding::{Check, Finding, Outcome, Subject};
 pub use message::{ApiService, AwsMessage, DenialReason, PolicyKind, SessionOwner, plain, uncut};

@@ -13,6 +13,7 @@ mod grant;
 mod keys;
 mod known_keys;
 mod node;
+mod orphan;
 mod parsed;
 mod pattern;
 mod principal;
@@ -27,5 +28,6 @@ pub use document::{merge, remove, same_grants, sids, statements, without_stateme
 pub use grant::{Grant, covers, delegates_to_root, grants_of, matches_pattern, names_in};
 pub use keys::{condition_keys, condition_keys_of, dead_principals, names_below, statement_name};
 pub use known_keys::{CallerKind, KeysOfCall, Known, WRITTEN, likely_of_key};
+pub use orphan::{Orphan, Stays, is_orphaned, orphans, without_orphans};
 pub use simulate::{decide, simulate};
 pub use strict::{answer_line, simulate_line};

@@ -127,8 +127,12 @@ fn identity(state: &State, caller: &Caller) -> Identity {
         let everything = json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]});
         return Identity { policies: vec![everything], ..Identity::default() };
     }
-    let user = account.users.values().find(|user| user.arn == caller.arn);
-    user.map(|user| collect(&user.inline, &user.attached, user.boundary.as_ref(), &user.tags)).unwrap_or_default()
+    let Some(user) = account.users.values().find(|user| user.arn == caller.arn) else { return Identity::default() };
+    let mut found = collect(&user.inline, &user.attached, user.boundary.as_ref(), &user.tags);
+    for group in account.groups.values().filter(|group| group.members.contains(&user.name)) {
+        found.policies.extend(collect(&group.inline, &group.attached, None, &BTreeMap::new()).policies);
+    }
+    found
 }
 
 fn context(state: &State, caller: &Caller, asked: &Asked<'_>, identity: &Identity) -> Map<String, Value> {

@@ -48,6 +48,8 @@ pub(crate) struct Account {
     /// By name.
     pub users: BTreeMap<String, User>,
     /// By name.
+    pub groups: BTreeMap<String, UserGroup>,
+    /// By name.
     pub roles: BTreeMap<String, Role>,
     /// Managed policies by ARN.
     pub policies: BTreeMap<String, Policy>,
@@ -98,6 +100,22 @@ pub(crate) struct User {
     pub attached: Vec<String>,
     /// The ARN of a managed policy.
     pub boundary: Option<String>,
+}
+
+/// A group of users.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct UserGroup {
+    pub name: String,
+    pub arn: String,
+    /// `AGPA…`
+    pub id: String,
+    pub created: u64,
+    /// Documents by name.
+    pub inline: BTreeMap<String, String>,
+    /// ARNs of managed policies.
+    pub attached: Vec<String>,
+    /// The names of its users.
+    pub members: std::collections::BTreeSet<String>,
 }
 
 /// An IAM role.

@@ -144,6 +144,10 @@ pub struct DeploymentFlags {
     /// Name of the S3 deploy action, where a pipeline has several
     #[arg(long, value_name = "NAME", env = "XDEPLOY_ACTION")]
     pub action: Option<String>,
+    /// Unique id (AROA…, AIDA…) of a deleted role or user to take out of others' statements of the policies that are written, where
+    /// a list names others beside it; may be given several times
+    #[arg(long, value_name = "ID", env = "XDEPLOY_REMOVE_DEAD_PRINCIPAL", value_delimiter = ',')]
+    pub remove_dead_principal: Vec<String>,
     /// Name of the policy that lets production's role write the output bucket [default: outputbucketdeployaccess]
     #[arg(long, value_name = "NAME", env = "XDEPLOY_OUTPUT_POLICY", help_heading = "Names")]
     pub output_policy: Option<String>,
@@ -204,6 +208,8 @@ pub fn with_file(common: &CommonFlags, flags: &DeploymentFlags) -> Result<(Commo
             enable_versioning: flags.enable_versioning || dev.enable_versioning.unwrap_or(false),
             stage: flags.stage.or(pipeline.stage),
             action: flags.action.or(pipeline.action),
+            // What is gone is gone: no settings file keeps it.
+            remove_dead_principal: flags.remove_dead_principal,
             output_policy: flags.output_policy.or(target.output_policy),
             artifact_policy: flags.artifact_policy.or(target.artifact_policy),
             assume_policy: flags.assume_policy.or(dev.assume_policy),
@@ -265,6 +271,9 @@ pub struct Settings {
     pub stage: Option<String>,
     /// Name of the deploy action.
     pub action: Option<String>,
+    /// Orphaned principals that are taken out of others' statements.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remove_dead_principals: Vec<String>,
     /// Name of A4.1's policy.
     pub output_policy: Option<String>,
     /// Name of A4.2's policy.
@@ -364,6 +373,7 @@ impl Settings {
             enable_versioning: flags.enable_versioning,
             stage: flags.stage,
             action: flags.action,
+            remove_dead_principals: flags.remove_dead_principal,
             output_policy: flags.output_policy,
             artifact_policy: flags.artifact_policy,
             assume_policy: flags.assume_policy,
@@ -411,6 +421,14 @@ impl Settings {
             if !good {
                 return Err(Error::usage(format!("`{arn}` is not the ARN of an IAM user or role"))
                     .hint("a key administrator looks like `arn:aws:iam::111111111111:role/admins` (a role session's ARN is not one: name the role)"));
+            }
+        }
+        for id in &self.remove_dead_principals {
+            let letters = |text: &str| text.len() >= 12 && text.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
+            if !(["AROA", "AIDA"].iter().any(|kind| id.starts_with(kind)) && letters(id)) {
+                return Err(Error::usage(format!("`{}` is not the unique id of a role or user", id.escape_debug())).hint(
+                    "`--remove-dead-principal` takes an id such as `AROAEXAMPLE1234567890`, as a policy shows it in the place of a role or user that was deleted",
+                ));
             }
         }
         if let Some(role) = &self.service_role {

@@ -21,7 +21,7 @@ const MAY_IMPORT: [(&str, Option<&[&str]>); 13] = [
 ];
 
 /// Rooms that judge: no I/O, no clock.
-const PURE: [&str; 32] = [
+const PURE: [&str; 34] = [
     "src/policy",
     "src/ecs/checks",
     "src/ecs/denial.rs",
@@ -35,6 +35,8 @@ const PURE: [&str; 32] = [
     "src/deploy/write.rs",
     "src/deploy/blueprint.rs",
     "src/deploy/rights",
+    "src/deploy/caller.rs",
+    "src/deploy/savable.rs",
     "src/deploy/declaration.rs",
     "src/deploy/difference.rs",
     "src/deploy/findings.rs",

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::print_stderr, clippy::disallowed_methods)]
 
 mod breaks;
+mod callers;
 mod ci;
 mod decisions;
 mod ecs;
@@ -33,6 +34,7 @@ mod rehearsed_setup;
 mod rehearsed_stops;
 mod reports;
 mod rights;
+mod savable;
 mod schemas;
 mod shell;
 mod sides;

@@ -11,12 +11,14 @@ use xdeploy::aws::{Account, Accounts};
 use xdeploy::deploy::after::after;
 use xdeploy::deploy::apply::{self, Manner};
 use xdeploy::deploy::arrival;
+use xdeploy::deploy::caller;
 use xdeploy::deploy::failures::gather;
-use xdeploy::deploy::observe::{Organisations, Purpose, observe, second_opinion};
+use xdeploy::deploy::observe::{Organisations, Purpose, means, observe, second_opinion};
 use xdeploy::deploy::plan::{Callers, Plan};
 use xdeploy::deploy::proof::{links, prove};
 use xdeploy::deploy::release::{self, Source};
 use xdeploy::deploy::rights::{Command, OPTIONAL, Scenario, policy, rights};
+use xdeploy::deploy::snapshot::Snapshot;
 use xdeploy::deploy::teardown::{look_back, undo};
 use xdeploy::deploy::write::Artifact;
 use xdeploy::deploy::zipfile;
@@ -30,8 +32,16 @@ const NAME: &str = "crossaccountdeploy";
 const CONSOLES_BUCKET: &str = "codepipeline-us-east-1-123456789012";
 const EVERYTHING: &str = r#"{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}"#;
 
-/// Neither account is in an organisation here, so that nobody has policies to ask for.
-const NEVER_ASKED: [&str; 2] = ["organizations:DescribePolicy", "organizations:ListPoliciesForTarget"];
+/// Neither account is in an organisation here, so that nobody has policies to ask for; and the callers are users without groups and
+/// without inline policies.
+const NEVER_ASKED: [&str; 6] = [
+    "organizations:DescribePolicy",
+    "organizations:ListPoliciesForTarget",
+    "iam:GetUserPolicy",
+    "iam:GetGroupPolicy",
+    "iam:ListAttachedGroupPolicies",
+    "iam:ListGroupPolicies",
+];
 
 /// Everything that an error says.
 fn told(error: Error) -> String {
@@ -138,7 +148,7 @@ async fn setup(world: &World, accounts: &Accounts) -> Result<(), String> {
     let arn = plan.pipeline_arn();
     let before = prove(settings, &after(plan.snapshot(), plan.writes(), &arn)).map_err(told)?.unwrap();
     assert_ne!(before.verdict(), Verdict::Denied, "{:#?}", before.broken().collect::<Vec<_>>());
-    applied(accounts, plan.writes(), &arn).await?;
+    agreed(accounts, plan.snapshot(), plan.writes(), &arn).await?;
     let there = observe(&accounts.dev, &accounts.prod, settings, Purpose::Setup, Organisations::Always).await.map_err(told)?;
     let proof = prove(settings, &there).map_err(told)?.unwrap();
     if proof.verdict() > before.verdict() { Err(format!("{:#?}", proof.broken().collect::<Vec<_>>())) } else { Ok(()) }
@@ -150,8 +160,20 @@ async fn planned(world: &World, accounts: &Accounts) -> Result<(), String> {
     let snapshot = observe(&accounts.dev, &accounts.prod, settings, Purpose::Setup, Organisations::Always).await.map_err(told)?;
     let callers = Callers { dev: accounts.dev.caller.to_string(), prod: accounts.prod.caller.to_string() };
     let plan = Plan::make(settings, callers, snapshot, None).map_err(told)?;
+    means(accounts, plan.snapshot(), plan.writes()).await;
     let proof = prove(settings, &after(plan.snapshot(), plan.writes(), &plan.pipeline_arn())).map_err(told)?.unwrap();
     if proof.verdict() != Verdict::Denied { Ok(()) } else { Err(format!("{:#?}", proof.broken().collect::<Vec<_>>())) }
+}
+
+/// Applies, and holds what was judged of the callers before against what the accounts then said.
+async fn agreed(accounts: &Accounts, snapshot: &Snapshot, writes: &[xdeploy::deploy::write::Write], arn: &str) -> Result<(), String> {
+    let callers = means(accounts, snapshot, writes).await.callers;
+    let judged = caller::judge(writes, snapshot, &callers, arn);
+    let outcome = applied(accounts, writes, arn).await;
+    assert!(judged.denied.is_empty() || outcome.is_err(), "judged denied, and done: {:#?}", judged.denied);
+    let denied = outcome.as_ref().is_err_and(|error| error.contains("not authorized") || error.contains("AccessDenied"));
+    assert!(!denied || !judged.denied.is_empty() || !judged.unknown.is_empty(), "denied, and judged allowed: {outcome:?}");
+    outcome
 }
 
 async fn applied(accounts: &Accounts, writes: &[xdeploy::deploy::write::Write], arn: &str) -> Result<(), String> {
@@ -200,7 +222,7 @@ async fn torn_down(world: &World, accounts: &Accounts) -> Result<(), String> {
     let past = look_back(accounts, settings, &there).await.map_err(told)?;
     let undo = undo(settings, &there, &past, false).map_err(told)?;
     apply::quiet(&accounts.dev, HOME, settings.pipeline.as_str(), false, &AtomicBool::new(false), |_, _| ()).await.map_err(told)?;
-    applied(accounts, &undo.writes, &there.dev.regional("codepipeline", HOME, settings.pipeline.as_str())).await
+    agreed(accounts, &there, &undo.writes, &there.dev.regional("codepipeline", HOME, settings.pipeline.as_str())).await
 }
 
 fn trust(service: &str) -> String {

@@ -39,7 +39,7 @@ pub struct Args {
     /// Apply without asking
     #[arg(long, env = "XDEPLOY_YES", value_parser = FalseyValueParser::new())]
     pub yes: bool,
-    /// Apply a plan even if the proof says that the deployment would still fail
+    /// Apply a plan even if the proof says that the deployment would still fail, or that the caller may not do it
     #[arg(long, env = "XDEPLOY_ACCEPT_BROKEN", value_parser = FalseyValueParser::new())]
     pub accept_broken: bool,
     /// Count what can't be told as broken, also calls that may not be needed and organisation policies that can't be read
@@ -165,6 +165,12 @@ pub async fn on(
         "applied": false,
     });
     reports.say(telling::of_plan(reports.command(), &plan, &proof, &document));
+    let unable = match (args.dry_run, args.accept_broken) {
+        (true, _) => session::Unable::Told,
+        (false, true) => session::Unable::Accepted,
+        (false, false) => session::Unable::Refused(Some("--accept-broken")),
+    };
+    session::check_callers(ui, accounts, (plan.writes(), plan.snapshot()), &plan.pipeline_arn(), unable, &mut document).await?;
     if plan.is_empty() || args.dry_run {
         if !plan.is_empty() {
             ui.status("nothing was changed: this was a dry run");

@@ -60,6 +60,12 @@ async fn on(one: &OneSide, args: &Args, artifact: Option<Artifact>, ui: &Ui, sto
         "applied": false,
     });
     reports.say(telling::of_plan(reports.command(), &plan, &proven, &document));
+    let unable = match (args.dry_run, args.accept_broken) {
+        (true, _) => session::Unable::Told,
+        (false, true) => session::Unable::Accepted,
+        (false, false) => session::Unable::Refused(Some("--accept-broken")),
+    };
+    session::check_callers(ui, &one.accounts, (plan.writes(), plan.snapshot()), &plan.pipeline_arn(), unable, &mut document).await?;
     if args.dry_run {
         if !plan.is_empty() {
             ui.status("nothing was changed: this was a dry run");

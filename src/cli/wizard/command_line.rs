@@ -16,7 +16,8 @@ fn valued(common: &CommonFlags, flags: &DeploymentFlags) -> impl Iterator<Item =
         value.as_ref().map(|value| value as &dyn std::fmt::Display)
     }
     let administrators = (!flags.key_administrator.is_empty()).then(|| flags.key_administrator.join(","));
-    let valued: [(&str, Option<String>); 25] = [
+    let dead = (!flags.remove_dead_principal.is_empty()).then(|| flags.remove_dead_principal.join(","));
+    let valued: [(&str, Option<String>); 26] = [
         ("--dev-profile", common.dev_profile.clone()),
         ("--prod-profile", common.prod_profile.clone()),
         ("--dev-account", text(dynamic(&common.dev_account))),
@@ -37,6 +38,7 @@ fn valued(common: &CommonFlags, flags: &DeploymentFlags) -> impl Iterator<Item =
         ("--policies", word(flags.policies)),
         ("--stage", flags.stage.clone()),
         ("--action", flags.action.clone()),
+        ("--remove-dead-principal", dead),
         ("--output-policy", flags.output_policy.clone()),
         ("--artifact-policy", flags.artifact_policy.clone()),
         ("--assume-policy", flags.assume_policy.clone()),

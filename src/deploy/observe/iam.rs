@@ -94,7 +94,7 @@ pub(super) async fn read_role(account: &Account, named: &Named, reading: Reading
 }
 
 /// IAM may give fewer than there are and say that there are more.
-async fn attached_policies(account: &Account, named: &Named) -> ApiResult<Vec<String>> {
+pub(super) async fn attached_policies(account: &Account, named: &Named) -> ApiResult<Vec<String>> {
     let (mut found, mut marker) = (Vec::new(), None);
     loop {
         let request = account.iam().list_attached_role_policies().role_name(&named.name).set_marker(marker);
@@ -107,7 +107,7 @@ async fn attached_policies(account: &Account, named: &Named) -> ApiResult<Vec<St
     }
 }
 
-async fn inline_policies(account: &Account, named: &Named) -> ApiResult<Vec<String>> {
+pub(super) async fn inline_policies(account: &Account, named: &Named) -> ApiResult<Vec<String>> {
     let (mut found, mut marker) = (Vec::new(), None);
     loop {
         let request = account.iam().list_role_policies().role_name(&named.name).set_marker(marker);

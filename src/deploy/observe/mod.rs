@@ -1,6 +1,7 @@
 //! Reads what both accounts hold, side by side; judges nothing and writes nothing.
 
 mod buckets;
+mod caller;
 mod iam;
 mod keys;
 mod organisation;
@@ -9,6 +10,7 @@ mod rules;
 mod second_opinion;
 
 pub use buckets::{SOURCE_SHA256, head_bucket, read_notification};
+pub use caller::{Means, means};
 pub use pipeline::{read_pipeline_version, running_executions};
 pub use second_opinion::second_opinion;
 

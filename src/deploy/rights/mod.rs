@@ -23,6 +23,7 @@ use reads::Reading;
 use serde::Serialize;
 use serde_json::Value;
 use std::fmt;
+pub use writes::of as of_write;
 
 /// A command that works in both accounts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]

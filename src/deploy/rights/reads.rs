@@ -207,6 +207,28 @@ impl Reads<'_> {
         }
     }
 
+    /// What tells before the first write whether whoever runs it may do all, and the account hold it.
+    fn callers(&mut self) {
+        for side in [Side::Dev, Side::Prod] {
+            let iam = |what: &str| self.identity(side).iam(what);
+            let (user, role, group) = (iam("user/*"), iam("role/*"), iam("group/*"));
+            let policy = format!("arn:{}:iam::*:policy/*", self.identity(side).partition);
+            let of_user =
+                ["iam:GetUser", "iam:GetUserPolicy", "iam:ListAttachedUserPolicies", "iam:ListGroupsForUser", "iam:ListUserPolicies"];
+            self.may(side, "CallersUser", &user, &of_user);
+            let of_role = ["iam:GetRole", "iam:GetRolePolicy", "iam:ListAttachedRolePolicies", "iam:ListRolePolicies"];
+            self.may(side, "CallersRole", &role, &of_role);
+            self.may(side, "CallersGroups", &group, &["iam:GetGroupPolicy", "iam:ListAttachedGroupPolicies", "iam:ListGroupPolicies"]);
+            self.may(side, "CallersPolicies", &policy, &["iam:GetPolicy", "iam:GetPolicyVersion"]);
+            if !self.reading.teardown {
+                self.may(side, "AccountWide", "*", &["iam:GetAccountSummary"]);
+            }
+        }
+        if self.snapshot.pipeline.is_none() && !self.reading.teardown {
+            self.may(Side::Dev, "AccountWide", "*", &["codepipeline:ListPipelines", "events:ListRules"]);
+        }
+    }
+
     /// What only a teardown asks: who else needs what is to go.
     fn look_back(&mut self) {
         let snapshot = self.snapshot;
@@ -241,8 +263,10 @@ pub fn observed(settings: &Settings, snapshot: &Snapshot, reading: Reading) -> R
     reads.rules(&names);
     if reading.teardown {
         reads.look_back();
-    } else {
-        reads.organisations();
+    }
+    reads.organisations();
+    if !reading.proof_counts {
+        reads.callers();
     }
     Ok(reads.found)
 }

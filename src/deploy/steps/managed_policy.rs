@@ -7,12 +7,9 @@ use crate::deploy::names::TAG;
 use crate::deploy::snapshot::{RoleFound, is_own};
 use crate::deploy::write::{Call, Note, Step, Write};
 use crate::error::{Error, Result};
-use crate::model::Side;
+use crate::model::{Side, quotas};
 use crate::policy::{self, Grant};
 use serde_json::Value;
-
-/// IAM keeps five versions of a policy (facts/codepipeline.md D.1).
-const VERSIONS: usize = 5;
 
 /// What one of our policies is to be.
 #[derive(Debug)]
@@ -69,7 +66,7 @@ pub fn wants(context: &Context<'_>, draft: &mut Draft, wanted: Wanted<'_>) -> Re
         }
         Some(found) if own && policy::same_grants(&found.document, &wanted.document) => {}
         Some(found) if own => {
-            if found.versions.len() >= VERSIONS
+            if found.versions.len() >= quotas::POLICY_VERSIONS
                 && let Some(oldest) = found.versions.iter().find(|version| **version != found.default_version)
             {
                 let call = Call::DeletePolicyVersion { arn: arn.clone(), version: oldest.clone() };

@@ -1,5 +1,6 @@
 //! IAM: users, roles and policies.
 
+mod groups;
 mod policies;
 mod principals;
 mod simulate;
@@ -178,7 +179,11 @@ pub(crate) fn answer(state: &mut State, call: &Call) -> Answer {
     let form = call.form();
     let operation = form.get("Action").unwrap_or_default().to_owned();
     let mut iam = Iam { state, call, form };
-    let outcome = iam.principal(&operation).or_else(|| iam.policy(&operation)).or_else(|| iam.simulation(&operation));
+    let outcome = iam
+        .principal(&operation)
+        .or_else(|| iam.policy(&operation))
+        .or_else(|| iam.group(&operation))
+        .or_else(|| iam.simulation(&operation));
     let unknown = || Err(Fault::new(400, "InvalidAction", format!("Could not find operation {operation} for version 2010-05-08")));
     query_answer(call, &operation, NAMESPACE, outcome.unwrap_or_else(unknown))
 }

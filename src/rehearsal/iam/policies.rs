@@ -1,5 +1,6 @@
 //! Managed policies and their versions.
 
+use super::groups::POLICIES;
 use super::{Iam, conflict, exists, limit, malformed, no_such, tag_list, tag_members};
 use crate::rehearsal::authorise::Asked;
 use crate::rehearsal::grammar::{self, Kind, SIZE, characters};
@@ -7,7 +8,7 @@ use crate::rehearsal::state::{ADMINISTRATOR, Policy, Version, account_of, date_t
 use crate::rehearsal::wire::{Fault, Outcome, element, percent_encode};
 
 /// How many versions it may have (facts D.1).
-const VERSIONS: usize = 5;
+pub(super) const VERSIONS: usize = 5;
 
 impl Iam<'_> {
     /// Does what is about managed policies; `None` for anything else.
@@ -116,6 +117,9 @@ impl Iam<'_> {
         // Whatever their case and path, names are unique (facts D.1).
         if self.own()?.policies.values().any(|own| own.name.eq_ignore_ascii_case(&name)) {
             return Err(exists(format!("A policy called {name} already exists. Duplicate names are not allowed.")));
+        }
+        if self.own()?.policies.len() >= POLICIES {
+            return Err(limit(format!("Cannot exceed quota for PoliciesPerAccount: {POLICIES}")));
         }
         let document = self.document()?;
         let (id, created) = (self.state.random.id("ANPA"), self.state.clock);

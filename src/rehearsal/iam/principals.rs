@@ -1,5 +1,6 @@
 //! Users and roles, and what hangs on them.
 
+use super::groups::ROLES;
 use super::{Iam, Tags, conflict, exists, invalid, limit, malformed, no_such, tag_list, tag_members};
 use crate::rehearsal::authorise::Asked;
 use crate::rehearsal::document::{Document, first_absent};
@@ -49,9 +50,9 @@ impl What {
 }
 
 /// How much a trust policy may have (facts D.1).
-const TRUST: usize = 2_048;
+pub(super) const TRUST: usize = 2_048;
 /// How many managed policies may be attached (facts D.1).
-const ATTACHED: usize = 10;
+pub(super) const ATTACHED: usize = 10;
 
 fn role_xml(role: &Role, trust: &str, whole: bool) -> String {
     let mut xml = element("Path", &role.path)
@@ -233,6 +234,9 @@ impl Iam<'_> {
         // Whatever their case, names are unique (facts D.1).
         if self.own()?.roles.keys().any(|own| own.eq_ignore_ascii_case(&name)) {
             return Err(exists(format!("Role with name {name} already exists.")));
+        }
+        if self.own()?.roles.len() >= ROLES {
+            return Err(limit(format!("Cannot exceed quota for RolesPerAccount: {ROLES}")));
         }
         let (trust, boundary) = (self.trust(&text)?, self.boundary()?);
         let role = Role {

@@ -584,10 +584,12 @@ fn of_containers() -> Vec<Mutation> {
     ]
 }
 
+/// Changes the statement of a role's trust.
+fn trust(tree: &Tree, change: fn(&mut serde_json::Value)) {
+    tree.aws(|aws| change(&mut aws["roles"][format!("arn:aws:iam::{ACCOUNT}:role/web-role")]["trust"]["Statement"][0]));
+}
+
 fn of_roles() -> Vec<Mutation> {
-    fn trust(tree: &Tree, change: fn(&mut serde_json::Value)) {
-        tree.aws(|aws| change(&mut aws["roles"][format!("arn:aws:iam::{ACCOUNT}:role/web-role")]["trust"]["Statement"][0]));
-    }
     vec![
         fails("the role trusts EC2", EVERYWHERE, "XD-ECS-020", |tree| {
             trust(tree, |statement| statement["Principal"] = json!({"Service": "ec2.amazonaws.com"}))

@@ -29,7 +29,7 @@ pub(super) static ROWS: [Row; 6] = [
         behind: &[15],
         links: &[],
         tell: GET_ROLE,
-        fits: fits::silent,
+        fits: fits::orphan_in_trust,
     },
     Row {
         number: 15,
@@ -49,7 +49,7 @@ pub(super) static ROWS: [Row; 6] = [
         behind: &[],
         links: &[],
         tell: GET_ROLE,
-        fits: fits::silent,
+        fits: fits::orphan_in_bucket,
     },
     Row {
         number: 16,
@@ -69,7 +69,7 @@ pub(super) static ROWS: [Row; 6] = [
         behind: &[],
         links: &[],
         tell: GET_ROLE,
-        fits: fits::silent,
+        fits: fits::orphan_in_key,
     },
     Row {
         number: 17,

@@ -2,8 +2,9 @@
 
 use super::{by_link, edit, holds, open, out, unread};
 use crate::deploy::failures::evidence::bare;
-use crate::deploy::failures::{Case, Fit, Place};
+use crate::deploy::failures::{Case, Fit, Found, Place};
 use crate::deploy::proof::Judged;
+use crate::deploy::snapshot::{BucketSlot, RoleFound};
 use crate::model::{Readable, Verdict, account_of};
 use crate::policy;
 use serde_json::Value;
@@ -185,6 +186,64 @@ pub fn dead_principal(case: &Case<'_, '_>) -> Fit {
         None if dead.is_empty() => out("no document names a principal that is gone"),
         None => open(dead.join("; ")),
     }
+}
+
+/// Orphaned principals in documents: AWS refuses every save of a document that still holds one, and says the same then as of a
+/// principal that never was (E.14 to E.16, E.42).
+fn orphan_in(case: &Case<'_, '_>, documents: Vec<(String, &str, Option<&Value>)>) -> Fit {
+    let mut seen = Vec::new();
+    let mut run = Vec::new();
+    for (name, account, document) in documents {
+        for orphan in document.map(policy::orphans).unwrap_or_default() {
+            let id = &orphan.id;
+            let fix = match orphan.stays {
+                None => {
+                    let command = format!("{} --remove-dead-principal {id}", case.evidence.setup());
+                    if !run.contains(&command) {
+                        run.push(command);
+                    }
+                    ""
+                }
+                Some(_) => "; its owner must name the role that is meant now in the id's place, or take the statement out",
+            };
+            seen.push(format!(
+                "{name} ({account}), {}: `{id}` is what is left of a deleted role or user, and AWS saves no document with it{fix}",
+                orphan.statement
+            ));
+        }
+    }
+    if seen.is_empty() { Fit::Silent } else { Fit::Holds(Found { link: None, seen, run }) }
+}
+
+/// E.14: a trust policy still names a role or user that was deleted.
+pub fn orphan_in_trust(case: &Case<'_, '_>) -> Fit {
+    let snapshot = case.evidence.course.snapshot;
+    let own = [&snapshot.service_role, &snapshot.deploy_role, &snapshot.event_role].into_iter().flatten();
+    let others = snapshot.other_roles.values().filter_map(Readable::known).flatten();
+    let trust = |role: &'_ RoleFound| format!("trust policy of role {}", role.name);
+    // IAM says which principal it doesn't know.
+    let named = |role: &&RoleFound| policy::orphans(&role.trust).iter().any(|orphan| case.symptom.text.contains(&orphan.id));
+    orphan_in(case, own.chain(others).filter(named).map(|role| (trust(role), account_of(&role.arn), Some(&role.trust))).collect())
+}
+
+/// E.15: a bucket policy still names a role or user that was deleted.
+pub fn orphan_in_bucket(case: &Case<'_, '_>) -> Fit {
+    let snapshot = case.evidence.course.snapshot;
+    let dev = snapshot.artifact_buckets.values().chain([&snapshot.input]).map(|slot| (slot, snapshot.dev.account.as_str()));
+    let all = dev.chain([(&snapshot.output, snapshot.prod.account.as_str())]);
+    let policy = |slot: &'_ BucketSlot| format!("policy of bucket {}", slot.name);
+    orphan_in(
+        case,
+        all.map(|(slot, account)| (policy(slot), account, slot.found.as_ref().and_then(|found| found.policy.as_ref()))).collect(),
+    )
+}
+
+/// E.16: a key policy still names a role or user that was deleted.
+pub fn orphan_in_key(case: &Case<'_, '_>) -> Fit {
+    let snapshot = case.evidence.course.snapshot;
+    let stores = snapshot.keys.values().filter_map(|slot| slot.found.as_ref());
+    let keys = stores.chain(snapshot.customer_keys.values().filter_map(Readable::known));
+    orphan_in(case, keys.map(|key| (format!("policy of key {}", key.arn), key.account(), key.policy.as_ref())).collect())
 }
 
 /// E.47: a bucket that makes the asker pay.
