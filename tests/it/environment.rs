@@ -274,7 +274,10 @@ fn what_is_said_of_a_setting_that_cannot_be_used() {
     take("AWS_RETRY_MODE=quick", asked.run(&[("AWS_RETRY_MODE", "quick")]));
     take("AWS_ENDPOINT_URL=localhost:4566", asked.run(&[("AWS_ENDPOINT_URL", "localhost:4566")]));
     take("AWS_REGION=US-EAST-1", asked.run(&[("AWS_REGION", "US-EAST-1")]));
-    take("HTTPS_PROXY=socks5://ann:secret@proxy:1080", asked.run(&[("AWS_ENDPOINT_URL", ""), ("HTTPS_PROXY", "socks5://ann:secret@proxy:1080")]));
+    take(
+        "HTTPS_PROXY=socks5://ann:secret@proxy:1080",
+        asked.run(&[("AWS_ENDPOINT_URL", ""), ("HTTPS_PROXY", "socks5://ann:secret@proxy:1080")]),
+    );
     // Here nothing goes through it.
     assert_eq!(asked.run(&[("HTTPS_PROXY", "socks5://proxy:1080"), ("HTTP_PROXY", "socks5://proxy:1080")]).0, 0);
     asked.profile("max_attempts = 0");
@@ -290,7 +293,9 @@ fn what_is_said_of_a_setting_that_cannot_be_used() {
     fs::write(served.dir.path().join("credentials"), "[dev]\naws_access_key_id = AKIA\u{7}\naws_secret_access_key = x\n").unwrap();
     asked.profile("");
     take("a bell in aws_access_key_id", asked.run(&[]));
-    same(&told, str![[r#"
+    same(
+        &told,
+        str![[r#"
 AWS_RETRY_MODE=quick
 error: AWS_RETRY_MODE is `quick`, which can't be used
 
@@ -355,7 +360,8 @@ hint: copy the key again, without what stands around it
 exit 4
 
 
-"#]]);
+"#]],
+    );
 }
 
 #[test]
@@ -546,14 +552,17 @@ fn without_any_folder_for_a_lock_it_goes_on_with_a_warning() {
     let from = said.find("warning: there is no folder").unwrap_or_else(|| panic!("{said}"));
     let told: String = said[from..].lines().take_while(|line| !line.starts_with("done")).map(|line| format!("{line}\n")).collect();
     let told = told.split_inclusive('\n').take(6).collect::<String>().replace(&served.dir.path().display().to_string(), "DIR");
-    same(&told, str![[r#"
+    same(
+        &told,
+        str![[r#"
 warning: there is no folder for a lock, so a second run on this machine would not be refused
   caused by: DIR/file/.local/state: Not a directory (os error 20)
   caused by: DIR/file: Not a directory (os error 20)
 
 hint: set XDG_STATE_HOME to a folder of yours that can be written
 
-"#]]);
+"#]],
+    );
 }
 
 #[test]

@@ -382,7 +382,9 @@ fn network_errors_name_the_host_and_the_proxy_without_its_password() {
         &[HTTPS, ("HTTPS_PROXY", &open.url()), ("AWS_CA_BUNDLE", &foreign.display().to_string())],
         &ports,
     );
-    same(&told, str![[r#"
+    same(
+        &told,
+        str![[r#"
 an endpoint where nothing listens
 error: cannot reach 127.0.0.1:DEAD with profile `dev`
   caused by: sts:GetCallerIdentity got no answer: Connection refused (os error 111)
@@ -426,7 +428,8 @@ hint: name the certificates to trust, such as those of a proxy that opens TLS, w
 exit 1
 
 
-"#]]);
+"#]],
+    );
     // Why a name isn't known depends on the machine.
     let output = far.run(&["who-am-i"], &[("AWS_ENDPOINT_URL", "https://nowhere.invalid:8443")]);
     let text = said(&output);
