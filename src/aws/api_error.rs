@@ -62,7 +62,7 @@ impl ApiError {
         };
         let reach = Reach::of(&error).filter(|reach| !reach.is_link_local());
         if let Some(reach) = &reach {
-            message.clone_from(&reach.why);
+            message = format!("cannot reach {}: {}", reach.way(), reach.why);
         } else if message.is_empty() && !matches!(error, SdkError::ServiceError(_)) {
             message = innermost(&error);
         }
@@ -157,23 +157,30 @@ fn missing(message: &str) -> Option<(&str, Option<&str>)> {
 }
 
 /// Says which host can't be reached, on which way, and what to look at.
-fn unreached(reach: &Reach, profile: &str) -> Error {
-    let Reach { host, proxy, is_untrusted, why } = reach;
-    let way = proxy.as_ref().map(|proxy| format!(" through the proxy {proxy}")).unwrap_or_default();
-    let error = Error::failed(format!("can't reach {host}{way} with profile `{profile}`")).because(why.clone());
-    if *is_untrusted {
-        return error.hint("name the certificates to trust, those of a proxy that opens TLS for instance, with AWS_CA_BUNDLE or `ca_bundle` in the profile");
+fn unreached(reach: &Reach, of: &ApiError) -> Error {
+    let error = Error::failed(format!("cannot reach {} with profile `{}`", reach.way(), of.profile))
+        .because(format!("{} got no answer: {}", of.action, reach.why));
+    if reach.is_untrusted {
+        return error.hint(
+            "name the certificates to trust, such as those of a proxy that opens TLS, with AWS_CA_BUNDLE or `ca_bundle` in the profile",
+        );
     }
-    error.hint(match proxy {
-        Some(_) => "check that the proxy is right and lets this host through; user and password go before its host (`http://USER:PASSWORD@HOST:PORT`), and NO_PROXY lists what goes past it",
-        None => "check the network, the region and any AWS_ENDPOINT_URL variable or `endpoint_url`; where a proxy is needed, name it with HTTPS_PROXY",
+    error.hint(match reach.proxy {
+        Some(_) => {
+            "check that the proxy is the right one and lets this host through: user and password stand before its host, as in \
+             `http://USER:PASSWORD@HOST:PORT`, and NO_PROXY lists what goes past it"
+        }
+        None => {
+            "check the network, the region, and any AWS_ENDPOINT_URL variable or `endpoint_url` of the profile; HTTPS_PROXY names a proxy \
+             where one is needed"
+        }
     })
 }
 
 impl From<Box<ApiError>> for Error {
     fn from(error: Box<ApiError>) -> Error {
         if let Some(reach) = &error.reach {
-            return unreached(reach, &error.profile);
+            return unreached(reach, &error);
         }
         let what = format!("{} on {} failed in {} ({})", error.action, error.resource, error.side, error.account);
         if error.is_credentials() {

@@ -117,7 +117,10 @@ impl HttpConnector for Connector {
             Ok(uri) => uri,
             Err(error) => return HttpConnectorFuture::ready(Err(ConnectorError::user(error.into()))),
         };
-        let proxy = self.shared.proxies.of(&uri).cloned();
+        let proxy = match self.shared.proxies.of(&uri) {
+            Ok(proxy) => proxy.cloned(),
+            Err(unusable) => return HttpConnectorFuture::ready(Err(ConnectorError::user(unusable.error().into()))),
+        };
         let connector = match self.shared.connector(proxy.as_ref(), &self.settings) {
             Ok(connector) => connector,
             Err(error) => return HttpConnectorFuture::ready(Err(ConnectorError::user(error))),
@@ -127,7 +130,7 @@ impl HttpConnector for Connector {
             match connector.call(request).await {
                 // Only a proxy answers so; AWS never does.
                 Ok(answer) if answer.status().as_u16() == 407 => {
-                    Err(ConnectorError::other(to("it asks for a user and a password".into()), None))
+                    Err(ConnectorError::other(to("407 Proxy Authentication Required".into()), None))
                 }
                 Ok(answer) => Ok(answer),
                 Err(error) => Err(named(error, |why| to(why))),
@@ -170,11 +173,7 @@ pub(super) struct Unreachable {
 
 impl fmt::Display for Unreachable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} can't be reached", self.host)?;
-        if let Some(proxy) = &self.proxy {
-            write!(f, " through the proxy {proxy}")?;
-        }
-        Ok(())
+        write!(f, "no answer from {}", self.host)
     }
 }
 
@@ -198,6 +197,14 @@ pub struct Reach {
 }
 
 impl Reach {
+    /// The host, and the proxy in between.
+    pub fn way(&self) -> String {
+        match &self.proxy {
+            Some(proxy) => format!("{} through the proxy {proxy}", self.host),
+            None => self.host.clone(),
+        }
+    }
+
     /// Says whether it is where only a container or an instance gets credentials: elsewhere nothing answers there, and that isn't the
     /// network's fault.
     pub(super) fn is_link_local(&self) -> bool {
@@ -209,7 +216,13 @@ impl Reach {
         let chain: Vec<_> = chain(error).collect();
         let at = chain.iter().find_map(|error| error.downcast_ref::<Unreachable>())?;
         let is_untrusted = chain.iter().any(|error| error.is::<rustls::Error>());
-        let why = innermost(error);
+        let is_timeout = chain.iter().filter_map(|error| error.downcast_ref::<ConnectorError>()).any(ConnectorError::is_timeout);
+        // Neither the network nor the certificates failed.
+        let is_refused = at.proxy.is_some() && !is_untrusted && !is_timeout && !chain.iter().any(|error| error.is::<std::io::Error>());
+        let why = match is_refused {
+            true => format!("the proxy opened no connection ({})", innermost(error)),
+            false => innermost(error),
+        };
         Some(Reach { host: at.host.clone(), proxy: at.proxy.as_ref().map(ToString::to_string), is_untrusted, why })
     }
 }

@@ -125,9 +125,9 @@ impl Connector {
     /// Reads the AWS files, and what the environment says of proxies.
     ///
     /// # Errors
-    /// The AWS files can't be parsed, or a variable names a proxy that can't be one.
+    /// The AWS files can't be parsed.
     pub async fn new(environment: BTreeMap<String, String>) -> Result<Connector> {
-        let proxies = Proxies::from_environment(&environment)?;
+        let proxies = Proxies::from_environment(&environment);
         Ok(Connector { environment, proxies, http: Mutex::default(), profiles: Profiles::load().await? })
     }
 

@@ -6,7 +6,7 @@
 //! all that is below them. Beyond that, as in curl: `ALL_PROXY` where the other isn't set, and networks in `NO_PROXY`.
 //! <https://docs.aws.amazon.com/cli/latest/userguide/cli-configure-proxy.html>
 
-use crate::error::{Error, Result};
+use crate::error::Error;
 use hyper::Uri;
 use ipnet::IpNet;
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
@@ -59,20 +59,35 @@ enum Exempt {
     Host(String, Option<u16>),
 }
 
+/// A variable that names no proxy; that is a mistake where a request would go through it.
+#[derive(Debug, Clone)]
+pub struct Unusable {
+    variable: String,
+    why: &'static str,
+}
+
+impl Unusable {
+    /// Says so, with what to write.
+    pub(super) fn error(&self) -> Error {
+        Error::usage(format!("{} names no proxy that can be used: {}", self.variable, self.why))
+            .hint("write it as `http://HOST:PORT`, with `USER:PASSWORD@` before the host if the proxy asks for them, or unset it")
+    }
+}
+
+/// The way of all requests of a scheme.
+type Way = std::result::Result<Option<Proxy>, Unusable>;
+
 /// The proxies, and what goes past them.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Proxies {
-    http: Option<Proxy>,
-    https: Option<Proxy>,
+    http: Way,
+    https: Way,
     exempt: Vec<Exempt>,
 }
 
 impl Proxies {
     /// Reads the variables.
-    ///
-    /// # Errors
-    /// One that is used names no proxy.
-    pub fn from_environment(environment: &BTreeMap<String, String>) -> Result<Proxies> {
+    pub fn from_environment(environment: &BTreeMap<String, String>) -> Proxies {
         // Whoever asks a CGI script chooses the value of HTTP_PROXY there, by a header `Proxy:`.
         let is_cgi = environment.contains_key("REQUEST_METHOD");
         let of = |kind: &str| match (kind, is_cgi) {
@@ -86,18 +101,21 @@ impl Proxies {
             None => Ok(all.clone()),
         };
         let exempt = of("NO_PROXY").map(|(_, value)| value.split(',').filter_map(exempt).collect()).unwrap_or_default();
-        Ok(Proxies { http: named("HTTP_PROXY")?, https: named("HTTPS_PROXY")?, exempt })
+        Proxies { http: named("HTTP_PROXY"), https: named("HTTPS_PROXY"), exempt }
     }
 
     /// Gives the proxy that a request goes through, if it goes through one.
-    pub fn of(&self, uri: &Uri) -> Option<&Proxy> {
+    ///
+    /// # Errors
+    /// The variable of its scheme names none.
+    pub(super) fn of(&self, uri: &Uri) -> std::result::Result<Option<&Proxy>, &Unusable> {
         let is_https = uri.scheme_str() == Some("https");
-        let proxy = if is_https { self.https.as_ref() } else { self.http.as_ref() }?;
-        let host = uri.host()?.trim_matches(['[', ']']).trim_end_matches('.').to_ascii_lowercase();
+        let way = if is_https { &self.https } else { &self.http };
+        let host = uri.host().unwrap_or_default().trim_matches(['[', ']']).trim_end_matches('.').to_ascii_lowercase();
         let port = uri.port_u16().unwrap_or(if is_https { 443 } else { 80 });
         match is_near(&host) || self.exempt.iter().any(|exempt| exempt.covers(&host, port)) {
-            true => None,
-            false => Some(proxy),
+            true => Ok(None),
+            false => way.as_ref().map(Option::as_ref),
         }
     }
 }
@@ -155,12 +173,21 @@ impl Exempt {
     }
 }
 
+/// Gives the host of a URL, and its port if it has one; nothing where either can't be one: the parser passes a port over that is too
+/// large.
+pub(super) fn host_and_port(uri: &Uri) -> Option<(&str, Option<u16>)> {
+    let host = uri.host().filter(|host| !host.is_empty())?;
+    let authority = uri.authority()?.as_str();
+    let authority = authority.rsplit_once('@').map_or(authority, |(_, rest)| rest);
+    match authority.strip_prefix(host)? {
+        "" => Some((host, None)),
+        port => Some((host, Some(port.strip_prefix(':')?.parse().ok()?))),
+    }
+}
+
 /// Reads `[http://][user[:password]@]host[:port]`.
-fn proxy(variable: &str, value: &str) -> Result<Proxy> {
-    let refused = |why: &str| {
-        Err(Error::usage(format!("{variable} names no proxy that can be used: {why}"))
-            .hint("write it as `http://HOST:PORT`, with `USER:PASSWORD@` before the host if the proxy asks for them, or unset it"))
-    };
+fn proxy(variable: &str, value: &str) -> std::result::Result<Proxy, Unusable> {
+    let refused = |why| Err(Unusable { variable: variable.to_owned(), why });
     let (scheme, rest) = match value.split_once("://") {
         Some((scheme, rest)) => (scheme.to_ascii_lowercase(), rest),
         None => ("http".to_owned(), value.trim_start_matches('/')),
@@ -174,14 +201,8 @@ fn proxy(variable: &str, value: &str) -> Result<Proxy> {
         None => (None, authority),
     };
     let Ok(uri) = format!("{scheme}://{host}/").parse::<Uri>() else { return refused("its host and port can't be read") };
-    let default = if scheme == "https" { 443 } else { 80 };
-    let port = match uri.port() {
-        Some(port) => port.as_str().parse::<u16>().ok(),
-        None => Some(default),
-    };
-    let (Some(name), Some(port)) = (uri.host().filter(|name| !name.is_empty()), port) else {
-        return refused("its host and port can't be read");
-    };
+    let Some((name, port)) = host_and_port(&uri) else { return refused("its host and port can't be read") };
+    let port = port.unwrap_or(if scheme == "https" { 443 } else { 80 });
     let address = format!("{name}:{port}");
     // Written anew, so that nothing in a password can be taken for a part of the address.
     let coded = |text: &str| utf8_percent_encode(&percent_decode_str(text).decode_utf8_lossy(), NON_ALPHANUMERIC).to_string();
@@ -198,11 +219,11 @@ mod tests {
 
     fn proxies(variables: &[(&str, &str)]) -> Proxies {
         let environment = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Proxies::from_environment(&environment).unwrap()
+        Proxies::from_environment(&environment)
     }
 
     fn through(proxies: &Proxies, uri: &str) -> Option<String> {
-        proxies.of(&uri.parse().unwrap()).map(ToString::to_string)
+        proxies.of(&uri.parse().unwrap()).unwrap().map(ToString::to_string)
     }
 
     const STS: &str = "https://sts.us-east-1.amazonaws.com/";
@@ -254,11 +275,16 @@ mod tests {
     fn what_is_no_proxy_is_refused_without_its_password() {
         for value in ["socks5://ann:secret@proxy:1080", "http://ann:secret@", "http://ann:secret@proxy:99999", "ann:secret@a b", "http://"]
         {
-            let error = proxy("HTTPS_PROXY", value).unwrap_err();
+            let error = proxy("HTTPS_PROXY", value).unwrap_err().error();
             assert_eq!(error.kind.exit_code(), 64, "{value}");
             assert!(error.message.starts_with("HTTPS_PROXY names no proxy"), "{error}");
             assert!(!format!("{error:?}").contains("secret"), "{error:?}");
         }
+        // Only where it would be used.
+        let plain = proxies(&[("HTTP_PROXY", "socks5://proxy:1080"), ("HTTPS_PROXY", "http://proxy:1"), ("NO_PROXY", "aws.test")]);
+        assert_eq!(through(&plain, STS).as_deref(), Some("proxy:1 (HTTPS_PROXY)"));
+        assert_eq!(through(&plain, "http://aws.test/"), None);
+        assert_eq!(plain.of(&"http://far.test/".parse().unwrap()).unwrap_err().variable, "HTTP_PROXY");
         // The AWS CLI knows no ALL_PROXY, and desktops set it to a SOCKS proxy.
         assert_eq!(through(&proxies(&[("ALL_PROXY", "socks5://proxy:1080")]), STS), None);
     }

@@ -7,6 +7,7 @@
 
 use super::files::{self, Section};
 use super::profile::Profiles;
+use super::proxy::{Proxies, host_and_port};
 use crate::error::{Error, Result};
 use crate::model::{RegionName, printable};
 use aws_config::provider_config::ProviderConfig;
@@ -180,17 +181,12 @@ fn signing_regions(text: &str) -> Option<Value> {
 
 /// Says whether a text is an `http` or `https` URL with a host.
 fn is_url(text: &str) -> bool {
-    text.parse::<Uri>().is_ok_and(|uri| {
-        let port = uri.port();
-        matches!(uri.scheme_str(), Some("http" | "https"))
-            && uri.host().is_some_and(|host| !host.is_empty())
-            && port.is_none_or(|port| port.as_str().parse::<u16>().is_ok())
-    })
+    text.parse::<Uri>().is_ok_and(|uri| matches!(uri.scheme_str(), Some("http" | "https")) && host_and_port(&uri).is_some())
 }
 
 /// Where a value comes from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum From<'a> {
+#[derive(Debug)]
+enum Origin<'a> {
     Variable(String),
     Key(Section<'a>, String),
 }
@@ -212,36 +208,37 @@ struct Lookup<'a> {
 }
 
 impl<'a> Lookup<'a> {
-    fn variable(&self, name: &str) -> Option<(String, From<'a>)> {
+    fn variable(&self, name: &str) -> Option<(String, Origin<'a>)> {
         let value = self.environment.get(name)?.trim();
-        (!value.is_empty()).then(|| (value.to_owned(), From::Variable(name.to_owned())))
+        (!value.is_empty()).then(|| (value.to_owned(), Origin::Variable(name.to_owned())))
     }
 
-    fn key(&self, key: &str) -> Option<(String, From<'a>)> {
+    fn key(&self, key: &str) -> Option<(String, Origin<'a>)> {
         let value = self.profiles.get(self.profile, key)?;
-        Some((value.trim().to_owned(), From::Key(Section::Profile(self.profile), key.to_owned())))
+        Some((value.trim().to_owned(), Origin::Key(Section::Profile(self.profile), key.to_owned())))
     }
 
     /// Says that a value can't be used, where it stands, and what it may be.
-    fn refused(&self, value: &str, from: &From<'_>, may_be: &str) -> Error {
+    fn refused(&self, value: &str, from: &Origin<'_>, may_be: &str) -> Error {
         // A URL may hold a password.
         let shown = match value.rsplit_once('@') {
             Some((_, host)) => format!("…@{host}"),
             None => value.to_owned(),
         };
         let shown: String = printable(shown).chars().take(80).collect();
+        let shown = if shown.is_empty() { "empty".to_owned() } else { format!("`{shown}`") };
         match from {
-            From::Variable(name) => {
-                Error::usage(format!("{name} is `{shown}`, which can't be used")).hint(format!("set {name} to {may_be}, or unset it"))
+            Origin::Variable(name) => {
+                Error::usage(format!("{name} is {shown}, which can't be used")).hint(format!("set {name} to {may_be}, or unset it"))
             }
-            From::Key(section, key) => {
+            Origin::Key(section, key) => {
                 let whose = match section {
                     Section::Profile(name) => format!("profile `{name}`"),
                     Section::Services(name) => format!("services `{name}`"),
                 };
                 let line = files::find(self.environment, *section, key, value.lines().next().unwrap_or_default());
                 let line = line.map(|line| format!(" ({line})")).unwrap_or_default();
-                Error::usage(format!("`{key}` of {whose} is `{shown}`, which can't be used{line}"))
+                Error::usage(format!("`{key}` of {whose} is {shown}, which can't be used{line}"))
                     .hint(format!("set it to {may_be}, or take the line out"))
             }
         }
@@ -262,16 +259,16 @@ impl<'a> Lookup<'a> {
     }
 
     /// Gives the endpoint of a service, or of all.
-    fn endpoint(&self, service: Option<&str>) -> Option<(String, From<'a>)> {
+    fn endpoint(&self, service: Option<&str>) -> Option<(String, Origin<'a>)> {
         let variable = |service: &str| self.variable(&format!("AWS_ENDPOINT_URL_{}", service.to_uppercase().replace(' ', "_")));
         let named = service.and_then(variable).or_else(|| self.variable("AWS_ENDPOINT_URL"));
         named.or_else(|| service.and_then(|service| self.of_services(service))).or_else(|| self.key("endpoint_url"))
     }
 
     /// What the `[services]` section that the profile names says of a service.
-    fn of_services(&self, service: &str) -> Option<(String, From<'a>)> {
+    fn of_services(&self, service: &str) -> Option<(String, Origin<'a>)> {
         let (value, section) = self.profiles.service_endpoint(self.profile, &service.to_lowercase().replace(' ', "-"))?;
-        Some((value.trim().to_owned(), From::Key(Section::Services(section), "endpoint_url".to_owned())))
+        Some((value.trim().to_owned(), Origin::Key(Section::Services(section), "endpoint_url".to_owned())))
     }
 
     fn endpoints(&self) -> Result<Endpoints> {
@@ -298,7 +295,7 @@ impl<'a> Lookup<'a> {
             let is_needed = keys.iter().any(|key| self.profiles.inherited(self.profile, key).is_some());
             let name = [special.as_str(), "AWS_ENDPOINT_URL"].into_iter().find(|name| self.environment.contains_key(*name));
             if let Some(name) = name.filter(|name| is_needed && self.variable(name).is_none()) {
-                return Err(self.refused("", &From::Variable(name.to_owned()), A_URL));
+                return Err(self.refused("", &Origin::Variable(name.to_owned()), A_URL));
             }
         }
         Ok(())
@@ -309,7 +306,7 @@ impl SdkSettings {
     /// Reads and checks the settings of a profile.
     ///
     /// # Errors
-    /// A value that isn't one of its setting's, with the variable or the line that it stands in.
+    /// A value that isn't one of its setting's, with the variable or the line that it stands in; a proxy that is none.
     pub(super) fn of(
         environment: &BTreeMap<String, String>,
         profiles: &Profiles,
@@ -318,7 +315,12 @@ impl SdkSettings {
     ) -> Result<SdkSettings> {
         let lookup = Lookup { environment, profiles, profile };
         let values = ROWS.iter().map(|row| lookup.value(row)).collect::<Result<Vec<_>>>()?;
-        let values: Vec<Value> = values.into_iter().flatten().collect();
+        let mut values: Vec<Value> = values.into_iter().flatten().collect();
+        // The SDK would read an empty variable by itself, and end the program.
+        let is_empty = |name: &str| environment.contains_key(name) && lookup.variable(name).is_none();
+        if ["AWS_RETRY_MODE", "AWS_MAX_ATTEMPTS"].into_iter().any(is_empty) {
+            values.insert(0, Value::RetryMode(RetryMode::Standard));
+        }
         let are_ignored = values.iter().any(|value| matches!(value, Value::IgnoreEndpoints(true)));
         let endpoints = match are_ignored {
             true => Endpoints::default(),
@@ -329,17 +331,28 @@ impl SdkSettings {
             Some(region) => Some(region.to_owned()),
             None => lookup.region()?,
         };
-        Ok(SdkSettings { region, values, endpoints })
+        let settings = SdkSettings { region, values, endpoints };
+        settings.check_proxies(&Proxies::from_environment(environment))?;
+        Ok(settings)
+    }
+
+    /// Refuses a variable that a service would be asked through and that names no proxy.
+    fn check_proxies(&self, proxies: &Proxies) -> Result<()> {
+        let aws = format!("https://sts.{}.amazonaws.com", self.region.as_deref().unwrap_or("us-east-1"));
+        let general = self.endpoints.general.as_ref().unwrap_or(&aws);
+        for url in SERVICES.iter().map(|service| self.endpoints.of.get(service).unwrap_or(general)) {
+            if let Ok(uri) = url.parse::<Uri>() {
+                proxies.of(&uri).map_err(|unusable| unusable.error())?;
+            }
+        }
+        Ok(())
     }
 
     fn retries(&self) -> Option<RetryConfig> {
-        self.values.iter().fold(None, |config, value| {
-            let made = || RetryConfig::standard();
-            match value {
-                Value::RetryMode(mode) => Some(config.unwrap_or_else(made).with_retry_mode(*mode)),
-                Value::Attempts(number) => Some(config.unwrap_or_else(made).with_max_attempts(*number)),
-                _ => config,
-            }
+        self.values.iter().fold(None, |config: Option<RetryConfig>, value| match value {
+            Value::RetryMode(mode) => Some(config.unwrap_or_else(RetryConfig::standard).with_retry_mode(*mode)),
+            Value::Attempts(number) => Some(config.unwrap_or_else(RetryConfig::standard).with_max_attempts(*number)),
+            _ => config,
         })
     }
 

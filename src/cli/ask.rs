@@ -1,7 +1,7 @@
 //! Questions and failures: between the rooms that know what they mean and the one that draws them.
 
 use crate::error::{Error, Kind, Result};
-use crate::ui::{Answer, Ui};
+use crate::ui::{Answer, Objection, Ui};
 use serde_json::{Value, json};
 
 /// Asks a question whose default is no.
@@ -61,6 +61,11 @@ pub fn show_error(ui: &Ui, error: &Error) {
 /// Prints an error that does not end the command, behind what it came in the way of.
 pub fn warn(ui: &Ui, before: &str, error: &Error) {
     ui.caution(&format!("{before}{}", error.message), &error.causes, &error.hints);
+}
+
+/// Turns an error into what is said of an answer that won't do.
+pub fn objection(error: Error) -> Objection {
+    Objection { message: error.message, causes: error.causes, hints: error.hints }
 }
 
 /// An error as the JSON document that stands in the place of a result.

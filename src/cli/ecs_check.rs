@@ -3,6 +3,7 @@
 use super::reports::{ReportFlags, Reports, Told};
 use super::{Stop, ask, panics};
 use crate::aws::Connector;
+use crate::deploy::failures::redact_pasted;
 use crate::ecs::checks;
 use crate::ecs::checks::about::{Flavour, tasks};
 use crate::ecs::denial::{Denial, explain};
@@ -114,7 +115,7 @@ pub struct Args {
 
 pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop) -> Result<u8> {
     if let Some(text) = &args.explain_error {
-        return Ok(tell_denial(ui, &explain(text)));
+        return Ok(tell_denial(ui, &explain(&redact_pasted(text))));
     }
     let reports = Reports::ready(&args.reports, "ecs-check")?;
     let outcome = panics::finished(on(common, args, ui, stop, &reports)).await;

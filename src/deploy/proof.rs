@@ -396,7 +396,10 @@ fn said(link: &Link, request: &Value) -> Said {
         Decided::ExplicitlyDenied => (Verdict::Denied, Vec::new()),
         Decided::ImplicitlyDenied if decision.missing.iter().any(|missing| !gap(missing.side)) => (Verdict::Denied, Vec::new()),
         Decided::ImplicitlyDenied => (Verdict::CannotTell, gaps()),
-        Decided::Unknown => (Verdict::CannotTell, gaps()),
+        Decided::Unknown => {
+            let likely = decision.unknown.iter().filter_map(|key| Some(format!("{key} isn't known: {}", policy::likely_of_key(key)?)));
+            (Verdict::CannotTell, likely.chain(gaps()).collect())
+        }
         Decided::Error => (Verdict::CannotTell, decision.errors.iter().map(|text| named(link, text)).collect()),
         Decided::Allowed if link.gaps.is_empty() => (Verdict::Allowed, Vec::new()),
         Decided::Allowed => (Verdict::CannotTell, gaps()),
@@ -510,8 +513,8 @@ fn unjudged(row: &Row, why: String, judged: Judged) -> Judged {
 /// Says whether every request is allowed with the other values of what isn't known.
 fn hangs_on_variants(link: &Link) -> bool {
     let asked = |request: &Value| request.get("resource").cloned();
-    let others = |request: &Value| link.perhaps.iter().find(|other| asked(other) == asked(request));
-    link.requests.iter().all(|request| others(request).is_some_and(|other| said(link, other).verdict == Verdict::Allowed))
+    let others = |request: &Value| link.perhaps.iter().filter(|other| asked(other) == asked(request)).collect::<Vec<_>>();
+    link.requests.iter().all(|request| others(request).into_iter().any(|other| said(link, other).verdict == Verdict::Allowed))
 }
 
 fn findings(course: &Course<'_>, links: &mut [Judged]) -> Vec<Finding> {

@@ -1,9 +1,11 @@
 //! Names and identifiers, parsed once at the edge; everything inside may rely on them being well formed.
 
 mod finding;
+mod message;
 mod names;
 
 pub use finding::{Check, Finding, Outcome, Subject};
+pub use message::{ApiService, AwsMessage, DenialReason, PolicyKind, SessionOwner, plain, uncut};
 pub use names::{AccountId, Arn, BucketName, KeyAlias, ObjectKey, Partition, PipelineName, RegionName, RoleName, account_of};
 
 use serde::{Deserialize, Serialize};

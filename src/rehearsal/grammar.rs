@@ -1,5 +1,6 @@
 //! What AWS demands of a policy document before it keeps it (facts G.4, IAM-Grammar).
 
+use super::regions::is_partition;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
@@ -261,12 +262,129 @@ fn check(statement: &Value, kind: Kind) -> Result<(), String> {
             .to_owned());
         }
     }
+    if kind == Kind::Identity
+        && let Some(why) = texts("Action").iter().find_map(|action| against_action(action))
+    {
+        return Err(why);
+    }
+    if matches!(kind, Kind::Identity | Kind::Trust) && members.get("Condition").is_some_and(|condition| !dates_are_dates(condition)) {
+        return Err("The policy failed legacy parsing".to_owned());
+    }
+    if kind == Kind::Identity
+        && let Some(why) = texts("Resource").iter().find_map(|resource| against_resource(resource))
+    {
+        return Err(why);
+    }
     let is_arn = |text: &String| text == "*" || (text.starts_with("arn:") && text.splitn(6, ':').count() == 6);
     match texts("Resource").into_iter().find(|resource| !is_arn(resource)) {
         Some(resource) if kind == Kind::Identity => Err(format!("Resource {resource} must be in ARN format or \"*\".")),
         Some(_) if kind == Kind::Bucket => Err("Policy has invalid resource".to_owned()),
         _ => Ok(()),
     }
+}
+
+/// What IAM has against an action that names a service.
+fn against_action(action: &str) -> Option<String> {
+    let (vendor, name) = action.split_once(':')?;
+    if name.contains(':') {
+        return Some("Actions/Condition can contain only one colon.".to_owned());
+    }
+    let right = vendor == "*" || vendor.chars().all(|letter| letter.is_ascii_alphanumeric() || "-.".contains(letter));
+    (!right).then(|| format!("Vendor {vendor} is not valid"))
+}
+
+/// What a path of IAM's own ARNs begins with.
+const OF_IAM: [&str; 13] = [
+    "user/",
+    "federated-user/",
+    "role/",
+    "group/",
+    "instance-profile/",
+    "mfa/",
+    "server-certificate/",
+    "policy/",
+    "sms-mfa/",
+    "saml-provider/",
+    "oidc-provider/",
+    "report/",
+    "access-report/",
+];
+
+/// What S3 has in a region, besides buckets and objects, which are in none.
+const OF_A_REGION: [&str; 6] = ["accesspoint/", "job/", "storage-lens/", "storage-lens-group/", "access-grants/", "async-request/"];
+
+/// What IAM has against an ARN (its words as they were observed by who wrote moto's validator).
+fn against_resource(resource: &str) -> Option<String> {
+    let parts: Vec<&str> = resource.splitn(6, ':').collect();
+    let ["arn", partition, service, region, _, path] = parts[..] else { return None };
+    if partition != "*" && !is_partition(partition) {
+        return Some(format!("Partition \"{partition}\" is not valid for resource \"{resource}\"."));
+    }
+    if service.is_empty() || service.contains(['*', '?']) {
+        return Some("Resource vendor must be fully qualified and cannot contain regexes.".to_owned());
+    }
+    let any = |text: &str| text.starts_with(['*', '?', '$']);
+    match service {
+        "iam" if !region.is_empty() => Some(format!("IAM resource {resource} cannot contain region information.")),
+        "iam" if path != "*" && !any(path) && !OF_IAM.iter().any(|start| path.starts_with(start)) => {
+            Some(format!("IAM resource path must either be \"*\" or start with {}.", OF_IAM.join(", ")))
+        }
+        "s3" if !region.is_empty() && !any(region) && !any(path) && !OF_A_REGION.iter().any(|start| path.starts_with(start)) => {
+            Some(format!("Resource {resource} can not contain region information."))
+        }
+        _ => None,
+    }
+}
+
+/// Says whether what a date is compared with is one: ISO 8601, or seconds since 1970.
+fn dates_are_dates(condition: &Value) -> bool {
+    let of_dates = |name: &str| {
+        let bare = ["ForAllValues:", "ForAnyValue:"].iter().find_map(|start| name.strip_prefix(start)).unwrap_or(name);
+        bare.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("Date"))
+    };
+    let operators = condition.as_object().into_iter().flatten().filter(|(name, _)| of_dates(name));
+    let mut values = operators.flat_map(|(_, keys)| keys.as_object().into_iter().flatten()).flat_map(|(_, value)| match value {
+        Value::Array(list) => list.iter().collect(),
+        one => vec![one],
+    });
+    values.all(|value| match value {
+        Value::String(text) => is_date(text),
+        Value::Number(number) => number.as_i64().is_some_and(|seconds| seconds >= 0),
+        _ => false,
+    })
+}
+
+fn is_date(text: &str) -> bool {
+    if text.parse::<i64>().is_ok_and(|seconds| seconds >= 0) {
+        return true;
+    }
+    let (day, time) = text.split_once(['T', 't']).map_or((text, None), |(day, time)| (day, Some(time)));
+    let number = |text: &str, most: u32| !text.is_empty() && text.len() <= 2 && text.parse::<u32>().is_ok_and(|number| number <= most);
+    let day: Vec<&str> = day.trim_start_matches('-').split('-').collect();
+    let right_day = match day[..] {
+        [year] if time.is_some() || text.contains('-') => year.parse::<u32>().is_ok(),
+        [year, month] => year.parse::<u32>().is_ok() && number(month, 12),
+        [year, month, day] => year.parse::<u32>().is_ok() && number(month, 12) && number(day, 31),
+        _ => false,
+    };
+    let right_time = time.is_none_or(|time| {
+        let bare = time.trim_end_matches(['Z', 'z']);
+        let bare = bare.split_once(['+', '-']).map_or(bare, |(bare, _)| bare);
+        let bare = bare.split_once('.').map_or(bare, |(bare, _)| bare);
+        let parts: Vec<&str> = bare.split(':').collect();
+        match parts[..] {
+            [hour] => hour.is_empty() || number(hour, 23),
+            [hour, minute] => number(hour, 23) && number(minute, 59),
+            [hour, minute, second] => number(hour, 23) && number(minute, 59) && number(second, 59),
+            _ => false,
+        }
+    });
+    right_day && right_time
+}
+
+/// Says whether a text has only characters that a document may have (the pattern of IAM's and KMS's API).
+pub(crate) fn is_latin(text: &str) -> bool {
+    text.chars().all(|letter| matches!(letter, '\t' | '\n' | '\r' | ' '..='\u{ff}'))
 }
 
 /// Counts what IAM's quotas count: white space is free.

@@ -16,6 +16,7 @@ mod hire;
 mod iam;
 mod kms;
 mod organizations;
+mod regions;
 mod run;
 mod s3;
 mod serve;

@@ -56,8 +56,10 @@ fn canonical(call: &Call, signed: &Signed) -> String {
         _ => call.raw_path.split('/').map(percent_encode).collect::<Vec<_>>().join("/"),
     };
     let query = call.query.iter().filter(|(name, _)| !(signed.presigned && name == "X-Amz-Signature"));
-    let mut query: Vec<String> = query.map(|(name, value)| format!("{}={}", percent_encode(name), percent_encode(value))).collect();
+    // By name, then by value: `a` comes before `a-b`, although `=` comes behind `-`.
+    let mut query: Vec<(String, String)> = query.map(|(name, value)| (percent_encode(name), percent_encode(value))).collect();
     query.sort();
+    let query: Vec<String> = query.iter().map(|(name, value)| format!("{name}={value}")).collect();
     let value = |name: &str| {
         let values =
             call.headers.iter().filter(|(own, _)| own == name).map(|(_, value)| value.split_whitespace().collect::<Vec<_>>().join(" "));

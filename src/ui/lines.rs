@@ -1,6 +1,6 @@
 //! Answers to lines of standard input, in order.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 
 /// How much is read at once; a longer line makes the room for it.
 const READ: usize = 1 << 18;
@@ -14,9 +14,14 @@ const WORTH_A_THREAD: usize = 1 << 14;
 pub fn answer_lines(file: Option<std::fs::File>, answer: impl Fn(&[u8]) -> String + Sync) -> std::io::Result<()> {
     let mut source: Box<dyn std::io::Read> = match file {
         Some(file) => Box::new(file),
-        None => Box::new(std::io::stdin()),
+        None => {
+            let stdin = std::io::stdin();
+            if stdin.is_terminal() {
+                let _ = writeln!(anstream::stderr(), "type or paste requests, one JSON object a line; Ctrl-D on a line of its own ends it");
+            }
+            Box::new(stdin)
+        }
     };
-    let mut out = std::io::stdout().lock();
     let mut room = vec![0; READ];
     let mut held = 0;
     loop {
@@ -33,10 +38,14 @@ pub fn answer_lines(file: Option<std::fs::File>, answer: impl Fn(&[u8]) -> Strin
             None if count == 0 => end,
             None => 0,
         };
-        match out.write_all(&answers(&room[..whole], &answer)).and_then(|()| out.flush()) {
+        let told = answers(&room[..whole], &answer);
+        // Held no longer than it takes: whoever ends the program while this waits for a line needs it as well.
+        let mut out = std::io::stdout().lock();
+        match out.write_all(&told).and_then(|()| out.flush()) {
             Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => return Ok(()),
             other => other?,
         }
+        drop(out);
         if count == 0 {
             return Ok(());
         }

@@ -1,12 +1,14 @@
 //! The only code that touches stdout, stderr, colour, progress and prompts.
 
+mod frame;
+mod keys;
 mod lines;
 mod progress;
 mod prompts;
 
 pub use lines::answer_lines;
 pub use progress::Busy;
-pub use prompts::{Answer, Choice};
+pub use prompts::{Answer, Choice, Completion, Objection};
 
 use crate::model::{ColorWhen, OutputFormat};
 use anstream::{AutoStream, ColorChoice};

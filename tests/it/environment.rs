@@ -102,11 +102,12 @@ fn every_setting_of_the_sdk_works_or_is_refused_by_name() {
         all.into_iter().partition(|(variable, ..)| ["AWS_RETRY_MODE", "AWS_MAX_ATTEMPTS"].contains(variable));
     let mut wrong = Vec::new();
     for (variable, key, value, is_fine) in always.into_iter().chain(depth::sampled("settings of the SDK", rest, 60)) {
+        let shown = if value.is_empty() { "empty".to_owned() } else { format!("`{value}`") };
         let (code, said, named) = match key {
             None => {
                 asked.profile("");
                 let (code, said) = asked.run(&[(variable, value)]);
-                let named = said.contains(&format!("{variable} is `{value}`"));
+                let named = said.contains(&format!("{variable} is {shown}"));
                 (code, said, named)
             }
             Some(key) => {
@@ -116,7 +117,7 @@ fn every_setting_of_the_sdk_works_or_is_refused_by_name() {
                     _ => asked.profile(&format!("{key} = {value}")),
                 }
                 let (code, said) = asked.run(&[]);
-                let named = said.contains(&format!("`{key}` of profile `dev` is `{value}`")) && said.contains("config, line 2)");
+                let named = said.contains(&format!("`{key}` of profile `dev` is {shown}")) && said.contains("config, line 2)");
                 (code, said, named)
             }
         };
@@ -273,7 +274,9 @@ fn what_is_said_of_a_setting_that_cannot_be_used() {
     take("AWS_RETRY_MODE=quick", asked.run(&[("AWS_RETRY_MODE", "quick")]));
     take("AWS_ENDPOINT_URL=localhost:4566", asked.run(&[("AWS_ENDPOINT_URL", "localhost:4566")]));
     take("AWS_REGION=US-EAST-1", asked.run(&[("AWS_REGION", "US-EAST-1")]));
-    take("HTTPS_PROXY=socks5://ann:secret@proxy:1080", asked.run(&[("HTTPS_PROXY", "socks5://ann:secret@proxy:1080")]));
+    take("HTTPS_PROXY=socks5://ann:secret@proxy:1080", asked.run(&[("AWS_ENDPOINT_URL", ""), ("HTTPS_PROXY", "socks5://ann:secret@proxy:1080")]));
+    // Here nothing goes through it.
+    assert_eq!(asked.run(&[("HTTPS_PROXY", "socks5://proxy:1080"), ("HTTP_PROXY", "socks5://proxy:1080")]).0, 0);
     asked.profile("max_attempts = 0");
     take("max_attempts = 0", asked.run(&[]));
     asked.profile("retry_mode =");
@@ -287,7 +290,72 @@ fn what_is_said_of_a_setting_that_cannot_be_used() {
     fs::write(served.dir.path().join("credentials"), "[dev]\naws_access_key_id = AKIA\u{7}\naws_secret_access_key = x\n").unwrap();
     asked.profile("");
     take("a bell in aws_access_key_id", asked.run(&[]));
-    same(&told, str![[r#""#]]);
+    same(&told, str![[r#"
+AWS_RETRY_MODE=quick
+error: AWS_RETRY_MODE is `quick`, which can't be used
+
+hint: set AWS_RETRY_MODE to `standard`, `adaptive` or `legacy` (taken for `standard`), or unset it
+exit 64
+
+AWS_ENDPOINT_URL=localhost:4566
+error: AWS_ENDPOINT_URL is `localhost:4566`, which can't be used
+
+hint: set AWS_ENDPOINT_URL to a URL such as `https://HOST` or `http://HOST:PORT`, or unset it
+exit 64
+
+AWS_REGION=US-EAST-1
+error: AWS_REGION is `US-EAST-1`, which can't be used
+
+hint: set AWS_REGION to a region such as `us-east-1`, or unset it
+exit 64
+
+HTTPS_PROXY=socks5://ann:secret@proxy:1080
+error: HTTPS_PROXY names no proxy that can be used: only `http` and `https` proxies are spoken to
+
+hint: write it as `http://HOST:PORT`, with `USER:PASSWORD@` before the host if the proxy asks for them, or unset it
+exit 64
+
+max_attempts = 0
+error: `max_attempts` of profile `dev` is `0`, which can't be used (DIR/config, line 2)
+
+hint: set it to a whole number from 1 on, or take the line out
+exit 64
+
+retry_mode =
+error: `retry_mode` of profile `dev` is empty, which can't be used (DIR/config, line 2)
+
+hint: set it to `standard`, `adaptive` or `legacy` (taken for `standard`), or take the line out
+exit 64
+
+ca_bundle = ~/none.pem
+error: could not read `ca_bundle` of profile `dev`, DIR/none.pem
+  caused by: No such file or directory (os error 2)
+
+hint: check the path
+exit 1
+
+a role, and AWS_ENDPOINT_URL=
+error: AWS_ENDPOINT_URL is empty, which can't be used
+
+hint: set AWS_ENDPOINT_URL to a URL such as `https://HOST` or `http://HOST:PORT`, or unset it
+exit 64
+
+AWS_ACCESS_KEY_ID with a bell
+error: AWS_ACCESS_KEY_ID can't be one, and profile `dev` takes it
+  caused by: it holds a control character or another one that no key has
+
+hint: set it again, without what stands around it
+exit 4
+
+a bell in aws_access_key_id
+error: `aws_access_key_id` of profile `dev` can't be one (DIR/credentials, line 2)
+  caused by: it holds a control character or another one that no key has
+
+hint: copy the key again, without what stands around it
+exit 4
+
+
+"#]]);
 }
 
 #[test]
@@ -306,7 +374,9 @@ fn told_everywhere(served: &Served, output: &Output, kind: &str, what: &str) {
     assert!(document["message"].as_str().unwrap().contains(what), "{document:#}");
     for name in ["out.json", "out.xml", "out.md"] {
         let text = fs::read_to_string(served.dir.path().join(name)).unwrap();
-        assert!(text.contains(what) || text.contains(&what.replace('`', "&#96;")), "{name}: {text}");
+        // Markdown's own signs are escaped.
+        let escaped = what.replace('_', "\\_").replace('`', "\\`");
+        assert!(text.contains(what) || text.contains(&escaped), "{name}: {text}");
     }
     assert!(String::from_utf8_lossy(&output.stderr).contains(what));
 }
@@ -393,14 +463,22 @@ fn empty_variables_count_as_unset_for_every_flag_of_every_command() {
 /// A user that owns nothing here.
 const NOBODY: u32 = 65534;
 
-/// What a home may be: its variables, what is said and where the lock then is.
+/// Sets up with a home, if these variables say one, and gives the exit code and both streams.
 fn set_up(served: &Served, variables: &[(&str, &Path)], as_nobody: bool) -> (i32, String) {
     use std::os::unix::process::CommandExt;
     let args = [&["setup", "--yes"][..], &served::BUCKETS].concat();
     let mut command = served.command(&args);
     command.args(PROFILES).env_remove("HOME").envs(variables.iter().copied());
     if as_nobody {
-        command.uid(NOBODY).gid(NOBODY);
+        // The one that cargo made may be below a home that only its owner sees.
+        let program = served.dir.path().join("xdeploy");
+        if !program.exists() {
+            fs::copy(env!("CARGO_BIN_EXE_xdeploy"), &program).unwrap();
+        }
+        let mut other = Command::new(program);
+        other.args(command.get_args()).env_clear().current_dir(served.dir.path()).uid(NOBODY).gid(NOBODY);
+        other.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        command = other;
     }
     let output = command.output().unwrap();
     (code(&output), format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)))
@@ -468,7 +546,14 @@ fn without_any_folder_for_a_lock_it_goes_on_with_a_warning() {
     let from = said.find("warning: there is no folder").unwrap_or_else(|| panic!("{said}"));
     let told: String = said[from..].lines().take_while(|line| !line.starts_with("done")).map(|line| format!("{line}\n")).collect();
     let told = told.split_inclusive('\n').take(6).collect::<String>().replace(&served.dir.path().display().to_string(), "DIR");
-    same(&told, str![[r#""#]]);
+    same(&told, str![[r#"
+warning: there is no folder for a lock, so a second run on this machine would not be refused
+  caused by: DIR/file/.local/state: Not a directory (os error 20)
+  caused by: DIR/file: Not a directory (os error 20)
+
+hint: set XDG_STATE_HOME to a folder of yours that can be written
+
+"#]]);
 }
 
 #[test]

@@ -460,14 +460,14 @@ fn a_long_text_takes_no_time() {
 #[test]
 fn the_catalogue_is_whole() {
     let numbers: Vec<u8> = rows().iter().map(|row| row.number).collect();
-    assert_eq!(numbers, (1..=47).collect::<Vec<_>>());
+    assert_eq!(numbers, (1..=49).collect::<Vec<_>>());
     for row in rows() {
         assert_eq!(row.check.id, id_of(row.number));
         for link in row.links {
             assert!(ROWS.iter().any(|own| own.name == *link), "{}: no link {link}", row.check.id);
         }
         assert!(!row.says.is_empty() && !row.tell.is_empty() && row.check.docs.starts_with("https://"), "{}", row.check.id);
-        assert!(!row.texts.is_empty() || !row.behind.is_empty(), "{}: nothing reaches it", row.check.id);
+        assert!(row.is_reached(), "{}: nothing reaches it", row.check.id);
     }
 }
 
@@ -478,9 +478,7 @@ fn row_of(link: &str) -> Option<u8> {
         "service-role" => Some(12),
         "source-read" => Some(2),
         "deploy-role" => Some(13),
-        // KMS's own words stand behind `Failed replicating`; S3's say nothing that a row has, so the denied link is the cause.
-        "copy-decrypt" | "copy-encrypt" => Some(11),
-        link if link.starts_with("copy-") => None,
+        link if link.starts_with("copy-") => Some(48),
         link if link.starts_with("source-") || link.starts_with("artifact-") => Some(3),
         link if link.starts_with("deploy-") => Some(6),
         _ => Some(8),
@@ -580,7 +578,9 @@ fn an_unknown_text_is_explained_by_what_is_denied_or_not_at_all() {
 fn a_bare_denial_is_explained_by_the_accounts() {
     let built = &set_ups()[0];
     let bare = Symptom::pasted("An error occurred (AccessDenied) when calling the PutObject operation: Access Denied");
-    assert!(explain(&bare, None).causes.is_empty());
+    // Without the accounts the rows of such denials are told, with what to read.
+    let alone = explain(&bare, None);
+    assert_eq!((first(&alone), alone.denial_only, alone.in_catalogue), ("XD-CP-008", true, true), "{alone:#?}");
     let whole = with_accounts(&bare, &built.settings, &built.snapshot, &quiet());
     assert!(whole.causes.is_empty() && !whole.in_catalogue, "{whole:#?}");
     let mut value = built.value();
@@ -978,7 +978,7 @@ fn rules_and_calls_are_explained_by_name() {
         ("deploy-decryp", "did you mean `deploy-decrypt`?"),
         ("zzz", "the README lists all"),
         ("XD-KMS-1", "the rules begin with XD-CALL, XD-CP, "),
-        ("XD-CP-999", "the rules of XD-CP lie between `XD-CP-001` and `XD-CP-047`"),
+        ("XD-CP-999", "the rules of XD-CP lie between `XD-CP-001` and `XD-CP-049`"),
         ("Access denied", "a message goes on standard input"),
     ] {
         let output = offline(&["explain", what]).output().unwrap();
@@ -994,4 +994,54 @@ fn rules_and_calls_are_explained_by_name() {
     assert!(!said.contains("0123456789abcdef") && said.contains("(hidden)") && said.len() < 400, "{said}");
     let output = offline(&["explain"]).output().unwrap();
     assert!(output.status.code() == Some(64) && err(&output).contains("not said which AWS profiles"), "{}", err(&output));
+}
+
+/// What is ruled out has a reason, and what can't be told isn't ruled out.
+#[test]
+fn nothing_is_ruled_out_without_a_reason() {
+    let set_ups = set_ups();
+    let built = &set_ups[0];
+    let broken: Snapshot = serde_json::from_value(without(built, "deploy-read")).unwrap();
+    // Two messages in one text: the accounts show the first, and say nothing of the second.
+    let both = Symptom::of_action("Deploy", Some("PermissionError"), &format!("{NO_ARTIFACT} The archive is malformed."));
+    let both = with_accounts(&both, &built.settings, &broken, &quiet());
+    assert_eq!((first(&both), both.causes[0].shown), ("XD-CP-006", true), "{both:#?}");
+    assert!(both.causes.iter().any(|cause| cause.id == Some("XD-CP-033")), "{both:#?}");
+    for explanation in catalogue().iter().flat_map(|told| told.explanations(&set_ups)).chain([both]) {
+        for out in &explanation.ruled_out {
+            assert!(!out.why.is_empty(), "{out:?}");
+            assert!(!out.why.contains("could not be read") && !out.why.contains("not to be told"), "{out:?}");
+        }
+    }
+}
+
+/// Of a caller that is none of the pipeline's the accounts say nothing.
+#[test]
+fn a_build_s_denial_is_not_judged_by_the_pipeline_s_roles() {
+    let built = &set_ups()[0];
+    let broken: Snapshot = serde_json::from_value(without(built, "deploy-read")).unwrap();
+    let text = "An error occurred (AccessDenied) when calling the GetObject operation: User: arn:aws:sts::111111111111:assumed-role/codebuild-web-service-role/AWSCodeBuild-8f9dbf1a-58a2-4bc8-b9a5-6d4b36a8fd0f is not authorized to perform: s3:GetObject on resource: \"arn:aws:s3:::codepipeline-us-east-1-111111111111/x\" because no identity-based policy allows the s3:GetObject action";
+    let told = with_accounts(&Symptom::pasted(text), &built.settings, &broken, &quiet());
+    assert!(told.causes.iter().all(|cause| !cause.shown && cause.link.is_none()) && told.ruled_out.is_empty(), "{told:#?}");
+    assert!(told.cannot_tell.iter().any(|why| why.contains("a build of CodeBuild")), "{told:#?}");
+    let output = piped(offline(&["explain", "-"]), text);
+    assert!(out(&output).contains("Who was denied: role codebuild-web-service-role, in a build of CodeBuild"), "{}", out(&output));
+}
+
+/// The session that CodePipeline's own roles have is none of a task's, cut or whole.
+#[test]
+fn a_session_says_whose_it_is() {
+    for (session, part) in [
+        ("pipe/1790620314627", "CodePipeline's"),
+        ("pipe/17906203…", "CodePipeline's"),
+        ("codebuild-x-service-role/AWSCodeBuild-8f9d…", "a build of CodeBuild"),
+        ("start-web/ae48e92617b5f5c7f22e502be8dd8d16", "EventBridge's"),
+    ] {
+        let action = if part.starts_with("Event") { "codepipeline:StartPipelineExecution" } else { "s3:PutObject" };
+        let text = format!(
+            "User: arn:aws:sts::111111111111:assumed-role/{session} is not authorized to perform: {action} on resource: arn:aws:s3:::b/k"
+        );
+        let output = piped(offline(&["explain", "-"]), &text);
+        assert!(output.status.code() == Some(0) && out(&output).contains(part), "{}{}", out(&output), err(&output));
+    }
 }

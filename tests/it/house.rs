@@ -21,7 +21,7 @@ const MAY_IMPORT: [(&str, Option<&[&str]>); 13] = [
 ];
 
 /// Rooms that judge: no I/O, no clock.
-const PURE: [&str; 31] = [
+const PURE: [&str; 32] = [
     "src/policy",
     "src/ecs/checks",
     "src/ecs/denial.rs",
@@ -50,6 +50,7 @@ const PURE: [&str; 31] = [
     "src/deploy/failures/fits",
     "src/deploy/failures/mod.rs",
     "src/deploy/failures/redact.rs",
+    "src/deploy/failures/signs.rs",
     "src/deploy/failures/symptom.rs",
     "src/export",
     "src/model",

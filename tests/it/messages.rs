@@ -166,7 +166,7 @@ exit 64
 $ xdeploy explain XD-CP-99
 error: there is no rule and no call `XD-CP-99`
 
-hint: the rules of XD-CP lie between `XD-CP-001` and `XD-CP-047`
+hint: the rules of XD-CP lie between `XD-CP-001` and `XD-CP-049`
 hint: the README lists all rules and calls; a message goes on standard input: `xdeploy explain - < message.txt`
 exit 64
 

@@ -26,6 +26,7 @@ mod one_account;
 mod output;
 mod played;
 mod policies;
+mod prompts;
 mod proof;
 mod release;
 mod requests;
@@ -72,6 +73,7 @@ fn main() -> ExitCode {
         output::trials(),
         played::trials(),
         policies::trials(),
+        prompts::trials(),
         proof::trials(),
         release::trials(),
         requests::trials(),

@@ -57,7 +57,7 @@ fn a_terminal_that_fails_is_told_of() {
         &said[error..],
         str![[r#"
 error: the question could not be asked
-  caused by: IO error: Input/output error (os error 5)
+  caused by: Input/output error (os error 5)
 
 hint: pass `--yes`, or save it with `xdeploy plan --out FILE` and run `xdeploy apply FILE`
 

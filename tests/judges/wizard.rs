@@ -12,7 +12,7 @@ use std::process::Command;
 use xdeploy::rehearsal::{DEV, PROD};
 
 /// Two accounts with buckets, and profiles besides the two: one whose keys nobody knows.
-fn served() -> Served {
+pub fn served() -> Served {
     let served = Served::new();
     served.bucket(DEV, "us-east-1", "a-plain-bucket", false);
     served.bucket(DEV, "us-east-1", "site-input", true);
@@ -38,7 +38,7 @@ const PLAIN: [(&str, &str); 9] = [
     ("Everything else has a default", ENTER),
 ];
 
-fn command(served: &Served, args: &[&str]) -> Command {
+pub fn command(served: &Served, args: &[&str]) -> Command {
     let mut command = served.command(args);
     command.env("TERM", "xterm-256color");
     command
@@ -50,7 +50,7 @@ fn state(served: &Served) -> serde_json::Value {
 }
 
 /// The command that was printed, as its words.
-fn printed(talk: &Talk) -> Vec<String> {
+pub fn printed(talk: &Talk) -> Vec<String> {
     let text = talk.text();
     let after = text.split("The same run as one command:").nth(1).unwrap_or_else(|| panic!("{text}"));
     let line: Vec<&str> = after.trim_start().split("\r\n\r\n").next().unwrap().split_whitespace().filter(|word| *word != "\\").collect();
@@ -59,7 +59,7 @@ fn printed(talk: &Talk) -> Vec<String> {
 }
 
 /// The first error that was printed, or what was wrong with an answer, up to its last hint.
-fn error_of(talk: &Talk) -> String {
+pub fn error_of(talk: &Talk) -> String {
     let text = talk.text().replace("\r\n", "\n").replace('\r', "\n");
     let lines = text.lines().skip_while(|line| !line.starts_with("error: ") && !line.starts_with("warning: "));
     let (mut taken, mut hinted) = (String::new(), false);

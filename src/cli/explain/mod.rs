@@ -6,7 +6,9 @@ mod tell;
 use super::{proof, session};
 use crate::aws::Accounts;
 use crate::deploy::failures::gather::{self, Failed, Outcome, Run, Runs};
-use crate::deploy::failures::{Asked, Evidence, Explanation, Kind as Sort, Readings, Symptom, explain, explain_unread, redact};
+use crate::deploy::failures::{
+    Asked, Evidence, Explanation, Kind as Sort, Readings, Symptom, explain, explain_unread, redact, redact_pasted,
+};
 use crate::deploy::observe::Organisations;
 use crate::deploy::plan::{Callers, Plan};
 use crate::deploy::proof::{Proof, prove};
@@ -190,7 +192,7 @@ async fn pasted(common: &CommonFlags, args: &Args, ui: &Ui) -> Result<u8> {
     if text.trim().is_empty() {
         return Err(Error::usage("there is no message on standard input").hint("pipe it in: `xdeploy explain - < message.txt`"));
     }
-    let denial = denial::explain(&redact(&text));
+    let denial = denial::explain(&redact_pasted(&text));
     if is_of_ecs(&denial) {
         tell_ecs(ui, &denial);
         return Ok(0);
@@ -221,18 +223,14 @@ async fn pasted(common: &CommonFlags, args: &Args, ui: &Ui) -> Result<u8> {
     Ok(exit_code(&explanation))
 }
 
-/// Says whether a message is of an application on ECS. A session of EventBridge's is named like a task's, and only starts pipelines.
+/// Says whether a message is of an application on ECS.
 fn is_of_ecs(denial: &Denial) -> bool {
-    match denial.principal {
-        Principal::Instance | Principal::ManagedInstance => true,
-        Principal::Task => !denial.action.as_deref().is_some_and(|action| action.starts_with("codepipeline:")),
-        _ => false,
-    }
+    matches!(denial.principal, Principal::Instance | Principal::ManagedInstance | Principal::Task)
 }
 
 /// A message of an ECS task is about who it is, not about the pipeline (facts/ecs.md C.1).
 fn tell_ecs(ui: &Ui, denial: &Denial) {
-    ui.result(&format!("This is no message of a pipeline but of an application on ECS: {}.", denial.meaning));
+    ui.result(&format!("This is no message of a pipeline but of ECS: {}.", denial.meaning));
     for advice in &denial.advice {
         ui.result(&format!("  {advice}"));
     }

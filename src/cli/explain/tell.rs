@@ -56,6 +56,14 @@ pub fn pasted(ui: &Ui, explanation: &Explanation) {
 }
 
 fn rest(ui: &Ui, explanation: &Explanation) {
+    if let Some(caller) = &explanation.caller {
+        ui.result(&format!("\nWho was denied: {}", caller.text));
+    }
+    if explanation.denial_only && !explanation.with_accounts && !explanation.causes.is_empty() {
+        ui.result(
+            "\nThe text says that something was denied, and no more. These are the rows of such denials, the likeliest first; with both profiles the calls are proven:",
+        );
+    }
     if !explanation.in_catalogue && explanation.symptom.kind == Kind::Message {
         let then = match (explanation.with_accounts, explanation.causes.is_empty()) {
             (false, _) => "with both profiles the calls of the pipeline are proven, and what is denied is told",

@@ -5,6 +5,7 @@
 mod buckets;
 pub mod command_line;
 mod names;
+mod paths;
 mod profiles;
 
 pub use command_line::command_line;
@@ -16,10 +17,10 @@ use crate::deploy::observe::read_pipeline_version;
 use crate::deploy::zipfile;
 use crate::error::{Error, Result};
 use crate::model::{ObjectKey, PipelineName, Side};
-use crate::settings::{CommonFlags, DEFAULT_PIPELINE, DeploymentFlags, environment};
-use crate::ui::{Choice, Ui};
+use crate::settings::{CommonFlags, DEFAULT_PIPELINE, DeploymentFlags, environment, variable};
+use crate::ui::{Choice, Objection, Ui};
 use serde_json::Value;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What was said, by flags, variables, the settings file and answers.
 #[derive(Debug, Clone)]
@@ -108,7 +109,7 @@ impl Wizard<'_> {
     where
         T: std::str::FromStr<Err = String>,
     {
-        let check = |text: &str| text.parse::<T>().map(|_| ());
+        let check = |text: &str| text.parse::<T>().map(|_| ()).map_err(Objection::from);
         let text = ask::given(self.ui.text_with(question, default, help, &check), question, flag)?;
         text.parse().map_err(Error::internal)
     }
@@ -202,14 +203,17 @@ impl Wizard<'_> {
         }
         let question = "Zip to upload now:";
         let extract = !self.answers.flags.no_extract;
+        let home = variable("HOME").map(PathBuf::from);
+        let home = home.as_deref();
+        let file = |path: &Path| if extract { zipfile::check(path).map(|_| ()) } else { zipfile::fingerprint(path).map(|_| ()) };
         let check = |text: &str| match text {
             "" => Ok(()),
-            path if extract => zipfile::check(path.as_ref()).map(|_| ()).map_err(|error| error.message),
-            path => zipfile::fingerprint(path.as_ref()).map(|_| ()).map_err(|error| error.message),
+            text => file(&paths::meant(text, home)).map_err(ask::objection),
         };
-        let help = "a file's path; Enter alone: later, with `xdeploy release FILE`";
-        let path = ask::given(self.ui.text_with(question, None, help, &check), question, "pass `--artifact`")?;
-        self.answers.artifact = (!path.is_empty()).then(|| path.into());
+        let help = "a file's path, Tab completes it; Enter alone: later, with `xdeploy release FILE`";
+        let asked = self.ui.completed(question, help, &check, &|text| paths::complete(text, home));
+        let typed = ask::given(asked, question, "pass `--artifact`")?;
+        self.answers.artifact = (!typed.is_empty()).then(|| paths::meant(&typed, home));
         Ok(())
     }
 

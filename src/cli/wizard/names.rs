@@ -8,7 +8,7 @@ use crate::deploy::snapshot::Identity;
 use crate::error::{Error, Result};
 use crate::model::{ChangeDetection, Policies, RoleName};
 use crate::settings::{DeploymentFlags, Settings};
-use crate::ui::Choice;
+use crate::ui::{Choice, Objection};
 use clap::ValueEnum;
 use serde_json::Value;
 use std::fmt::Display;
@@ -160,7 +160,7 @@ impl Wizard<'_> {
 
     /// Asks for a text with what it is now as the default; `None` if it stays so.
     fn changed<T: FromStr<Err: Display>>(&self, question: &str, now: &str) -> Result<Option<T>> {
-        let check = |text: &str| text.parse::<T>().map(|_| ()).map_err(|why| why.to_string());
+        let check = |text: &str| text.parse::<T>().map(|_| ()).map_err(|why| Objection::from(why.to_string()));
         let text = ask::given(self.ui.text_with(question, Some(now), "", &check), question, BY_FLAG)?;
         if text == now { Ok(None) } else { text.parse().map(Some).map_err(|why: T::Err| Error::internal(why.to_string())) }
     }

@@ -401,7 +401,7 @@ pub struct Link {
     pub requests: Vec<Value>,
     /// The pattern of all objects that the call may be on, where that is more than one.
     pub all: Option<String>,
-    /// What may be asked as well: another value of a key that isn't known, or an object that may be among those of the call. A denial
+    /// What may be asked as well: other values of keys that aren't known, or an object that may be among those of the call. A denial
     /// here can't be told.
     pub perhaps: Vec<Value>,
     /// The documents in the requests, in their order within a kind and level.

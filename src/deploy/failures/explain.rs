@@ -1,11 +1,12 @@
 //! The ranking: text first, code second, and what both accounts hold to tell rows apart that say the same.
 
 use super::evidence::bare;
-use super::told::{Cause, Explanation, LinkTold, RuledOut};
+use super::signs::told_by;
+use super::told::{CallerTold, Cause, Explanation, LinkTold, RuledOut};
 use super::{Case, Evidence, Fit, Found, Kind, Place, Row, Symptom, rows};
 use crate::deploy::chain::{On, ROWS, Who};
 use crate::deploy::proof::Judged;
-use crate::model::Verdict;
+use crate::model::{ApiService, AwsMessage, Verdict};
 use regex_lite::Regex;
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
@@ -14,6 +15,10 @@ use std::sync::LazyLock;
 const OWN: i32 = 60;
 /// The text of a row behind which it hides, or a symptom without a text.
 const BEHIND: i32 = 30;
+/// The likeliest of the rows of denials, where the text says no more than that something was denied.
+const DENIAL: i32 = 40;
+/// What hides behind those.
+const BEHIND_DENIAL: i32 = 10;
 /// Its own text stands within the text of a row behind which it hides.
 const SAYS_MORE: i32 = 15;
 /// Its error code.
@@ -43,33 +48,66 @@ struct Reached {
     score: i32,
 }
 
-/// What AWS says of a denial across accounts of different organisations, and no more (facts E, "Message availability").
-static BARE: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"access ?denied|not authorized|\bforbidden\b|\b403\b").ok());
-/// The rows of such denials.
+/// The rows of denials of which AWS says no more, as across accounts of different organisations (facts E, "Message availability").
 const DENIALS: [u8; 4] = [2, 3, 6, 8];
+/// What writes objects.
+const UPLOADS: [&str; 5] = ["PutObject", "CopyObject", "UploadPart", "CreateMultipartUpload", "CompleteMultipartUpload"];
 
-/// Finds the rows that a symptom may be, by its text. A bare denial may be whatever hides behind denials, as far as the accounts show it.
-fn reached(symptom: &Symptom, with_accounts: bool) -> Vec<Reached> {
-    let text = symptom.matched();
-    let says = |index: usize| PATTERNS.get(index).is_some_and(|patterns| patterns.iter().any(|pattern| pattern.is_match(&text)));
+/// Says whether a message is a denial of a call that a pipeline makes, and says no more.
+fn is_bare_denial(symptom: &Symptom, message: &AwsMessage) -> bool {
+    use ApiService::{CloudFormation, CodeBuild, CodePipeline, Kms, S3};
+    let of_pipeline = || {
+        let action = message.action.as_deref().map(str::to_ascii_lowercase);
+        message.is_of_aws()
+            && message.may_be_of(&[S3, Kms, CodePipeline, CodeBuild, CloudFormation])
+            && action.is_none_or(|action| action.starts_with("s3:") || action.starts_with("kms:"))
+    };
+    message.denied && (symptom.at.is_some() || message.says_only_denied() || of_pipeline())
+}
+
+/// Lists the rows of denials on buckets and keys, the likeliest first.
+fn likeliest(message: &AwsMessage) -> &'static [u8] {
+    match () {
+        () if message.calls(&UPLOADS) || message.denies(&["s3:PutObject"]) => &[8, 3, 6, 2],
+        () if message.calls(&["GetObject"]) || message.denies(&["s3:GetObject"]) => &[6, 2, 3, 8],
+        () if message.services.contains(&ApiService::Kms) => &[10, 6, 3, 8, 2],
+        // Without an operation it may be the writing of the bucket's policy.
+        () if message.operations.is_empty() => &[6, 3, 8, 2, 18],
+        () => &[6, 3, 8, 2],
+    }
+}
+
+/// Finds the rows that a symptom may be, by its text; of a bare denial what may hide behind it, and without accounts the general rows.
+fn reached(symptom: &Symptom, message: &AwsMessage, with_accounts: bool) -> (Vec<Reached>, bool) {
+    let says = |index: usize| {
+        let matches = |pattern: &Regex| message.texts.iter().any(|text| pattern.is_match(text));
+        PATTERNS.get(index).is_some_and(|patterns| patterns.iter().any(matches))
+    };
     let own: BTreeSet<u8> = match symptom.kind {
-        Kind::Message => rows().iter().enumerate().filter(|(index, _)| says(*index)).map(|(_, row)| row.number).collect(),
+        Kind::Message => {
+            let by_text = rows().iter().enumerate().filter(|(index, _)| says(*index)).map(|(_, row)| row.number);
+            by_text.chain(told_by(message)).collect()
+        }
         _ => BTreeSet::new(),
     };
-    let bare = with_accounts && own.is_empty() && BARE.as_ref().is_some_and(|bare| bare.is_match(&text));
+    let bare = symptom.kind == Kind::Message && own.is_empty() && is_bare_denial(symptom, message);
+    let general: &[u8] = if bare && !with_accounts { likeliest(message) } else { &[] };
     let mut found = Vec::new();
     for row in rows() {
         let is_own = own.contains(&row.number);
         let hides = row.behind.iter().any(|number| own.contains(number) || (bare && DENIALS.contains(number)));
         let silent = symptom.kind != Kind::Message && row.kinds.contains(&symptom.kind);
-        let mut score = match (is_own, hides || silent) {
-            (true, _) if GENERAL.contains(&row.number) => BEHIND,
-            (true, true) => OWN + SAYS_MORE,
-            (true, false) => OWN,
-            (false, true) => BEHIND,
-            (false, false) => continue,
+        let place = general.iter().position(|number| *number == row.number).and_then(|place| i32::try_from(place).ok());
+        let mut score = match (is_own, place, hides || silent) {
+            (true, ..) if GENERAL.contains(&row.number) => BEHIND,
+            (true, _, true) => OWN + SAYS_MORE,
+            (true, ..) => OWN,
+            (false, Some(place), _) => DENIAL - place,
+            (false, None, true) if bare && !with_accounts => BEHIND_DENIAL,
+            (false, None, true) => BEHIND,
+            (false, None, false) => continue,
         };
-        if row.codes.iter().any(|code| text.contains(&code.to_lowercase())) {
+        if place.is_none() && message.has_code(row.codes) {
             score += CODE;
         }
         if symptom.at.is_some_and(|at| row.at.contains(&at) || row.at.contains(&Place::Any)) {
@@ -77,7 +115,7 @@ fn reached(symptom: &Symptom, with_accounts: bool) -> Vec<Reached> {
         }
         found.push(Reached { row, own: is_own, score });
     }
-    found
+    (found, bare)
 }
 
 /// Says whether a link is called by an action of this place.
@@ -111,9 +149,13 @@ fn named_by(link: &Judged, text: &str) -> usize {
 }
 
 /// Lists the links that are not allowed among those that a symptom may be about, the likeliest first.
-fn suspects<'a>(question: &Question<'_>, evidence: &Evidence<'a>) -> Vec<&'a Judged> {
-    let text = question.symptom.matched();
-    let of_question = |link: &&Judged| link.verdict != Verdict::Allowed && question.holds(link);
+fn suspects<'a>(question: &Question<'_>, message: &AwsMessage, evidence: &Evidence<'a>) -> Vec<&'a Judged> {
+    let name = |link: &Judged| link.who.rsplit('/').next().unwrap_or_default().to_owned();
+    // Where the message names one of the pipeline's roles, the others' calls are not in question.
+    let role = message.role().filter(|role| evidence.proof.links.iter().any(|link| name(link).eq_ignore_ascii_case(role)));
+    let of_question = |link: &&Judged| {
+        link.verdict != Verdict::Allowed && question.holds(link) && role.is_none_or(|role| name(link).eq_ignore_ascii_case(role))
+    };
     let mut found: Vec<&Judged> = evidence.proof.links.iter().filter(of_question).collect();
     let rank = |link: &Judged| match (link.verdict, link.may_be_called()) {
         (Verdict::Denied, false) => 0,
@@ -121,7 +163,7 @@ fn suspects<'a>(question: &Question<'_>, evidence: &Evidence<'a>) -> Vec<&'a Jud
         (Verdict::Denied, true) => 2,
         _ => 3,
     };
-    found.sort_by_key(|link| (rank(link), usize::MAX - named_by(link, &text)));
+    found.sort_by_key(|link| (rank(link), usize::MAX - message.texts.iter().map(|text| named_by(link, text)).max().unwrap_or_default()));
     found
 }
 
@@ -225,10 +267,19 @@ fn is_general(row: u8) -> bool {
     GENERAL.contains(&row)
 }
 
+/// A cause, with what the accounts said of it.
+struct Weighed {
+    cause: Cause,
+    /// The accounts show that it isn't so.
+    out: bool,
+    /// What the accounts leave open.
+    open: bool,
+}
+
 /// The rows as the accounts sort them.
 #[derive(Default)]
 struct Sorted {
-    causes: Vec<Cause>,
+    causes: Vec<Weighed>,
     ruled_out: Vec<RuledOut>,
     cannot_tell: Vec<String>,
 }
@@ -252,43 +303,62 @@ fn sorted(symptom: &Symptom, reached: &[Reached], evidence: Option<&Evidence<'_>
                 sorted.cannot_tell.push(format!("{} ({}): {why}", check.title, check.id));
             }
             (Fit::Silent, true) => {}
-            _ => sorted.causes.push(cause(one, fit, symptom, evidence)),
+            _ => {
+                let (out, open) = (matches!(fit, Fit::Out(_)), matches!(fit, Fit::Open(_)));
+                sorted.causes.push(Weighed { cause: cause(one, fit, symptom, evidence), out, open });
+            }
         }
     }
-    sorted.causes.sort_by(|one, other| other.score.cmp(&one.score).then(one.id.cmp(&other.id)));
+    sorted.causes.sort_by(|one, other| other.cause.score.cmp(&one.cause.score).then(one.cause.id.cmp(&other.cause.id)));
     sorted
 }
 
 /// The denied links, as causes of what no row knows.
-fn unnamed(symptom: &Symptom, evidence: &Evidence<'_>, suspects: &[&Judged]) -> Vec<Cause> {
+fn unnamed(symptom: &Symptom, evidence: &Evidence<'_>, suspects: &[&Judged]) -> Vec<Weighed> {
     // A run that went green did without what isn't confirmed to be called; what else is denied now fails the next.
     let counts = |link: &&&Judged| link.verdict == Verdict::Denied && !(link.may_be_called() && symptom.kind == Kind::Green);
-    suspects.iter().filter(counts).map(|link| by_link(link, symptom, evidence)).collect()
+    let weighed = |link: &&Judged| Weighed { cause: by_link(link, symptom, evidence), out: false, open: false };
+    suspects.iter().filter(counts).map(weighed).collect()
 }
 
-/// What is known beats a text that leaves it open.
+/// What is known beats a text that leaves it open: what the accounts speak against is ruled out, what they leave open is told as that, and
+/// what the text alone says stays behind it.
 fn prefer_shown(sorted: &mut Sorted) {
-    if !sorted.causes.first().is_some_and(|first| first.shown) {
+    if !sorted.causes.first().is_some_and(|first| first.cause.shown) {
         return;
     }
-    let (shown, beaten): (Vec<Cause>, Vec<Cause>) = std::mem::take(&mut sorted.causes).into_iter().partition(|cause| cause.shown);
-    sorted.ruled_out.extend(beaten.iter().filter_map(RuledOut::of));
-    sorted.causes = shown;
+    for Weighed { cause, out, open } in std::mem::take(&mut sorted.causes) {
+        match (cause.id.filter(|_| !cause.shown), out, open) {
+            (Some(id), true, _) => sorted.ruled_out.push(RuledOut { id, title: cause.title, why: cause.read.join("; ") }),
+            (Some(id), _, true) => sorted.cannot_tell.push(format!("{} ({id}): {}", cause.title, cause.read.join("; "))),
+            _ => sorted.causes.push(Weighed { cause, out, open }),
+        }
+    }
     // Two rows that show the same broken call are told once, unless the second knows more of it.
-    let link = sorted.causes.first().and_then(|first| first.link.clone());
+    let link = sorted.causes.first().and_then(|first| first.cause.link.clone());
     let general = |cause: &Cause| rows().iter().any(|row| Some(row.check.id) == cause.id && is_general(row.number));
     let mut index = 0;
-    sorted.causes.retain(|cause| {
+    sorted.causes.retain(|weighed| {
         index += 1;
-        index == 1 || link.is_none() || cause.link != link || !general(cause)
+        index == 1 || link.is_none() || weighed.cause.link != link || !general(&weighed.cause)
     });
 }
 
 /// Explains a symptom by what is known; without evidence by its text alone.
 pub fn explain(symptom: &Symptom, evidence: Option<&Evidence<'_>>) -> Explanation {
-    let reached = reached(symptom, evidence.is_some());
+    let message = symptom.message();
+    let caller = CallerTold::of(&message).filter(|_| message.denied);
+    // What the accounts hold was judged for the pipeline's roles: of another caller it says nothing.
+    let stranger = caller.as_ref().filter(|caller| evidence.is_some() && caller.is_a_stranger());
+    if let Some(caller) = stranger {
+        let mut explanation = explain(symptom, None);
+        let why = format!("who was denied is none of the pipeline's roles but {}: its policies were not read", caller.text);
+        explanation.cannot_tell.push(why);
+        return explanation;
+    }
+    let (reached, denial_only) = reached(symptom, &message, evidence.is_some());
     let question = Question::of(symptom, &reached);
-    let suspects = evidence.map(|evidence| suspects(&question, evidence)).unwrap_or_default();
+    let suspects = evidence.map(|evidence| suspects(&question, &message, evidence)).unwrap_or_default();
     let mut sorted = sorted(symptom, &reached, evidence, &suspects);
     let in_catalogue = !sorted.causes.is_empty();
     if let (Some(evidence), false) = (evidence, in_catalogue) {
@@ -296,6 +366,9 @@ pub fn explain(symptom: &Symptom, evidence: Option<&Evidence<'_>>) -> Explanatio
     }
     prefer_shown(&mut sorted);
     let Sorted { causes, ruled_out, mut cannot_tell } = sorted;
+    if message.encoded {
+        cannot_tell.push("the reason is encoded: `aws sts decode-authorization-message --encoded-message` with the text tells it, in the account that was asked".to_owned());
+    }
     let all = evidence.iter().flat_map(|evidence| &evidence.proof.links);
     let links: Vec<&Judged> = all.filter(|link| question.holds(link)).collect();
     let of = |verdict: Verdict| links.iter().filter(|link| link.verdict == verdict).map(|link| link.name.clone()).collect::<Vec<_>>();
@@ -308,9 +381,11 @@ pub fn explain(symptom: &Symptom, evidence: Option<&Evidence<'_>>) -> Explanatio
         symptom: symptom.clone(),
         with_accounts: evidence.is_some(),
         in_catalogue,
+        denial_only,
+        caller,
         allowed: of(Verdict::Allowed),
         denied: of(Verdict::Denied),
-        causes,
+        causes: causes.into_iter().map(|weighed| weighed.cause).collect(),
         ruled_out,
         cannot_tell,
     }

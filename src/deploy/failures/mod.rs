@@ -1,4 +1,4 @@
-//! Why a deployment failed: the catalogue of facts/codepipeline.md E as data, and the ranking of its rows by what a message says
+//! Why a deployment failed: the catalogue of facts/codepipeline.md E, and two rows more, as data, and the ranking of its rows by what a message says
 //! and by what both accounts hold.
 //!
 //! Everything here is pure but [`gather`], which reads what a snapshot doesn't hold and a row needs to be told from its neighbours.
@@ -9,14 +9,15 @@ mod explain;
 mod fits;
 pub mod gather;
 mod redact;
+mod signs;
 mod symptom;
 mod told;
 
 pub use evidence::{Asked, Evidence, Readings, Source};
 pub use explain::{explain, explain_unread};
-pub use redact::redact;
+pub use redact::{redact, redact_pasted};
 pub use symptom::{Kind, Place, Symptom};
-pub use told::{Cause, Explanation, LinkTold, RuledOut};
+pub use told::{CallerTold, Cause, Explanation, LinkTold, RuledOut};
 
 use crate::deploy::proof::Judged;
 use crate::model::Check;
@@ -25,17 +26,17 @@ use std::sync::LazyLock;
 /// A row of the catalogue.
 #[derive(Debug)]
 pub struct Row {
-    /// The row of facts E.
+    /// The row of facts E; those after 47 are messages that were reported since.
     pub number: u8,
     /// Its id `XD-CP-0NN`, title, cause, fix, page and steps of the article.
     pub check: Check,
-    /// What AWS says, for people; the patterns are in `texts`.
+    /// What AWS says, for people; what tells it in a message is in `texts` and in `catalogue/signs.rs`.
     pub says: &'static str,
     /// Where it shows.
     pub at: &'static [Place],
     /// What sort of symptom it has.
     pub kinds: &'static [Kind],
-    /// Patterns that this row's own text matches, in lower case; loose, for texts drift.
+    /// Patterns that this row's own text matches, in lower case, whoever says it; loose, for texts drift.
     pub texts: &'static [&'static str],
     /// CodePipeline's or the service's error codes.
     pub codes: &'static [&'static str],
@@ -47,6 +48,13 @@ pub struct Row {
     pub tell: &'static str,
     /// Judges it by what both accounts hold.
     pub fits: fn(&Case<'_, '_>) -> Fit,
+}
+
+impl Row {
+    /// Says whether a message can lead to it, by itself or behind another row's.
+    pub fn is_reached(&self) -> bool {
+        !self.texts.is_empty() || !self.behind.is_empty() || catalogue::SIGNS.iter().any(|(row, _)| *row == self.number)
+    }
 }
 
 /// What a row is judged by.

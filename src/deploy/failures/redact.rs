@@ -1,5 +1,6 @@
 //! Takes secrets out of what people paste: keys, tokens, signatures, passwords.
 
+use crate::model::{plain, uncut};
 use regex_lite::{Captures, Regex};
 use std::sync::LazyLock;
 
@@ -45,6 +46,21 @@ fn looks_random(run: &str) -> bool {
 /// Says whether a run of characters ends here: a word that goes on with `.` or `-` is a name.
 fn ends(next: Option<char>) -> bool {
     next.is_none_or(|letter| !letter.is_ascii_alphanumeric() && !".-_".contains(letter))
+}
+
+/// Takes the secrets out of a text as people paste it: coloured, escaped, and cut at a terminal's width, where a secret may be cut too.
+pub fn redact_pasted(text: &str) -> String {
+    let visible = |text: &str| text.chars().filter(|letter| !letter.is_whitespace()).count();
+    let plain = plain(text);
+    let mended = uncut(&plain);
+    let shown = redact(&plain);
+    if mended == plain {
+        return shown;
+    }
+    // Frames of lines that are put together go, and are no secret.
+    let frames = visible(&plain).saturating_sub(visible(&mended));
+    let found_more = redact(&mended);
+    if visible(&found_more) + frames < visible(&shown) { found_more } else { shown }
 }
 
 /// Replaces what looks like a secret with `(hidden)`, and control characters but line ends with a space. Access key ids stay.

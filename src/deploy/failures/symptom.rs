@@ -1,10 +1,8 @@
 //! What a person or CodePipeline brings: a message, or that nothing happened.
 
-use super::redact::redact;
+use super::redact::{redact, redact_pasted};
+use crate::model::AwsMessage;
 use serde::Serialize;
-
-/// How many characters are looked at: CodePipeline's messages have 5,000 at the most (facts D.1), and people paste more than the message.
-const MATCHED: usize = 20_000;
 
 /// Where a failure shows (facts E, "Where").
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -67,7 +65,7 @@ pub struct Symptom {
 impl Symptom {
     /// Takes a message that somebody pasted.
     pub fn pasted(text: &str) -> Symptom {
-        Symptom { kind: Kind::Message, at: None, code: None, text: redact(text.trim()) }
+        Symptom { kind: Kind::Message, at: None, code: None, text: redact_pasted(text.trim()) }
     }
 
     /// Takes what a failed action says; `category` is CodePipeline's.
@@ -90,17 +88,9 @@ impl Symptom {
         Symptom { kind: Kind::Green, at: None, code: None, text: String::new() }
     }
 
-    /// Gives code and text as patterns are matched against: in lower case, on one line, and no more than a message can be long.
-    pub(super) fn matched(&self) -> String {
+    /// Takes code and text apart.
+    pub(super) fn message(&self) -> AwsMessage {
         let code = self.code.as_deref().map(|code| format!("{code}: ")).unwrap_or_default();
-        let whole = format!("{code}{}", self.text).to_lowercase();
-        let line = whole.split_whitespace().collect::<Vec<_>>().join(" ");
-        // The console and mail programs set quotes as printers do.
-        let plain = |letter: char| match letter {
-            '\u{2018}' | '\u{2019}' => '\'',
-            '\u{201c}' | '\u{201d}' => '"',
-            letter => letter,
-        };
-        line.chars().map(plain).take(MATCHED).collect()
+        AwsMessage::read(&format!("{code}{}", self.text))
     }
 }

@@ -2,7 +2,7 @@
 
 use super::Symptom;
 use crate::deploy::proof::Judged;
-use crate::model::Verdict;
+use crate::model::{AwsMessage, SessionOwner, Verdict};
 use serde::Serialize;
 
 /// A link, as far as an explanation tells it.
@@ -66,9 +66,43 @@ pub struct RuledOut {
     pub why: String,
 }
 
-impl RuledOut {
-    pub(super) fn of(cause: &Cause) -> Option<RuledOut> {
-        Some(RuledOut { id: cause.id?, title: cause.title.clone(), why: cause.read.join("; ") })
+/// Who was denied, as far as a message says it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CallerTold {
+    /// The ARN.
+    pub arn: String,
+    /// The role's name, without its path.
+    pub role: Option<String>,
+    /// Whose session it is.
+    pub session: Option<SessionOwner>,
+    /// In words.
+    pub text: String,
+}
+
+impl CallerTold {
+    pub(super) fn of(message: &AwsMessage) -> Option<CallerTold> {
+        let arn = message.principal.clone()?;
+        let session = message.session_owner();
+        let role = message.role();
+        let of_role = role.map_or_else(|| arn.clone(), |role| format!("role {role}"));
+        let text = match session {
+            Some(SessionOwner::CodeBuild) => {
+                format!("{of_role}, in a build of CodeBuild: the role of the build project")
+            }
+            Some(SessionOwner::CodePipeline) => format!("{of_role}, in a session of CodePipeline's"),
+            Some(SessionOwner::EventBridge) => format!("{of_role}, in a session of EventBridge's: the role of a rule's target"),
+            Some(SessionOwner::CloudFormation) => format!("{of_role}, in a session of CloudFormation's"),
+            Some(SessionOwner::Task) => format!("{of_role}, in a session that is named like an ECS task's"),
+            Some(SessionOwner::Instance | SessionOwner::ManagedInstance) => format!("{of_role}, on an instance"),
+            Some(SessionOwner::Other) | None => of_role,
+        };
+        Some(CallerTold { arn, role: role.map(str::to_owned), session, text })
+    }
+
+    /// Says whether it is certain that the pipeline's own actions don't run as this.
+    pub(super) fn is_a_stranger(&self) -> bool {
+        use SessionOwner::{CloudFormation, CodeBuild, Instance, ManagedInstance, Task};
+        matches!(self.session, Some(CodeBuild | CloudFormation | Task | Instance | ManagedInstance))
     }
 }
 
@@ -80,8 +114,12 @@ pub struct Explanation {
     pub symptom: Symptom,
     /// Both accounts were looked at.
     pub with_accounts: bool,
-    /// A row of the catalogue has this text, or is shown by the accounts behind a bare denial.
+    /// A row of the catalogue has this text, is shown by the accounts behind a bare denial, or is one of the general rows of such denials.
     pub in_catalogue: bool,
+    /// The text says no more than that something was denied.
+    pub denial_only: bool,
+    /// Who was denied, where the text says it.
+    pub caller: Option<CallerTold>,
     /// What may be the cause, the likeliest first.
     pub causes: Vec<Cause>,
     /// What isn't, and why.

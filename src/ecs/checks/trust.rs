@@ -2,8 +2,8 @@
 
 use crate::ecs::facts::{AwsFacts, HostFacts};
 use crate::model::{Check, Finding, Outcome, Readable, Subject};
-use crate::policy::{self, Decided, Decision};
-use serde_json::{Value, json};
+use crate::policy::{self, CallerKind, Decided, Decision, KeysOfCall};
+use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 
 /// The service that starts tasks.
@@ -47,17 +47,24 @@ pub fn task_roles(aws: &AwsFacts) -> BTreeSet<String> {
 
 fn decided(aws: &AwsFacts, arn: &str, trust: &Value, source: &str) -> Decision {
     let AwsFacts { account, region, partition, .. } = aws;
+    let mut context = Map::new();
+    for (key, value) in [
+        ("aws:SourceAccount", account.clone()),
+        ("aws:SourceArn", format!("arn:{partition}:ecs:{region}:{account}:{source}")),
+        ("aws:PrincipalServiceName", ECS_TASKS.to_owned()),
+        ("aws:ResourceAccount", account.clone()),
+    ] {
+        context.insert(key.to_owned(), json!(value));
+    }
+    let keys = KeysOfCall { caller: CallerKind::Service, action: "sts:AssumeRole", by_s3: false, of_pipeline: false };
+    let unknown = keys.complete(&policy::condition_keys(trust), &mut context);
     policy::decide(&json!({
         "principal": ECS_TASKS,
         "action": "sts:AssumeRole",
         "resource": arn,
         "resourceAccount": account,
-        "context": {
-            "aws:SourceAccount": account,
-            "aws:SourceArn": format!("arn:{partition}:ecs:{region}:{account}:{source}"),
-            "aws:PrincipalIsAWSService": true,
-            "aws:PrincipalServiceName": ECS_TASKS,
-        },
+        "context": context,
+        "unknownContext": unknown,
         "resourcePolicy": trust,
     }))
 }
@@ -81,7 +88,12 @@ fn judge(aws: &AwsFacts, arn: &str, trust: &Value) -> Finding {
         (Decided::Error, _) | (_, Decided::Error) => {
             Finding::new(&CHECK, Outcome::CannotTell, format!("its trust policy can't be read: {}", one.errors.join("; ")))
         }
-        (Decided::Allowed, _) | (_, Decided::Allowed) | (Decided::Unknown, _) => {
+        (Decided::Unknown, _) | (_, Decided::Unknown) => {
+            let keys: BTreeSet<String> = one.unknown.into_iter().chain(other.unknown).collect();
+            let keys = keys.into_iter().collect::<Vec<_>>().join(", ");
+            Finding::new(&CHECK, Outcome::CannotTell, format!("whether its trust policy lets ECS in hangs on {keys}, which isn't known"))
+        }
+        (Decided::Allowed, _) | (_, Decided::Allowed) => {
             let message = "whether its trust policy lets ECS in hangs on the ARN that ECS gives, which isn't documented: use a wildcard";
             Finding::new(&CHECK, Outcome::CannotTell, message)
                 .mend(format!("\"ArnLike\": {{\"aws:SourceArn\": \"arn:{partition}:ecs:{region}:{account}:*\"}}"))

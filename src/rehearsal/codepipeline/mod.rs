@@ -195,6 +195,7 @@ fn check(state: &mut State, call: &Call, declaration: &Value) -> Outcome<()> {
     let passed = Asked::by(call, "iam:PassRole", &role, account_of(&role)).with("iam:PassedToService", SERVICE);
     authorise(state, &call.caller, passed)?;
     declaration::check_structure(declaration, &call.region)?;
+    declaration::check_stores(state, declaration, &call.region)?;
     let structure = |message: String| Err(Fault::new(400, "InvalidStructureException", message));
     let service = Caller::service(SERVICE);
     let session = run::session(state);

@@ -22,6 +22,11 @@ const TARGETS: usize = 5;
 /// How many targets a request may bring (facts B.3).
 const TARGETS_A_REQUEST: usize = 10;
 
+/// How many characters a pattern may have before somebody asked for more (facts/actions.md D, EB-Quota).
+const PATTERN: usize = 2_048;
+/// How many it may have whatever was asked for (the API's model).
+const PATTERN_OF_MODEL: usize = 4_096;
+
 /// A rule of the default event bus.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Rule {
@@ -242,6 +247,15 @@ fn put_rule(state: &mut State, call: &Call, input: &Value) -> Outcome<Value> {
         return Err(invalid("Parameter(s) EventPattern or ScheduleExpression must be specified."));
     }
     if let Some(pattern) = &pattern {
+        if pattern.chars().count() > PATTERN_OF_MODEL {
+            return Err(invalid(format!(
+                "1 validation error detected: Value at 'eventPattern' failed to satisfy constraint: Member must have length less than or \
+                 equal to {PATTERN_OF_MODEL}"
+            )));
+        }
+        if pattern.chars().count() > PATTERN {
+            return Err(Fault::new(400, "LimitExceededException", "The requested resource exceeds the maximum number allowed."));
+        }
         pattern::check(pattern)
             .map_err(|why| Fault::new(400, "InvalidEventPatternException", format!("Event pattern is not valid. Reason: {why}")))?;
     }

@@ -5,6 +5,7 @@ mod principals;
 mod simulate;
 
 use super::authorise::{Asked, authorise};
+use super::grammar::is_latin;
 use super::state::State;
 use super::wire::{Answer, Call, Fault, Form, Outcome, element, query_answer};
 use std::collections::BTreeMap;
@@ -24,6 +25,9 @@ type Tags = BTreeMap<String, String>;
 fn no_such(text: String) -> Fault {
     Fault::new(404, "NoSuchEntity", text)
 }
+
+/// How many characters the API takes of a document, whatever its quota is (the API's model).
+const DOCUMENT: usize = 131_072;
 
 fn conflict(text: &str) -> Fault {
     Fault::new(409, "DeleteConflict", text)
@@ -68,6 +72,20 @@ impl Iam<'_> {
             return Err(Fault::new(400, "ValidationError", message));
         }
         Ok(name.to_owned())
+    }
+
+    /// Gives a document that has letters which IAM's API takes, and not too many of them.
+    fn document_text(&self, parameter: &str) -> Outcome<&str> {
+        let text = self.form.needed(parameter)?;
+        let member = format!("{}{}", parameter.get(..1).unwrap_or_default().to_lowercase(), parameter.get(1..).unwrap_or_default());
+        let wrong = match text.chars().count() {
+            0 => "Member must have length greater than or equal to 1",
+            count if count > DOCUMENT => "Member must have length less than or equal to 131072",
+            _ if !is_latin(text) => r"Member must satisfy regular expression pattern: [\u0009\u000A\u000D\u0020-\u00FF]+",
+            _ => return Ok(text),
+        };
+        let message = format!("1 validation error detected: Value at '{member}' failed to satisfy constraint: {wrong}");
+        Err(Fault::new(400, "ValidationError", message))
     }
 
     fn path(&self) -> Outcome<String> {

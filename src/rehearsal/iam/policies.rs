@@ -95,7 +95,7 @@ impl Iam<'_> {
     }
 
     fn document(&self) -> Outcome<String> {
-        let text = self.form.needed("PolicyDocument")?;
+        let text = self.document_text("PolicyDocument")?;
         grammar::read(text, Kind::Identity).map_err(malformed)?;
         if characters(text) > SIZE {
             return Err(limit(format!("Cannot exceed quota for PolicySize: {SIZE}")));
@@ -105,7 +105,7 @@ impl Iam<'_> {
 
     fn create_policy(&mut self) -> Outcome<String> {
         let (name, path, description, tags) = (self.name("PolicyName", 128)?, self.path()?, self.description()?, self.tags()?);
-        self.form.needed("PolicyDocument")?;
+        self.document_text("PolicyDocument")?;
         let arn = self.arn(&format!("policy{path}{name}"));
         let asked = self.ask("iam:CreatePolicy", &arn).shown(format!("policy {name}")).request_tags(&tags);
         self.may(asked)?;
@@ -170,7 +170,7 @@ impl Iam<'_> {
     }
 
     fn create_version(&mut self) -> Outcome<String> {
-        self.form.needed("PolicyDocument")?;
+        self.document_text("PolicyDocument")?;
         let arn = self.may_policy("iam:CreatePolicyVersion")?;
         self.own_policy(&arn)?;
         let (document, created) = (self.document()?, self.state.clock);

@@ -218,7 +218,7 @@ impl Iam<'_> {
 
     fn create_role(&mut self) -> Outcome<String> {
         let (name, path, description, tags) = (self.name("RoleName", 64)?, self.path()?, self.description()?, self.tags()?);
-        let text = self.form.needed("AssumeRolePolicyDocument")?.to_owned();
+        let text = self.document_text("AssumeRolePolicyDocument")?.to_owned();
         let longest_session = self.session_length()?.unwrap_or(3600);
         let arn = self.arn(&format!("role{path}{name}"));
         let mut asked = self.ask("iam:CreateRole", &arn).request_tags(&tags);
@@ -285,7 +285,7 @@ impl Iam<'_> {
     }
 
     fn update_trust(&mut self) -> Outcome<String> {
-        let text = self.form.needed("PolicyDocument")?.to_owned();
+        let text = self.document_text("PolicyDocument")?.to_owned();
         let name = self.changeable(What::Role, "iam:UpdateAssumeRolePolicy")?;
         self.role(&name)?;
         let trust = self.trust(&text)?;
@@ -343,7 +343,7 @@ impl Iam<'_> {
     }
 
     fn put_inline(&mut self, what: What, action: &'static str) -> Outcome<String> {
-        let (policy, text) = (self.name("PolicyName", 128)?, self.form.needed("PolicyDocument")?.to_owned());
+        let (policy, text) = (self.name("PolicyName", 128)?, self.document_text("PolicyDocument")?.to_owned());
         let name = self.changeable(what, action)?;
         let held = self.held(what, &name)?;
         grammar::read(&text, Kind::Identity).map_err(malformed)?;

@@ -1,10 +1,10 @@
 //! Keys: making them, their policies, and their life.
 
 use super::{By, Key, KeyState, Kms, Named, Tags, invalid_state, member, needed, not_found, unsupported, validation};
-use crate::model::RegionName;
 use crate::rehearsal::authorise::{Asked, resource_side_allows};
 use crate::rehearsal::document::{Document, first_absent};
 use crate::rehearsal::grammar::{self, Kind};
+use crate::rehearsal::regions;
 use crate::rehearsal::state::{Role, epoch};
 use crate::rehearsal::wire::{Fault, Outcome};
 use serde_json::{Value, json};
@@ -39,8 +39,7 @@ impl Kms<'_> {
         let Some(text) = member(&self.input, "Policy") else {
             return Ok(Document::new(self.state, &default_policy(&self.state.partition, account)));
         };
-        let right = |character: char| matches!(character, '\t' | '\n' | '\r' | ' '..='\u{ff}');
-        if text.is_empty() || !text.chars().all(right) {
+        if text.is_empty() || !grammar::is_latin(text) {
             let pattern = r"Member must satisfy regular expression pattern: [\u0009\u000A\u000D\u0020-\u00FF]+";
             return Err(validation(format!("1 validation error detected: Value at 'policy' failed to satisfy constraint: {pattern}")));
         }
@@ -152,7 +151,8 @@ impl Kms<'_> {
         if key.primary.as_deref() != Some(key.region.as_str()) {
             return Err(unsupported(format!("{} is not a multi-Region primary key.", key.arn)));
         }
-        if region.parse::<RegionName>().is_err() || region == key.region {
+        // Within the key's partition only (KMS-ReplicateKey).
+        if !regions::exists(&self.state.partition, &region) || region == key.region {
             return Err(validation(format!("{region} is not a region that the key can be replicated to")));
         }
         self.enabled(&key)?;

@@ -10,6 +10,7 @@ mod reading;
 mod settings;
 mod sse;
 mod store;
+mod sub_resources;
 #[cfg(test)]
 mod tests;
 pub(crate) mod xml;
@@ -68,6 +69,12 @@ fn serve(state: &mut State, call: &Call, place: &Place) -> Outcome<Answer> {
             _ => Err(not_allowed()),
         };
     }
+    // Whatever isn't there must not be taken for the object or the bucket that it belongs to.
+    if let Some(name) = sub_resources::lacking(&call.method, key.is_empty(), call.query.iter().map(|(name, _)| name.as_str())) {
+        let mut fault = not_implemented();
+        fault.members.push(("Query".to_owned(), name.to_owned()));
+        return Err(fault);
+    }
     let has = |name: &str| call.parameter(name).is_some();
     if key.is_empty() && call.method == "PUT" && !call.query.iter().any(|(name, _)| settings::is_setting(name)) {
         return settings::create(state, call, bucket);
@@ -88,7 +95,6 @@ fn serve(state: &mut State, call: &Call, place: &Place) -> Outcome<Answer> {
         ("GET", false) if has("tagging") => reading::tagging(state, call, place),
         ("PUT", false) if has("tagging") => objects::put_tagging(state, call, place),
         ("GET" | "HEAD", false) => reading::object(state, call, place),
-        ("PUT", false) if has("uploadId") || has("partNumber") => Err(not_implemented()),
         ("PUT", false) if call.header("x-amz-copy-source").is_some() => objects::copy(state, call, place),
         ("PUT", false) => objects::put(state, call, place),
         ("DELETE", false) => objects::delete(state, call, place),

@@ -28,12 +28,9 @@ const SETTINGS: [(&str, &str, &str); 14] = [
     ("website", "s3:GetBucketWebsite", ""),
 ];
 
-/// Sub-resources of AWS that are none here.
-const OTHERS: [&str; 6] = ["accelerate", "analytics", "inventory", "logging", "metrics", "replication"];
-
 /// Says whether a parameter of the query names a sub-resource of a bucket.
 pub(super) fn is_setting(name: &str) -> bool {
-    OTHERS.contains(&name) || SETTINGS.iter().any(|(known, _, _)| *known == name)
+    SETTINGS.iter().any(|(known, _, _)| *known == name)
 }
 
 /// Reads, writes or takes away a setting.

@@ -301,7 +301,9 @@ fn of_the_configuration() -> Vec<Mutation> {
         fails("a tab stands behind `export`, and Docker refuses the file", BY_HAND, "XD-ECS-013", |tree| {
             tree.edit(CONFIG, "ECS_ENABLE_TASK_IAM_ROLE=true", "export\tECS_ENABLE_TASK_IAM_ROLE=true");
         }),
-        fails("the flag has `export` before it", ECS_INIT, "XD-ECS-013", |tree| tree.append(CONFIG, "export ECS_ENABLE_TASK_IAM_ROLE=true\n")),
+        fails("the flag has `export` before it", ECS_INIT, "XD-ECS-013", |tree| {
+            tree.append(CONFIG, "export ECS_ENABLE_TASK_IAM_ROLE=true\n")
+        }),
         fails("two blanks stand behind `export`", ECS_INIT, "XD-ECS-013", |tree| {
             tree.append(CONFIG, "export  ECS_ENABLE_TASK_IAM_ROLE=true\n");
         }),
@@ -599,6 +601,9 @@ fn of_roles() -> Vec<Mutation> {
         fails("the role's trust asks for an external id", EVERYWHERE, "XD-ECS-020", |tree| {
             trust(tree, |statement| statement["Condition"] = json!({"StringEquals": {"sts:ExternalId": "x"}}));
         }),
+        fails("the role's trust asks for MFA", EVERYWHERE, "XD-ECS-020", |tree| {
+            trust(tree, |statement| statement["Condition"] = json!({"Bool": {"aws:MultiFactorAuthPresent": "true"}}));
+        }),
         fails("the role's trust is for another account's tasks", EVERYWHERE, "XD-ECS-020", |tree| {
             trust(tree, |statement| statement["Condition"] = json!({"StringEquals": {"aws:SourceAccount": "999999999999"}}));
         }),
@@ -677,6 +682,17 @@ fn of_what_cannot_be_read() -> Vec<Mutation> {
             }
         })
         .then(WEB, Identity::CannotTell),
+        unclear("the role's trust hangs on an organisation that isn't known", EVERYWHERE, "XD-ECS-020", |tree| {
+            trust(tree, |statement| statement["Condition"] = json!({"StringEquals": {"aws:SourceOrgID": "o-example1234"}}));
+        }),
+        unclear("a Deny hangs on a network that isn't known", EVERYWHERE, "XD-ECS-023", |tree| {
+            let elsewhere = json!({"StringNotEquals": {"aws:SourceVpce": "vpce-1"}});
+            let deny = json!({"Effect": "Deny", "Action": "*", "Resource": "*", "Condition": elsewhere});
+            let document = json!({"Version": "2012-10-17", "Statement": deny});
+            tree.aws(|aws| {
+                aws["roles"][format!("arn:aws:iam::{ACCOUNT}:role/api-role")]["policies"].as_array_mut().unwrap().push(document)
+            });
+        }),
         unclear("the audit log isn't there", EVERYWHERE, "XD-ECS-077", |tree| tree.remove("var/log/ecs/audit.log")),
         unclear("the audit log begins after the task", EVERYWHERE, "XD-ECS-077", |tree| {
             tree.write("var/log/ecs/audit.log", "2026-09-21T09:00:00Z 400 1.2.3.4:5 \"/v2/credentials\" \"x\" - \n");

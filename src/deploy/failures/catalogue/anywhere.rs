@@ -9,6 +9,8 @@ const AT: &[Place] = &[Place::Any];
 const MESSAGE: &[Kind] = &[Kind::Message];
 /// The rows behind whose texts a denial of any kind hides.
 const DENIALS: &[u8] = &[2, 3, 5, 6, 8, 10, 11, 12, 13];
+/// The same, and what refuses a document that names somebody who isn't there.
+const REFUSALS: &[u8] = &[2, 3, 5, 6, 8, 10, 11, 12, 13, 14, 15, 16];
 /// Those of calls on buckets and keys.
 const S3_DENIALS: &[u8] = &[2, 3, 5, 6, 8];
 
@@ -17,9 +19,9 @@ pub(super) static ROWS: [Row; 7] = [
         number: 11,
         check: Check {
             id: "XD-CP-011",
-            title: "the message names the side that lacks an allow",
-            why: "within an account, or within an organisation for S3, AWS says which kind of policy is missing: `no identity-based policy` is the role's own, `no resource-based policy` the key's, the bucket's or the trust policy",
-            fix: "allow the call on the side that the message names; KMS needs both sides across accounts",
+            title: "the message names the policy that is in the way",
+            why: "within an account, or within an organisation for S3, AWS says which kind of policy decided: `no identity-based policy` is the role's own, `no resource-based policy` the key's, the bucket's or the trust policy, `explicit deny in` one that holds a Deny",
+            fix: "allow the call on the side that the message names, or except the caller from the Deny that it names; KMS needs both sides across accounts",
             docs: ACCESS_DENIED,
             article: &["A3", "A4", "A5", "A6"],
         },
@@ -28,7 +30,7 @@ pub(super) static ROWS: [Row; 7] = [
         kinds: MESSAGE,
         texts: &[
             r"(not|n't) authorized to perform:? (kms|s3):",
-            r"because no (resource|identity|session)-?(based)? policy allows",
+            r"because no (resource|identity|session)-?(based)? polic",
             r"not authorized to perform:? (the )?(action )?kms",
         ],
         codes: &["AccessDenied", "AccessDeniedException"],
@@ -69,11 +71,7 @@ pub(super) static ROWS: [Row; 7] = [
         says: "AccessDenied … with an explicit deny in a service control policy / resource control policy",
         at: AT,
         kinds: MESSAGE,
-        texts: &[
-            r"(service|resource) control polic(y|ies)",
-            r"\b(by|in) (an?|the|our|your|organi[sz]ation'?s?) (scp|rcp)s?\b",
-            r"\b(scp|rcp)s? polic(y|ies)\b",
-        ],
+        texts: &[],
         codes: &["AccessDenied", "AccessDeniedException"],
         behind: DENIALS,
         links: &[],
@@ -93,7 +91,7 @@ pub(super) static ROWS: [Row; 7] = [
         says: "AccessDenied because no permissions boundary allows … / with an explicit deny in a permissions boundary",
         at: AT,
         kinds: MESSAGE,
-        texts: &[r"permissions? boundar(y|ies)"],
+        texts: &[],
         codes: &["AccessDenied", "AccessDeniedException"],
         behind: DENIALS,
         links: &[],
@@ -113,7 +111,7 @@ pub(super) static ROWS: [Row; 7] = [
         says: "AccessDenied for CodePipeline alone, while it works from the VPC",
         at: AT,
         kinds: MESSAGE,
-        texts: &[r"aws:?source(vpce?|ip)", r"\b(fine|works?)\b.{0,40}\bvpc\b", r"\bvpc endpoint\b"],
+        texts: &[],
         codes: &["AccessDenied"],
         behind: S3_DENIALS,
         links: &[],
@@ -138,7 +136,7 @@ pub(super) static ROWS: [Row; 7] = [
             r#""aws"\W{1,6}a(roa|ida)[a-z0-9]{12,}"#,
         ],
         codes: &[],
-        behind: DENIALS,
+        behind: REFUSALS,
         links: &[],
         tell: "the Principal of trust, bucket and key policies: an id in the place of an ARN",
         fits: fits::dead_principal,

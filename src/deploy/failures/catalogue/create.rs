@@ -7,7 +7,7 @@ use crate::model::Check;
 const AT: &[Place] = &[Place::Create];
 const MESSAGE: &[Kind] = &[Kind::Message];
 
-pub(super) static ROWS: [Row; 7] = [
+pub(super) static ROWS: [Row; 8] = [
     Row {
         number: 12,
         check: Check {
@@ -74,7 +74,6 @@ pub(super) static ROWS: [Row; 7] = [
             r"not located in (the )?\S+ (aws )?region",
             r"region\b.{0,20}\bdifferent (from|than)\b.{0,40}\bregion",
             r"not a valid (aws )?region",
-            r"(permanentredirect|authorizationheadermalformed)",
         ],
         codes: &["ConfigurationError", "ValidationException"],
         behind: &[],
@@ -116,7 +115,6 @@ pub(super) static ROWS: [Row; 7] = [
         at: AT,
         kinds: MESSAGE,
         texts: &[
-            r"failed to satisfy constraint",
             r"unknown parameter in input\b.{0,40}\bmetadata",
             r"artifactstore\b.{0,60}\bartifactstores\b",
             r"\binvalid length for parameter\b",
@@ -141,7 +139,7 @@ pub(super) static ROWS: [Row; 7] = [
         says: "AccessDeniedException: U is not authorized to perform: iam:PassRole on resource: R",
         at: AT,
         kinds: MESSAGE,
-        texts: &[r"\biam:passrole\b", r"(n't|\b(not|cannot|allowed|authorized|permissions?)( to)?) pass (the |this )?(service )?role\b"],
+        texts: &[r"(n't|\b(not|cannot|allowed|authorized|permissions?)( to)?) pass (the |this )?(service )?role\b"],
         codes: &["AccessDeniedException", "AccessDenied"],
         behind: &[],
         links: &[],
@@ -167,6 +165,26 @@ pub(super) static ROWS: [Row; 7] = [
         links: &[],
         tell: "it comes from CDK, before AWS is asked",
         fits: fits::silent,
+    },
+    Row {
+        number: 49,
+        check: Check {
+            id: "XD-CP-049",
+            title: "a bucket that the pipeline names isn't there",
+            why: "the bucket of an artifact store, of the source or of the deploy action is misspelt, was deleted, or is another region's than the one it is looked for in",
+            fix: "make the bucket in the region that the message or the pipeline names, or correct its name in the pipeline",
+            docs: codepipeline!("reference-pipeline-structure.html"),
+            article: &["A2.2", "A2.6"],
+        },
+        says: "InvalidStructureException: … No bucket with the name B was found. Choose a valid artifact bucket in 'R' …; NoSuchBucket: The specified bucket does not exist",
+        at: &[Place::Create, Place::Source, Place::Deploy],
+        kinds: MESSAGE,
+        texts: &[r"no (such )?bucket (with the name|named) \S+ (was found|exists?)"],
+        codes: &["InvalidStructureException", "NoSuchBucket"],
+        behind: &[],
+        links: &[],
+        tell: "HeadBucket of the bucket that the message names: 404 is this, and x-amz-bucket-region says its region",
+        fits: fits::no_bucket,
     },
 ];
 

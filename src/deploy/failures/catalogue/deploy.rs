@@ -10,7 +10,7 @@ const READ: &[&str] = &["deploy-read", "deploy-read-version", "deploy-decrypt"];
 const WRITE: &[&str] =
     &["output-write", "output-write-acl", "output-write-version-acl", "output-encrypt", "output-encrypt-parts", "output-encrypt-dev-key"];
 
-pub(super) static ROWS: [Row; 10] = [
+pub(super) static ROWS: [Row; 11] = [
     Row {
         number: 6,
         check: Check {
@@ -218,5 +218,25 @@ pub(super) static ROWS: [Row; 10] = [
         links: &["copy-encrypt"],
         tell: "GetPipeline: the region in encryptionKey.id of each of artifactStores must be the store's",
         fits: fits::foreign_key,
+    },
+    Row {
+        number: 48,
+        check: Check {
+            id: "XD-CP-048",
+            title: "the artifact can't be copied to the other region's store",
+            why: "an action in another region gets a copy of the artifact, which the service role makes: it lacks a call on either store's bucket or key, the other region's key policy doesn't let it in, or a bucket isn't there",
+            fix: "allow the service role to read and decrypt in the pipeline's region, and to write and encrypt in the other region's store",
+            docs: codepipeline!("actions-create-cross-region.html"),
+            article: &["A2.6", "A3"],
+        },
+        says: "Replication of artifact 'A' failed: Failed replicating artifact from B in R to C in S: Check source and destination artifact buckets exist and ROLE has permission to access it.",
+        at: &[Place::Source, Place::Deploy],
+        kinds: MESSAGE,
+        texts: &[],
+        codes: &["ConfigurationError", "PermissionError"],
+        behind: &[],
+        links: &["copy-read", "copy-decrypt", "copy-write", "copy-encrypt"],
+        tell: "both buckets of the message are there; then prove copy-read, copy-decrypt, copy-write and copy-encrypt: mostly it is the other region's key policy, which lacks kms:GenerateDataKey for the service role",
+        fits: fits::denied,
     },
 ];

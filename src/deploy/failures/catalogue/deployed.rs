@@ -67,7 +67,7 @@ pub(super) static ROWS: [Row; 8] = [
         texts: &[
             r"\barchive\b.{0,20}\bmalformed",
             r"\bzip\b.{0,40}\b(malformed|corrupt\w*|invalid|not valid)",
-            r"(malformed|corrupt\w*|invalid) zip",
+            r"(malformed|corrupt\w*|invalid) zip( (file|archive|format|end)|\W*$)",
         ],
         codes: &["JobFailed"],
         behind: &[],
@@ -111,7 +111,8 @@ pub(super) static ROWS: [Row; 8] = [
         texts: &[
             r"^(jobfailed|internalerror|internal error)\W*$",
             r"^internalerror: .*internal (service )?(error|failure)\b",
-            r"internal (service )?(error|failure)\b.{0,40}\b(occurred|codepipeline|aws|request)\b",
+            r"internal (service )?(error|failure)\b.{0,40}\b(codepipeline|aws|action|pipeline)\b",
+            r"\b(codepipeline|aws|action|pipeline)\b.{0,40}\binternal (service )?(error|failure)\b",
         ],
         codes: &["JobFailed", "InternalError"],
         behind: &[],
@@ -132,10 +133,7 @@ pub(super) static ROWS: [Row; 8] = [
         says: "(the run is green) AccessDenied for production's users who read the output",
         at: AT,
         kinds: GREEN,
-        texts: &[
-            r"(green|succeed\w*|success\w*)\b[\s\S]{0,200}\b(access ?denied|forbidden|403)\b",
-            r"(access ?denied|forbidden|403)\b[\s\S]{0,120}\b(deployed|website|web site|output (bucket|object|file)s?)\b",
-        ],
+        texts: &[],
         codes: &[],
         behind: &[],
         links: &[],
@@ -156,7 +154,8 @@ pub(super) static ROWS: [Row; 8] = [
         at: AT,
         kinds: GREEN,
         texts: &[
-            r"\b(stale|old|removed|deleted|leftover|previous)\b.{0,40}\b(files?|objects?|pages?)\b.{0,60}\b(remain\w*|still|stay\w*|there|served|not (deleted|removed))\b",
+            r"\b(zip|buckets?|s3|pipelines?|deploy\w*|uploads?|uploaded|site|website)\b.{0,120}\b(stale|old|removed|deleted|leftover|previous)\b.{0,40}\b(files?|objects?|pages?)\b.{0,60}\b(remain\w*|still|stay\w*|there|served|not (deleted|removed))\b",
+            r"\b(stale|old|removed|deleted|leftover|previous)\b.{0,40}\b(files?|objects?|pages?)\b.{0,60}\b(remain\w*|still|stay\w*|there|served|not (deleted|removed))\b.{0,120}\b(zip|buckets?|s3|pipelines?|deploy\w*|uploads?|uploaded|site|website)\b",
             r"\b(mime|content.?type)\b.{0,60}\b(wrong|incorrect|octet-stream)\b",
             r"\b(wrong|incorrect)\b.{0,30}\b(mime|content.?type)\b",
         ],

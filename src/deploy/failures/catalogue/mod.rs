@@ -5,8 +5,11 @@ mod create;
 mod deploy;
 mod deployed;
 mod policies;
+mod signs;
 mod source;
 mod trigger;
+
+pub(super) use signs::{SENTENCES, SIGNS};
 
 use super::Row;
 

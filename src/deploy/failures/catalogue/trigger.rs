@@ -24,7 +24,7 @@ pub(super) static ROWS: [Row; 3] = [
         texts: &[
             r"\b(no|without a) (new )?(pipeline )?(runs?|executions?)\b.{0,80}\b(upload\w*|pipeline|zip)\b",
             r"\b(upload\w*|pipeline|zip)\b.{0,80}\b(no|without a) (new )?(pipeline )?(runs?|executions?)\b",
-            r"\b(pipeline|upload\w*|execution)\b.{0,120}\b(does not|doesn't|did not|didn't|never|not|isn't|wasn't) (being |be |get )?(start|started|starts|run|runs|trigger|triggers|triggered|execute|executed)\b",
+            r"\b(pipeline|execution)\b.{0,120}\b(does not|doesn't|did not|didn't|never|not|isn't|wasn't) (being |be |get )?(start|started|starts|run|runs|trigger|triggers|triggered|execute|executed)\b",
             r"\b(pipeline|upload\w*)\b.{0,120}\bnothing (starts|started|happens|happened|runs|ran)\b",
             r"\bnothing (starts|started|happens|happened|runs|ran)\b.{0,120}\b(pipeline|upload\w*)\b",
         ],

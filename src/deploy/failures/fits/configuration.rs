@@ -22,6 +22,16 @@ pub fn regions(case: &Case<'_, '_>) -> Fit {
     Fit::Silent
 }
 
+/// A bucket that the pipeline names isn't there, or isn't where it is looked for.
+pub fn no_bucket(case: &Case<'_, '_>) -> Fit {
+    let snapshot = case.evidence.course.snapshot;
+    let slots = [&snapshot.input, &snapshot.output].into_iter().chain(snapshot.artifact_buckets.values());
+    match slots.into_iter().find(|slot| slot.found.is_none()) {
+        Some(slot) => holds(format!("bucket {} isn't there", slot.name), [case.evidence.setup()]),
+        None => regions(case),
+    }
+}
+
 /// E.31: Extract is neither `true` nor `false`.
 pub fn extract_value(case: &Case<'_, '_>) -> Fit {
     match case.evidence.course.extract.wrong() {
