@@ -240,8 +240,7 @@ pub fn of_course(course: &Course<'_>) -> Proof {
     });
     let judged = |link: Link| {
         let told = told_documents(&link, course.snapshot);
-        let stopped = link.stop.as_ref().map(|stop| stop.account.clone());
-        unlooked(course.snapshot, stopped, Judged { told, ..judge(link) })
+        Judged { told, ..judge(link) }
     };
     let mut links: Vec<Judged> = links.into_iter().map(judged).collect();
     let (mut assumptions, trusts_organisation) = organisation_assumptions(course.snapshot);
@@ -268,18 +267,6 @@ fn told_side(snapshot: &Snapshot) -> Option<(&Told, &str)> {
         Side::Prod => &snapshot.prod,
     };
     Some((told, &identity.account))
-}
-
-/// What an account lacks that has told nothing yet, nobody has looked for.
-fn unlooked(snapshot: &Snapshot, stopped: Option<String>, judged: Judged) -> Judged {
-    let Some((Told { side, by_handoff: false, .. }, account)) = told_side(snapshot) else { return judged };
-    let lacks = |lack: &Lack| lack.account == account;
-    let of_theirs = stopped.as_deref().map_or(!judged.missing.is_empty() && judged.missing.iter().all(lacks), |stopped| stopped == account);
-    if judged.verdict != Verdict::Denied || !of_theirs || judged.because.iter().any(|by| by.effect == "Deny") {
-        return judged;
-    }
-    let reasons = vec![format!("no information from {} yet ({account})", side.long())];
-    Judged { verdict: Verdict::CannotTell, grade: Grade::Unknown, reasons, missing: Vec::new(), ..judged }
 }
 
 fn told_documents(link: &Link, snapshot: &Snapshot) -> Vec<String> {
