@@ -63,7 +63,7 @@ impl ApiError {
         let credentials = credentials_error(&error);
         if let Some(why) = credentials {
             code = Some("NoCredentials".to_owned());
-            message = chain_of(why).join(": ");
+            message = told_credentials(why);
         }
         if code.as_deref().is_none_or(str::is_empty) {
             code = status.map(|status| format!("Http{status}"));
@@ -121,10 +121,22 @@ impl ApiError {
         }
     }
 
-    fn as_given(&self) -> String {
+    pub(super) fn as_given(&self) -> String {
         let id = self.request_id.as_deref().map(|id| format!(" (request id {id})")).unwrap_or_default();
         if self.message.is_empty() { format!("{}{id}", self.code) } else { format!("{}: {}{id}", self.code, self.message) }
     }
+}
+
+/// Says why credentials that ran out could not be got again: our own words where we got them.
+fn told_credentials(why: &(dyn std::error::Error + 'static)) -> String {
+    let mut next = Some(why);
+    while let Some(error) = next {
+        if let Some(error) = error.downcast_ref::<Error>() {
+            return [std::slice::from_ref(&error.message), &error.causes].concat().join(": ");
+        }
+        next = error.source();
+    }
+    chain_of(why).join(": ")
 }
 
 /// Finds why the profile gave no credentials, without what the SDK wraps around it.

@@ -9,6 +9,7 @@ mod explain;
 mod export;
 mod lock;
 mod man;
+mod mfa;
 mod plan;
 mod proof;
 mod rehearse;
@@ -117,7 +118,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
         Err(error) => return if mistake(&error, &args) { Kind::Usage.exit_code() } else { 0 },
     };
     let in_ci = variable("CI").is_some_and(|value| value.eq_ignore_ascii_case("true") || value == "1");
-    let ui = Ui::new(cli.common.color, cli.common.output, !cli.common.no_input && !in_ci);
+    let ui = Ui::new(cli.common.color, cli.common.output, !cli.common.no_input && !in_ci).with_mfa_codes(cli.common.mfa_code.clone());
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {

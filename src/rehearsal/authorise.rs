@@ -121,7 +121,11 @@ fn identity(state: &State, caller: &Caller) -> Identity {
         return Identity { policies: vec![everything], ..Identity::default() };
     }
     let user = account.users.values().find(|user| user.arn == caller.arn);
-    user.map(|user| collect(&user.inline, &user.attached, user.boundary.as_ref(), &user.tags)).unwrap_or_default()
+    let found = user.map(|user| collect(&user.inline, &user.attached, user.boundary.as_ref(), &user.tags)).unwrap_or_default();
+    match caller.key.as_ref().and_then(|key| state.access_keys.get(key)).map(|key| &key.holder) {
+        Some(Holder::UserSession { issued, .. }) => Identity { issued: Some(*issued), ..found },
+        _ => found,
+    }
 }
 
 fn context(state: &State, caller: &Caller, asked: &Asked<'_>, identity: &Identity) -> Map<String, Value> {
@@ -158,7 +162,12 @@ fn context(state: &State, caller: &Caller, asked: &Asked<'_>, identity: &Identit
     }
     if let Some(issued) = identity.issued {
         set("aws:TokenIssueTime", json!(date_time_seconds(issued)));
-        set("aws:MultiFactorAuthPresent", json!(false));
+        // A role's session doesn't say that there was a code when the role was assumed (IAM, "Secure API access with MFA").
+        let mfa = super::mfa::of_session(state, caller).unwrap_or(false);
+        set("aws:MultiFactorAuthPresent", json!(mfa));
+        if mfa {
+            set("aws:MultiFactorAuthAge", json!(state.clock.saturating_sub(issued) / 1000));
+        }
     }
     for (key, value) in &identity.tags {
         set(&format!("aws:PrincipalTag/{key}"), json!(value));

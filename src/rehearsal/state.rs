@@ -98,6 +98,7 @@ pub(crate) struct User {
     pub attached: Vec<String>,
     /// The ARN of a managed policy.
     pub boundary: Option<String>,
+    pub mfa: Option<super::mfa::Device>,
 }
 
 /// An IAM role.
@@ -172,6 +173,13 @@ pub(crate) struct AccessKey {
 pub(crate) enum Holder {
     Root,
     User(String),
+    /// What a user's keys got of GetSessionToken.
+    UserSession {
+        user: String,
+        /// With a code.
+        mfa: bool,
+        issued: u64,
+    },
     Session {
         /// The role's name.
         role: String,

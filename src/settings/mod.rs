@@ -6,7 +6,7 @@ pub use file::DEFAULT_FILE;
 
 use crate::error::{Error, Result};
 use crate::model::{
-    AccountId, BucketName, ChangeDetection, ColorWhen, KeyAlias, ObjectKey, OutputFormat, PipelineName, Policies, RegionName, RoleName,
+    AccountId, BucketName, ChangeDetection, ColorWhen, ENVIRONMENT_PROFILE, KeyAlias, MfaCode, ObjectKey, OutputFormat, PipelineName, Policies, RegionName, RoleName,
     Side,
 };
 use clap::Args;
@@ -40,10 +40,10 @@ const DEFAULT_KEY_ALIAS: &str = "alias/s3deploykey";
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Accounts and output")]
 pub struct CommonFlags {
-    /// AWS profile of the development account (pipeline, key, artifacts)
+    /// AWS profile of the development account (pipeline, key, artifacts); `env:` takes AWS_ACCESS_KEY_ID and its like instead
     #[arg(long, global = true, value_name = "NAME", env = "XDEPLOY_DEV_PROFILE")]
     pub dev_profile: Option<String>,
-    /// AWS profile of the production account (output bucket, cross-account role)
+    /// AWS profile of the production account (output bucket, cross-account role); or `env:`
     #[arg(long, global = true, value_name = "NAME", env = "XDEPLOY_PROD_PROFILE")]
     pub prod_profile: Option<String>,
     /// Account id that the development profile must turn out to be
@@ -52,6 +52,9 @@ pub struct CommonFlags {
     /// Account id that the production profile must turn out to be
     #[arg(long, global = true, value_name = "ID", env = "XDEPLOY_PROD_ACCOUNT")]
     pub prod_account: Option<AccountId>,
+    /// Code that an MFA device shows, for the profiles that want it; may be given once a device, as PROFILE=CODE
+    #[arg(long, global = true, value_name = "CODE", env = "XDEPLOY_MFA_CODE", value_delimiter = ',', hide_env_values = true)]
+    pub mfa_code: Vec<MfaCode>,
     /// Region of the pipeline [default: the development profile's]
     #[arg(long, global = true, value_name = "REGION", env = "XDEPLOY_REGION")]
     pub region: Option<RegionName>,
@@ -286,6 +289,10 @@ impl Settings {
     /// A name is malformed; a profile isn't said.
     pub fn of(common: CommonFlags, flags: DeploymentFlags) -> Result<Settings> {
         let (dev_profile, prod_profile) = match (common.dev_profile.clone(), common.prod_profile.clone()) {
+            (Some(dev), Some(prod)) if dev == ENVIRONMENT_PROFILE && prod == ENVIRONMENT_PROFILE => {
+                return Err(Error::usage("both sides can't have the environment's credentials: they are one account's")
+                    .hint("name a profile for one of the two: `--dev-profile NAME` or `--prod-profile NAME`"));
+            }
             (Some(dev), Some(prod)) => (dev, prod),
             (dev, prod) => {
                 let missing: Vec<&str> =

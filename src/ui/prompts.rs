@@ -2,7 +2,7 @@
 
 use super::Ui;
 use inquire::ui::RenderConfig;
-use inquire::{Confirm, InquireError, MultiSelect, Select, Text};
+use inquire::{Confirm, InquireError, MultiSelect, Password, PasswordDisplayMode, Select, Text};
 
 /// How many entries of a list are shown at once.
 const PAGE: usize = 12;
@@ -100,6 +100,19 @@ impl Ui {
                 other => return other,
             }
         }
+    }
+
+    /// Asks for a text that isn't shown while it is typed, with a line of help; what is under way stands still meanwhile.
+    pub fn secret(&self, question: &str, help: &str) -> Answer<String> {
+        let mut answer = Answer::NobodyToAsk;
+        self.spinner.aside(|| {
+            answer = self.ask(|| {
+                let mut prompt = Password::new(question).without_confirmation().with_display_mode(PasswordDisplayMode::Hidden);
+                prompt.help_message = (!help.is_empty()).then_some(help);
+                prompt.with_render_config(self.render()).prompt()
+            });
+        });
+        answer
     }
 
     /// Asks for one of a list, which typing narrows; `at` is where the cursor begins.

@@ -9,14 +9,14 @@ mod profiles;
 
 pub use command_line::command_line;
 
-use super::ask;
+use super::{ask, mfa};
 use crate::aws::{Account, Connector, choices};
 use crate::deploy::declaration;
 use crate::deploy::observe::read_pipeline_version;
 use crate::deploy::zipfile;
 use crate::error::{Error, Result};
 use crate::model::{ObjectKey, PipelineName, Side};
-use crate::settings::{CommonFlags, DEFAULT_PIPELINE, DeploymentFlags, variable};
+use crate::settings::{CommonFlags, DEFAULT_PIPELINE, DeploymentFlags};
 use crate::ui::{Choice, Ui};
 use serde_json::Value;
 use std::path::PathBuf;
@@ -61,7 +61,7 @@ pub fn refuse_missing(common: &CommonFlags, flags: &DeploymentFlags) -> Result<(
 /// The conversation so far.
 struct Wizard<'a> {
     ui: &'a Ui,
-    connector: Connector,
+    connector: Connector<'a>,
     answers: Answers,
     /// Somebody was asked something.
     asked: bool,
@@ -79,7 +79,7 @@ struct Place {
 /// # Errors
 /// Esc, Ctrl-C, or the AWS files can't be read.
 pub async fn ask(ui: &Ui, answers: Answers) -> Result<(Answers, bool)> {
-    let connector = Connector::new(variable("AWS_CA_BUNDLE").map(Into::into)).await?;
+    let connector = mfa::connector(ui).await?.one_by_one();
     let mut wizard = Wizard { ui, connector, answers, asked: false };
     let place = wizard.accounts().await?;
     let declaration = wizard.pipeline(&place).await?;
