@@ -571,7 +571,7 @@ mod tests {
         let config = SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new("us-east-1"))
-            .credentials_provider(aws_credential_types::provider::SharedCredentialsProvider::new(keys))
+            .credentials_provider(SharedCredentialsProvider::new(keys))
             .http_client(recorder.clone())
             .timeout_config(timeouts())
             .build();

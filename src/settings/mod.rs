@@ -97,7 +97,10 @@ pub struct DeploymentFlags {
     /// Alias of the customer managed KMS key [default: s3deploykey]
     #[arg(long, value_name = "ALIAS", env = "XDEPLOY_KEY_ALIAS")]
     pub key_alias: Option<KeyAlias>,
-    /// IAM user or role that administers the key; may be given several times [default: the caller, for a new key]
+    /// Refuse to make a key: the one that `--key-alias` names must be there
+    #[arg(long, env = "XDEPLOY_NO_CREATE_KEY", value_parser = FalseyValueParser::new())]
+    pub no_create_key: bool,
+    /// IAM user or role that administers the key; may be given several times [default: the caller, for a new key, if it lasts]
     #[arg(long, value_name = "ARN", env = "XDEPLOY_KEY_ADMINISTRATORS", value_delimiter = ',')]
     pub key_administrator: Vec<String>,
     /// Service role of the pipeline: a name for a new or an existing role, or the ARN of an existing one
@@ -179,6 +182,7 @@ pub fn with_file(common: &CommonFlags, flags: &DeploymentFlags) -> Result<(Commo
             output_bucket: flags.output_bucket.or(target.output_bucket),
             artifact_bucket: flags.artifact_bucket.or(dev.artifact_bucket),
             key_alias: flags.key_alias.or(dev.key_alias),
+            no_create_key: flags.no_create_key || dev.no_create_key.unwrap_or(false),
             key_administrator: match flags.key_administrator {
                 given if given.is_empty() => dev.key_administrators.unwrap_or_default(),
                 given => given,
@@ -230,6 +234,9 @@ pub struct Settings {
     pub artifact_bucket: Option<BucketName>,
     /// Alias of the key, where it was said (A1.1).
     pub key_alias: Option<KeyAlias>,
+    /// A key that isn't there is not made.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub no_create_key: bool,
     /// Key administrators, where they were said (A1.2).
     pub key_administrators: Vec<String>,
     /// Service role, name or ARN, where it was said (A2.1).
@@ -346,6 +353,7 @@ impl Settings {
             output_bucket: flags.output_bucket,
             artifact_bucket: flags.artifact_bucket,
             key_alias: flags.key_alias,
+            no_create_key: flags.no_create_key,
             key_administrators: flags.key_administrator,
             service_role: flags.service_role,
             deploy_role: flags.deploy_role,

@@ -6,6 +6,7 @@ mod agreement;
 mod article;
 mod breaks;
 mod ci;
+mod credentials;
 mod decisions;
 mod ecs;
 mod errors;

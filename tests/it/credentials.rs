@@ -1,0 +1,434 @@
+//! Credentials as people have them: codes of MFA devices, the AWS CLI's cache, chains of roles, the environment, and errors that say
+//! what is wrong where.
+
+use crate::errors::same;
+use crate::support::{normalised, tools};
+use crate::support::pty::{self, ENTER};
+use crate::support::served::{Served, now};
+use serde_json::{Value, json};
+use snapbox::str;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+use std::thread;
+use std::time::Duration;
+use xdeploy::rehearsal::{DEV, PROD};
+
+const DEV_ROLE: &str = "arn:aws:iam::111111111111:role/operator";
+const PROD_ROLE: &str = "arn:aws:iam::222222222222:role/operator";
+
+/// A person with long-term keys in DEV and a device, and a role in each account that wants a code.
+struct Person {
+    served: Served,
+    serial: String,
+}
+
+fn trust(principal: &str, condition: &Value) -> String {
+    let mut statement = json!({"Effect": "Allow", "Principal": {"AWS": principal}, "Action": "sts:AssumeRole"});
+    if condition.is_object() {
+        statement["Condition"] = condition.clone();
+    }
+    json!({"Version": "2012-10-17", "Statement": [statement]}).to_string()
+}
+
+fn with_mfa() -> Value {
+    json!({"Bool": {"aws:MultiFactorAuthPresent": "true"}})
+}
+
+impl Person {
+    fn new() -> Person {
+        let served = Served::new();
+        let serial = served.rehearsal.give_mfa_device(DEV, "caller");
+        let person = Person { served, serial };
+        for account in [DEV, PROD] {
+            person.role(account, "operator", "arn:aws:iam::111111111111:root", &with_mfa());
+        }
+        person
+    }
+
+    /// Makes a role that may everything.
+    fn role(&self, account: &str, name: &str, principal: &str, condition: &Value) {
+        let iam = aws_sdk_iam::Client::new(&self.served.rehearsal.config(self.served.rehearsal.keys(account), "us-east-1"));
+        self.served.block_on(async {
+            let policy = "arn:aws:iam::aws:policy/AdministratorAccess";
+            iam.create_role().role_name(name).assume_role_policy_document(trust(principal, condition)).send().await.unwrap();
+            iam.attach_role_policy().role_name(name).policy_arn(policy).send().await.unwrap();
+        });
+    }
+
+    fn code(&self) -> String {
+        self.served.rehearsal.mfa_code(DEV, "caller", now())
+    }
+
+    /// Waits until the device shows another code than this one.
+    fn next_code(&self, code: &str) -> String {
+        // The emulator takes the next slot's code as well, as AWS does.
+        let next = self.served.rehearsal.mfa_code(DEV, "caller", now() + 30_000);
+        if next == code { thread::sleep(Duration::from_secs(31)) }
+        next
+    }
+
+    fn config(&self, text: &str) {
+        let path = self.served.dir.path().join("config");
+        let before = fs::read_to_string(&path).unwrap();
+        fs::write(path, before + text).unwrap();
+    }
+
+    fn mfa_profiles(&self) {
+        let serial = &self.serial;
+        for (name, role) in [("d", DEV_ROLE), ("p", PROD_ROLE)] {
+            self.config(&format!(
+                "[profile {name}]\nregion = us-east-1\nrole_arn = {role}\nsource_profile = dev\nmfa_serial = {serial}\nrole_session_name = jane\n\
+                 duration_seconds = 7200\n"
+            ));
+        }
+    }
+
+    fn who(&self, dev: &str, prod: &str, more: &[&str]) -> Output {
+        self.served.command(&[&["who-am-i", "--dev-profile", dev, "--prod-profile", prod], more].concat()).output().unwrap()
+    }
+
+    fn cache(&self) -> Vec<PathBuf> {
+        let folder = fs::read_dir(self.served.dir.path().join(".aws/cli/cache"));
+        folder.into_iter().flatten().map(|entry| entry.unwrap().path()).collect()
+    }
+
+    /// The real AWS CLI, with the same home.
+    fn aws(&self, args: &[&str]) -> Command {
+        let ours = self.served.command(args);
+        let mut command = Command::new(tools().join("aws"));
+        command.args(args).env_clear().env("PATH", std::env::var("PATH").unwrap());
+        for (name, value) in ours.get_envs() {
+            command.env(name, value.unwrap());
+        }
+        command.current_dir(self.served.dir.path());
+        command
+    }
+}
+
+#[track_caller]
+fn said(output: &Output, code: i32) -> String {
+    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.code(), Some(code), "{text}");
+    text
+}
+
+#[test]
+fn one_code_serves_both_profiles_and_later_runs() {
+    let person = Person::new();
+    person.mfa_profiles();
+    let code = person.code();
+    let text = said(&person.who("d", "p", &["--mfa-code", &code]), 0);
+    assert!(text.contains("111111111111:assumed-role/operator/jane") && text.contains("222222222222:assumed-role/operator/jane"), "{text}");
+    assert!(!text.contains(&code), "{text}");
+    assert_eq!(person.cache().len(), 2);
+    // The sessions are kept: nobody is asked again.
+    said(&person.who("d", "p", &[]), 0);
+    // A session that is over is as good as none.
+    for path in person.cache() {
+        let mut entry: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+        entry["Credentials"]["Expiration"] = json!("2020-01-01T00:00:00Z");
+        fs::write(&path, entry.to_string()).unwrap();
+    }
+    let text = said(&person.who("d", "p", &[]), 4);
+    assert!(text.contains("--mfa-code CODE"), "{text}");
+    // No code is taken twice.
+    let text = said(&person.who("d", "p", &["--mfa-code", &code]), 4);
+    assert!(text.contains("invalid MFA one time pass code") && text.contains("wait for the next one"), "{text}");
+    said(&person.who("d", "p", &["--mfa-code", &person.next_code(&code)]), 0);
+}
+
+#[test]
+fn without_a_code_a_role_that_wants_one_is_refused_by_sts() {
+    let person = Person::new();
+    person.config(&format!("[profile d]\nregion = us-east-1\nrole_arn = {DEV_ROLE}\nsource_profile = dev\n"));
+    let text = said(&person.who("d", "prod", &["--mfa-code", &person.code()]), 4);
+    assert!(text.contains("not authorized to perform: sts:AssumeRole"), "{text}");
+}
+
+#[test]
+fn in_a_terminal_the_code_is_asked_for_and_not_shown() {
+    let person = Person::new();
+    person.mfa_profiles();
+    let code = person.code();
+    let question = format!("MFA code of {} (profile d):", person.serial);
+    let program = person.served.command(&["who-am-i", "--dev-profile", "d", "--prod-profile", "p"]);
+    let answer = format!("{code}{ENTER}");
+    let wrong = format!("12{ENTER}");
+    let talk = pty::talk(&program, &[(&question, &wrong), (&question, &answer)], 200);
+    talk.ended(2, 0);
+    assert!(talk.text().contains("a code has six digits") && !talk.text().contains(&code), "{}", talk.text());
+}
+
+#[test]
+fn the_aws_cli_reads_what_we_keep_and_we_what_it_keeps() {
+    let person = Person::new();
+    person.mfa_profiles();
+    said(&person.who("d", "p", &["--mfa-code", &person.code()]), 0);
+    // Without a terminal the AWS CLI can't ask, so it must find the session.
+    let found = person.aws(&["sts", "get-caller-identity", "--profile", "p", "--output", "json"]).output().unwrap();
+    let who: Value = serde_json::from_str(&said(&found, 0)).unwrap();
+    assert_eq!(who["Arn"], "arn:aws:sts::222222222222:assumed-role/operator/jane");
+
+    let person = Person::new();
+    // Another name and length, so that the key must be made of them; and none at all.
+    person.config(&format!(
+        "[profile d]\nregion = us-east-1\nrole_arn = {DEV_ROLE}\nsource_profile = dev\nmfa_serial = {}\nexternal_id = grün \"7\"\n",
+        person.serial
+    ));
+    let program = person.aws(&["sts", "get-caller-identity", "--profile", "d", "--output", "json"]);
+    let answer = format!("{}{ENTER}", person.code());
+    let talk = pty::talk(&program, &[("Enter MFA code for", &answer)], 200);
+    talk.ended(1, 0);
+    let text = said(&person.who("d", "prod", &[]), 0);
+    // The session is the AWS CLI's, and so is its name.
+    assert!(text.contains("assumed-role/operator/botocore-session-"), "{text}");
+}
+
+#[test]
+fn keys_with_a_device_get_a_session_where_there_is_a_code() {
+    let person = Person::new();
+    let (id, secret) = person.served.rehearsal.keys(DEV);
+    person.config(&format!(
+        "[profile keys]\nregion = us-east-1\naws_access_key_id = {id}\naws_secret_access_key = {secret}\nmfa_serial = {}\n",
+        person.serial
+    ));
+    // As with the AWS CLI, the keys do by themselves.
+    let text = said(&person.who("keys", "prod", &[]), 0);
+    assert!(text.contains("user/caller") && person.cache().is_empty(), "{text}");
+    // Everything is denied without MFA, as in AWS's own example.
+    let deny = json!({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Action": "*", "Resource": "*"},
+        {"Effect": "Deny", "NotAction": "sts:GetSessionToken", "Resource": "*", "Condition": {"BoolIfExists": {"aws:MultiFactorAuthPresent": "false"}}},
+    ]});
+    person.served.narrow_caller(DEV, &deny.to_string());
+    person.served.bucket(DEV, "us-east-1", "site-in", true);
+    person.served.bucket(PROD, "us-east-1", "site-out", false);
+    let plan = ["plan", "--dev-profile", "keys", "--prod-profile", "prod", "--input-bucket", "site-in", "--output-bucket", "site-out"];
+    let text = said(&person.served.command(&plan).output().unwrap(), 1);
+    assert!(text.contains("explicit deny"), "{text}");
+    let code = person.code();
+    said(&person.served.command(&[&plan[..], &["--mfa-code", &code]].concat()).output().unwrap(), 0);
+    // It is kept.
+    assert_eq!(person.cache().len(), 1);
+    said(&person.served.command(&plan).output().unwrap(), 0);
+}
+
+#[test]
+fn a_chain_of_three_roles_with_the_device_in_the_middle() {
+    let person = Person::new();
+    let id = json!({"StringEquals": {"sts:ExternalId": "seven"}});
+    person.role(DEV, "first", "arn:aws:iam::111111111111:user/caller", &with_mfa());
+    person.role(DEV, "second", "arn:aws:iam::111111111111:role/first", &id);
+    person.role(PROD, "third", "arn:aws:iam::111111111111:role/second", &Value::Null);
+    person.config(&format!(
+        "[profile one]\nrole_arn = arn:aws:iam::111111111111:role/first\nsource_profile = dev\nmfa_serial = {}\n\
+         [profile two]\nregion = us-east-1\nrole_arn = arn:aws:iam::111111111111:role/second\nsource_profile = one\nexternal_id = seven\n\
+         [profile three]\nregion = us-east-1\nrole_arn = arn:aws:iam::222222222222:role/third\nsource_profile = two\nrole_session_name = jane\n",
+        person.serial
+    ));
+    let text = said(&person.who("two", "three", &["--mfa-code", &person.code()]), 0);
+    // A session that nobody named says whose it is.
+    assert!(text.contains("111111111111:assumed-role/second/xdeploy-1") && text.contains("222222222222:assumed-role/third/jane"), "{text}");
+    // Only what a code was needed for is kept.
+    assert_eq!(person.cache().len(), 1);
+    said(&person.who("two", "three", &[]), 0);
+    // The step that fails is named.
+    person.served.change_trust(DEV, "second", &trust("arn:aws:iam::111111111111:role/operator", &Value::Null));
+    let text = said(&person.who("dev", "three", &[]), 4);
+    let dir = person.served.dir.path().display().to_string();
+    same(
+        &normalised(&text.replace(&dir, "[DIR]")),
+        str![[r#""#]],
+    );
+}
+
+#[test]
+fn a_role_lasts_as_long_as_the_profile_says() {
+    let person = Person::new();
+    person.role(DEV, "plain", "arn:aws:iam::111111111111:user/caller", &Value::Null);
+    let profile = |seconds: &str| {
+        format!("[profile d{seconds}]\nregion = us-east-1\nrole_arn = arn:aws:iam::111111111111:role/plain\nsource_profile = dev\nduration_seconds = {seconds}\n")
+    };
+    person.config(&[profile("3600"), profile("7200")].concat());
+    said(&person.who("d3600", "prod", &[]), 0);
+    // The role allows an hour.
+    let text = said(&person.who("d7200", "prod", &[]), 4);
+    assert!(text.contains("exceeds the MaxSessionDuration"), "{text}");
+}
+
+#[test]
+fn one_side_may_have_the_environments_credentials_and_says_so() {
+    let person = Person::new();
+    let (id, secret) = person.served.rehearsal.keys(PROD);
+    let run = |args: &[&str]| {
+        let mut command = person.served.command(args);
+        command.env("AWS_ACCESS_KEY_ID", &id).env("AWS_SECRET_ACCESS_KEY", &secret).env("AWS_REGION", "us-east-1");
+        command.output().unwrap()
+    };
+    let text = said(&run(&["who-am-i", "--dev-profile", "dev", "--prod-profile", "env:"]), 0);
+    assert!(text.contains("user/caller  (credentials from the environment, AWS_ACCESS_KEY_ID)") && text.contains("(profile dev)"), "{text}");
+    person.served.bucket(DEV, "us-east-1", "site-in", true);
+    person.served.bucket(PROD, "us-east-1", "site-out", false);
+    let plan = ["plan", "--dev-profile", "dev", "--prod-profile", "env:", "--input-bucket", "site-in", "--output-bucket", "site-out"];
+    let text = said(&run(&plan), 0);
+    assert!(text.contains("prod 222222222222") && text.contains("(credentials from the environment, AWS_ACCESS_KEY_ID)"), "{text}");
+    let both = run(&["who-am-i", "--dev-profile", "env:", "--prod-profile", "env:"]);
+    let without = person.who("dev", "env:", &["--region", "us-east-1"]);
+    same(
+        &format!("{}{}", said(&both, 64), said(&without, 4)),
+        str![[r#""#]],
+    );
+}
+
+/// Runs with files as they are given, and tells what was said.
+struct Wrong {
+    person: Person,
+    told: String,
+}
+
+impl Wrong {
+    fn try_profile(&mut self, what: &str, profile: &str, config: &str) {
+        self.try_with(what, profile, config, |_| ());
+    }
+
+    fn try_with(&mut self, what: &str, profile: &str, config: &str, change: impl FnOnce(&mut Command)) {
+        let path = self.person.served.dir.path().join("config");
+        let before = fs::read_to_string(&path).unwrap();
+        fs::write(&path, before.clone() + config).unwrap();
+        let mut command = self.person.served.command(&["who-am-i", "--dev-profile", profile, "--prod-profile", "prod"]);
+        change(&mut command);
+        let output = command.output().unwrap();
+        fs::write(&path, before).unwrap();
+        let text = said(&output, 4).replace(&self.person.served.dir.path().display().to_string(), "[DIR]");
+        for debug in ["Error {", "SdkError", "ProviderError", "credential provider", "(os error", "service error", "dispatch failure"] {
+            assert!(!text.contains(debug), "{debug}: {text}");
+        }
+        let text = normalised(&text);
+        let _ = writeln!(self.told, "# {what}\n{}\n", text.trim_end());
+    }
+}
+
+#[test]
+fn each_trouble_with_a_profile_names_place_and_remedy() {
+    let mut wrong = Wrong { person: Person::new(), told: String::new() };
+    let region = "region = us-east-1\n";
+    let role = "role_arn = arn:aws:iam::111111111111:role/operator\n";
+    let mut one = |what: &str, config: &str| wrong.try_profile(what, "x", &format!("[profile x]\n{region}{config}"));
+    one("no keys at all", "");
+    one("half a key", "aws_access_key_id = AKIAAAAAAAAAAAAAAAAA\n");
+    one("a key that nobody knows", "aws_access_key_id = AKIAAAAAAAAAAAAAAAAA\naws_secret_access_key = 0123\n");
+    one("a control character in a key", "aws_access_key_id = AKIA\u{1}AAAAAAAAAAAAAAA\naws_secret_access_key = 0123\n");
+    one("a session that is over", "aws_access_key_id = ASIAAAAAAAAAAAAAAAAA\naws_secret_access_key = 0123\naws_session_token = t\n");
+    one("no source", role);
+    one("no source, but a program", &format!("{role}credential_process = /bin/false\n"));
+    one("two sources", &format!("{role}source_profile = dev\ncredential_source = Environment\n"));
+    one("a source profile that isn't there", &format!("{role}source_profile = devv\n"));
+    one("a source profile without its prefix", &format!("{role}source_profile = y\n[y]\n{region}"));
+    one("a circle", &format!("{role}source_profile = y\n[profile y]\n{role}source_profile = x\n"));
+    one("no ARN", "role_arn = admin\nsource_profile = dev\n");
+    one("no duration", &format!("{role}source_profile = dev\nduration_seconds = an hour\n"));
+    one("a role that isn't there", "role_arn = arn:aws:iam::111111111111:role/nobody\nsource_profile = dev\n");
+    one("keys that nobody knows behind a role", &format!("{role}source_profile = y\n[profile y]\naws_access_key_id = AKIAAAAAAAAAAAAAAAAA\naws_secret_access_key = 0123\n"));
+    one("an odd source", &format!("{role}credential_source = Ec2\n"));
+    one("no variables", &format!("{role}credential_source = Environment\n"));
+    one("no instance", &format!("{role}credential_source = Ec2InstanceMetadata\n"));
+    one("no task", &format!("{role}credential_source = EcsContainer\n"));
+    one("no token file", &format!("{role}web_identity_token_file = /nope/token\n"));
+    one("a token file without a role", "web_identity_token_file = /nope/token\n");
+    one("no session of IAM Identity Center", "sso_session = company\nsso_account_id = 111111111111\nsso_role_name = Admin\n[sso-session company]\nsso_region = us-east-1\nsso_start_url = https://example.awsapps.com/start\n");
+    one("no section of IAM Identity Center", "sso_session = company\nsso_account_id = 111111111111\nsso_role_name = Admin\n");
+    one("half a section of IAM Identity Center", "sso_session = company\nsso_account_id = 111111111111\nsso_role_name = Admin\n[sso-session company]\nsso_region = us-east-1\n");
+    one("IAM Identity Center told twice", "sso_session = company\nsso_region = us-east-1\n[sso-session company]\nsso_region = us-east-1\nsso_start_url = https://example.awsapps.com/start\n");
+    one("half of IAM Identity Center", "sso_start_url = https://example.awsapps.com/start\nsso_region = us-east-1\nsso_role_name = Admin\n");
+    one("no aws login", "login_session = arn:aws:iam::111111111111:user/me\n");
+    one("a program that isn't there", "credential_process = /nope/tool --token secret\n");
+    one("a program that fails", "credential_process = sh -c 'echo the vault is locked >&2; exit 2'\n");
+    one("a program that prints something else", "credential_process = echo secret\n");
+    let serial = wrong.person.serial.clone();
+    let mut one = |what: &str, config: &str| wrong.try_profile(what, "x", &format!("[profile x]\n{region}{config}"));
+    one("no code", &format!("{role}source_profile = dev\nmfa_serial = {serial}\n"));
+    one("the device in the source", &format!("{role}source_profile = y\n[profile y]\nmfa_serial = {serial}\ncredential_process = true\n"));
+    wrong.try_profile("no prefix", "y", &format!("[y]\n{region}"));
+    wrong.try_profile("not there", "xyz", "");
+    wrong.try_with("a variable that names nothing", "x", "", |command| {
+        command.env("AWS_CONFIG_FILE", "/nope/config");
+    });
+    wrong.try_with("a folder", "x", "", |command| {
+        command.env("AWS_CONFIG_FILE", "/");
+    });
+    let latin = wrong.person.served.dir.path().join("latin");
+    fs::write(&latin, b"[profile x]\n# gr\xfcn\n").unwrap();
+    wrong.try_with("not UTF-8", "x", "", |command| {
+        command.env("AWS_CONFIG_FILE", &latin);
+    });
+    wrong.try_with("no home", "x", "", |command| {
+        command.env_remove("HOME").env_remove("AWS_CONFIG_FILE").env_remove("AWS_SHARED_CREDENTIALS_FILE");
+    });
+    let credentials = wrong.person.served.dir.path().join("credentials");
+    let before = fs::read_to_string(&credentials).unwrap();
+    fs::write(&credentials, before + "[profile z]\naws_access_key_id = AKIAAAAAAAAAAAAAAAAA\naws_secret_access_key = 0123\n").unwrap();
+    wrong.try_profile("a prefix too many", "z", "");
+    same(&wrong.told, str![[r#""#]]);
+}
+
+#[test]
+fn a_code_that_is_none_is_exit_64() {
+    let person = Person::new();
+    for (code, taken) in [("12345", false), ("1234567", false), ("abcdef", false), ("d=123456", true)] {
+        let output = person.who("dev", "prod", &["--mfa-code", code]);
+        assert_eq!(output.status.code(), Some(if taken { 0 } else { 64 }), "{code}");
+    }
+}
+
+#[test]
+fn a_key_that_isnt_there_is_not_made_where_that_was_said() {
+    let person = Person::new();
+    person.served.bucket(DEV, "us-east-1", "site-in", true);
+    person.served.bucket(PROD, "us-east-1", "site-out", false);
+    let text = |args: &[&str], code| {
+        let all = [args, &["--input-bucket", "site-in", "--output-bucket", "site-out"]].concat();
+        said(&person.served.try_run(&all), code)
+    };
+    same(&text(&["plan", "--no-create-key"], 3), str![[r#""#]]);
+    // One that is there does.
+    text(&["setup", "--yes"], 0);
+    assert!(text(&["plan", "--no-create-key"], 0).contains("No changes."));
+}
+
+#[test]
+fn a_role_that_does_not_last_is_no_administrator() {
+    let person = Person::new();
+    let dev = "arn:aws:iam::111111111111:root";
+    person.role(DEV, "AWSReservedSSO_Admin_0123456789abcdef", dev, &Value::Null);
+    person.role(DEV, "plain", dev, &Value::Null);
+    person.role(DEV, "job", dev, &Value::Null);
+    let web = json!({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Principal": {"AWS": dev}, "Action": "sts:AssumeRole"},
+        {"Effect": "Allow", "Principal": {"AWS": dev}, "Action": "sts:AssumeRoleWithWebIdentity"},
+    ]});
+    person.served.change_trust(DEV, "job", &web.to_string());
+    for name in ["AWSReservedSSO_Admin_0123456789abcdef", "plain", "job"] {
+        person.config(&format!("[profile {name}]\nregion = us-east-1\nrole_arn = arn:aws:iam::111111111111:role/{name}\nsource_profile = dev\n"));
+    }
+    person.served.bucket(DEV, "us-east-1", "site-in", true);
+    person.served.bucket(PROD, "us-east-1", "site-out", false);
+    let plan = |profile: &str, more: &[&str], ci: bool| {
+        let args = ["plan", "--dev-profile", profile, "--prod-profile", "prod", "--input-bucket", "site-in", "--output-bucket", "site-out"];
+        let mut command = person.served.command(&[&args[..], more].concat());
+        if ci {
+            command.env("CI", "true");
+        }
+        said(&command.output().unwrap(), 0)
+    };
+    let (named, noted) = ("Allow access for Key Administrators", "the new key names no administrator: the caller's role");
+    for (profile, ci, lasts) in
+        [("AWSReservedSSO_Admin_0123456789abcdef", false, false), ("plain", false, true), ("plain", true, false), ("job", false, false), ("dev", true, true)]
+    {
+        let text = plan(profile, &["--output", "json"], ci);
+        assert_eq!((text.contains(named), text.contains(noted)), (lasts, !lasts), "{profile} {ci}");
+    }
+    let text = plan("job", &["--key-administrator", "arn:aws:iam::111111111111:user/caller", "--output", "json"], false);
+    assert!(text.contains(named) && !text.contains(noted));
+}
