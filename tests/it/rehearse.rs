@@ -1,5 +1,6 @@
 //! `xdeploy rehearse`: the first command of a newcomer, every link broken and mended, and the two accounts behind a port.
 
+use crate::support::depth;
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, Stdio};
@@ -155,6 +156,7 @@ fn every_link_can_be_broken_is_named_and_mended() {
         let links: Vec<String> =
             listed["links"].as_array().unwrap().iter().filter(needed).map(|link| link["name"].as_str().unwrap().to_owned()).collect();
         assert!(links.len() >= at_least, "{options:?}: {links:?}");
+        let links = depth::sampled("links", links, 4);
         let (next, wrong) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
         std::thread::scope(|scope| {
             for _ in 0..2 {

@@ -1,7 +1,7 @@
 //! `--report`: what other programs read, of the real commands on the rehearsal.
 
-use crate::errors::same;
-use crate::support::served::Served;
+use crate::support::compare::same;
+use crate::support::served::{Served, remove_policy, served, with};
 use serde_json::Value;
 use snapbox::str;
 use std::collections::BTreeMap;
@@ -10,24 +10,6 @@ use std::path::Path;
 use std::process::Output;
 use xdeploy::deploy::chain::ROWS;
 use xdeploy::deploy::rules;
-
-/// The buckets of the article, made in two accounts in memory.
-pub fn served() -> Served {
-    let served = Served::new();
-    let buckets = [("dev", "in-bucket", true), ("prod", "out-bucket", false)];
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    for (side, bucket, versioned) in buckets {
-        let account = if side == "dev" { xdeploy::rehearsal::DEV } else { xdeploy::rehearsal::PROD };
-        runtime.block_on(served.rehearsal.make_bucket(account, "us-east-1", bucket, versioned)).unwrap();
-    }
-    served
-}
-
-pub const BUCKETS: [&str; 4] = ["--input-bucket", "in-bucket", "--output-bucket", "out-bucket"];
-
-pub fn with<'a>(args: &[&'a str]) -> Vec<&'a str> {
-    [&args[..1], &BUCKETS[..], &args[1..]].concat()
-}
 
 fn read(served: &Served, name: &str) -> String {
     fs::read_to_string(served.dir.path().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
@@ -49,14 +31,6 @@ const EVERY: [&str; 10] = [
     "--report",
     "markdown=r.md",
 ];
-
-pub fn remove_policy(served: &Served, name: &str) {
-    let config = served.rehearsal.config(served.rehearsal.keys(xdeploy::rehearsal::PROD), "us-east-1");
-    let iam = aws_sdk_iam::Client::from_conf(aws_sdk_iam::config::Builder::from(&config).build());
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    let arn = format!("arn:aws:iam::{}:policy/{name}", xdeploy::rehearsal::PROD);
-    runtime.block_on(iam.detach_role_policy().role_name("prods3role").policy_arn(arn).send()).unwrap();
-}
 
 /// Outcomes of JUnit's cases by the rule's id.
 fn cases(xml: &str) -> BTreeMap<String, String> {

@@ -381,7 +381,7 @@ fn readme_ecs_check() {
     tree.probe(super::tree::API.0, "timed-out");
     let ran = on(&tree, &[]);
     assert_eq!(ran.status, 1);
-    crate::readme::compare("ecs-check", &format!("```console\n$ sudo xdeploy ecs-check\n{}```\n", ran.stdout));
+    crate::support::compare::readme_block("ecs-check", &format!("```console\n$ sudo xdeploy ecs-check\n{}```\n", ran.stdout));
 }
 
 #[test]
@@ -390,7 +390,7 @@ fn readme_ecs_checks() {
     for (check, _) in xdeploy::ecs::checks::every() {
         table.push_str(&format!("| {} | {} | {} | {} | {} |\n", check.id, check.article.join(", "), check.title, check.why, check.fix));
     }
-    crate::readme::compare("ecs-checks", &format!("\n{table}\n"));
+    crate::support::compare::readme_block("ecs-checks", &format!("\n{table}\n"));
 }
 
 /// Fifty containers take less than 0.3 s, without probes (issue 5).

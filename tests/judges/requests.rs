@@ -3,8 +3,10 @@
 //! A first set-up ends with reading everything again and proving the chain on that; its requests are counted up to the last
 //! write, and the reading after it by itself.
 
+use crate::needs::EMULATORS;
 use crate::support::{Bed, Caller, Checked, longest_chain};
 use crate::worlds;
+use libtest_mimic::Trial;
 use std::time::{Duration, Instant};
 
 /// One round trip to AWS.
@@ -72,12 +74,18 @@ fn budget(caller: &str, of: &dyn Fn() -> Caller) {
     }
 }
 
-#[test]
 fn users_need_few_requests() {
     budget("IAM user", &|| Caller::User { path: "/".to_owned() });
 }
 
-#[test]
 fn sso_sessions_need_few_requests() {
     budget("SSO session", &Caller::sso);
+}
+
+/// The tests of this file.
+pub fn trials() -> Vec<Trial> {
+    trials![EMULATORS;
+        users_need_few_requests,
+        sso_sessions_need_few_requests,
+    ]
 }

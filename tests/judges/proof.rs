@@ -1,9 +1,11 @@
 //! The proof on the emulated accounts: printed before a change, held against what is read afterwards, and broken by hand.
 
+use crate::needs::EMULATORS;
+use libtest_mimic::Trial;
 use serde_json::{Value, json};
 use snapbox::str;
 
-use crate::errors::same;
+use crate::support::compare::same;
 use crate::support::{Action, REGION};
 use crate::world::{PIPELINE, World, document};
 
@@ -15,7 +17,6 @@ fn proof(document: &Value, member: &str, key: &str) -> Value {
     proof
 }
 
-#[test]
 fn the_proof_before_apply_is_the_proof_after_it() {
     let world = World::new();
     let plan = world.command("plan", &["--output", "json"]).success().json();
@@ -33,7 +34,6 @@ fn the_proof_before_apply_is_the_proof_after_it() {
     assert_eq!(json!(documents), json!([policy, format!("policy of key {key}")]));
 }
 
-#[test]
 fn a_default_set_up_reads_like_this() {
     let world = World::new();
     let mut told = String::new();
@@ -336,7 +336,6 @@ fn side(world: &World, side: &str) -> String {
     }
 }
 
-#[test]
 fn what_is_broken_by_hand_is_named_and_mended() {
     let world = World::new();
     world.setup(&[]).success();
@@ -377,7 +376,6 @@ fn what_is_broken_by_hand_is_named_and_mended() {
     settled(&["denied     deploy-role ", &format!("{of_prod}, trust policy of role prods3role: the role's trust policy doesn't allow it")]);
 }
 
-#[test]
 fn what_setup_cannot_mend_is_named_too() {
     let world = World::new();
     world.setup(&[]).success();
@@ -446,7 +444,6 @@ fn what_setup_cannot_mend_is_named_too() {
     verify(&world, 1, &["denied     deploy-role ", &real]);
 }
 
-#[test]
 fn a_plan_that_would_not_work_is_not_applied_unasked() {
     let world = World::new();
     let deny = json!({"Sid": "Locked", "Effect": "Deny", "Principal": "*", "Action": "s3:PutObject",
@@ -475,7 +472,6 @@ hint: pass `--accept-broken` to apply the plan all the same
     world.command("verify", &[]).code(1);
 }
 
-#[test]
 fn what_the_organisation_says_counts_where_it_can_be_read() {
     let world = World::new();
     world.setup(&[]).success();
@@ -519,7 +515,6 @@ fn what_the_organisation_says_counts_where_it_can_be_read() {
     world.command("plan", &["--strict"]).code(5);
 }
 
-#[test]
 fn iams_own_simulator_is_a_second_opinion() {
     let world = World::new();
     world.setup(&[]).success();
@@ -555,4 +550,17 @@ fn iams_own_simulator_is_a_second_opinion() {
 
 fn verify_with(world: &World, more: &[&str], code: i32) -> String {
     world.command("verify", more).code(code).stdout.clone()
+}
+
+/// The tests of this file.
+pub fn trials() -> Vec<Trial> {
+    trials![EMULATORS;
+        the_proof_before_apply_is_the_proof_after_it,
+        a_default_set_up_reads_like_this,
+        what_is_broken_by_hand_is_named_and_mended,
+        what_setup_cannot_mend_is_named_too,
+        a_plan_that_would_not_work_is_not_applied_unasked,
+        what_the_organisation_says_counts_where_it_can_be_read,
+        iams_own_simulator_is_a_second_opinion,
+    ]
 }
