@@ -98,7 +98,7 @@ impl AwsFile {
     }
 
     fn at(&self, line: usize) -> String {
-        format!("{}, line {line}", self.path.display())
+        format!("{}:{line}", self.path.display())
     }
 
     /// The path, and why nothing was found in it, where that isn't because it doesn't say so.
@@ -124,7 +124,7 @@ impl AwsFiles {
         }
     }
 
-    /// Says where a key of a profile stands, or where the profile begins: `[profile dev], /home/me/.aws/config, line 3`.
+    /// Says where a key of a profile stands, or where the profile begins: `[profile dev] (/home/me/.aws/config:3)`.
     pub(super) fn place(&self, profile: &str, key: Option<&str>) -> String {
         let in_config = if profile == "default" { "default".to_owned() } else { format!("profile {profile}") };
         // `[profile default]` is one too, and the SDK prefers it.
@@ -139,7 +139,7 @@ impl AwsFiles {
             Some(key) => section.keys.iter().rev().find(|(name, _)| name == key).map(|(_, line)| *line),
             None => Some(section.line),
         };
-        sections.into_iter().find_map(|section| Some(format!("[{}] of {}", section.header, file.at(line(section)?))))
+        sections.into_iter().find_map(|section| Some(format!("[{}] ({})", section.header, file.at(line(section)?))))
     }
 
     /// Names both files, with what is the matter with them.
@@ -164,11 +164,11 @@ impl AwsFiles {
         let prefixed = format!("profile {profile}");
         let bare = self.config.sections().iter().find(|section| profile != "default" && section.header == profile);
         if let Some(section) = bare {
-            let cause = format!("[{profile}] of {} is no profile", self.config.at(section.line));
+            let cause = format!("[{profile}] ({}) is no profile", self.config.at(section.line));
             return Some((cause, format!("write it as `[profile {profile}]` there: in the config file a profile's section begins with `profile `")));
         }
         let section = self.credentials.sections().iter().find(|section| section.header == prefixed)?;
-        let cause = format!("[{prefixed}] of {} is no profile", self.credentials.at(section.line));
+        let cause = format!("[{prefixed}] ({}) is no profile", self.credentials.at(section.line));
         Some((cause, format!("write it as `[{profile}]` there: in the credentials file a profile's section has its name alone")))
     }
 }

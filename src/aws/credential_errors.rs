@@ -171,8 +171,12 @@ impl Trouble {
         }
     }
 
-    pub(super) fn no_variables(missing: &[&str], profile: &str) -> Trouble {
-        let cause = format!("{} is not set", missing.join(" and "));
+    pub(super) fn no_variables(profiles: &Profiles, missing: &[&str], profile: &str) -> Trouble {
+        let unset = format!("{} {} not set", missing.join(" and "), if missing.len() == 1 { "is" } else { "are" });
+        let cause = match profile {
+            ENVIRONMENT_PROFILE => unset,
+            _ => format!("{unset}, which `credential_source` of {} takes", profiles.files.place(profile, Some("credential_source"))),
+        };
         match profile {
             ENVIRONMENT_PROFILE => Trouble::new(cause, format!("start xdeploy where the variables are set, or name a profile in the place of `{ENVIRONMENT_PROFILE}`")),
             _ => Trouble::new(cause, "set the variables, or let the profile name a `source_profile` in the place of `credential_source`"),
@@ -205,9 +209,20 @@ impl Trouble {
         )
     }
 
+    pub(super) fn no_task(profiles: &Profiles, profile: &str) -> Trouble {
+        Trouble::new(
+            format!(
+                "neither AWS_CONTAINER_CREDENTIALS_RELATIVE_URI nor AWS_CONTAINER_CREDENTIALS_FULL_URI is set, which `credential_source` of {} \
+                 takes",
+                profiles.files.place(profile, Some("credential_source"))
+            ),
+            "it works in a task or pod with a role of its own alone; name a `source_profile` elsewhere",
+        )
+    }
+
     pub(super) fn needs_code(serial: &str, given: bool, at: &str) -> Trouble {
         let cause = match given {
-            true => format!("the code of MFA device {serial} was used already, and AWS takes none twice ({at})"),
+            true => format!("{at} wants another code of MFA device {serial}: AWS takes none twice"),
             false => format!("{at} wants a code of MFA device {serial}, and there is no terminal to ask for it"),
         };
         match given {

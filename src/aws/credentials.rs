@@ -30,6 +30,11 @@ pub(super) fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
+fn has_container_variables() -> bool {
+    let env = Env::real();
+    ["AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI"].iter().any(|name| env.get(name).is_ok())
+}
+
 fn lasts(credentials: &Credentials) -> bool {
     credentials.expiry().is_none_or(|expiry| expiry > SystemTime::now() + SPARE)
 }
@@ -195,6 +200,7 @@ impl ProfileCredentials {
                 }
                 self.provided(provider).await?
             }
+            (Source::Container, _) if !has_container_variables() => return Err(self.trouble(Trouble::no_task(&self.profiles, profile))),
             (_, Some(provider)) => self.provided(provider).await?,
             (_, None) => return Err(Error::internal("a source of credentials without a provider")),
         };
@@ -216,7 +222,7 @@ impl ProfileCredentials {
             (id, secret) => {
                 let missing = [("AWS_ACCESS_KEY_ID", id), ("AWS_SECRET_ACCESS_KEY", secret)];
                 let missing: Vec<&str> = missing.iter().filter(|(_, value)| value.is_none()).map(|(name, _)| *name).collect();
-                Err(self.trouble(Trouble::no_variables(&missing, &self.chain.source_profile)))
+                Err(self.trouble(Trouble::no_variables(&self.profiles, &missing, &self.chain.source_profile)))
             }
         }
     }

@@ -1,118 +1,15 @@
 //! Credentials as people have them: codes of MFA devices, the AWS CLI's cache, chains of roles, the environment, and errors that say
 //! what is wrong where.
 
-use crate::errors::same;
-use crate::support::{normalised, tools};
-use crate::support::pty::{self, ENTER};
-use crate::support::served::{Served, now};
+use crate::support::compare::same;
+use crate::support::normalised;
+use crate::support::person::{DEV_ROLE, Person, said, trust, with_mfa};
 use serde_json::{Value, json};
 use snapbox::str;
 use std::fmt::Write as _;
 use std::fs;
-use std::path::PathBuf;
-use std::process::{Command, Output};
-use std::thread;
-use std::time::Duration;
+use std::process::Command;
 use xdeploy::rehearsal::{DEV, PROD};
-
-const DEV_ROLE: &str = "arn:aws:iam::111111111111:role/operator";
-const PROD_ROLE: &str = "arn:aws:iam::222222222222:role/operator";
-
-/// A person with long-term keys in DEV and a device, and a role in each account that wants a code.
-struct Person {
-    served: Served,
-    serial: String,
-}
-
-fn trust(principal: &str, condition: &Value) -> String {
-    let mut statement = json!({"Effect": "Allow", "Principal": {"AWS": principal}, "Action": "sts:AssumeRole"});
-    if condition.is_object() {
-        statement["Condition"] = condition.clone();
-    }
-    json!({"Version": "2012-10-17", "Statement": [statement]}).to_string()
-}
-
-fn with_mfa() -> Value {
-    json!({"Bool": {"aws:MultiFactorAuthPresent": "true"}})
-}
-
-impl Person {
-    fn new() -> Person {
-        let served = Served::new();
-        let serial = served.rehearsal.give_mfa_device(DEV, "caller");
-        let person = Person { served, serial };
-        for account in [DEV, PROD] {
-            person.role(account, "operator", "arn:aws:iam::111111111111:root", &with_mfa());
-        }
-        person
-    }
-
-    /// Makes a role that may everything.
-    fn role(&self, account: &str, name: &str, principal: &str, condition: &Value) {
-        let iam = aws_sdk_iam::Client::new(&self.served.rehearsal.config(self.served.rehearsal.keys(account), "us-east-1"));
-        self.served.block_on(async {
-            let policy = "arn:aws:iam::aws:policy/AdministratorAccess";
-            iam.create_role().role_name(name).assume_role_policy_document(trust(principal, condition)).send().await.unwrap();
-            iam.attach_role_policy().role_name(name).policy_arn(policy).send().await.unwrap();
-        });
-    }
-
-    fn code(&self) -> String {
-        self.served.rehearsal.mfa_code(DEV, "caller", now())
-    }
-
-    /// Waits until the device shows another code than this one.
-    fn next_code(&self, code: &str) -> String {
-        // The emulator takes the next slot's code as well, as AWS does.
-        let next = self.served.rehearsal.mfa_code(DEV, "caller", now() + 30_000);
-        if next == code { thread::sleep(Duration::from_secs(31)) }
-        next
-    }
-
-    fn config(&self, text: &str) {
-        let path = self.served.dir.path().join("config");
-        let before = fs::read_to_string(&path).unwrap();
-        fs::write(path, before + text).unwrap();
-    }
-
-    fn mfa_profiles(&self) {
-        let serial = &self.serial;
-        for (name, role) in [("d", DEV_ROLE), ("p", PROD_ROLE)] {
-            self.config(&format!(
-                "[profile {name}]\nregion = us-east-1\nrole_arn = {role}\nsource_profile = dev\nmfa_serial = {serial}\nrole_session_name = jane\n\
-                 duration_seconds = 7200\n"
-            ));
-        }
-    }
-
-    fn who(&self, dev: &str, prod: &str, more: &[&str]) -> Output {
-        self.served.command(&[&["who-am-i", "--dev-profile", dev, "--prod-profile", prod], more].concat()).output().unwrap()
-    }
-
-    fn cache(&self) -> Vec<PathBuf> {
-        let folder = fs::read_dir(self.served.dir.path().join(".aws/cli/cache"));
-        folder.into_iter().flatten().map(|entry| entry.unwrap().path()).collect()
-    }
-
-    /// The real AWS CLI, with the same home.
-    fn aws(&self, args: &[&str]) -> Command {
-        let ours = self.served.command(args);
-        let mut command = Command::new(tools().join("aws"));
-        command.args(args).env_clear().env("PATH", std::env::var("PATH").unwrap());
-        for (name, value) in ours.get_envs() {
-            command.env(name, value.unwrap());
-        }
-        command.current_dir(self.served.dir.path());
-        command
-    }
-}
-
-#[track_caller]
-fn said(output: &Output, code: i32) -> String {
-    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert_eq!(output.status.code(), Some(code), "{text}");
-    text
-}
 
 #[test]
 fn one_code_serves_both_profiles_and_later_runs() {
@@ -148,45 +45,6 @@ fn without_a_code_a_role_that_wants_one_is_refused_by_sts() {
 }
 
 #[test]
-fn in_a_terminal_the_code_is_asked_for_and_not_shown() {
-    let person = Person::new();
-    person.mfa_profiles();
-    let code = person.code();
-    let question = format!("MFA code of {} (profile d):", person.serial);
-    let program = person.served.command(&["who-am-i", "--dev-profile", "d", "--prod-profile", "p"]);
-    let answer = format!("{code}{ENTER}");
-    let wrong = format!("12{ENTER}");
-    let talk = pty::talk(&program, &[(&question, &wrong), (&question, &answer)], 200);
-    talk.ended(2, 0);
-    assert!(talk.text().contains("a code has six digits") && !talk.text().contains(&code), "{}", talk.text());
-}
-
-#[test]
-fn the_aws_cli_reads_what_we_keep_and_we_what_it_keeps() {
-    let person = Person::new();
-    person.mfa_profiles();
-    said(&person.who("d", "p", &["--mfa-code", &person.code()]), 0);
-    // Without a terminal the AWS CLI can't ask, so it must find the session.
-    let found = person.aws(&["sts", "get-caller-identity", "--profile", "p", "--output", "json"]).output().unwrap();
-    let who: Value = serde_json::from_str(&said(&found, 0)).unwrap();
-    assert_eq!(who["Arn"], "arn:aws:sts::222222222222:assumed-role/operator/jane");
-
-    let person = Person::new();
-    // Another name and length, so that the key must be made of them; and none at all.
-    person.config(&format!(
-        "[profile d]\nregion = us-east-1\nrole_arn = {DEV_ROLE}\nsource_profile = dev\nmfa_serial = {}\nexternal_id = grün \"7\"\n",
-        person.serial
-    ));
-    let program = person.aws(&["sts", "get-caller-identity", "--profile", "d", "--output", "json"]);
-    let answer = format!("{}{ENTER}", person.code());
-    let talk = pty::talk(&program, &[("Enter MFA code for", &answer)], 200);
-    talk.ended(1, 0);
-    let text = said(&person.who("d", "prod", &[]), 0);
-    // The session is the AWS CLI's, and so is its name.
-    assert!(text.contains("assumed-role/operator/botocore-session-"), "{text}");
-}
-
-#[test]
 fn keys_with_a_device_get_a_session_where_there_is_a_code() {
     let person = Person::new();
     let (id, secret) = person.served.rehearsal.keys(DEV);
@@ -202,9 +60,9 @@ fn keys_with_a_device_get_a_session_where_there_is_a_code() {
         {"Effect": "Allow", "Action": "*", "Resource": "*"},
         {"Effect": "Deny", "NotAction": "sts:GetSessionToken", "Resource": "*", "Condition": {"BoolIfExists": {"aws:MultiFactorAuthPresent": "false"}}},
     ]});
-    person.served.narrow_caller(DEV, &deny.to_string());
     person.served.bucket(DEV, "us-east-1", "site-in", true);
     person.served.bucket(PROD, "us-east-1", "site-out", false);
+    person.served.narrow_caller(DEV, &deny.to_string());
     let plan = ["plan", "--dev-profile", "keys", "--prod-profile", "prod", "--input-bucket", "site-in", "--output-bucket", "site-out"];
     let text = said(&person.served.command(&plan).output().unwrap(), 1);
     assert!(text.contains("explicit deny"), "{text}");
@@ -239,8 +97,15 @@ fn a_chain_of_three_roles_with_the_device_in_the_middle() {
     let text = said(&person.who("dev", "three", &[]), 4);
     let dir = person.served.dir.path().display().to_string();
     same(
-        &normalised(&text.replace(&dir, "[DIR]")),
-        str![[r#""#]],
+        &without_times(&normalised(&text.replace(&dir, "[DIR]"))),
+        str![[r#"
+error: profile `three` (prod) has no usable credentials
+  caused by: arn:aws:iam::111111111111:role/second can't be assumed (step 2 of 3, [profile two] of [DIR]/config, line 11)
+  caused by: AccessDenied: User: arn:aws:sts::111111111111:assumed-role/first/xdeploy-1796059845 is not authorized to perform: sts:AssumeRole on resource: arn:aws:iam::111111111111:role/second because no role trust policy allows the sts:AssumeRole action (request id 00000000-0000-0000-0000-000000000001)
+
+hint: let arn:aws:iam::111111111111:role/first assume it: the role's trust policy must admit it, and its own policies must allow sts:AssumeRole on the role
+
+"#]],
     );
 }
 
@@ -278,8 +143,24 @@ fn one_side_may_have_the_environments_credentials_and_says_so() {
     let without = person.who("dev", "env:", &["--region", "us-east-1"]);
     same(
         &format!("{}{}", said(&both, 64), said(&without, 4)),
-        str![[r#""#]],
+        str![[r#"
+error: both sides can't have the environment's credentials: they are one account's
+
+hint: name a profile for one of the two: `--dev-profile NAME` or `--prod-profile NAME`
+error: the environment (prod) has no usable credentials
+  caused by: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY is not set
+
+hint: start xdeploy where the variables are set, or name a profile in the place of `env:`
+
+"#]],
     );
+}
+
+/// The sessions that nobody named, without the time in their names.
+fn without_times(text: &str) -> String {
+    let mut parts = text.split("xdeploy-1");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |text, part| text + "xdeploy-TIME" + part.trim_start_matches(|letter: char| letter.is_ascii_digit()))
 }
 
 /// Runs with files as they are given, and tells what was said.
@@ -370,7 +251,249 @@ fn each_trouble_with_a_profile_names_place_and_remedy() {
     let before = fs::read_to_string(&credentials).unwrap();
     fs::write(&credentials, before + "[profile z]\naws_access_key_id = AKIAAAAAAAAAAAAAAAAA\naws_secret_access_key = 0123\n").unwrap();
     wrong.try_profile("a prefix too many", "z", "");
-    same(&wrong.told, str![[r#""#]]);
+    same(&wrong.told, str![[r#"
+# no keys at all
+error: profile `x` (dev) has no usable credentials
+  caused by: [profile x] of [DIR]/config, line 5 has no access key, `role_arn`, IAM Identity Center, `login_session` or `credential_process`
+
+hint: give it some: `aws configure --profile x`, or `aws configure sso`
+
+# half a key
+error: profile `x` (dev) has no usable credentials
+  caused by: [profile x] of [DIR]/config, line 7 has `aws_access_key_id` without `aws_secret_access_key`
+
+hint: put `aws_secret_access_key` beside it: `aws configure --profile x` asks for both
+
+# a key that nobody knows
+error: profile `x` (dev) has no usable credentials
+  caused by: InvalidClientTokenId: The security token included in the request is invalid. (request id 00000000-0000-0000-0000-000000000001)
+
+hint: check the access key in [profile x] of [DIR]/config, line 7: `aws sts get-caller-identity --profile x` must work
+
+# a control character in a key
+error: profile `x` (dev) has no usable credentials
+  caused by: the access key of [profile x] of [DIR]/config, line 7 holds a character that no key has, such as a blank or a control character
+
+hint: copy key and secret again
+
+# a session that is over
+error: profile `x` (dev) has no usable credentials
+  caused by: InvalidClientTokenId: The security token included in the request is invalid. (request id 00000000-0000-0000-0000-000000000001)
+
+hint: the session in [profile x] of [DIR]/config, line 5 is over or was never valid: fetch a new one and try again
+
+# no source
+error: profile `x` (dev) has no usable credentials
+  caused by: [profile x] of [DIR]/config, line 7 has `role_arn` without `source_profile`, `credential_source` or `web_identity_token_file`
+
+hint: put `source_profile = NAME` beside it: the profile whose credentials may assume the role
+
+# no source, but a program
+error: profile `x` (dev) has no usable credentials
+  caused by: [profile x] of [DIR]/config, line 7 has `role_arn` without `source_profile`, `credential_source` or `web_identity_token_file`
+
+hint: put `source_profile = x` beside it, if its own `credential_process` may assume the role
+
+# two sources
+error: profile `x` (dev) has no usable credentials
+  caused by: [profile x] of [DIR]/config, line 8 has `source_profile` and `credential_source`
+
+hint: take one of the two out
+
+# a source profile that isn't there
+error: profile `x` (dev) has no usable credentials
+  caused by: there is no profile `devv`, which [profile x] of [DIR]/config, line 8 names as its source
+  caused by: looked in [DIR]/config and [DIR]/credentials
+
+hint: did you mean `source_profile = dev`?
+
+# a source profile without its prefix
+error: profile `x` (dev) has no usable credentials
+  caused by: there is no profile `y`, which [profile x] of [DIR]/config, line 8 names as its source
+  caused by: [y] of [DIR]/config, line 9 is no profile
+
+hint: write it as `[profile y]` there: in the config file a profile's section begins with `profile `
+
+# a circle
+error: profile `x` (dev) has no usable credentials
+  caused by: the source profiles lead in a circle: x -> y -> x
+
+hint: let [profile y] of [DIR]/config, line 11 name a profile that has credentials of its own
+
+# no ARN
+error: profile `x` (dev) has no usable credentials
+  caused by: `role_arn = admin` in [profile x] of [DIR]/config, line 7 is not the ARN of a role
+
+hint: a role's ARN looks like `arn:aws:iam::111111111111:role/name`
+
+# no duration
+error: profile `x` (dev) has no usable credentials
+  caused by: `duration_seconds = an hour` in [profile x] of [DIR]/config, line 9 is no duration
+
+hint: it takes a number of seconds from 900 to 43200
+
+# a role that isn't there
+error: profile `x` (dev) has no usable credentials
+  caused by: arn:aws:iam::111111111111:role/nobody can't be assumed ([profile x] of [DIR]/config, line 7)
+  caused by: AccessDenied: User: arn:aws:iam::111111111111:user/caller is not authorized to perform: sts:AssumeRole on resource: arn:aws:iam::111111111111:role/nobody (request id 00000000-0000-0000-0000-000000000001)
+
+hint: let the credentials of profile `dev` assume it: the role's trust policy must admit it, and its own policies must allow sts:AssumeRole on the role
+
+# keys that nobody knows behind a role
+error: profile `x` (dev) has no usable credentials
+  caused by: arn:aws:iam::111111111111:role/operator can't be assumed ([profile x] of [DIR]/config, line 7)
+  caused by: InvalidClientTokenId: The security token included in the request is invalid. (request id 00000000-0000-0000-0000-000000000001)
+
+hint: check the access key in [profile y] of [DIR]/config, line 10: `aws sts get-caller-identity --profile y` must work
+
+# an odd source
+error: profile `x` (dev) has no usable credentials
+  caused by: `credential_source = Ec2` in [profile x] of [DIR]/config, line 8 is no source
+
+hint: the sources are Environment, Ec2InstanceMetadata and EcsContainer
+
+# no variables
+error: profile `x` (dev) has no usable credentials
+  caused by: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY is not set
+
+hint: set the variables, or let the profile name a `source_profile` in the place of `credential_source`
+
+# no instance
+error: profile `x` (dev) has no usable credentials
+  caused by: `credential_source = Ec2InstanceMetadata` of [profile x] of [DIR]/config, line 8 gives nothing: IMDS disabled by AWS_EC2_METADATA_DISABLED env var set to `true`
+
+hint: it works on an EC2 instance with an instance profile alone; name a `source_profile` elsewhere
+
+# no task
+error: profile `x` (dev) has no usable credentials
+  caused by: `credential_source = EcsContainer` of [profile x] of [DIR]/config, line 8 gives nothing: ECS provider not configured
+
+hint: it works in a task or pod with a role of its own alone; name a `source_profile` elsewhere
+
+# no token file
+error: profile `x` (dev) has no usable credentials
+  caused by: the token file /nope/token, which [profile x] of [DIR]/config, line 8 names, isn't there
+
+hint: let the job write its identity provider's token there first, or correct the path
+
+# a token file without a role
+error: profile `x` (dev) has no usable credentials
+  caused by: [profile x] of [DIR]/config, line 7 has `web_identity_token_file` without `role_arn`
+
+hint: put `role_arn` of the role beside it
+
+# no session of IAM Identity Center
+error: profile `x` (dev) has no usable credentials
+  caused by: [profile x] of [DIR]/config, line 5 has no session at IAM Identity Center: failed to load the cached SSO token
+
+hint: log in: `aws sso login --profile x`
+
+# no section of IAM Identity Center
+error: profile `x` (dev) has no usable credentials
+  caused by: there is no section [sso-session company], which [profile x] of [DIR]/config, line 7 names
+  caused by: looked in [DIR]/config and [DIR]/credentials
+
+hint: `aws configure sso-session` makes it; then `aws sso login --profile x`
+
+# half a section of IAM Identity Center
+error: profile `x` (dev) has no usable credentials
+  caused by: section [sso-session company], which [profile x] of [DIR]/config, line 7 names, has no `sso_start_url`
+
+hint: `aws configure sso-session` asks for all of it
+
+# IAM Identity Center told twice
+error: profile `x` (dev) has no usable credentials
+  caused by: [profile x] of [DIR]/config, line 8 has `sso_region` beside `sso_session`
+
+hint: take it out of the profile: it belongs to [sso-session company]
+
+# half of IAM Identity Center
+error: profile `x` (dev) has no usable credentials
+  caused by: [profile x] of [DIR]/config, line 5 has no `sso_account_id`, which IAM Identity Center needs
+
+hint: `aws configure sso --profile x` asks for all of it
+
+# no aws login
+error: profile `x` (dev) has no usable credentials
+  caused by: [profile x] of [DIR]/config, line 7 has no session of `aws login`: its file isn't there
+
+hint: log in: `aws login --profile x`
+
+# a program that isn't there
+error: profile `x` (dev) has no usable credentials
+  caused by: `credential_process` of [profile x] of [DIR]/config, line 7 ended with exit code 127: sh: 1: /nope/tool: not found
+
+hint: run what it names by hand and see what it says (/nope/tool)
+
+# a program that fails
+error: profile `x` (dev) has no usable credentials
+  caused by: `credential_process` of [profile x] of [DIR]/config, line 7 ended with exit code 2: the vault is locked
+
+hint: run what it names by hand and see what it says (sh)
+
+# a program that prints something else
+error: profile `x` (dev) has no usable credentials
+  caused by: `credential_process` of [profile x] of [DIR]/config, line 7 printed no JSON
+
+hint: run what it names by hand and see what it says (echo)
+
+# no code
+error: profile `x` (dev) has no usable credentials
+  caused by: [profile x] of [DIR]/config, line 9 wants a code of MFA device arn:aws:iam::111111111111:mfa/caller, and there is no terminal to ask for it
+
+hint: pass the code that it shows: `--mfa-code CODE`
+hint: or let the AWS CLI ask for it in a terminal, `aws sts get-caller-identity --profile x`: its session is used here too
+
+# the device in the source
+error: profile `x` (dev) has no usable credentials
+  caused by: `credential_process` of [profile y] of [DIR]/config, line 11 printed no JSON
+
+hint: run what it names by hand and see what it says (true)
+
+# no prefix
+error: there is no AWS profile `y` (given for dev)
+  caused by: [y] of [DIR]/config, line 5 is no profile
+
+hint: write it as `[profile y]` there: in the config file a profile's section begins with `profile `
+
+# not there
+error: there is no AWS profile `xyz` (given for dev)
+  caused by: looked in [DIR]/config and [DIR]/credentials
+
+hint: the profiles are: dev, prod
+
+# a variable that names nothing
+error: there is no AWS profile `x` (given for dev)
+  caused by: looked in /nope/config (not there, which AWS_CONFIG_FILE names) and [DIR]/credentials
+
+hint: correct the variable, or unset it: the files below the home are read then
+
+# a folder
+error: AWS profile `x` (given for dev) could not be looked up
+  caused by: / (could not be read: it is a directory, which AWS_CONFIG_FILE names)
+
+hint: make the file readable, or name another with AWS_CONFIG_FILE or AWS_SHARED_CREDENTIALS_FILE
+
+# not UTF-8
+error: AWS profile `x` (given for dev) could not be looked up
+  caused by: [DIR]/latin (could not be read: line 2 is not UTF-8, which AWS_CONFIG_FILE names)
+
+hint: make the file readable, or name another with AWS_CONFIG_FILE or AWS_SHARED_CREDENTIALS_FILE
+
+# no home
+error: AWS profile `x` (given for dev) could not be looked up
+  caused by: ~/.aws/config (could not be read: HOME is not set)
+
+hint: make the file readable, or name another with AWS_CONFIG_FILE or AWS_SHARED_CREDENTIALS_FILE
+
+# a prefix too many
+error: there is no AWS profile `z` (given for dev)
+  caused by: [profile z] of [DIR]/credentials, line 7 is no profile
+
+hint: write it as `[z]` there: in the credentials file a profile's section has its name alone
+
+
+"#]]);
 }
 
 #[test]
@@ -391,7 +514,15 @@ fn a_key_that_isnt_there_is_not_made_where_that_was_said() {
         let all = [args, &["--input-bucket", "site-in", "--output-bucket", "site-out"]].concat();
         said(&person.served.try_run(&all), code)
     };
-    same(&text(&["plan", "--no-create-key"], 3), str![[r#""#]]);
+    same(&text(&["plan", "--no-create-key"], 3), str![[r#"
+dev  111111111111  us-east-1     arn:aws:iam::111111111111:user/caller
+prod 222222222222  us-east-1     arn:aws:iam::222222222222:user/caller
+error: there is no key alias/s3deploykey in us-east-1, and none may be made
+  caused by: --no-create-key is set
+
+hint: name the alias of a key that is there with `--key-alias`, let whoever owns the keys make it, or leave `--no-create-key` out
+
+"#]]);
     // One that is there does.
     text(&["setup", "--yes"], 0);
     assert!(text(&["plan", "--no-create-key"], 0).contains("No changes."));
