@@ -1,6 +1,7 @@
 //! What is kept of a failed call, and how it becomes an error with advice.
 
 use super::Account;
+use super::http::{Reach, innermost};
 use crate::error::{Error, Kind, chain_of};
 use crate::model::Side;
 use aws_credential_types::provider::error::CredentialsError;
@@ -40,6 +41,8 @@ pub struct ApiError {
     pub status: Option<u16>,
     /// The profile gave no credentials at all.
     pub no_credentials: bool,
+    /// The host that couldn't be reached, where that was all.
+    pub reach: Option<Reach>,
 }
 
 impl ApiError {
@@ -57,10 +60,13 @@ impl ApiError {
             }
             _ => (None, String::new()),
         };
-        if message.is_empty() && !matches!(error, SdkError::ServiceError(_)) {
-            message = chain_of(&error).join(": ");
+        let reach = Reach::of(&error).filter(|reach| !reach.is_link_local());
+        if let Some(reach) = &reach {
+            message.clone_from(&reach.why);
+        } else if message.is_empty() && !matches!(error, SdkError::ServiceError(_)) {
+            message = innermost(&error);
         }
-        let credentials = credentials_error(&error);
+        let credentials = credentials_error(&error).filter(|_| reach.is_none());
         if let Some(why) = credentials {
             code = Some("NoCredentials".to_owned());
             message = told_credentials(why);
@@ -81,6 +87,7 @@ impl ApiError {
             bucket_region,
             status,
             no_credentials: credentials.is_some(),
+            reach,
         })
     }
 
@@ -161,8 +168,25 @@ fn missing(message: &str) -> Option<(&str, Option<&str>)> {
     named.then_some((action, resource.map(|resource| resource.trim_matches('"')).filter(|resource| resource.starts_with("arn:"))))
 }
 
+/// Says which host can't be reached, on which way, and what to look at.
+pub(super) fn unreached(reach: &Reach, profile: &str) -> Error {
+    let Reach { host, proxy, is_untrusted, why } = reach;
+    let way = proxy.as_ref().map(|proxy| format!(" through the proxy {proxy}")).unwrap_or_default();
+    let error = Error::failed(format!("can't reach {host}{way} with profile `{profile}`")).because(why.clone());
+    if *is_untrusted {
+        return error.hint("name the certificates to trust, those of a proxy that opens TLS for instance, with AWS_CA_BUNDLE or `ca_bundle` in the profile");
+    }
+    error.hint(match proxy {
+        Some(_) => "check that the proxy is right and lets this host through; user and password go before its host (`http://USER:PASSWORD@HOST:PORT`), and NO_PROXY lists what goes past it",
+        None => "check the network, the region and any AWS_ENDPOINT_URL variable or `endpoint_url`; where a proxy is needed, name it with HTTPS_PROXY",
+    })
+}
+
 impl From<Box<ApiError>> for Error {
     fn from(error: Box<ApiError>) -> Error {
+        if let Some(reach) = &error.reach {
+            return unreached(reach, &error.profile);
+        }
         let what = format!("{} on {} failed in {} ({})", error.action, error.resource, error.side, error.account);
         if error.is_credentials() {
             return Error::new(Kind::Credentials, what)
@@ -267,6 +291,7 @@ mod tests {
             bucket_region: None,
             status: Some(403),
             no_credentials: false,
+            reach: None,
         };
         assert_eq!(error.told(), "s3:GetBucketPolicy on arn:aws:s3:::b: AccessDenied: Access Denied");
         "x is not authorized to perform: s3:GetBucketPolicy on resource: \"arn:aws:s3:::b\"".clone_into(&mut error.message);

@@ -206,6 +206,11 @@ impl Chain {
         Ok(Chain { source, source_profile: profile, steps, session_serial: serial })
     }
 
+    /// Says whether somebody may have to be asked for a code.
+    pub(super) fn wants_code(&self) -> bool {
+        self.session_serial.is_some() || self.steps.iter().any(|step| step.mfa_serial.is_some())
+    }
+
     /// The device whose code the first role is assumed with, where the source is a user's keys; with it they can get one session
     /// for several roles.
     pub(super) fn shared_device(&self) -> Option<(&str, &str)> {

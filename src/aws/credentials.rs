@@ -5,6 +5,8 @@ use super::credential_errors::Trouble;
 use super::mfa::{Codes, Used};
 use super::profile::Profiles;
 use super::session_cache::{Key, SessionCache};
+use super::api_error::unreached;
+use super::http::Reach;
 use super::{Account, ApiError, Asked, credential_process};
 use crate::error::{Error, Result};
 use aws_config::SdkConfig;
@@ -211,7 +213,10 @@ impl ProfileCredentials {
 
     async fn provided(&self, provider: &SharedCredentialsProvider) -> Result<Credentials> {
         let got = provider.provide_credentials().await;
-        got.map_err(|error| self.trouble(Trouble::source(&self.profiles, &self.chain, &error)))
+        got.map_err(|error| match Reach::of(&error).filter(|reach| !reach.is_link_local()) {
+            Some(reach) => unreached(&reach, &self.profile),
+            None => self.trouble(Trouble::source(&self.profiles, &self.chain, &error)),
+        })
     }
 
     fn environment(&self) -> Result<Credentials> {
@@ -314,7 +319,7 @@ impl ProfileCredentials {
     /// What STS answered is the profile's trouble; that it didn't is the network's.
     fn answered(&self, error: &ApiError, trouble: Trouble) -> Error {
         match error.status {
-            Some(status) if status < 500 => self.trouble(trouble),
+            Some(status) if status < 500 && error.reach.is_none() => self.trouble(trouble),
             _ => Error::from(Box::new(error.clone())),
         }
     }

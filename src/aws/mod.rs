@@ -8,31 +8,39 @@ mod credential_chain;
 mod credential_errors;
 mod credential_process;
 mod credentials;
+mod files;
+mod http;
+mod keys;
 mod mfa;
 pub mod profile;
+pub mod proxy;
 pub mod raw;
 pub mod role;
+mod sdk_settings;
 mod session_cache;
 
 pub use api_error::{ApiError, ApiResult, present, retry_while};
+pub use http::Reach;
 pub use mfa::{AskForCode, MfaQuestion};
 
 use crate::error::{Error, Kind, Result};
 use crate::model::{Arn, ENVIRONMENT_PROFILE, MfaCode, Partition, Side};
 use aws_config::provider_config::ProviderConfig;
 use aws_config::timeout::TimeoutConfig;
-use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use credential_chain::Chain;
 use credentials::{ConnectedProfile, LogIn, ProfileCredentials};
+use http::Bundle;
 use mfa::{Codes, Used};
 use profile::Profiles;
+use proxy::Proxies;
+use sdk_settings::SdkSettings;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -117,7 +125,10 @@ impl std::fmt::Display for Asked {
 /// What a connection needs before anybody has been asked who they are.
 #[derive(Debug)]
 pub struct Connector<'a> {
-    http: SharedHttpClient,
+    environment: BTreeMap<String, String>,
+    proxies: Proxies,
+    /// By the bundle of certificates that is trusted.
+    http: Mutex<BTreeMap<Option<Bundle>, SharedHttpClient>>,
     profiles: Arc<Profiles>,
     codes: Codes<'a>,
     /// One profile at a time: who is asked for a code looks at one device, and a code serves once.
@@ -127,13 +138,15 @@ pub struct Connector<'a> {
 }
 
 impl<'a> Connector<'a> {
-    /// Reads the AWS files and prepares one HTTP client for both accounts; `ca_bundle` is what `AWS_CA_BUNDLE` names.
+    /// Reads the AWS files, and what the environment says of proxies.
     ///
     /// # Errors
-    /// The AWS files can't be parsed, or `AWS_CA_BUNDLE` names a file that can't be read.
-    pub async fn new(ca_bundle: Option<PathBuf>) -> Result<Connector<'a>> {
-        let (http, profiles) = (http_client(ca_bundle)?, Arc::new(Profiles::load().await?));
-        Ok(Connector { http, profiles, codes: Codes::default(), used: tokio::sync::Mutex::default(), one_by_one: false })
+    /// The AWS files can't be parsed, or a variable names a proxy that can't be one.
+    pub async fn new(environment: BTreeMap<String, String>) -> Result<Connector<'a>> {
+        let proxies = Proxies::from_environment(&environment)?;
+        let profiles = Arc::new(Profiles::load().await?);
+        let (codes, used) = (Codes::default(), tokio::sync::Mutex::default());
+        Ok(Connector { environment, proxies, http: Mutex::default(), profiles, codes, used, one_by_one: false })
     }
 
     /// Takes codes of MFA devices that were given, and who asks for others.
@@ -148,6 +161,26 @@ impl<'a> Connector<'a> {
     pub fn one_by_one(mut self) -> Connector<'a> {
         self.one_by_one = true;
         self
+    }
+
+    /// Gives the HTTP client of a profile: `AWS_CA_BUNDLE`, or else its `ca_bundle`, says which certificates are trusted. Profiles that
+    /// trust the same ones share a client.
+    fn http(&self, profile: &str) -> Result<SharedHttpClient> {
+        let variable = self.environment.get("AWS_CA_BUNDLE").filter(|path| !path.is_empty());
+        let bundle = match variable {
+            Some(path) => Some(Bundle { path: path.into(), named_by: "AWS_CA_BUNDLE".to_owned() }),
+            None => self.profiles.get(profile, "ca_bundle").filter(|path| !path.is_empty()).map(|path| Bundle {
+                path: files::below_home(&self.environment, &path),
+                named_by: format!("`ca_bundle` of profile `{profile}`,"),
+            }),
+        };
+        let mut made = self.http.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = made.get(&bundle) {
+            return Ok(client.clone());
+        }
+        let client = http::client(self.proxies.clone(), bundle.as_ref())?;
+        made.insert(bundle, client.clone());
+        Ok(client)
     }
 
     /// Asks STS who the profile is.
@@ -186,27 +219,27 @@ impl<'a> Connector<'a> {
 
     async fn connect_as(&self, asked: Asked, profile: &str, region: Option<&str>, shared: bool) -> Result<Account> {
         let chain = self.chain(asked, profile)?;
-        let mut provider_config = ProviderConfig::without_region().with_http_client(self.http.clone());
-        if let Some(region) = region {
-            provider_config = provider_config.with_region(Some(Region::new(region.to_owned())));
-        } else {
-            provider_config = provider_config.with_region(self.profiles.region(profile).map(Region::new));
-        }
+        let wants_code = chain.wants_code();
+        // Who asks for the environment's credentials has its other settings as well.
+        let settings_of = match profile {
+            ENVIRONMENT_PROFILE => self.environment.get("AWS_PROFILE").filter(|name| !name.is_empty()).map_or("default", String::as_str),
+            named => named,
+        };
+        let settings = SdkSettings::of(&self.environment, &self.profiles, settings_of, region)?;
+        keys::check(&self.environment, &self.profiles, profile)?;
+        let http = self.http(settings_of)?;
+        let provider_config = settings.on_provider(ProviderConfig::without_region().with_http_client(http.clone()));
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
-            .http_client(self.http.clone())
+            .http_client(http)
             .no_credentials()
+            .profile_name(settings_of)
             .timeout_config(timeouts());
-        if profile != ENVIRONMENT_PROFILE {
-            loader = loader.profile_name(profile);
-        }
         if let Ok(name) = AppName::new("xdeploy") {
             loader = loader.app_name(name);
         }
-        if let Some(region) = region {
-            loader = loader.region(Region::new(region.to_owned()));
-        }
-        let config = loader.load().await;
-        if config.region().is_none() {
+        let config = settings.on_loader(loader).load().await;
+        let config = settings.on_config(config);
+        if config.region().is_none_or(|region| region.as_ref().is_empty()) {
             return Err(Error::usage(match profile {
                 ENVIRONMENT_PROFILE => format!("the environment{asked} names no region"),
                 _ => format!("profile `{profile}`{asked} has no region"),
@@ -214,11 +247,15 @@ impl<'a> Connector<'a> {
             .hint("pass `--region us-east-1`, or set `region` in the profile or AWS_REGION"));
         }
         let credentials = ProfileCredentials::new(asked, profile, chain, self.profiles.clone(), &provider_config, &config);
-        let mut used = self.used.lock().await;
-        credentials.log_in(LogIn { codes: &self.codes, used: &mut used, shared }).await?;
-        drop(used);
+        let (mut shared_use, mut own) = (None, Used::default());
+        if wants_code {
+            shared_use = Some(self.used.lock().await);
+        }
+        let used = shared_use.as_deref_mut().unwrap_or(&mut own);
+        credentials.log_in(LogIn { codes: &self.codes, used, shared }).await?;
+        drop(shared_use);
         let credentials = Arc::new(credentials);
-        let provider = SharedCredentialsProvider::new(ConnectedProfile(credentials.clone()));
+        let provider = SharedCredentialsProvider::new(keys::Checked(ConnectedProfile(credentials.clone())));
         let config = config.into_builder().credentials_provider(provider).build();
         Account::verified(asked.side(), profile, config).await.map_err(|error| match error {
             Unverified::Asking(error) if error.is_credentials() => credentials.refused(&error),
@@ -316,22 +353,6 @@ pub struct Login<'a> {
     pub region: Option<&'a str>,
     /// The account it must be, where one was given.
     pub expected: Option<&'a str>,
-}
-
-fn http_client(ca_bundle: Option<PathBuf>) -> Result<SharedHttpClient> {
-    use aws_smithy_http_client::tls::{self, TlsContext, TrustStore, rustls_provider::CryptoMode};
-    let builder = aws_smithy_http_client::Builder::new().tls_provider(tls::Provider::Rustls(CryptoMode::Ring));
-    let Some(path) = ca_bundle else {
-        return Ok(builder.build_https());
-    };
-    let pem = std::fs::read(&path).map_err(|error| crate::error::file_error("read AWS_CA_BUNDLE", &path, &error))?;
-    let unusable = |why: String| {
-        Error::usage(format!("AWS_CA_BUNDLE {} is not usable", path.display())).because(why).hint("it must hold certificates as PEM")
-    };
-    certificates::check(&pem).map_err(unusable)?;
-    let trusted = TrustStore::empty().with_pem_certificate(pem);
-    let context = TlsContext::builder().with_trust_store(trusted).build().map_err(|error| unusable(error.to_string()))?;
-    Ok(builder.tls_context(context).build_https())
 }
 
 /// Clients by region: to make one costs more than a call does.
@@ -508,6 +529,7 @@ impl Account {
             bucket_region: None,
             status: None,
             no_credentials: false,
+            reach: None,
         }
     }
 

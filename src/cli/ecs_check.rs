@@ -1,7 +1,7 @@
 //! `xdeploy ecs-check`.
 
 use super::reports::{ReportFlags, Reports, Told};
-use super::{Stop, ask, mfa};
+use super::{Stop, ask, mfa, panics};
 use crate::ecs::checks;
 use crate::ecs::checks::about::{Flavour, tasks};
 use crate::ecs::denial::{Denial, explain};
@@ -113,11 +113,10 @@ pub struct Args {
 
 pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop) -> Result<u8> {
     if let Some(text) = &args.explain_error {
-        tell_denial(ui, &explain(text));
-        return Ok(0);
+        return Ok(tell_denial(ui, &explain(text)));
     }
     let reports = Reports::ready(&args.reports, "ecs-check")?;
-    let outcome = on(common, args, ui, stop, &reports).await;
+    let outcome = panics::finished(on(common, args, ui, stop, &reports)).await;
     reports.finish(ui, outcome)
 }
 
@@ -375,7 +374,9 @@ fn only(facts: &mut HostFacts, wanted: &str) -> Result<()> {
     Ok(())
 }
 
-fn tell_denial(ui: &Ui, denial: &Denial) {
+/// Says whose credentials were used, and gives the exit code: where that can't be told, it isn't 0.
+fn tell_denial(ui: &Ui, denial: &Denial) -> u8 {
+    let code = if denial.is_told() { 0 } else { Kind::CannotTell.exit_code() };
     ui.result(&denial.meaning);
     if let Some(arn) = &denial.arn {
         ui.result(&format!("  principal: {arn}"));
@@ -390,7 +391,9 @@ fn tell_denial(ui: &Ui, denial: &Denial) {
     }
     let mut document = json!(denial);
     document["schema"] = json!("xdeploy.ecs-denial/1");
+    document["exitCode"] = json!(code);
     ui.json(&document);
+    code
 }
 
 /// Says in one line what host it is.

@@ -4,7 +4,7 @@ use super::ask;
 use crate::aws::{Connector, MfaQuestion};
 use crate::error::Result;
 use crate::model::is_mfa_code;
-use crate::settings::variable;
+use crate::settings::environment;
 use crate::ui::{Answer, Ui};
 
 /// Prepares connections that may ask for codes.
@@ -12,7 +12,7 @@ use crate::ui::{Answer, Ui};
 /// # Errors
 /// As [`Connector::new`].
 pub async fn connector(ui: &Ui) -> Result<Connector<'_>> {
-    let connector = Connector::new(variable("AWS_CA_BUNDLE").map(Into::into)).await?;
+    let connector = Connector::new(environment()).await?;
     Ok(connector.asking(ui.mfa_codes().to_vec(), Box::new(move |question| code(ui, question))))
 }
 

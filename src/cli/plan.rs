@@ -1,7 +1,7 @@
 //! `xdeploy plan`.
 
 use super::reports::{ReportFlags, Reports};
-use super::{proof, session, show, telling, wizard};
+use super::{panics, proof, session, show, telling, wizard};
 use crate::deploy::kept;
 use crate::deploy::observe::Organisations;
 use crate::error::{Error, Result};
@@ -34,7 +34,7 @@ pub struct Args {
 
 pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui) -> Result<u8> {
     let reports = Reports::ready(&args.reports, "plan")?;
-    let outcome = on(common, args, ui, &reports).await;
+    let outcome = panics::finished(on(common, args, ui, &reports)).await;
     reports.finish(ui, outcome)
 }
 

@@ -22,6 +22,7 @@ use std::time::{Duration, Instant};
 /// Asks STS who both profiles are.
 pub async fn connect(ui: &Ui, settings: &Settings) -> Result<Accounts> {
     let _busy = ui.busy("asking AWS who both profiles are");
+    super::panics::provoked("asking");
     let connector = mfa::connector(ui).await?;
     let region = settings.region.as_ref().map(|region| region.as_str());
     let dev = Login { profile: &settings.dev_profile, region, expected: settings.dev_account.as_ref().map(|id| id.as_str()) };

@@ -278,7 +278,7 @@ fn open_links(plan: &Plan) -> Result<Vec<String>> {
     let done: Vec<Write> = plan.every_write().into_iter().filter(is_done).collect();
     let then = after(plan.snapshot(), &done, &plan.pipeline_arn());
     let Some(proof) = prove(plan.settings(), &then)? else { return Ok(Vec::new()) };
-    let needed = proof.links.iter().filter(|link| link.verdict != Verdict::Allowed && !link.may_be_called);
+    let needed = proof.links.iter().filter(|link| link.verdict != Verdict::Allowed && !link.may_be_called());
     Ok(needed.map(|link| link.name.clone()).collect())
 }
 

@@ -2,7 +2,7 @@
 
 use super::reports::{ReportFlags, Reports};
 use super::sides::{self, SideFlags};
-use super::{proof, session, setup, show, telling};
+use super::{panics, proof, session, setup, show, telling};
 use crate::aws::Accounts;
 use crate::deploy::observe::{Organisations, Purpose, second_opinion};
 use crate::deploy::plan::{Callers, Plan};
@@ -45,7 +45,7 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui) -> Result<u8> {
         session::introduce(ui, &accounts);
         on(&accounts, &settings, args, ui, &reports).await
     };
-    let outcome = outcome.await;
+    let outcome = panics::finished(outcome).await;
     reports.finish(ui, outcome.map(|(code, document)| reports.result(ui, code, &document)))
 }
 

@@ -6,6 +6,7 @@ pub mod arrival;
 pub mod blueprint;
 pub mod breaking;
 pub mod chain;
+pub mod count;
 pub mod declaration;
 pub mod difference;
 pub mod excess;

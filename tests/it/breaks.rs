@@ -726,7 +726,7 @@ fn a_dead_trigger_beside_a_working_one_is_a_warning() {
     value["other_rules"] = json!([other]);
     let proof = set_up.broken(value.clone());
     let dead = found(&proof, "start-run:theirs");
-    assert!(dead.verdict == Verdict::Denied && dead.may_be_called && proof.verdict() == Verdict::Allowed, "{dead:#?}");
+    assert!(dead.verdict == Verdict::Denied && dead.may_be_called() && proof.verdict() == Verdict::Allowed, "{dead:#?}");
     value["rule"] = Value::Null;
     let proof = set_up.broken(value);
     assert_eq!((found(&proof, "start-run").verdict, proof.verdict()), (Verdict::Denied, Verdict::Denied));

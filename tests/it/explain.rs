@@ -526,7 +526,7 @@ async fn every_link(target: &'static str, policies: Policies) -> usize {
     scene.set_up(&scene.rehearsal.line()).await.unwrap();
     let accounts = scene.accounts(&scene.rehearsal.line()).await.unwrap();
     let proof = prove(&scene.settings, &scene.look(&accounts).await.unwrap()).unwrap().unwrap();
-    let needed: Vec<String> = proof.links.iter().filter(|link| !link.may_be_called).map(|link| link.name.clone()).collect();
+    let needed: Vec<String> = proof.links.iter().filter(|link| !link.may_be_called()).map(|link| link.name.clone()).collect();
     for link in &depth::sampled("links", needed.clone(), 3) {
         let explanation = breaks_and_explains(&scene, link).await;
         let cause = explanation.causes.first().unwrap_or_else(|| panic!("{link}: {explanation:#?}"));

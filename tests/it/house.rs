@@ -326,3 +326,18 @@ fn every_error_has_a_hint() {
     let stale: Vec<_> = HINTED_ELSEWHERE.iter().zip(used).filter(|(_, used)| !used).map(|(row, _)| row).collect();
     assert!(stale.is_empty(), "these are hinted by themselves now, or gone: {stale:#?}");
 }
+
+/// The judges' binary has a harness of its own: a function that is marked for libtest would be left out without a word.
+#[test]
+fn every_test_of_the_judges_and_the_lab_is_run_by_their_harness() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for folder in ["tests/judges", "tests/lab"] {
+        let mut paths = Vec::new();
+        walk(&root.join(folder), &mut paths);
+        assert!(paths.len() > 5, "{folder}: {}", paths.len());
+        for path in paths {
+            let text = fs::read_to_string(&path).unwrap();
+            assert!(!text.contains(concat!("#[", "test]")) && !text.contains("tokio::test]"), "{}: list it in `trials`", path.display());
+        }
+    }
+}

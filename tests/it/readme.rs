@@ -92,12 +92,12 @@ fn readme_reference() {
 #[test]
 fn readme_chain() {
     let mut text =
-        String::from("| id | call | article | who | action | on | made | for |\n| --- | --- | --- | --- | --- | --- | --- | --- |\n");
+        String::from("| id | call | article | who | action | on | grade | for |\n| --- | --- | --- | --- | --- | --- | --- | --- |\n");
     for row in ROWS {
         let (who, on) = (row.who.words(), row.on.words());
-        let made = if row.may_be_called { "may be" } else { "yes" };
+        let grade = format!("{}: [{}]({})", row.grade().words(), row.grounds.text, row.grounds.docs);
         let _ =
-            writeln!(text, "| {} | `{}` | {} | {who} | `{}` | {on} | {made} | {} |", row.id(), row.name, row.article, row.action, row.why);
+            writeln!(text, "| {} | `{}` | {} | {who} | `{}` | {on} | {grade} | {} |", row.id(), row.name, row.article, row.action, row.why);
     }
     readme_block("chain", &text);
 }

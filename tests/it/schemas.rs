@@ -123,6 +123,7 @@ fn what_asks_nobody_prints_what_its_schema_says() {
         (&["ci", "gitlab", "--region", "us-east-1", "--roles"], 0),
         (&["ecs-check", "--root", "."], 5),
         (&["ecs-check", "--explain-error", "User: arn:aws:sts::111111111111:assumed-role/r/i-0123456789abcdef0 is not authorized"], 0),
+        (&["ecs-check", "--explain-error", "An error occurred (AccessDenied) when calling the GetObject operation: Access Denied"], 5),
         (&["explain", "XD-CP-006"], 0),
         (&["explain", "XD-ECS-010"], 0),
         (&["explain", "XD-DRIFT-005"], 0),

@@ -2,6 +2,7 @@
 
 use crate::needs::{CLOUDFORMATION, NOTHING};
 use crate::support::compare::same;
+use crate::support::depth::sampled;
 use crate::support::scene::Scene;
 use crate::support::served::Served;
 use crate::support::stacks::Stack;
@@ -243,7 +244,7 @@ fn deploy_into(export: &Export, stacks: &mut Stacks) -> (usize, Vec<String>) {
 }
 
 fn what_is_deployed_as_the_steps_say_is_what_setup_makes() {
-    for (name, export) in exports() {
+    for (name, export) in sampled("set-ups", exports(), 2) {
         let other = export.scene.fork();
         let (apart, made) = deploy_all(&export);
         // The notification of an input bucket that is there is somebody's.
@@ -301,7 +302,7 @@ fn differences(path: &str, one: &Value, other: &Value, found: &mut Vec<String>) 
 }
 
 fn every_write_of_a_plan_is_in_one_template_or_one_step() {
-    for (name, export) in exports() {
+    for (name, export) in sampled("set-ups", exports(), 3) {
         every_write_has_a_place(&export, name);
     }
 }
@@ -326,7 +327,7 @@ fn every_write_has_a_place(export: &Export, name: &str) {
 
 fn cfn_lint_finds_no_error() {
     let mut command = Command::new(tools().join("cfn-lint"));
-    let all = exports();
+    let all = sampled("set-ups", exports(), 3);
     let mut checked = 0;
     for (_, export) in &all {
         for name in export.templates().keys() {

@@ -41,6 +41,7 @@ mod stops;
 mod support;
 mod teardown;
 mod terminal;
+mod terraform;
 mod tour;
 #[allow(dead_code)]
 #[path = "../it/ecs/tree.rs"]
@@ -60,6 +61,7 @@ fn main() -> ExitCode {
         export_cloudformation::trials(),
         settling::trials(),
         stops::trials(),
+        terraform::trials(),
         adoption::trials(),
         agreement::trials(),
         article::trials(),
@@ -84,5 +86,9 @@ fn main() -> ExitCode {
     .into_iter()
     .flatten()
     .collect();
-    libtest_mimic::run(&arguments, trials).exit_code()
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    if !arguments.list {
+        needs::tell_slowest();
+    }
+    conclusion.exit_code()
 }

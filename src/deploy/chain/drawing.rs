@@ -1,6 +1,7 @@
 //! One link drawn: who calls what on what, with every document that has a say and what is known of the request.
 
 use super::{Course, FileKey, Gap, Link, On, Paper, Row, Stop, Store, StoreKey, Trigger, Who};
+use crate::deploy::declaration::KeyName;
 use crate::deploy::names;
 use crate::deploy::snapshot::{BucketSlot, Level, RoleFound};
 use crate::model::{Arn, Readable, account_of};
@@ -44,6 +45,7 @@ impl<'c, 'a> Drawing<'c, 'a> {
             perhaps: Vec::new(),
             gaps: Vec::new(),
             stop: None,
+            unjudged: course.unjudged(row),
             public_access_unread: false,
         };
         Drawing { course, row, trigger, link, request: Map::new(), context: Map::new(), absent: Vec::new(), variants: Vec::new() }
@@ -239,7 +241,7 @@ impl<'c, 'a> Drawing<'c, 'a> {
 
     fn on_s3(&mut self) {
         let (slot, region, account) = self.bucket();
-        let objects = self.course.objects(self.row.on);
+        let objects = self.course.objects(self.row.on, self.row.who);
         let arns: Vec<String> = objects.iter().map(|name| self.course.snapshot.dev.bucket(name)).collect();
         self.link.resource = arns.first().cloned().unwrap_or_default();
         account.clone_into(&mut self.link.account);
@@ -273,7 +275,8 @@ impl<'c, 'a> Drawing<'c, 'a> {
                 _ => self.link.public_access_unread = true,
             }
         }
-        self.link.all = self.course.folder(self.row.on).map(|folder| format!("{}*", self.course.snapshot.dev.bucket(&folder)));
+        self.link.all =
+            self.course.folder(self.row.on, self.row.who).map(|folder| format!("{}*", self.course.snapshot.dev.bucket(&folder)));
         for arn in arns {
             self.ask(&arn);
         }
@@ -325,7 +328,8 @@ impl<'c, 'a> Drawing<'c, 'a> {
         if key.is_some() || self.row.on != On::OutputObject {
             self.context.insert(ENCRYPTION.to_owned(), json!("aws:kms"));
         }
-        if let Some(key) = key.filter(|key| key.starts_with("arn:")) {
+        // What S3 makes of any other name in the header is not known.
+        if let Some(key) = key.filter(|key| KeyName::of(key) == KeyName::Arn) {
             self.context.insert(KEY.to_owned(), json!(key));
         }
     }
@@ -359,7 +363,7 @@ impl<'c, 'a> Drawing<'c, 'a> {
                     }
                     StoreKey::Unread => return self.stop(false, account, thing, format!("key {declared} was not read")),
                 };
-                if across && !declared.starts_with("arn:") {
+                if across && KeyName::of(declared) == KeyName::Bare {
                     let text = format!("the store names its key as `{declared}`, which the other account looks up in itself");
                     self.stop(true, account, thing, text);
                 }
@@ -434,7 +438,7 @@ impl<'c, 'a> Drawing<'c, 'a> {
         };
         let Some(slot) = slot else { return };
         let Some(Readable::Known(encryption)) = slot.found.as_ref().and_then(|found| found.encryption.as_ref()) else { return };
-        let object = course.objects(on).first().cloned().unwrap_or_default();
+        let object = course.objects(on, self.row.who).first().cloned().unwrap_or_default();
         let name = if encryption.bucket_key { slot.name.clone() } else { object };
         self.context.insert(KEY.to_owned(), json!(course.snapshot.dev.bucket(&name)));
     }

@@ -216,7 +216,9 @@ fn what_can_be_mended_is_mended_once() {
     println!("{mended} mended, {} left to a person", left.len());
     assert!(wrong.is_empty(), "{} of {mended}:\n{}", wrong.len(), wrong.join("\n\n"));
     let listed: BTreeSet<String> = LEFT.iter().map(|(name, _)| (*name).to_owned()).collect();
-    assert_eq!(left, listed);
+    assert!(left.is_subset(&listed), "{left:?}");
+    // Some are left on some hosts only, and a quick run tries one host each.
+    assert!(!depth::full() || left == listed, "{left:?}");
 }
 
 #[test]

@@ -295,6 +295,26 @@ fn of_the_configuration() -> Vec<Mutation> {
         fails("`export` stands before a name, and Docker refuses the file", BY_HAND, "XD-ECS-013", |tree| {
             tree.edit(CONFIG, "ECS_ENABLE_TASK_IAM_ROLE=true", "export ECS_ENABLE_TASK_IAM_ROLE=true");
         }),
+        fails("two blanks stand behind `export`, and Docker refuses the file", BY_HAND, "XD-ECS-013", |tree| {
+            tree.edit(CONFIG, "ECS_ENABLE_TASK_IAM_ROLE=true", "export  ECS_ENABLE_TASK_IAM_ROLE=true");
+        }),
+        fails("a tab stands behind `export`, and Docker refuses the file", BY_HAND, "XD-ECS-013", |tree| {
+            tree.edit(CONFIG, "ECS_ENABLE_TASK_IAM_ROLE=true", "export\tECS_ENABLE_TASK_IAM_ROLE=true");
+        }),
+        fails("the flag has `export` before it", ECS_INIT, "XD-ECS-013", |tree| tree.append(CONFIG, "export ECS_ENABLE_TASK_IAM_ROLE=true\n")),
+        fails("two blanks stand behind `export`", ECS_INIT, "XD-ECS-013", |tree| {
+            tree.append(CONFIG, "export  ECS_ENABLE_TASK_IAM_ROLE=true\n");
+        }),
+        fails("a tab stands behind `export`", ECS_INIT, "XD-ECS-013", |tree| {
+            tree.append(CONFIG, "export\tECS_ENABLE_TASK_IAM_ROLE_NETWORK_HOST=true\n");
+        }),
+        fails("`declare -x` stands before a name", ECS_INIT, "XD-ECS-013", |tree| {
+            tree.append(CONFIG, "declare  -x ECS_ENABLE_TASK_ENI=true\n");
+        }),
+        fails("a tab stands before `=`", ECS_INIT, "XD-ECS-013", |tree| tree.append(CONFIG, "ECS_ENABLE_TASK_IAM_ROLE\t=true\n")),
+        fails("two blanks stand before `=`, in the file that is read first", ECS_INIT, "XD-ECS-013", |tree| {
+            tree.append("var/lib/ecs/ecs.config", "ECS_ENABLE_TASK_IAM_ROLE  =true\n");
+        }),
         fails("a blank stands before `=`, and Docker refuses the file", BY_HAND, "XD-ECS-013", |tree| {
             tree.edit(CONFIG, "ECS_CLUSTER=web", "ECS_CLUSTER =web");
         }),
@@ -767,7 +787,9 @@ fn each_mistake_is_found_by_the_check_that_is_meant_for_it() {
     println!("{} mistakes on {trees} hosts, {} not found as meant", distinct.len(), wrong.len());
     assert!(wrong.is_empty(), "{} of {trees}:\n{}", wrong.len(), wrong.join("\n\n"));
     assert!(distinct.len() >= 60, "{}", distinct.len());
-    every_outcome_was_seen(&found);
+    if depth::full() {
+        every_outcome_was_seen(&found);
+    }
 }
 
 /// Each check was seen to pass, to object, and to be unable to tell.

@@ -303,6 +303,32 @@ the application uses the instance's role ecsInstanceRole, and not a task role
 }
 
 #[test]
+fn a_pasted_error_that_names_nobody_cannot_be_told() {
+    for text in ["An error occurred (AccessDenied) when calling the GetObject operation: Access Denied", "hello", ""] {
+        let ran = run(&["--explain-error", text]);
+        assert_eq!(ran.status, 5, "{text}");
+        assert_data_eq!(
+            ran.stdout,
+            str![[r#"
+the error doesn't name who was denied
+  do: log what `aws sts get-caller-identity` says in the container, and paste its Arn
+
+"#]]
+            .raw()
+        );
+        let ran = run(&["--explain-error", text, "--output", "json"]);
+        let document: Value = serde_json::from_str(&ran.stdout).unwrap();
+        assert_eq!((ran.status, &document["exitCode"], &document["principal"]), (5, &json!(5), &json!("unnamed")));
+    }
+    // Who is named, is told, whatever else the text lacks.
+    for text in ["arn:aws:iam::111122223333:root", "arn:aws:iam::111122223333:user/bob", "arn:aws:sts::1:assumed-role/r/s"] {
+        let ran = run(&["--explain-error", text, "--output", "json"]);
+        let document: Value = serde_json::from_str(&ran.stdout).unwrap();
+        assert_eq!((ran.status, &document["exitCode"]), (0, &json!(0)), "{text}");
+    }
+}
+
+#[test]
 fn nothing_in_the_folder_changes() {
     fn all(folder: &std::path::Path) -> Vec<(std::path::PathBuf, Option<Vec<u8>>, std::time::SystemTime)> {
         let mut found = Vec::new();
