@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, Metadata};
 use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// The name beside a file under which the next one grows.
@@ -50,6 +50,34 @@ pub fn write_whole(path: &Path, text: &str, like: Option<&Metadata>) -> io::Resu
             // Whoever isn't root can't give a file away, and then owns it already.
             let _ = std::os::unix::fs::fchown(&file, Some(like.uid()), Some(like.gid()));
         }
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&beside, path)
+    })();
+    if written.is_err() {
+        let _ = fs::remove_file(&beside);
+    }
+    written
+}
+
+/// Writes a file that nobody else may read, in a folder that is made where it isn't there; a link in its place is replaced.
+///
+/// # Errors
+/// The folder or the file can't be written.
+pub fn write_private(path: &Path, text: &str) -> io::Result<()> {
+    if let Some(folder) = path.parent() {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    }
+    // Two runs at once must not take each other's.
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".{}.xdeploy-new", std::process::id()));
+    let beside = PathBuf::from(name);
+    let written = (|| {
+        match fs::remove_file(&beside) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut file = File::options().write(true).create_new(true).mode(0o600).open(&beside)?;
         file.write_all(text.as_bytes())?;
         file.sync_all()?;
         fs::rename(&beside, path)

@@ -69,7 +69,7 @@ impl ApiError {
         let credentials = credentials_error(&error).filter(|_| reach.is_none());
         if let Some(why) = credentials {
             code = Some("NoCredentials".to_owned());
-            message = chain_of(why).join(": ");
+            message = told_credentials(why);
         }
         if code.as_deref().is_none_or(str::is_empty) {
             code = status.map(|status| format!("Http{status}"));
@@ -128,10 +128,22 @@ impl ApiError {
         }
     }
 
-    fn as_given(&self) -> String {
+    pub(super) fn as_given(&self) -> String {
         let id = self.request_id.as_deref().map(|id| format!(" (request id {id})")).unwrap_or_default();
         if self.message.is_empty() { format!("{}{id}", self.code) } else { format!("{}: {}{id}", self.code, self.message) }
     }
+}
+
+/// Says why credentials that ran out could not be got again: our own words where we got them.
+fn told_credentials(why: &(dyn std::error::Error + 'static)) -> String {
+    let mut next = Some(why);
+    while let Some(error) = next {
+        if let Some(error) = error.downcast_ref::<Error>() {
+            return [std::slice::from_ref(&error.message), &error.causes].concat().join(": ");
+        }
+        next = error.source();
+    }
+    chain_of(why).join(": ")
 }
 
 /// Finds why the profile gave no credentials, without what the SDK wraps around it.
@@ -157,9 +169,12 @@ fn missing(message: &str) -> Option<(&str, Option<&str>)> {
 }
 
 /// Says which host can't be reached, on which way, and what to look at.
-fn unreached(reach: &Reach, of: &ApiError) -> Error {
-    let error = Error::failed(format!("cannot reach {} with profile `{}`", reach.way(), of.profile))
-        .because(format!("{} got no answer: {}", of.action, reach.why));
+pub(super) fn unreached(reach: &Reach, profile: &str, action: Option<&str>) -> Error {
+    let why = match action {
+        Some(action) => format!("{action} got no answer: {}", reach.why),
+        None => reach.why.clone(),
+    };
+    let error = Error::failed(format!("cannot reach {} with profile `{profile}`", reach.way())).because(why);
     if reach.is_untrusted {
         return error.hint(
             "name the certificates to trust, such as those of a proxy that opens TLS, with AWS_CA_BUNDLE or `ca_bundle` in the profile",
@@ -180,7 +195,7 @@ fn unreached(reach: &Reach, of: &ApiError) -> Error {
 impl From<Box<ApiError>> for Error {
     fn from(error: Box<ApiError>) -> Error {
         if let Some(reach) = &error.reach {
-            return unreached(reach, &error);
+            return unreached(reach, &error.profile, Some(error.action));
         }
         let what = format!("{} on {} failed in {} ({})", error.action, error.resource, error.side, error.account);
         if error.is_credentials() {

@@ -49,7 +49,7 @@ pub struct BucketSeen {
     pub versioned: Option<bool>,
 }
 
-impl Connector {
+impl Connector<'_> {
     /// Lists the profiles, with whose they are. One that runs a program or wants a code is not asked: the program may open a
     /// browser, once for each profile.
     pub async fn profiles_seen(&self) -> Vec<ProfileSeen> {

@@ -1,31 +1,42 @@
 //! A named profile becomes a verified account: id, partition, caller, region, SDK clients.
 
 mod api_error;
+mod aws_files;
 mod certificates;
 pub mod choices;
+mod credential_chain;
+mod credential_errors;
+mod credential_process;
+mod credentials;
 mod files;
 mod http;
 mod keys;
+mod mfa;
 pub mod profile;
 pub mod proxy;
 pub mod raw;
 pub mod role;
 mod sdk_settings;
+mod session_cache;
 
 pub use api_error::{ApiError, ApiResult, present, retry_while};
 pub use http::Reach;
+pub use mfa::{AskForCode, MfaQuestion};
 
 use crate::error::{Error, Kind, Result};
-use crate::model::{Arn, Partition, Side};
-use aws_config::profile::ProfileFileCredentialsProvider;
+use crate::model::{Arn, ENVIRONMENT_PROFILE, MfaCode, Partition, Side};
 use aws_config::provider_config::ProviderConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use credential_chain::Chain;
+use credentials::{ConnectedProfile, LogIn, ProfileCredentials};
 use http::Bundle;
+use mfa::{Codes, Used};
 use profile::Profiles;
 use proxy::Proxies;
 use sdk_settings::SdkSettings;
@@ -113,22 +124,43 @@ impl std::fmt::Display for Asked {
 
 /// What a connection needs before anybody has been asked who they are.
 #[derive(Debug)]
-pub struct Connector {
+pub struct Connector<'a> {
     environment: BTreeMap<String, String>,
     proxies: Proxies,
     /// By the bundle of certificates that is trusted.
     http: Mutex<BTreeMap<Option<Bundle>, SharedHttpClient>>,
-    profiles: Profiles,
+    profiles: Arc<Profiles>,
+    codes: Codes<'a>,
+    /// One profile at a time: who is asked for a code looks at one device, and a code serves once.
+    used: tokio::sync::Mutex<Used>,
+    /// More profiles will be connected than anybody knows of yet.
+    one_by_one: bool,
 }
 
-impl Connector {
+impl<'a> Connector<'a> {
     /// Reads the AWS files, and what the environment says of proxies.
     ///
     /// # Errors
     /// The AWS files can't be parsed.
-    pub async fn new(environment: BTreeMap<String, String>) -> Result<Connector> {
+    pub async fn new(environment: BTreeMap<String, String>) -> Result<Connector<'a>> {
         let proxies = Proxies::from_environment(&environment);
-        Ok(Connector { environment, proxies, http: Mutex::default(), profiles: Profiles::load().await? })
+        let profiles = Arc::new(Profiles::load().await?);
+        let (codes, used) = (Codes::default(), tokio::sync::Mutex::default());
+        Ok(Connector { environment, proxies, http: Mutex::default(), profiles, codes, used, one_by_one: false })
+    }
+
+    /// Takes codes of MFA devices that were given, and who asks for others.
+    #[must_use]
+    pub fn asking(mut self, given: Vec<MfaCode>, ask: Box<AskForCode<'a>>) -> Connector<'a> {
+        self.codes = Codes { given, ask: Some(ask) };
+        self
+    }
+
+    /// Says that profiles are chosen one after the other, so that one code must do for all whose device it is.
+    #[must_use]
+    pub fn one_by_one(mut self) -> Connector<'a> {
+        self.one_by_one = true;
+        self
     }
 
     /// Gives the HTTP client of a profile: `AWS_CA_BUNDLE`, or else its `ca_bundle`, says which certificates are trusted. Profiles that
@@ -154,12 +186,12 @@ impl Connector {
     /// Asks STS who the profile is.
     ///
     /// Credentials come from the named profile alone: the SDK's default chain would prefer `AWS_ACCESS_KEY_ID`, and then
-    /// both accounts would silently be one (`conventions.md`).
+    /// both accounts would silently be one (`conventions.md`). [`ENVIRONMENT_PROFILE`] in its place asks for just those.
     ///
     /// # Errors
     /// The profile is missing, its credentials don't work, or no region is set for it.
     pub async fn connect(&self, side: Side, profile: &str, region: Option<&str>) -> Result<Account> {
-        self.connect_as(Asked::Side(side), profile, region).await
+        self.connect_as(Asked::Side(side), profile, region, self.one_by_one).await
     }
 
     /// The same, for a command that has one account: ecs-check's `--profile`.
@@ -167,20 +199,40 @@ impl Connector {
     /// # Errors
     /// As [`Connector::connect`].
     pub async fn connect_alone(&self, profile: &str, region: Option<&str>) -> Result<Account> {
-        self.connect_as(Asked::Alone, profile, region).await
+        self.connect_as(Asked::Alone, profile, region, self.one_by_one).await
     }
 
-    async fn connect_as(&self, asked: Asked, profile: &str, region: Option<&str>) -> Result<Account> {
+    fn chain(&self, asked: Asked, profile: &str) -> Result<Chain> {
+        if profile == ENVIRONMENT_PROFILE {
+            return Ok(Chain::of_environment());
+        }
         self.profiles.require(asked, profile)?;
-        let settings = SdkSettings::of(&self.environment, &self.profiles, profile, region)?;
+        Chain::of(&self.profiles, profile, credentials::now()).map_err(|trouble| trouble.of(asked, profile))
+    }
+
+    /// Says whether one code does for both: the same keys of a user, and the same device.
+    fn share_a_code(&self, dev: &str, prod: &str) -> bool {
+        let chains = (self.chain(Asked::Side(Side::Dev), dev), self.chain(Asked::Side(Side::Prod), prod));
+        let (Ok(dev), Ok(prod)) = chains else { return false };
+        dev.shared_device().is_some() && dev.shared_device() == prod.shared_device()
+    }
+
+    async fn connect_as(&self, asked: Asked, profile: &str, region: Option<&str>, shared: bool) -> Result<Account> {
+        let chain = self.chain(asked, profile)?;
+        let wants_code = chain.wants_code();
+        // Who asks for the environment's credentials has its other settings as well.
+        let settings_of = match profile {
+            ENVIRONMENT_PROFILE => self.environment.get("AWS_PROFILE").filter(|name| !name.is_empty()).map_or("default", String::as_str),
+            named => named,
+        };
+        let settings = SdkSettings::of(&self.environment, &self.profiles, settings_of, region)?;
         keys::check(&self.environment, &self.profiles, profile)?;
-        let http = self.http(profile)?;
+        let http = self.http(settings_of)?;
         let provider_config = settings.on_provider(ProviderConfig::without_region().with_http_client(http.clone()));
-        let credentials = ProfileFileCredentialsProvider::builder().profile_name(profile).configure(&provider_config).build();
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
             .http_client(http)
-            .profile_name(profile)
-            .credentials_provider(keys::Checked(credentials))
+            .no_credentials()
+            .profile_name(settings_of)
             .timeout_config(timeouts());
         if let Ok(name) = AppName::new("xdeploy") {
             loader = loader.app_name(name);
@@ -188,11 +240,26 @@ impl Connector {
         let config = settings.on_loader(loader).load().await;
         let config = settings.on_config(config);
         if config.region().is_none_or(|region| region.as_ref().is_empty()) {
-            return Err(Error::usage(format!("profile `{profile}`{asked} has no region"))
-                .hint("pass `--region us-east-1`, or set `region` in the profile or AWS_REGION"));
+            return Err(Error::usage(match profile {
+                ENVIRONMENT_PROFILE => format!("the environment{asked} names no region"),
+                _ => format!("profile `{profile}`{asked} has no region"),
+            })
+            .hint("pass `--region us-east-1`, or set `region` in the profile or AWS_REGION"));
         }
+        let credentials = ProfileCredentials::new(asked, profile, chain, self.profiles.clone(), &provider_config, &config);
+        let (mut shared_use, mut own) = (None, Used::default());
+        if wants_code {
+            shared_use = Some(self.used.lock().await);
+        }
+        let used = shared_use.as_deref_mut().unwrap_or(&mut own);
+        credentials.log_in(LogIn { codes: &self.codes, used, shared }).await?;
+        drop(shared_use);
+        let credentials = Arc::new(credentials);
+        let provider = SharedCredentialsProvider::new(keys::Checked(ConnectedProfile(credentials.clone())));
+        let config = config.into_builder().credentials_provider(provider).build();
         Account::verified(asked.side(), profile, config).await.map_err(|error| match error {
-            Unverified::Asking(error) => self.profiles.explain(asked, profile, error),
+            Unverified::Asking(error) if error.is_credentials() => credentials.refused(&error),
+            Unverified::Asking(error) => Error::from(error),
             Unverified::Answer(error) => error,
         })
     }
@@ -212,9 +279,10 @@ impl Connector {
     /// # Errors
     /// Either account can't be verified; both are one; one isn't the account that was expected; partitions differ.
     pub async fn connect_both(&self, dev: &Login<'_>, prod: &Login<'_>) -> Result<Accounts> {
+        let shared = self.one_by_one || self.share_a_code(dev.profile, prod.profile);
         let (dev_account, prod_account) = tokio::join!(
-            self.connect(Side::Dev, dev.profile, dev.region),
-            self.connect(Side::Prod, prod.profile, prod.region.or(dev.region))
+            self.connect_as(Asked::Side(Side::Dev), dev.profile, dev.region, shared),
+            self.connect_as(Asked::Side(Side::Prod), prod.profile, prod.region.or(dev.region), shared)
         );
         let (dev_account, prod_account) = (dev_account?, prod_account?);
         expect(&dev_account, dev.expected)?;
@@ -369,24 +437,7 @@ impl Account {
                     .hint("if AWS_ENDPOINT_URL is set, what answers there is no STS"),
             )
         };
-        let placeholder = Arn {
-            partition: "aws".to_owned(),
-            service: "sts".to_owned(),
-            region: String::new(),
-            account: "unknown".to_owned(),
-            resource: format!("profile {profile}"),
-        };
-        let mut account = Account {
-            side,
-            id: "unknown".to_owned(),
-            partition: Partition("aws".to_owned()),
-            caller: placeholder,
-            profile: profile.to_owned(),
-            region: config.region().map(ToString::to_string).unwrap_or_default(),
-            logged_in: true,
-            config,
-            clients: Clients::default(),
-        };
+        let mut account = Account::unknown(side, profile, config);
         let sts = aws_sdk_sts::Client::new(&account.config);
         let identity = account.call("sts:GetCallerIdentity", "*", sts.get_caller_identity().send()).await.map_err(Unverified::Asking)?;
         let arn = identity.arn().ok_or_else(|| unknown("an ARN"))?;
@@ -396,6 +447,33 @@ impl Account {
         account.id = identity.account().ok_or_else(|| unknown("an account id"))?.to_owned();
         account.partition = Partition(account.caller.partition.clone());
         Ok(account)
+    }
+
+    /// Gives an account before anybody has said whose it is.
+    fn unknown(side: Side, profile: &str, config: SdkConfig) -> Account {
+        let caller = Arn {
+            partition: "aws".to_owned(),
+            service: "sts".to_owned(),
+            region: String::new(),
+            account: "unknown".to_owned(),
+            resource: format!("profile {profile}"),
+        };
+        Account {
+            side,
+            id: "unknown".to_owned(),
+            partition: Partition("aws".to_owned()),
+            caller,
+            profile: profile.to_owned(),
+            region: config.region().map(ToString::to_string).unwrap_or_default(),
+            logged_in: true,
+            config,
+            clients: Clients::default(),
+        }
+    }
+
+    /// Says whether its credentials are the environment's, which was asked for by name.
+    pub fn is_of_environment(&self) -> bool {
+        self.profile == ENVIRONMENT_PROFILE
     }
 
     /// Gives an account that is named and not logged in to. Its clients have no credentials, so every call fails.
@@ -515,7 +593,7 @@ mod tests {
         let config = SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new("us-east-1"))
-            .credentials_provider(aws_credential_types::provider::SharedCredentialsProvider::new(keys))
+            .credentials_provider(SharedCredentialsProvider::new(keys))
             .http_client(recorder.clone())
             .timeout_config(timeouts())
             .build();

@@ -1,6 +1,7 @@
 //! The named profiles of the AWS files, and what to tell a person whose profile doesn't work.
 
-use super::{ApiError, Asked};
+use super::Asked;
+use super::aws_files::AwsFiles;
 use crate::error::{Error, Kind, Result};
 use aws_runtime::env_config::file::EnvConfigFiles;
 use aws_runtime::env_config::property::PropertiesKey;
@@ -11,6 +12,7 @@ use aws_types::os_shim_internal::{Env, Fs};
 #[derive(Debug)]
 pub struct Profiles {
     sections: EnvConfigSections,
+    pub(super) files: AwsFiles,
 }
 
 impl Profiles {
@@ -24,7 +26,7 @@ impl Profiles {
                 .because(crate::error::chain_of(&error).join(": "))
                 .hint("mend the file; `aws configure list-profiles` reads the same ones")
         })?;
-        Ok(Profiles { sections })
+        Ok(Profiles { sections, files: AwsFiles::read() })
     }
 
     /// Lists the names, sorted.
@@ -72,6 +74,31 @@ impl Profiles {
         None
     }
 
+    /// Says whether the profile exists.
+    pub(super) fn has(&self, profile: &str) -> bool {
+        self.sections.get_profile(profile).is_some()
+    }
+
+    /// Says of a `[sso-session NAME]` section, if there is one, whether it has its start URL and its region.
+    pub(super) fn identity_center_session(&self, name: &str) -> Option<[bool; 2]> {
+        let section = self.sections.sso_session(name)?;
+        Some(["sso_start_url", "sso_region"].map(|key| section.get(key).is_some()))
+    }
+
+    /// Writes what the SDK needs of a profile to get at its session, and nothing of the roles that are assumed with it.
+    pub(super) fn of_login(&self, profile: &str) -> String {
+        let keys = ["sso_session", "sso_start_url", "sso_region", "sso_account_id", "sso_role_name", "login_session", "region"];
+        let line = |key: &str, value: Option<&str>| value.map(|value| format!("{key} = {value}\n")).unwrap_or_default();
+        let mut text = format!("[profile {profile}]\n");
+        text.extend(keys.iter().map(|key| line(key, self.get(profile, key).as_deref())));
+        let session = self.get(profile, "sso_session");
+        if let Some((name, section)) = session.as_ref().and_then(|name| Some((name, self.sections.sso_session(name)?))) {
+            text.push_str(&format!("[sso-session {name}]\n"));
+            text.extend(["sso_start_url", "sso_region", "sso_registration_scopes"].iter().map(|key| line(key, section.get(key))));
+        }
+        text
+    }
+
     /// Lists the profile and the ones that it takes its credentials from.
     pub(super) fn sources(&self, profile: &str) -> Vec<String> {
         let mut found = vec![profile.to_owned()];
@@ -84,48 +111,37 @@ impl Profiles {
     /// Makes sure that the profile exists.
     ///
     /// # Errors
-    /// It doesn't; the error names the nearest one.
+    /// It doesn't, or a file that may hold it can't be read.
     pub(crate) fn require(&self, asked: Asked, profile: &str) -> Result<()> {
-        if self.sections.get_profile(profile).is_some() {
+        if self.has(profile) {
             return Ok(());
         }
+        let given = asked.to_string().replace('(', "(given for ");
+        // What could not be read is no absence.
+        if let Some(unreadable) = self.files.unreadable() {
+            return Err(Error::new(Kind::Credentials, format!("AWS profile `{profile}`{given} could not be looked up"))
+                .because(unreadable)
+                .hint("make the file readable, or name another with AWS_CONFIG_FILE or AWS_SHARED_CREDENTIALS_FILE"));
+        }
+        let error = Error::new(Kind::Credentials, format!("there is no AWS profile `{profile}`{given}"));
+        if let Some((cause, hint)) = self.files.wrongly_headed(profile) {
+            return Err(error.because(cause).hint(hint));
+        }
+        let error = error.because(format!("looked in {}", self.files.described()));
+        if self.files.misnamed().is_some() {
+            return Err(error.hint("correct the variable, or unset it: the files below the home are read then"));
+        }
         let names = self.names();
-        let near = names.iter().map(|name| (strsim::jaro_winkler(name, profile), name)).filter(|(score, _)| *score > 0.75);
-        let near = near.max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, name)| name.clone());
-        let error =
-            Error::new(Kind::Credentials, format!("there is no AWS profile `{profile}`{}", asked.to_string().replace('(', "(given for ")));
-        Err(match (near, names.is_empty()) {
+        Err(match (self.nearest(profile), names.is_empty()) {
             (Some(name), _) => error.hint(format!("did you mean `{} {name}`?", asked.flag())),
             (None, true) => error.hint(format!("make it with `aws configure --profile {profile}` or `aws configure sso`")),
             (None, false) => error.hint(format!("the profiles are: {}", names.join(", "))),
         })
     }
 
-    /// Turns a failed who-am-I into an error that says how to log in.
-    pub(crate) fn explain(&self, asked: Asked, profile: &str, error: Box<ApiError>) -> Error {
-        if !error.is_credentials() {
-            return Error::from(error);
-        }
-        let told = error.told();
-        let base = Error::new(Kind::Credentials, format!("profile `{profile}`{asked} has no usable credentials")).because(told);
-        if let Some(serial) = self.inherited(profile, "mfa_serial") {
-            return base
-                .because(format!("the profile asks for a code of the MFA device {serial}, which xdeploy can't ask for"))
-                .hint("log in with a tool that asks for the code and hands the session on, for example a profile with `credential_process`, or `aws sts get-session-token` into a profile of its own");
-        }
-        if self.inherited(profile, "sso_session").is_some() || self.inherited(profile, "sso_start_url").is_some() {
-            return base.hint(format!("log in again: `aws sso login --profile {profile}`"));
-        }
-        if self.inherited(profile, "login_session").is_some() {
-            return base.hint(format!("log in again: `aws login --profile {profile}`"));
-        }
-        if let Some(process) = self.inherited(profile, "credential_process") {
-            let program = process.split_whitespace().next().unwrap_or("the program").to_owned();
-            return base.hint(format!("run what `credential_process` names by hand and see what it says ({program})"));
-        }
-        if self.inherited(profile, "aws_session_token").is_some() {
-            return base.hint(format!("the session of profile `{profile}` is over or was never valid: fetch a new one and try again"));
-        }
-        base.hint(format!("check the access key of profile `{profile}`: `aws sts get-caller-identity --profile {profile}` must work"))
+    /// Gives the profile whose name is nearest, if one is near.
+    pub(super) fn nearest(&self, profile: &str) -> Option<String> {
+        let names = self.names().into_iter().map(|name| (strsim::jaro_winkler(&name, profile), name));
+        names.filter(|(score, _)| *score > 0.75).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, name)| name)
     }
 }

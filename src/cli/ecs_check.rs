@@ -1,8 +1,7 @@
 //! `xdeploy ecs-check`.
 
 use super::reports::{ReportFlags, Reports, Told};
-use super::{Stop, ask, panics};
-use crate::aws::Connector;
+use super::{Stop, ask, mfa, panics};
 use crate::deploy::failures::redact_pasted;
 use crate::ecs::checks;
 use crate::ecs::checks::about::{Flavour, tasks};
@@ -18,7 +17,7 @@ use crate::ecs::verdict::{self, Identity, Verdict};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Finding, Outcome, Readable, Subject};
 use crate::report;
-use crate::settings::{CommonFlags, environment};
+use crate::settings::CommonFlags;
 use crate::ui::{Tone, Ui, paint};
 use clap::ValueEnum;
 use clap::builder::FalseyValueParser;
@@ -136,7 +135,7 @@ async fn on(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop, reports: &R
         if let Some(task) = &args.task {
             only(&mut facts, task)?;
         }
-        facts.aws = match ask_aws(common, args, &facts).await? {
+        facts.aws = match ask_aws(ui, common, args, &facts).await? {
             Some(aws) => Readable::Known(aws),
             None => facts.aws,
         };
@@ -296,7 +295,7 @@ async fn answers_again() {
 }
 
 /// Asks AWS about the tasks that were found, if a profile was given.
-async fn ask_aws(common: &CommonFlags, args: &Args, facts: &HostFacts) -> Result<Option<AwsFacts>> {
+async fn ask_aws(ui: &Ui, common: &CommonFlags, args: &Args, facts: &HostFacts) -> Result<Option<AwsFacts>> {
     let profile = match &args.profile {
         Some(profile) if !args.no_aws => profile,
         _ if args.needs.is_empty() => return Ok(None),
@@ -307,7 +306,7 @@ async fn ask_aws(common: &CommonFlags, args: &Args, facts: &HostFacts) -> Result
         }
     };
     let region = common.region.as_ref().map(|region| region.as_str());
-    let account = Connector::new(environment()).await?.connect_alone(profile, region).await?;
+    let account = mfa::connector(ui).await?.connect_alone(profile, region).await?;
     let (cluster, instance) = match facts.agent.introspection.known() {
         Some(Introspection::Agent { cluster, instance, .. }) => (Some(cluster.clone()), instance.clone()),
         _ => (None, None),

@@ -10,6 +10,7 @@ mod explain;
 mod export;
 mod lock;
 mod man;
+mod mfa;
 mod panics;
 mod plan;
 mod proof;
@@ -136,7 +137,7 @@ fn started(args: &[OsString]) -> u8 {
     };
     panics::provoked("start");
     let in_ci = variable("CI").is_some_and(|value| value.eq_ignore_ascii_case("true") || value == "1");
-    let ui = Ui::new(cli.common.color, cli.common.output, !cli.common.no_input && !in_ci);
+    let ui = Ui::new(cli.common.color, cli.common.output, !cli.common.no_input && !in_ci).with_mfa_codes(cli.common.mfa_code.clone());
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {

@@ -1,7 +1,7 @@
 //! What every command begins with: two verified accounts, said out loud.
 
-use super::Stop;
-use crate::aws::{Accounts, Connector, Login};
+use super::{Stop, mfa};
+use crate::aws::{Account, Accounts, Login};
 use crate::deploy::apply::{self, Event, Made, Manner};
 use crate::deploy::caller;
 use crate::deploy::observe::{Means, Organisations, Purpose, means, observe};
@@ -12,7 +12,7 @@ use crate::deploy::write::{Artifact, Step, Write};
 use crate::deploy::zipfile;
 use crate::error::Result;
 use crate::model::counted;
-use crate::settings::{Settings, environment};
+use crate::settings::Settings;
 use crate::ui::Ui;
 use serde_json::{Value, json};
 use std::cell::RefCell;
@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 pub async fn connect(ui: &Ui, settings: &Settings) -> Result<Accounts> {
     let _busy = ui.busy("asking AWS who both profiles are");
     super::panics::provoked("asking");
-    let connector = Connector::new(environment()).await?;
+    let connector = mfa::connector(ui).await?;
     let region = settings.region.as_ref().map(|region| region.as_str());
     let dev = Login { profile: &settings.dev_profile, region, expected: settings.dev_account.as_ref().map(|id| id.as_str()) };
     let prod = Login {
@@ -40,16 +40,21 @@ pub async fn connect(ui: &Ui, settings: &Settings) -> Result<Accounts> {
 pub fn introduce(ui: &Ui, accounts: &Accounts) {
     for account in [&accounts.dev, &accounts.prod] {
         let (region, who) = match account.logged_in {
-            true => (account.region.as_str(), account.caller.to_string()),
+            true => (account.region.as_str(), format!("{}{}", account.caller, of_environment(account))),
             false => ("", "named, not logged in to".to_owned()),
         };
         ui.status(&format!("{:<4} {}  {region:<12}  {who}", account.side.to_string(), account.id));
     }
 }
 
+/// Says aloud that credentials aren't a profile's.
+pub fn of_environment(account: &Account) -> &'static str {
+    if account.is_of_environment() { "  (credentials from the environment, AWS_ACCESS_KEY_ID)" } else { "" }
+}
+
 /// The two accounts, for JSON.
 pub fn accounts_json(accounts: &Accounts) -> Value {
-    let one = |account: &crate::aws::Account| match account.logged_in {
+    let one = |account: &Account| match account.logged_in {
         true => json!({"account": account.id, "partition": account.partition.0, "region": account.region, "profile": account.profile,
             "caller": account.caller.to_string()}),
         false => json!({"account": account.id, "partition": account.partition.0, "named": true}),

@@ -1,7 +1,7 @@
 //! One person, one account: what `--side` and `--handoff` mean for every command that has them.
 
-use super::session;
-use crate::aws::{Account, Accounts, Connector, Login};
+use super::{mfa, session};
+use crate::aws::{Account, Accounts, Login};
 use crate::deploy::after::after;
 use crate::deploy::handoff::{self, Handoff};
 use crate::deploy::observe::{Purpose, observe_side};
@@ -11,7 +11,7 @@ use crate::deploy::snapshot::{Half, Identity, Snapshot};
 use crate::deploy::write::{Artifact, Step, Write};
 use crate::error::{Error, Kind, Result};
 use crate::model::{AccountId, Side, Verdict};
-use crate::settings::{CommonFlags, DeploymentFlags, Settings, environment};
+use crate::settings::{CommonFlags, DeploymentFlags, Settings};
 use crate::ui::Ui;
 use std::path::PathBuf;
 
@@ -206,7 +206,7 @@ fn not_said(how: &How, flags: &CommonFlags, other: Side, path: &std::path::Path,
 
 async fn connect(ui: &Ui, side: Side, settings: &Settings, expected: Option<&AccountId>) -> Result<Account> {
     let _busy = ui.busy("asking AWS who the profile is");
-    let connector = Connector::new(environment()).await?;
+    let connector = mfa::connector(ui).await?;
     let home = settings.region.as_ref().map(|region| region.as_str());
     let (profile, region) = match side {
         Side::Dev => (&settings.dev_profile, home),

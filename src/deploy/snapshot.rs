@@ -64,6 +64,9 @@ pub struct Snapshot {
     pub prod: Identity,
     /// The IAM ARN of the development caller's user or role; `None` for the root user (`architecture.md`, "Who am I").
     pub administrator: Readable<Option<String>>,
+    /// The name of the development caller's role, where it isn't made an administrator because it doesn't last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub passing_role: Option<String>,
     /// The pipeline.
     pub pipeline: Option<PipelineFound>,
     /// The service role.

@@ -8,7 +8,7 @@ use super::shared::{comment, every, identity, keys_told, never_planned, notifica
 use crate::deploy::plan::Plan;
 use crate::deploy::write::{Call, Step, Write, key_placeholder};
 use crate::error::{Error, Result};
-use crate::model::{Side, quoted};
+use crate::model::{Side, quoted, real_profile};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -121,7 +121,7 @@ fn start(plan: &Plan, side: Option<Side>, writes: &[&Write], told: &[String]) ->
         };
         let (name, account) = (upper(side), quoted(&identity(plan, side).account));
         let _ = writeln!(text, "# The AWS CLI's profile of {side}; with an empty one the CLI decides who calls.");
-        let _ = writeln!(text, "{name}_PROFILE=${{{name}_PROFILE-{}}}", quoted(profile));
+        let _ = writeln!(text, "{name}_PROFILE=${{{name}_PROFILE-{}}}", quoted(real_profile(profile)));
         let _ = writeln!(text, "{name}_ACCOUNT={account}");
         let _ = writeln!(text, "export {name}_PROFILE {name}_ACCOUNT");
     }

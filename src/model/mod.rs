@@ -2,11 +2,13 @@
 
 mod finding;
 mod message;
+mod mfa;
 mod names;
 pub mod quotas;
 
 pub use finding::{Check, Finding, Outcome, Subject};
 pub use message::{ApiService, AwsMessage, DenialReason, PolicyKind, SessionOwner, plain, uncut};
+pub use mfa::{MfaCode, is_mfa_code};
 pub use names::{AccountId, Arn, BucketName, KeyAlias, ObjectKey, Partition, PipelineName, RegionName, RoleName, account_of};
 
 use serde::{Deserialize, Serialize};
@@ -20,6 +22,19 @@ pub fn counted(number: usize, one: &str, many: &str) -> String {
 /// Takes out what a terminal would act on and what would end a line: much of what is told comes from containers and from names.
 pub fn printable(text: String) -> String {
     if text.contains(char::is_control) { text.replace(char::is_control, "\u{fffd}") } else { text }
+}
+
+/// What stands in the place of a profile's name for the credentials of the environment (`AWS_ACCESS_KEY_ID` and its like).
+pub const ENVIRONMENT_PROFILE: &str = "env:";
+
+/// Gives ` --profile NAME` for a command of the AWS CLI, and nothing where the environment has the credentials.
+pub fn profile_option(profile: &str) -> String {
+    if profile == ENVIRONMENT_PROFILE { String::new() } else { format!(" --profile {}", quoted(profile)) }
+}
+
+/// Gives the name of a profile that is one; none, where the environment has the credentials.
+pub fn real_profile(profile: &str) -> &str {
+    if profile == ENVIRONMENT_PROFILE { "" } else { profile }
 }
 
 /// Quotes an argument for a shell where it must be: for any POSIX shell, and for bash where it holds control characters, so that

@@ -132,7 +132,10 @@ fn identity(state: &State, caller: &Caller) -> Identity {
     for group in account.groups.values().filter(|group| group.members.contains(&user.name)) {
         found.policies.extend(collect(&group.inline, &group.attached, None, &BTreeMap::new()).policies);
     }
-    found
+    match caller.key.as_ref().and_then(|key| state.access_keys.get(key)).map(|key| &key.holder) {
+        Some(Holder::UserSession { issued, .. }) => Identity { issued: Some(*issued), ..found },
+        _ => found,
+    }
 }
 
 fn context(state: &State, caller: &Caller, asked: &Asked<'_>, identity: &Identity) -> Map<String, Value> {
@@ -171,7 +174,12 @@ fn context(state: &State, caller: &Caller, asked: &Asked<'_>, identity: &Identit
         set("aws:TokenIssueTime", json!(date_time_seconds(issued)));
         // A service's session never had a device to show (facts G.5).
         if !identity.by_service {
-            set("aws:MultiFactorAuthPresent", json!(false));
+            // A role's session doesn't say that there was a code when the role was assumed (IAM, "Secure API access with MFA").
+            let mfa = super::mfa::of_session(state, caller).unwrap_or(false);
+            set("aws:MultiFactorAuthPresent", json!(mfa));
+            if mfa {
+                set("aws:MultiFactorAuthAge", json!(state.clock.saturating_sub(issued) / 1000));
+            }
         }
     }
     for (key, value) in &identity.tags {

@@ -15,6 +15,7 @@ mod grammar;
 mod hire;
 mod iam;
 mod kms;
+mod mfa;
 mod organizations;
 mod regions;
 mod run;

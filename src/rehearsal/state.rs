@@ -100,6 +100,7 @@ pub(crate) struct User {
     pub attached: Vec<String>,
     /// The ARN of a managed policy.
     pub boundary: Option<String>,
+    pub mfa: Option<super::mfa::Device>,
 }
 
 /// A group of users.
@@ -190,6 +191,13 @@ pub(crate) struct AccessKey {
 pub(crate) enum Holder {
     Root,
     User(String),
+    /// What a user's keys got of GetSessionToken.
+    UserSession {
+        user: String,
+        /// With a code.
+        mfa: bool,
+        issued: u64,
+    },
     Session {
         /// The role's name.
         role: String,

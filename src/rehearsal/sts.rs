@@ -1,6 +1,7 @@
 //! STS: who am I, and becoming a role.
 
 use super::authorise::{Asked, authorise};
+use super::mfa;
 use super::state::{Holder, State, account_of, date_time_seconds};
 use super::wire::{Answer, Call, Caller, Fault, Form, Outcome, element, query_answer};
 use serde_json::{Value, json};
@@ -17,6 +18,8 @@ struct Wanted<'a> {
     duration: u64,
     policy: Option<Value>,
     external_id: Option<&'a str>,
+    /// A device's code was right.
+    mfa: bool,
 }
 
 /// Lets a caller assume a role, and gives who it is then; the session's access key is [`Caller::key`].
@@ -33,6 +36,9 @@ fn become_role(state: &mut State, caller: &Caller, mut asked: Asked<'_>, wanted:
     asked = asked.with("sts:RoleSessionName", wanted.session);
     if let Some(id) = wanted.external_id {
         asked = asked.with("sts:ExternalId", id);
+    }
+    if wanted.mfa {
+        asked = asked.with("aws:MultiFactorAuthPresent", true).with("aws:MultiFactorAuthAge", 0);
     }
     let Some(role) = state.role(wanted.role).cloned() else {
         // The same as a denial: nobody learns which roles there are.
@@ -103,16 +109,36 @@ fn assume_role(state: &mut State, call: &Call, form: &Form) -> Outcome<String> {
         duration: seconds,
         policy: (!policies.is_empty()).then(|| json!(policies)),
         external_id: form.get("ExternalId"),
+        mfa: mfa::check(state, &call.caller, form.get("SerialNumber"), form.get("TokenCode"))?,
     };
     let became = become_role(state, &call.caller, Asked::by(call, "sts:AssumeRole", role, account_of(role)), wanted)?;
-    let id = became.key.clone().unwrap_or_default();
-    let Some(key) = state.access_keys.get(&id) else { return Err(Fault::new(500, "InternalFailure", "")) };
-    let credentials = element("AccessKeyId", &id)
+    let credentials = credentials(state, &became.key.clone().unwrap_or_default())?;
+    let user = element("AssumedRoleId", &became.id) + &element("Arn", &became.arn);
+    Ok(format!("{credentials}<AssumedRoleUser>{user}</AssumedRoleUser>"))
+}
+
+fn credentials(state: &State, id: &str) -> Outcome<String> {
+    let Some(key) = state.access_keys.get(id) else { return Err(Fault::new(500, "InternalFailure", "")) };
+    let credentials = element("AccessKeyId", id)
         + &element("SecretAccessKey", &key.secret)
         + &element("SessionToken", key.token.as_deref().unwrap_or_default())
         + &element("Expiration", &date_time_seconds(key.expires.unwrap_or_default()));
-    let user = element("AssumedRoleId", &became.id) + &element("Arn", &became.arn);
-    Ok(format!("<Credentials>{credentials}</Credentials><AssumedRoleUser>{user}</AssumedRoleUser>"))
+    Ok(format!("<Credentials>{credentials}</Credentials>"))
+}
+
+/// A session of a user itself; nobody needs a right to it.
+fn session_token(state: &mut State, call: &Call, form: &Form) -> Outcome<String> {
+    let holder = call.caller.key.as_ref().and_then(|key| state.access_keys.get(key)).map(|key| key.holder.clone());
+    let Some(Holder::User(user)) = holder else {
+        return Err(Fault::new(403, "AccessDenied", "Cannot call GetSessionToken with session credentials"));
+    };
+    let duration = form.get("DurationSeconds").unwrap_or("43200");
+    let seconds = duration.parse::<u64>().ok().filter(|seconds| (900..=129_600).contains(seconds));
+    let seconds = seconds.ok_or_else(|| invalid(duration, "durationSeconds", "Member must have value between 900 and 129600"))?;
+    let mfa = mfa::check(state, &call.caller, form.get("SerialNumber"), form.get("TokenCode"))?;
+    let holder = Holder::UserSession { user, mfa, issued: state.clock };
+    let id = state.new_key(&call.caller.account, holder, Some(state.clock + seconds * 1000));
+    credentials(state, &id)
 }
 
 /// Answers a call.
@@ -126,6 +152,7 @@ pub(crate) fn answer(state: &mut State, call: &Call) -> Answer {
             Ok(element("Arn", &caller.arn) + &element("UserId", &caller.id) + &element("Account", &caller.account))
         }
         "AssumeRole" => assume_role(state, call, &form),
+        "GetSessionToken" => session_token(state, call, &form),
         other => Err(Fault::new(400, "InvalidAction", format!("Could not find operation {other} for version 2011-06-15"))),
     };
     query_answer(call, operation, NAMESPACE, outcome)

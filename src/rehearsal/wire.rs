@@ -388,7 +388,7 @@ fn authenticate(state: &State, service: &str, key: &str, token: Option<&str>) ->
     let caller = Caller { account: account.id.clone(), key: Some(key.to_owned()), ..Caller::default() };
     match &found.holder {
         Holder::Root => Ok(Caller { arn: account.iam_arn("root"), id: account.id.clone(), ..caller }),
-        Holder::User(name) => {
+        Holder::User(name) | Holder::UserSession { user: name, .. } => {
             let user = account.users.get(name).ok_or_else(invalid)?;
             Ok(Caller { arn: user.arn.clone(), id: user.id.clone(), ..caller })
         }

@@ -6,8 +6,8 @@ pub use file::DEFAULT_FILE;
 
 use crate::error::{Error, Result};
 use crate::model::{
-    AccountId, BucketName, ChangeDetection, ColorWhen, KeyAlias, ObjectKey, OutputFormat, PipelineName, Policies, RegionName, RoleName,
-    Side,
+    AccountId, BucketName, ChangeDetection, ColorWhen, ENVIRONMENT_PROFILE, KeyAlias, MfaCode, ObjectKey, OutputFormat, PipelineName,
+    Policies, RegionName, RoleName, Side,
 };
 use clap::Args;
 use clap::builder::FalseyValueParser;
@@ -53,10 +53,10 @@ const DEFAULT_KEY_ALIAS: &str = "alias/s3deploykey";
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Accounts and output")]
 pub struct CommonFlags {
-    /// AWS profile of the development account (pipeline, key, artifacts)
+    /// AWS profile of the development account (pipeline, key, artifacts); `env:` takes AWS_ACCESS_KEY_ID and its like instead
     #[arg(long, global = true, value_name = "NAME", env = "XDEPLOY_DEV_PROFILE")]
     pub dev_profile: Option<String>,
-    /// AWS profile of the production account (output bucket, cross-account role)
+    /// AWS profile of the production account (output bucket, cross-account role); or `env:`
     #[arg(long, global = true, value_name = "NAME", env = "XDEPLOY_PROD_PROFILE")]
     pub prod_profile: Option<String>,
     /// Account id that the development profile must turn out to be
@@ -65,6 +65,9 @@ pub struct CommonFlags {
     /// Account id that the production profile must turn out to be
     #[arg(long, global = true, value_name = "ID", env = "XDEPLOY_PROD_ACCOUNT")]
     pub prod_account: Option<AccountId>,
+    /// Code that an MFA device shows, for the profiles that want it; may be given once a device, as PROFILE=CODE
+    #[arg(long, global = true, value_name = "CODE", env = "XDEPLOY_MFA_CODE", value_delimiter = ',', hide_env_values = true)]
+    pub mfa_code: Vec<MfaCode>,
     /// Region of the pipeline [default: the development profile's]
     #[arg(long, global = true, value_name = "REGION", env = "XDEPLOY_REGION")]
     pub region: Option<RegionName>,
@@ -107,7 +110,10 @@ pub struct DeploymentFlags {
     /// Alias of the customer managed KMS key [default: s3deploykey]
     #[arg(long, value_name = "ALIAS", env = "XDEPLOY_KEY_ALIAS")]
     pub key_alias: Option<KeyAlias>,
-    /// IAM user or role that administers the key; may be given several times [default: the caller, for a new key]
+    /// Refuse to make a key: the one that `--key-alias` names must be there
+    #[arg(long, env = "XDEPLOY_NO_CREATE_KEY", value_parser = FalseyValueParser::new())]
+    pub no_create_key: bool,
+    /// IAM user or role that administers the key; may be given several times [default: the caller, for a new key, if it lasts]
     #[arg(long, value_name = "ARN", env = "XDEPLOY_KEY_ADMINISTRATORS", value_delimiter = ',')]
     pub key_administrator: Vec<String>,
     /// Service role of the pipeline: a name for a new or an existing role, or the ARN of an existing one
@@ -193,6 +199,7 @@ pub fn with_file(common: &CommonFlags, flags: &DeploymentFlags) -> Result<(Commo
             output_bucket: flags.output_bucket.or(target.output_bucket),
             artifact_bucket: flags.artifact_bucket.or(dev.artifact_bucket),
             key_alias: flags.key_alias.or(dev.key_alias),
+            no_create_key: flags.no_create_key || dev.no_create_key.unwrap_or(false),
             key_administrator: match flags.key_administrator {
                 given if given.is_empty() => dev.key_administrators.unwrap_or_default(),
                 given => given,
@@ -246,6 +253,9 @@ pub struct Settings {
     pub artifact_bucket: Option<BucketName>,
     /// Alias of the key, where it was said (A1.1).
     pub key_alias: Option<KeyAlias>,
+    /// A key that isn't there is not made.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub no_create_key: bool,
     /// Key administrators, where they were said (A1.2).
     pub key_administrators: Vec<String>,
     /// Service role, name or ARN, where it was said (A2.1).
@@ -308,6 +318,10 @@ impl Settings {
     /// A name is malformed; a profile isn't said.
     pub fn of(common: CommonFlags, flags: DeploymentFlags) -> Result<Settings> {
         let (dev_profile, prod_profile) = match (common.dev_profile.clone(), common.prod_profile.clone()) {
+            (Some(dev), Some(prod)) if dev == ENVIRONMENT_PROFILE && prod == ENVIRONMENT_PROFILE => {
+                return Err(Error::usage("both sides can't have the environment's credentials: they are one account's")
+                    .hint("name a profile for one of the two: `--dev-profile NAME` or `--prod-profile NAME`"));
+            }
             (Some(dev), Some(prod)) => (dev, prod),
             (dev, prod) => {
                 let missing: Vec<&str> =
@@ -361,6 +375,7 @@ impl Settings {
             output_bucket: flags.output_bucket,
             artifact_bucket: flags.artifact_bucket,
             key_alias: flags.key_alias,
+            no_create_key: flags.no_create_key,
             key_administrators: flags.key_administrator,
             service_role: flags.service_role,
             deploy_role: flags.deploy_role,

@@ -10,7 +10,7 @@ pub use lines::answer_lines;
 pub use progress::Busy;
 pub use prompts::{Answer, Choice, Completion, Objection};
 
-use crate::model::{ColorWhen, OutputFormat};
+use crate::model::{ColorWhen, MfaCode, OutputFormat};
 use anstream::{AutoStream, ColorChoice};
 use progress::Spinner;
 use serde_json::Value;
@@ -61,6 +61,8 @@ pub struct Ui {
     spinner: Spinner,
     /// The first failure to write the result.
     unwritten: Mutex<Option<std::io::Error>>,
+    /// Codes of MFA devices that were given beforehand.
+    mfa_codes: Vec<MfaCode>,
 }
 
 impl Ui {
@@ -83,7 +85,20 @@ impl Ui {
             },
             spinner: Spinner::new(may_ask),
             unwritten: Mutex::default(),
+            mfa_codes: Vec::new(),
         }
+    }
+
+    /// Takes the codes of MFA devices that were given beforehand, as the answers to questions that need not be asked then.
+    #[must_use]
+    pub fn with_mfa_codes(mut self, codes: Vec<MfaCode>) -> Ui {
+        self.mfa_codes = codes;
+        self
+    }
+
+    /// Gives the codes of MFA devices that were given beforehand.
+    pub fn mfa_codes(&self) -> &[MfaCode] {
+        &self.mfa_codes
     }
 
     /// Says whether stdout carries JSON.

@@ -106,6 +106,8 @@ struct LineQuestion<'a> {
     /// Gives the answer as it is shown, or why it is none.
     accept: &'a dyn Fn(&str) -> Result<String, String>,
     complete: Option<&'a dyn Fn(&str) -> Completion>,
+    /// What is typed isn't shown, then or afterwards.
+    hidden: bool,
 }
 
 impl Ui {
@@ -116,7 +118,7 @@ impl Ui {
             "y" | "yes" => Ok("Yes".to_owned()),
             _ => Err("Invalid answer, try typing 'y' for yes or 'n' for no".to_owned()),
         };
-        let asked = LineQuestion { question, default: Some("y/N"), help: "", accept: &accept, complete: None };
+        let asked = LineQuestion { question, default: Some("y/N"), help: "", accept: &accept, complete: None, hidden: false };
         self.ask(question, |frame| line(frame, &asked)).map(|answer| answer == "Yes")
     }
 
@@ -157,7 +159,7 @@ impl Ui {
     ) -> Answer<String> {
         let accept = |text: &str| Ok(if text.is_empty() { default.unwrap_or_default() } else { text }.to_owned());
         loop {
-            let asked = LineQuestion { question, default, help, accept: &accept, complete };
+            let asked = LineQuestion { question, default, help, accept: &accept, complete, hidden: false };
             match self.ask(question, |frame| line(frame, &asked)) {
                 Answer::Given(text) => match check(text.trim()) {
                     Ok(()) => return Answer::Given(text.trim().to_owned()),
@@ -166,6 +168,15 @@ impl Ui {
                 other => return other,
             }
         }
+    }
+
+    /// Asks for a text that isn't shown while it is typed, with a line of help; what is under way stands still meanwhile.
+    pub fn secret(&self, question: &str, help: &str) -> Answer<String> {
+        let accept = |text: &str| Ok(text.to_owned());
+        let asked = LineQuestion { question, default: None, help, accept: &accept, complete: None, hidden: true };
+        let mut answer = Answer::NobodyToAsk;
+        self.spinner.aside(|| answer = self.ask(question, |frame| line(frame, &asked)));
+        answer
     }
 
     /// Asks for one of a list, which typing narrows; `at` is where the cursor begins.
@@ -236,13 +247,13 @@ fn help_line(help: &str) -> StyledLine {
 
 /// Reads an answer that is typed.
 fn line(frame: &mut PromptFrame, asked: &LineQuestion<'_>) -> std::io::Result<PromptEnd<String>> {
-    let mut typed = Input::default();
+    let (mut typed, nothing) = (Input::default(), Input::default());
     let mut below: Vec<String> = Vec::new();
     let mut wrong: Option<String> = None;
     loop {
         let mut lines = Vec::new();
         lines.extend(wrong.iter().map(|why| vec![coloured(format!("# {why}"), Color::Red)]));
-        let (shown, column) = asking(asked.question, asked.default, &typed);
+        let (shown, column) = asking(asked.question, asked.default, if asked.hidden { &nothing } else { &typed });
         let at = lines.len();
         lines.push(shown);
         lines.extend(below.iter().map(|text| vec![plain(format!("  {text}"))]));
@@ -256,7 +267,10 @@ fn line(frame: &mut PromptFrame, asked: &LineQuestion<'_>) -> std::io::Result<Pr
         }
         match press {
             KeyPress::Enter => match (asked.accept)(typed.value()) {
-                Ok(answer) => return Ok(PromptEnd::Taken(answer.clone(), answer)),
+                Ok(answer) => {
+                    let shown = if asked.hidden { "********".to_owned() } else { answer.clone() };
+                    return Ok(PromptEnd::Taken(answer, shown));
+                }
                 Err(why) => wrong = Some(why),
             },
             KeyPress::Cancel => return Ok(PromptEnd::Cancelled),

@@ -678,7 +678,7 @@ exit 64
 "#]],
     );
     let (_, _, said) = alone(&["ci", "github", "--region", "us-east-1"]);
-    assert!(said.contains("without `--key-administrator ARN` plan fails as long as there is no key"), "{said}");
+    assert!(said.contains("without `--key-administrator ARN` a key that is made names no administrator"), "{said}");
     let (_, _, said) = alone(&[&["ci", "github"], &SETTINGS[..]].concat());
     assert!(!said.contains("--key-administrator") && !said.contains("one role is for all jobs"), "{said}");
     let role = ["--dev-role", "arn:aws:iam::111111111111:role/ci"];

@@ -10,7 +10,7 @@ const MAY_IMPORT: [(&str, Option<&[&str]>); 13] = [
     ("files", Some(&[])),
     ("policy", Some(&["model"])),
     ("settings", Some(&["model", "error"])),
-    ("aws", Some(&["model", "error"])),
+    ("aws", Some(&["model", "error", "files"])),
     ("deploy", Some(&["model", "policy", "settings", "aws", "error", "files"])),
     ("ecs", Some(&["model", "policy", "settings", "aws", "error", "files"])),
     ("rehearsal", Some(&["model", "policy"])),

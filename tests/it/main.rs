@@ -4,6 +4,7 @@
 mod breaks;
 mod callers;
 mod ci;
+mod credentials;
 mod decisions;
 mod ecs;
 mod edges;

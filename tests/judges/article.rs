@@ -220,7 +220,8 @@ fn a_root_caller_needs_no_administrator_statement() {
 
 fn the_administrator_is_the_callers_user_or_role_with_its_path() {
     let user = || Caller::User { path: "/team/web/".to_owned() };
-    for (caller, path) in [(user(), ":user/team/web/"), (Caller::sso(), ":role/aws-reserved/sso.amazonaws.com/")] {
+    let role = || Caller::RoleSession { path: "/team/".to_owned() };
+    for (caller, path) in [(user(), ":user/team/web/"), (role(), ":role/team/")] {
         let world = World::of(Bed::with_callers(caller.clone(), caller));
         world.setup(&[]).success();
         let administrators = key_statement(&world, ADMINISTRATORS).unwrap()["Principal"]["AWS"].clone();
@@ -228,6 +229,14 @@ fn the_administrator_is_the_callers_user_or_role_with_its_path() {
         assert!(world.dev().caller_arn.contains(path), "{}", world.dev().caller_arn);
         world.settled(&[]);
     }
+}
+
+/// IAM Identity Center gives its roles another name when they are assigned again.
+fn a_role_of_identity_center_is_no_administrator() {
+    let world = World::of(Bed::with_callers(Caller::sso(), Caller::sso()));
+    world.setup(&[]).success();
+    assert_eq!(key_statement(&world, ADMINISTRATORS), None);
+    world.settled(&[]);
 }
 
 fn administrators_that_were_named_take_the_callers_place() {
@@ -468,6 +477,7 @@ pub fn trials() -> Vec<Trial> {
         a_new_setup_makes_what_the_article_describes_then_finds_no_changes,
         a_root_caller_needs_no_administrator_statement,
         the_administrator_is_the_callers_user_or_role_with_its_path,
+        a_role_of_identity_center_is_no_administrator,
         administrators_that_were_named_take_the_callers_place,
         polling_or_nothing_makes_no_trigger_and_is_remembered,
         change_detection_can_be_changed_later,

@@ -17,6 +17,7 @@ mod adoption;
 mod agreement;
 mod article;
 mod bed;
+mod credentials;
 mod ecs_remote;
 mod errors;
 mod export;
@@ -66,6 +67,7 @@ fn main() -> ExitCode {
         agreement::trials(),
         article::trials(),
         bed::trials(),
+        credentials::trials(),
         ecs_remote::trials(),
         errors::trials(),
         fixing::trials(),

@@ -924,6 +924,7 @@ fn variables_say_the_same_as_flags() {
         ("change-detection", "polling"),
         ("create-buckets", "true"),
         ("enable-versioning", "true"),
+        ("no-create-key", "true"),
         ("stage", "Ship"),
         ("action", "ToS3"),
         ("output-policy", "one"),

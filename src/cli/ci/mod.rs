@@ -95,7 +95,7 @@ pub fn run(common: &CommonFlags, args: &Args, ui: &Ui) -> Result<u8> {
     }
     if wanted.administrators.is_empty() {
         ui.warning(
-            "without `--key-administrator ARN` plan fails as long as there is no key: its administrator would be the role that plans, which may not look itself up",
+            "without `--key-administrator ARN` a key that is made names no administrator: a job's role is none, and the account's IAM policies say who administers it",
         );
     }
     if args.dev_role.is_some() || args.prod_role.is_some() {

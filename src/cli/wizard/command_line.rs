@@ -55,6 +55,7 @@ fn switches(flags: &DeploymentFlags) -> impl Iterator<Item = &'static str> {
         ("--deploy-encrypts-with-dev-key", flags.deploy_encrypts_with_dev_key),
         ("--create-buckets", flags.create_buckets),
         ("--enable-versioning", flags.enable_versioning),
+        ("--no-create-key", flags.no_create_key),
     ];
     switches.into_iter().filter(|(_, on)| *on).map(|(flag, _)| flag)
 }
@@ -97,7 +98,7 @@ mod tests {
         for argument in command.get_arguments() {
             let Some(long) = argument.get_long() else { continue };
             // How to talk is no part of the set-up; `no-input` would forbid the question.
-            if ["output", "no-input", "color", "help"].contains(&long) {
+            if ["output", "no-input", "color", "help", "mfa-code"].contains(&long) {
                 continue;
             }
             told.push(format!("--{long}"));

@@ -10,14 +10,14 @@ mod profiles;
 
 pub use command_line::command_line;
 
-use super::ask;
+use super::{ask, mfa};
 use crate::aws::{Account, Connector, choices};
 use crate::deploy::declaration;
 use crate::deploy::observe::read_pipeline_version;
 use crate::deploy::zipfile;
 use crate::error::{Error, Result};
 use crate::model::{ObjectKey, PipelineName, Side};
-use crate::settings::{CommonFlags, DEFAULT_PIPELINE, DeploymentFlags, environment, variable};
+use crate::settings::{CommonFlags, DEFAULT_PIPELINE, DeploymentFlags, variable};
 use crate::ui::{Choice, Objection, Ui};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -62,7 +62,7 @@ pub fn refuse_missing(common: &CommonFlags, flags: &DeploymentFlags) -> Result<(
 /// The conversation so far.
 struct Wizard<'a> {
     ui: &'a Ui,
-    connector: Connector,
+    connector: Connector<'a>,
     answers: Answers,
     /// Somebody was asked something.
     asked: bool,
@@ -80,7 +80,7 @@ struct Place {
 /// # Errors
 /// Esc, Ctrl-C, or the AWS files can't be read.
 pub async fn ask(ui: &Ui, answers: Answers) -> Result<(Answers, bool)> {
-    let connector = Connector::new(environment()).await?;
+    let connector = mfa::connector(ui).await?.one_by_one();
     let mut wizard = Wizard { ui, connector, answers, asked: false };
     let place = wizard.accounts().await?;
     let declaration = wizard.pipeline(&place).await?;

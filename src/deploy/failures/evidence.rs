@@ -7,7 +7,7 @@ use crate::deploy::chain::{Course, On, ROWS};
 use crate::deploy::proof::{Judged, Proof};
 use crate::deploy::snapshot::Snapshot;
 use crate::error::Result;
-use crate::model::{Readable, Verdict, quoted};
+use crate::model::{Readable, Verdict, profile_option, quoted};
 use crate::settings::Settings;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -211,8 +211,8 @@ impl<'a> Evidence<'a> {
     pub fn aws(&self, account: &str, region: &str) -> String {
         let snapshot = self.course.snapshot;
         let profile = match account {
-            account if account == snapshot.dev.account => format!(" --profile {}", quoted(&self.asked.dev_profile)),
-            account if account == snapshot.prod.account => format!(" --profile {}", quoted(&self.asked.prod_profile)),
+            account if account == snapshot.dev.account => profile_option(&self.asked.dev_profile),
+            account if account == snapshot.prod.account => profile_option(&self.asked.prod_profile),
             _ => String::new(),
         };
         format!("{profile} --region {region}")

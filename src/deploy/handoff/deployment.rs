@@ -84,6 +84,7 @@ impl Handoff {
             // These are about development's own things, and may stand in a settings file that both sides read.
             key_administrator: if side == Side::Prod { Vec::new() } else { flags.key_administrator },
             enable_versioning: side == Side::Dev && flags.enable_versioning,
+            no_create_key: side == Side::Dev && flags.no_create_key,
             stage: of_dev("--stage").settle(flags.stage, &told.stage)?,
             action: of_dev("--action").settle(flags.action, &told.action)?,
             assume_policy: of_dev("--assume-policy").settle(flags.assume_policy, &told.assume_policy)?,

@@ -6,9 +6,10 @@ use crate::deploy::blueprint::Named;
 use crate::deploy::names::TAG;
 use crate::deploy::snapshot::{Boundary, PolicyFound, RoleFound, Tags, is_own};
 use crate::model::{Arn, Readable};
-use crate::settings::Settings;
+use crate::policy;
+use crate::settings::{Settings, variable};
 use futures_util::future::{join_all, try_join_all};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
 fn iam_tags(tags: &[aws_sdk_iam::types::Tag]) -> Tags {
@@ -182,25 +183,74 @@ pub(super) async fn read_policy(account: &Account, arn: &str) -> ApiResult<Optio
     }))
 }
 
-/// Finds out who administers a new key by default: the caller's role or user (`architecture.md`, "Who am I").
-pub(super) async fn administrator(dev: &Account, settings: &Settings) -> Readable<Option<String>> {
+/// Says whether a role is a job's or a machine's: a web identity may assume it, or services alone may.
+fn is_a_machines(trust: &Value) -> bool {
+    let allowing = || policy::statements(trust).into_iter().filter(|statement| statement.get("Effect") == Some(&json!("Allow")));
+    let by_web_identity = |statement: &Value| {
+        policy::names_in(statement.get("Action")).iter().any(|action| action.eq_ignore_ascii_case("sts:AssumeRoleWithWebIdentity"))
+    };
+    let by_services = |statement: &Value| {
+        let principal = statement.get("Principal").and_then(Value::as_object);
+        principal.is_some_and(|kinds| !kinds.is_empty() && kinds.keys().all(|kind| kind == "Service"))
+    };
+    allowing().any(by_web_identity) || allowing().next().is_some() && allowing().all(by_services)
+}
+
+/// Finds out who administers a new key by default: the caller's role or user (`architecture.md`, "Who am I"). A role that doesn't
+/// last is no administrator, and its name comes second: IAM Identity Center makes its roles anew, with another name, and a key
+/// policy that names a role of old can't be administered by its successor.
+pub(super) async fn administrator(dev: &Account, settings: &Settings) -> (Readable<Option<String>>, Option<String>) {
     if !settings.key_administrators.is_empty() {
-        return Readable::Known(None);
+        return (Readable::Known(None), None);
     }
     let caller: &Arn = &dev.caller;
     if caller.resource == "root" {
-        return Readable::Known(None);
+        return (Readable::Known(None), None);
+    }
+    let in_ci = variable("CI").is_some_and(|value| value.eq_ignore_ascii_case("true") || value == "1");
+    let passing = caller.role_name().filter(|name| name.starts_with("AWSReservedSSO_") || in_ci);
+    if let Some(name) = passing {
+        return (Readable::Known(None), Some(name.to_owned()));
     }
     let Some(name) = caller.role_name() else {
         // STS shows a user with its path (facts G.3), so there is nothing more to ask.
-        return match caller.resource.starts_with("user/") {
+        let known = match caller.resource.starts_with("user/") {
             true => Readable::Known(Some(caller.to_string())),
             false => Readable::Unknown(format!("{caller} is neither a user nor a role")),
         };
+        return (known, None);
     };
     let iam = dev.iam();
     match dev.call("iam:GetRole", dev.iam_arn(&format!("role/{name}")), iam.get_role().role_name(name).send()).await {
-        Ok(got) => Readable::Known(got.role().map(|role| role.arn().to_owned())),
-        Err(error) => Readable::Unknown(error.told()),
+        Ok(got) => match got.role() {
+            Some(role) if role.assume_role_policy_document().map(decoded).is_some_and(|trust| is_a_machines(&trust)) => {
+                (Readable::Known(None), Some(name.to_owned()))
+            }
+            role => (Readable::Known(role.map(|role| role.arn().to_owned())), None),
+        },
+        Err(error) => (Readable::Unknown(error.told()), None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_may_assume_a_role_tells_whether_it_is_a_machines() {
+        let trust = |principals: &[Value], action: &str| {
+            let statements: Vec<Value> =
+                principals.iter().map(|principal| json!({"Effect": "Allow", "Principal": principal, "Action": action})).collect();
+            json!({"Version": "2012-10-17", "Statement": statements})
+        };
+        let (account, service) = (json!({"AWS": "111111111111"}), json!({"Service": "codebuild.amazonaws.com"}));
+        let saml = json!({"Federated": "arn:aws:iam::111111111111:saml-provider/company"});
+        let oidc = json!({"Federated": "arn:aws:iam::111111111111:oidc-provider/token.actions.githubusercontent.com"});
+        assert!(is_a_machines(&trust(std::slice::from_ref(&oidc), "sts:AssumeRoleWithWebIdentity")));
+        assert!(is_a_machines(&trust(std::slice::from_ref(&service), "sts:AssumeRole")));
+        assert!(!is_a_machines(&trust(&[service, account.clone()], "sts:AssumeRole")));
+        assert!(!is_a_machines(&trust(&[account], "sts:AssumeRole")));
+        assert!(!is_a_machines(&trust(&[saml], "sts:AssumeRoleWithSAML")));
+        assert!(!is_a_machines(&Value::Null));
     }
 }

@@ -251,7 +251,7 @@ async fn observe_accounts(
         }
     };
     let api = |error: Box<ApiError>| Error::from(error);
-    let (roles, policies, keys, buckets, input, output, events, pipeline, administrator, organisations) = tokio::try_join!(
+    let (roles, policies, keys, buckets, input, output, events, pipeline, (administrator, passing_role), organisations) = tokio::try_join!(
         async { roles.await.map_err(api) },
         async { policies.await.map_err(api) },
         keys,
@@ -262,7 +262,7 @@ async fn observe_accounts(
         async { extras.await.map_err(api) },
         async {
             // Whose key it will be is for its own side to find out.
-            Ok::<_, Error>(if others.dev.is_some() { Readable::Known(None) } else { administrator(dev, settings).await })
+            Ok::<_, Error>(if others.dev.is_some() { (Readable::Known(None), None) } else { administrator(dev, settings).await })
         },
         async {
             let ask = organisations == Organisations::OfExisting && exists;
@@ -303,6 +303,7 @@ async fn observe_accounts(
         dev: dev_identity,
         prod: prod_identity,
         administrator,
+        passing_role,
         pipeline,
         service_role,
         deploy_role,

@@ -40,6 +40,7 @@ pub fn before(settings: &Settings, scenario: Scenario) -> Result<Snapshot> {
         artifact_buckets: regions.iter().map(|region| ((*region).to_owned(), artifacts(settings, &dev, region, scenario))).collect(),
         input: BucketSlot { name: input.to_owned(), found: found(&dev.region) },
         output: BucketSlot { name: output.to_owned(), found: found(&prod.region) },
+        passing_role: None,
         administrator: Readable::Known(Some(caller(&dev)).filter(|_| settings.key_administrators.is_empty())),
         dev,
         prod,

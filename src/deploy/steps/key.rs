@@ -22,6 +22,11 @@ pub fn wants(context: &Context<'_>, draft: &mut Draft) -> Result<()> {
         }
         match slot.found.as_ref().filter(|_| store.key_exists) {
             Some(found) => adopt(context, draft, store, slot, found)?,
+            None if context.settings.no_create_key => {
+                return Err(Error::refused(format!("there is no key {} in {}, and none may be made", slot.asked, store.region))
+                    .because("--no-create-key is set")
+                    .hint("name the alias of a key that is there with `--key-alias`, let whoever owns the keys make it, or leave `--no-create-key` out"));
+            }
             None if index > 0 && primary(context).is_none_or(|primary| primary.multi_region) => replicate(context, draft, store)?,
             None => {
                 if index > 0 {
@@ -58,6 +63,15 @@ fn create(context: &Context<'_>, draft: &mut Draft, store: &Store, multi_region:
         policy: key_policy::first_policy(context, store)?,
         description: format!("Artifacts of CodePipeline {}", context.blueprint.pipeline),
     };
+    if let Some(role) = &context.snapshot.passing_role {
+        let note = Note::remark(format!(
+            "the new key names no administrator: the caller's role {role} is one of IAM Identity Center's, a job's or a machine's and may be gone \
+             one day, so that the account's IAM policies say who administers the key; `--key-administrator ARN` names somebody"
+        ));
+        if !draft.notes.contains(&note) {
+            draft.notes.push(note);
+        }
+    }
     draft.writes.push(
         Write::new(Side::Dev, Step::Key, lane(store), &resource, format!("{kind} in {}", store.region), call).gives(new_key(&store.region)),
     );

@@ -7,7 +7,7 @@ use super::{CREATE, Sheet, Work, regional};
 use crate::deploy::names::own_tags;
 use crate::deploy::write::{Call, Write, key_placeholder};
 use crate::error::{Error, Result};
-use crate::model::{Side, quoted};
+use crate::model::{Side, profile_option, quoted};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -71,7 +71,7 @@ impl Work<'_> {
         let settings = self.plan.settings();
         let profile = if side == Side::Dev { &settings.dev_profile } else { &settings.prod_profile };
         let region = if region.is_empty() { String::new() } else { format!(" --region {region}") };
-        format!("{region} --profile {}", quoted(profile))
+        format!("{region}{}", profile_option(profile))
     }
 
     /// Puts `<KeyArn>`, an output of a template, in the place of a key that isn't made yet.

@@ -5,7 +5,7 @@ use super::hcl::{References, written};
 use crate::deploy::plan::Plan;
 use crate::deploy::write::{Call, Write};
 use crate::error::Result;
-use crate::model::{Side, quoted};
+use crate::model::{Side, profile_option, quoted};
 use crate::policy;
 use hcl::structure::Block;
 use serde_json::{Value, json};
@@ -118,8 +118,8 @@ pub(super) fn of(plan: &Plan, references: &References, write: &Write, number: us
         }
         arguments = format!("{arguments} {argument} file://{file}").trim_start().to_owned();
     }
-    let (command, profile, region) = (step.command, quoted(profile), quoted(&step.region));
-    text.push_str(&comment(&format!("  aws {command} --profile {profile} --region {region} {arguments}")));
+    let (command, profile, region) = (step.command, profile_option(profile), quoted(&step.region));
+    text.push_str(&comment(&format!("  aws {command}{profile} --region {region} {arguments}")));
     let Some((_, document)) = step.document else { return Ok(text) };
     let block = |name: &str, value: &Value| {
         let block = Block::builder("output").add_label(name).add_attribute(("value", references.document(value)?));

@@ -13,7 +13,7 @@ use crate::deploy::plan::Plan;
 use crate::deploy::snapshot::Snapshot;
 use crate::deploy::write::{Call, Step, Write, key_placeholder};
 use crate::error::Result;
-use crate::model::Side;
+use crate::model::{Side, real_profile};
 use ::hcl::expr::{Expression, FuncCall};
 use ::hcl::structure::Block;
 use hcl::{References, path, written};
@@ -184,8 +184,10 @@ impl<'a> Draft<'a> {
                 Side::Dev => &self.plan.settings().dev_profile,
                 Side::Prod => &self.plan.settings().prod_profile,
             };
-            variables
-                .insert(format!("{side}_profile"), (format!("AWS profile of {side}; empty: the provider decides"), Some(profile.clone())));
+            variables.insert(
+                format!("{side}_profile"),
+                (format!("AWS profile of {side}; empty: the provider decides"), Some(real_profile(profile).to_owned())),
+            );
         }
         for (name, (what, default)) in variables {
             let block = Block::builder("variable").add_label(name.as_str()).add_attribute(("type", path("string")?));

@@ -32,6 +32,7 @@ pub mod emulators;
 pub mod exported;
 mod fidelity;
 pub mod office;
+pub mod person;
 mod pipelines;
 mod proxy;
 pub mod pty;
