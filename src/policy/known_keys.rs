@@ -230,15 +230,8 @@ impl KeysOfCall<'_> {
 
 /// Says what is likely of a key that isn't known, where something is.
 pub fn likely_of_key(key: &str) -> Option<&'static str> {
-    const NETWORK: [&str; 7] = [
-        "aws:sourcevpc",
-        "aws:sourcevpce",
-        "aws:vpcsourceip",
-        "aws:sourceip",
-        "aws:vpceaccount",
-        "aws:vpceorgid",
-        "aws:vpceorgpaths",
-    ];
+    const NETWORK: [&str; 7] =
+        ["aws:sourcevpc", "aws:sourcevpce", "aws:vpcsourceip", "aws:sourceip", "aws:vpceaccount", "aws:vpceorgid", "aws:vpceorgpaths"];
     // Facts G.5, A.2 row 4; that it holds of every call is inferred, so it stays unknown.
     let text = "CodePipeline's own calls come by AWS's internal endpoint and not through yours, so this is probably not your network";
     NETWORK.contains(&key.to_ascii_lowercase().as_str()).then_some(text)

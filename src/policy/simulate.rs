@@ -27,7 +27,14 @@ pub(crate) fn decide_node(request: Node<'_>) -> Decision {
     };
     if needs_no_permission(question.action, &question.caller) {
         let none = (Vec::new(), Vec::new(), Vec::new());
-        return Decision { decided: Decided::Allowed, because: none.0, missing: none.1, unknown: none.2, warnings: Vec::new(), errors: Vec::new() };
+        return Decision {
+            decided: Decided::Allowed,
+            because: none.0,
+            missing: none.1,
+            unknown: none.2,
+            warnings: Vec::new(),
+            errors: Vec::new(),
+        };
     }
     let matches = question.matches(&context);
     let best = question.decide(&matches, View::Best);

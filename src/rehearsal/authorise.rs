@@ -102,7 +102,11 @@ fn identity(state: &State, caller: &Caller) -> Identity {
         Identity {
             policies: inline.values().map(parsed).chain(managed).collect(),
             // A boundary that was deleted allows nothing.
-            boundary: boundary.map(|arn| state.visible_document(arn).unwrap_or_else(|| json!({"Statement": {"Effect": "Deny", "Action": "none:none", "Resource": "*"}}))),
+            boundary: boundary.map(|arn| {
+                state
+                    .visible_document(arn)
+                    .unwrap_or_else(|| json!({"Statement": {"Effect": "Deny", "Action": "none:none", "Resource": "*"}}))
+            }),
             tags: tags.clone(),
             ..Identity::default()
         }

@@ -258,7 +258,10 @@ fn what_no_service_would_have_saved_is_an_error() {
         ("the old Version", whole(json!({"Version": "2008-10-17", "Statement": [good]}))),
         ("an Id in a bucket policy", request(json!({"resourcePolicy": id}))),
         ("what is left of a deleted role", bucket(to("Principal", json!({"AWS": ["AROAEXAMPLEEXAMPLE001", "111111111111"]})))),
-        ("numbers and truths in a condition", identity(when(json!({"NumericLessThan": {"a:n": 5}, "Bool": {"aws:SecureTransport": true}})))),
+        (
+            "numbers and truths in a condition",
+            identity(when(json!({"NumericLessThan": {"a:n": 5}, "Bool": {"aws:SecureTransport": true}}))),
+        ),
         ("a service that nobody knows yet", identity(allow("Action", json!("newservice:DoIt")))),
     ] {
         found.extend(wrong(what, &request, "allowed"));

@@ -66,7 +66,8 @@ fn with(built: &Built, place: Place, condition: &Value) -> Value {
         Place::Scp => {
             let all = json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]});
             let level = json!({"target": "r-root", "policies": {"Full": all, "Theirs": document(deny(false, "*"))}});
-            value["dev_organisation"] = json!({"id": {"known": "o-example1234"}, "management": false, "scps": {"known": [level]}, "rcps": {"known": []}});
+            value["dev_organisation"] =
+                json!({"id": {"known": "o-example1234"}, "management": false, "scps": {"known": [level]}, "rcps": {"known": []}});
         }
     }
     value
@@ -80,7 +81,10 @@ fn check(built: &Built, rows: &[Row]) {
         let proof = built.broken(with(built, *place, condition));
         let found = proof.links.iter().find(|found| found.name == *link).unwrap_or_else(|| panic!("no link {link}"));
         if found.verdict != *right {
-            wrong.push(format!("{}: {place:?} {condition}: {link} is {:?}, should be {right:?}: {:?} {:?}", built.name, found.verdict, found.unknown, found.reasons));
+            wrong.push(format!(
+                "{}: {place:?} {condition}: {link} is {:?}, should be {right:?}: {:?} {:?}",
+                built.name, found.verdict, found.unknown, found.reasons
+            ));
         }
     }
     assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), rows.len(), wrong.join("\n"));
@@ -183,13 +187,19 @@ fn a_denial_is_told_by_what_a_session_has() {
             service(json!({"StringNotEquals": {"aws:SourceVpce": "vpce-1"}}), CannotTell),
             service(json!({"NotIpAddress": {"aws:SourceIp": "203.0.113.0/24"}}), CannotTell),
             service(json!({"NumericLessThan": {"ec2:RoleDelivery": "2.0"}}), Allowed),
-            service(json!({"StringNotEquals": {"aws:SourceVpc": "${aws:Ec2InstanceSourceVpc}"}, "Null": {"ec2:SourceInstanceARN": "false"}}), Allowed),
+            service(
+                json!({"StringNotEquals": {"aws:SourceVpc": "${aws:Ec2InstanceSourceVpc}"}, "Null": {"ec2:SourceInstanceARN": "false"}}),
+                Allowed,
+            ),
             // Whether a session that a session made has the key at all isn't written anywhere.
             deploy(json!({"BoolIfExists": mfa("false")}), Denied),
             deploy(json!({"Bool": mfa("false")}), CannotTell),
             deploy(json!({"Bool": mfa("true")}), Allowed),
             deploy(json!({"DateLessThan": {"aws:TokenIssueTime": "2026-11-01T00:00:00Z"}}), Allowed),
-            bucket(json!({"StringNotEqualsIfExists": {"aws:SourceAccount": "111111111111"}, "Null": {"aws:SourceAccount": "false"}}), Allowed),
+            bucket(
+                json!({"StringNotEqualsIfExists": {"aws:SourceAccount": "111111111111"}, "Null": {"aws:SourceAccount": "false"}}),
+                Allowed,
+            ),
             bucket(json!({"Bool": {"aws:ViaAWSService": "true"}}), Allowed),
             bucket(json!({"StringNotEquals": {"aws:PrincipalTag/team": "web"}}), Denied),
             bucket(json!({"NumericLessThan": {"s3:TlsVersion": "1.2"}}), Allowed),
@@ -212,7 +222,8 @@ fn a_denial_is_told_by_what_a_session_has() {
 /// STS may be asked in either region, or at its global endpoint.
 #[test]
 fn a_region_that_may_be_either_is_told_where_both_say_the_same() {
-    let scp = |regions: Value, right: Verdict| (Place::Scp, json!({"StringNotEquals": {"aws:RequestedRegion": regions}}), "deploy-role", right);
+    let scp =
+        |regions: Value, right: Verdict| (Place::Scp, json!({"StringNotEquals": {"aws:RequestedRegion": regions}}), "deploy-role", right);
     check(
         &set_ups()[1],
         &[
@@ -245,7 +256,8 @@ fn a_resource_control_policy_is_for_the_services_that_have_them() {
     let mut changed = built.value();
     let deny = json!({"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Principal": "*", "Action": "*", "Resource": "*"}]});
     let level = json!({"target": "r-root", "policies": {"Deny": deny}});
-    changed["dev_organisation"] = json!({"id": {"known": "o-example1234"}, "management": false, "scps": {"known": []}, "rcps": {"known": [level]}});
+    changed["dev_organisation"] =
+        json!({"id": {"known": "o-example1234"}, "management": false, "scps": {"known": []}, "rcps": {"known": [level]}});
     let proof = built.broken(changed);
     let verdict = |name: &str| proof.links.iter().find(|link| link.name == name).unwrap().verdict;
     assert_eq!((verdict("start-run"), verdict("service-role"), verdict("artifact-write")), (Allowed, Denied, Denied));
@@ -257,5 +269,8 @@ fn an_unknown_network_is_said_to_be_probably_not_theirs() {
     let built = &set_ups()[0];
     let proof = built.broken(with(built, Place::OutputBucket, &json!({"StringNotEquals": {"aws:SourceVpce": "vpce-1"}})));
     let link = proof.links.iter().find(|link| link.name == "output-write").unwrap();
-    assert!(link.verdict == CannotTell && link.unknown == ["aws:sourcevpce"] && link.reasons.concat().contains("probably not"), "{link:#?}");
+    assert!(
+        link.verdict == CannotTell && link.unknown == ["aws:sourcevpce"] && link.reasons.concat().contains("probably not"),
+        "{link:#?}"
+    );
 }

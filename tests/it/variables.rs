@@ -108,7 +108,12 @@ fn rows() -> Vec<Row> {
     rows.extend([
         row("Resource with a value", on("Resource", json!(path)), target.clone(), true),
         row("Resource without a value", on("Resource", json!(path)), json!({}), false),
-        row("Resource without a value, and a star", on("Resource", json!("arn:aws:iam::*:role/*${aws:PrincipalTag/Team}*")), json!({}), false),
+        row(
+            "Resource without a value, and a star",
+            on("Resource", json!("arn:aws:iam::*:role/*${aws:PrincipalTag/Team}*")),
+            json!({}),
+            false,
+        ),
         row("one Resource without a value", on("Resource", json!([path, TARGET])), json!({}), true),
         row("NotResource with a value", on("NotResource", json!(path)), target, false),
         row("NotResource without a value excludes nothing", on("NotResource", json!(path)), json!({}), true),
@@ -238,7 +243,8 @@ async fn the_accounts_in_memory_take_a_variable_without_a_value_as_aws_does() {
         };
         create("target", tags(&row.context, "aws:ResourceTag/")).await.unwrap();
         create("caller", tags(&row.context, "aws:PrincipalTag/")).await.unwrap();
-        let session = sts.assume_role().role_arn(format!("arn:aws:iam::{DEV}:role/caller")).role_session_name("session").send().await.unwrap();
+        let session =
+            sts.assume_role().role_arn(format!("arn:aws:iam::{DEV}:role/caller")).role_session_name("session").send().await.unwrap();
         let credentials = session.credentials().unwrap();
         let keys = aws_credential_types::Credentials::new(
             credentials.access_key_id(),

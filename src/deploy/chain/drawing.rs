@@ -527,7 +527,8 @@ impl<'c, 'a> Drawing<'c, 'a> {
             self.levels("scps", "scp", "service control policy", &caller, scps);
         }
         // Resource control policies are for these services only (ORG-RCP; facts G.5).
-        let covered = ["s3:", "sts:", "kms:", "sqs:", "secretsmanager:", "ecr:", "aoss:"].iter().any(|service| self.row.action.starts_with(service));
+        let covered =
+            ["s3:", "sts:", "kms:", "sqs:", "secretsmanager:", "ecr:", "aoss:"].iter().any(|service| self.row.action.starts_with(service));
         if let Some(rcps) = limits(&owner).filter(|_| covered).and_then(|organisation| organisation.rcps.known()) {
             self.levels("rcps", "rcp", "resource control policy", &owner, rcps);
         }

@@ -301,7 +301,9 @@ fn of_the_configuration() -> Vec<Mutation> {
         fails("a tab stands behind `export`, and Docker refuses the file", BY_HAND, "XD-ECS-013", |tree| {
             tree.edit(CONFIG, "ECS_ENABLE_TASK_IAM_ROLE=true", "export\tECS_ENABLE_TASK_IAM_ROLE=true");
         }),
-        fails("the flag has `export` before it", ECS_INIT, "XD-ECS-013", |tree| tree.append(CONFIG, "export ECS_ENABLE_TASK_IAM_ROLE=true\n")),
+        fails("the flag has `export` before it", ECS_INIT, "XD-ECS-013", |tree| {
+            tree.append(CONFIG, "export ECS_ENABLE_TASK_IAM_ROLE=true\n")
+        }),
         fails("two blanks stand behind `export`", ECS_INIT, "XD-ECS-013", |tree| {
             tree.append(CONFIG, "export  ECS_ENABLE_TASK_IAM_ROLE=true\n");
         }),
@@ -687,7 +689,9 @@ fn of_what_cannot_be_read() -> Vec<Mutation> {
             let elsewhere = json!({"StringNotEquals": {"aws:SourceVpce": "vpce-1"}});
             let deny = json!({"Effect": "Deny", "Action": "*", "Resource": "*", "Condition": elsewhere});
             let document = json!({"Version": "2012-10-17", "Statement": deny});
-            tree.aws(|aws| aws["roles"][format!("arn:aws:iam::{ACCOUNT}:role/api-role")]["policies"].as_array_mut().unwrap().push(document));
+            tree.aws(|aws| {
+                aws["roles"][format!("arn:aws:iam::{ACCOUNT}:role/api-role")]["policies"].as_array_mut().unwrap().push(document)
+            });
         }),
         unclear("the audit log isn't there", EVERYWHERE, "XD-ECS-077", |tree| tree.remove("var/log/ecs/audit.log")),
         unclear("the audit log begins after the task", EVERYWHERE, "XD-ECS-077", |tree| {

@@ -552,7 +552,8 @@ fn decision(world: &World, broken: Broken) -> Decision {
 fn changes_what_is_awss(world: &World) -> bool {
     let action = world.action.to_ascii_lowercase();
     let Some((service, call)) = action.split_once(':') else { return false };
-    let changes = ["attach", "create", "delete", "detach", "put", "set", "tag", "untag", "update"].iter().any(|verb| call.starts_with(verb));
+    let changes =
+        ["attach", "create", "delete", "detach", "put", "set", "tag", "untag", "update"].iter().any(|verb| call.starts_with(verb));
     let describes = ["tagrole", "untagrole", "updaterole", "updateroledescription"].contains(&call);
     let of_aws = match service {
         "iam" => {
@@ -740,7 +741,8 @@ pub fn is_malformed(kind: Kind, document: &Value) -> bool {
     let Some(members) = document.as_object() else { return true };
     let version = &document["Version"];
     let inner = matches!(kind, Kind::Identity | Kind::Boundary | Kind::Trust);
-    let sids: Vec<&str> = statements(document).iter().filter_map(|statement| statement["Sid"].as_str()).filter(|sid| !sid.is_empty()).collect();
+    let sids: Vec<&str> =
+        statements(document).iter().filter_map(|statement| statement["Sid"].as_str()).filter(|sid| !sid.is_empty()).collect();
     statements(document).is_empty()
         || members.keys().any(|name| !["Version", "Id", "Statement"].contains(&name.as_str()))
         || !(version.is_null() || version == "2012-10-17" || version == "2008-10-17")
@@ -752,9 +754,8 @@ pub fn is_malformed(kind: Kind, document: &Value) -> bool {
 
 /// Whether a service and a name, a principal, an ARN (the facts' G.3 and G.4).
 fn values_are_well_formed(statement: &Value) -> bool {
-    let is_action = |text: &String| {
-        text == "*" || matches!(text.split_once(':'), Some((service, name)) if !service.is_empty() && !name.is_empty())
-    };
+    let is_action =
+        |text: &String| text == "*" || matches!(text.split_once(':'), Some((service, name)) if !service.is_empty() && !name.is_empty());
     let is_resource = |text: &String| {
         let parts: Vec<&str> = text.split(':').collect();
         text == "*" || (parts.len() > 2 && parts[0] == "arn" && !parts[2].is_empty() && !parts[2].contains(['*', '?']))
@@ -1136,7 +1137,8 @@ fn condition_holds(world: &World, operator: &Operator, key: &str, values: &[Stri
 fn value_passes(world: &World, operator: &Operator, actual: &str, values: &[String], variables: bool) -> bool {
     let variables = variables && operator.takes_variables();
     // What is no address and no ARN passes neither way [STK-iam].
-    if (operator.positive == "IpAddress" && address(actual).is_none()) || (operator.positive == "ArnLike" && actual.split(':').count() < 6) {
+    if (operator.positive == "IpAddress" && address(actual).is_none()) || (operator.positive == "ArnLike" && actual.split(':').count() < 6)
+    {
         return false;
     }
     values.iter().any(|value| compare(world, operator.positive, actual, value, variables).unwrap_or(false)) != operator.negated
