@@ -26,12 +26,11 @@ pub(crate) fn decide_node(request: Node<'_>) -> Decision {
         Err(why) => return Decision::error(vec![why], Vec::new()),
     };
     if needs_no_permission(question.action, &question.caller) {
-        let none = (Vec::new(), Vec::new(), Vec::new());
         return Decision {
             decided: Decided::Allowed,
-            because: none.0,
-            missing: none.1,
-            unknown: none.2,
+            because: Vec::new(),
+            missing: Vec::new(),
+            unknown: Vec::new(),
             warnings: Vec::new(),
             errors: Vec::new(),
         };

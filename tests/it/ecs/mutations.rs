@@ -685,7 +685,10 @@ fn of_what_cannot_be_read() -> Vec<Mutation> {
         })
         .then(WEB, Identity::CannotTell),
         unclear("the role's trust hangs on an organisation that isn't known", EVERYWHERE, "XD-ECS-020", |tree| {
-            trust(tree, |statement| statement["Condition"] = json!({"StringEquals": {"aws:SourceOrgID": "o-example1234"}}));
+            tree.aws(|aws| {
+                let statements = &mut aws["roles"][format!("arn:aws:iam::{ACCOUNT}:role/web-role")]["trust"]["Statement"];
+                statements[0]["Condition"] = json!({"StringEquals": {"aws:SourceOrgID": "o-example1234"}});
+            });
         }),
         unclear("a Deny hangs on a network that isn't known", EVERYWHERE, "XD-ECS-023", |tree| {
             let elsewhere = json!({"StringNotEquals": {"aws:SourceVpce": "vpce-1"}});
