@@ -165,7 +165,10 @@ impl AwsFiles {
         let bare = self.config.sections().iter().find(|section| profile != "default" && section.header == profile);
         if let Some(section) = bare {
             let cause = format!("[{profile}] ({}) is no profile", self.config.at(section.line));
-            return Some((cause, format!("write it as `[profile {profile}]` there: in the config file a profile's section begins with `profile `")));
+            return Some((
+                cause,
+                format!("write it as `[profile {profile}]` there: in the config file a profile's section begins with `profile `"),
+            ));
         }
         let section = self.credentials.sections().iter().find(|section| section.header == prefixed)?;
         let cause = format!("[{prefixed}] ({}) is no profile", self.credentials.at(section.line));

@@ -178,7 +178,10 @@ impl Trouble {
             _ => format!("{unset}, which `credential_source` of {} takes", profiles.files.place(profile, Some("credential_source"))),
         };
         match profile {
-            ENVIRONMENT_PROFILE => Trouble::new(cause, format!("start xdeploy where the variables are set, or name a profile in the place of `{ENVIRONMENT_PROFILE}`")),
+            ENVIRONMENT_PROFILE => Trouble::new(
+                cause,
+                format!("start xdeploy where the variables are set, or name a profile in the place of `{ENVIRONMENT_PROFILE}`"),
+            ),
             _ => Trouble::new(cause, "set the variables, or let the profile name a `source_profile` in the place of `credential_source`"),
         }
     }
@@ -298,6 +301,11 @@ impl Trouble {
         }
     }
 
+    /// An STS that answers without credentials.
+    pub(super) fn no_answer(step: &RoleStep) -> Trouble {
+        Trouble::new(format!("STS gave no credentials for {}", step.role_arn), "if AWS_ENDPOINT_URL is set, what answers there is no STS")
+    }
+
     /// A session that long-term keys don't get.
     pub(super) fn session(profiles: &Profiles, chain: &Chain, serial: &str, error: &ApiError) -> Trouble {
         let cause = format!("no session for a code of MFA device {serial} ({})", profiles.files.place(&chain.source_profile, None));
@@ -328,8 +336,12 @@ impl Trouble {
             Source::WebIdentity(_) => "let the job fetch a new token of its identity provider".to_owned(),
             Source::IdentityCenter => format!("log in again: `aws sso login --profile {profile}`"),
             Source::ConsoleLogin => format!("log in again: `aws login --profile {profile}`"),
-            Source::Environment => "the keys in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are over or were never valid: fetch new ones".to_owned(),
-            Source::Instance | Source::Container => "run the same command again; if it stays so, look at the role of instance or task".to_owned(),
+            Source::Environment => {
+                "the keys in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are over or were never valid: fetch new ones".to_owned()
+            }
+            Source::Instance | Source::Container => {
+                "run the same command again; if it stays so, look at the role of instance or task".to_owned()
+            }
         };
         Trouble { causes: Vec::new(), hints: vec![hint] }
     }

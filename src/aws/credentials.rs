@@ -1,12 +1,12 @@
 //! The credentials of a profile: got when somebody is connected, and got again when they run out.
 
+use super::api_error::unreached;
 use super::credential_chain::{Chain, RoleStep, Source, session_name};
 use super::credential_errors::Trouble;
+use super::http::Reach;
 use super::mfa::{Codes, Used};
 use super::profile::Profiles;
 use super::session_cache::{Key, SessionCache};
-use super::api_error::unreached;
-use super::http::Reach;
 use super::{Account, ApiError, Asked, credential_process};
 use crate::error::{Error, Result};
 use aws_config::SdkConfig;
@@ -87,12 +87,8 @@ impl ProfileCredentials {
             Source::WebIdentity(role) => Some(SharedCredentialsProvider::new(
                 WebIdentityTokenCredentialsProvider::builder().static_configuration(role.clone()).configure(provider_config).build(),
             )),
-            Source::Instance => {
-                Some(SharedCredentialsProvider::new(ImdsCredentialsProvider::builder().configure(provider_config).build()))
-            }
-            Source::Container => {
-                Some(SharedCredentialsProvider::new(EcsCredentialsProvider::builder().configure(provider_config).build()))
-            }
+            Source::Instance => Some(SharedCredentialsProvider::new(ImdsCredentialsProvider::builder().configure(provider_config).build())),
+            Source::Container => Some(SharedCredentialsProvider::new(EcsCredentialsProvider::builder().configure(provider_config).build())),
             Source::IdentityCenter | Source::ConsoleLogin => {
                 // The profile alone: with its role the SDK would assume that as well.
                 let text = profiles.of_login(&chain.source_profile);
@@ -271,7 +267,8 @@ impl ProfileCredentials {
         let place = self.profiles.files.place(&step.profile, Some("mfa_serial"));
         let Some(by) = by else { return Err(self.trouble(Trouble::needs_code(serial, true, &place))) };
         // One session for both profiles: the keys of a user get it, and the roles see in it that there was a code.
-        let shared = (by.shared && at == 0 && self.chain.source.is_long_term()).then(|| (serial.to_owned(), source.access_key_id().to_owned()));
+        let shared =
+            (by.shared && at == 0 && self.chain.source.is_long_term()).then(|| (serial.to_owned(), source.access_key_id().to_owned()));
         if let Some(session) = shared.as_ref().and_then(|key| by.used.sessions.get(key)).filter(|session| lasts(session)) {
             return self.assume(at, step, session.clone(), None).await;
         }
@@ -306,8 +303,7 @@ impl ProfileCredentials {
         match request.send().await {
             Ok(got) => match got.credentials {
                 Some(credentials) => Ok(session_of(credentials, step.role_arn.split(':').nth(4))),
-                None => Err(Error::failed(format!("STS gave no credentials for {}", step.role_arn))
-                    .hint("if AWS_ENDPOINT_URL is set, what answers there is no STS")),
+                None => Err(self.trouble(Trouble::no_answer(step))),
             },
             Err(error) => {
                 let error = ApiError::new(&self.account, "sts:AssumeRole", step.role_arn.clone(), error);

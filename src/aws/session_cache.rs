@@ -186,7 +186,13 @@ mod tests {
         // The AWS CLI's margin.
         cache.write(&key, &made(14));
         assert!(cache.read(&key).is_none());
-        for text in ["", "{}", "[1]", "{\"Credentials\": {\"AccessKeyId\": 1}}", "{\"Credentials\": {\"AccessKeyId\": \"A\", \"SecretAccessKey\": \"B\", \"SessionToken\": \"C\", \"Expiration\": \"x\"}}"] {
+        for text in [
+            "",
+            "{}",
+            "[1]",
+            "{\"Credentials\": {\"AccessKeyId\": 1}}",
+            "{\"Credentials\": {\"AccessKeyId\": \"A\", \"SecretAccessKey\": \"B\", \"SessionToken\": \"C\", \"Expiration\": \"x\"}}",
+        ] {
             std::fs::write(&path, text).unwrap();
             assert!(cache.read(&key).is_none(), "{text}");
         }

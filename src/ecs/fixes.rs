@@ -303,7 +303,8 @@ fn configuration(facts: &HostFacts, flavour: Flavour, findings: &[Finding], fixe
     }
     for (id, name) in [("XD-ECS-010", TASK_ROLE), ("XD-ECS-011", TASK_ROLE_HOST), ("XD-ECS-012", TASK_ENI)] {
         let failing = bad(findings, id).any(|finding| finding.outcome == Outcome::Fail && !finding.follows_from.contains(&"XD-ECS-014"));
-        let written = bad(findings, "XD-ECS-013").filter(|finding| finding.outcome == Outcome::Fail && finding.variable.as_deref() == Some(name));
+        let written =
+            bad(findings, "XD-ECS-013").filter(|finding| finding.outcome == Outcome::Fail && finding.variable.as_deref() == Some(name));
         // What is written wrongly is written rightly where it stands.
         let mut files: Vec<&str> = written.filter_map(|finding| finding.place.as_ref()).map(|(path, _)| path.as_str()).collect();
         if failing {
@@ -482,7 +483,10 @@ mod tests {
     #[test]
     fn export_said_twice_is_taken_out_whole() {
         assert_eq!(Edit::Clean.apply("export export A="), "A=");
-        assert_eq!(Edit::Clean.apply("export  A=1\nexport\tB=2\n declare -x C=3\ntypeset\t-x  D =4\nexport E\r\n"), "A=1\nB=2\nC=3\nD=4\nE\r\n");
+        assert_eq!(
+            Edit::Clean.apply("export  A=1\nexport\tB=2\n declare -x C=3\ntypeset\t-x  D =4\nexport E\r\n"),
+            "A=1\nB=2\nC=3\nD=4\nE\r\n"
+        );
         for line in ["export  A=1", "export\tA=1", "\texport \t A = 1", "declare -x A=1"] {
             for dialect in [Dialect::EnvFile, Dialect::Shell] {
                 assert_eq!(set(dialect, "A", "2").apply(line), format!("{}\n", dialect.line("A", "2")), "{line:?}");

@@ -1,7 +1,7 @@
 //! STS: who am I, and becoming a role.
 
-use super::mfa;
 use super::authorise::{Asked, authorise};
+use super::mfa;
 use super::state::{Holder, State, account_of, date_time_seconds};
 use super::wire::{Answer, Call, Caller, Fault, Form, Outcome, element, query_answer};
 use serde_json::{Value, json};

@@ -6,8 +6,8 @@ pub use file::DEFAULT_FILE;
 
 use crate::error::{Error, Result};
 use crate::model::{
-    AccountId, BucketName, ChangeDetection, ColorWhen, ENVIRONMENT_PROFILE, KeyAlias, MfaCode, ObjectKey, OutputFormat, PipelineName, Policies, RegionName, RoleName,
-    Side,
+    AccountId, BucketName, ChangeDetection, ColorWhen, ENVIRONMENT_PROFILE, KeyAlias, MfaCode, ObjectKey, OutputFormat, PipelineName,
+    Policies, RegionName, RoleName, Side,
 };
 use clap::Args;
 use clap::builder::FalseyValueParser;

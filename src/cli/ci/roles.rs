@@ -109,7 +109,8 @@ fn role(wanted: &Wanted<'_>, side: Side, jobs: &'static str, variable: String, s
 
 /// Writes a flag for a shell; one without a value is `true`.
 fn flagged(flag: &str, value: &str) -> String {
-    let switch = ["--create-buckets", "--enable-versioning", "--no-create-key", "--no-extract", "--deploy-encrypts-with-dev-key"].contains(&flag);
+    let switch =
+        ["--create-buckets", "--enable-versioning", "--no-create-key", "--no-extract", "--deploy-encrypts-with-dev-key"].contains(&flag);
     if switch { format!(" {flag}") } else { format!(" {flag} {}", quoted(value)) }
 }
 

@@ -184,8 +184,10 @@ impl<'a> Draft<'a> {
                 Side::Dev => &self.plan.settings().dev_profile,
                 Side::Prod => &self.plan.settings().prod_profile,
             };
-            variables
-                .insert(format!("{side}_profile"), (format!("AWS profile of {side}; empty: the provider decides"), Some(real_profile(profile).to_owned())));
+            variables.insert(
+                format!("{side}_profile"),
+                (format!("AWS profile of {side}; empty: the provider decides"), Some(real_profile(profile).to_owned())),
+            );
         }
         for (name, (what, default)) in variables {
             let block = Block::builder("variable").add_label(name.as_str()).add_attribute(("type", path("string")?));

@@ -301,7 +301,9 @@ fn of_the_configuration() -> Vec<Mutation> {
         fails("a tab stands behind `export`, and Docker refuses the file", BY_HAND, "XD-ECS-013", |tree| {
             tree.edit(CONFIG, "ECS_ENABLE_TASK_IAM_ROLE=true", "export\tECS_ENABLE_TASK_IAM_ROLE=true");
         }),
-        fails("the flag has `export` before it", ECS_INIT, "XD-ECS-013", |tree| tree.append(CONFIG, "export ECS_ENABLE_TASK_IAM_ROLE=true\n")),
+        fails("the flag has `export` before it", ECS_INIT, "XD-ECS-013", |tree| {
+            tree.append(CONFIG, "export ECS_ENABLE_TASK_IAM_ROLE=true\n")
+        }),
         fails("two blanks stand behind `export`", ECS_INIT, "XD-ECS-013", |tree| {
             tree.append(CONFIG, "export  ECS_ENABLE_TASK_IAM_ROLE=true\n");
         }),

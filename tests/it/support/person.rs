@@ -59,7 +59,9 @@ impl Person {
     pub fn next_code(&self, code: &str) -> String {
         // The emulator takes the next slot's code as well, as AWS does.
         let next = self.served.rehearsal.mfa_code(DEV, "caller", now() + 30_000);
-        if next == code { thread::sleep(Duration::from_secs(31)) }
+        if next == code {
+            thread::sleep(Duration::from_secs(31))
+        }
         next
     }
 
