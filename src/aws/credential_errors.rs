@@ -301,6 +301,11 @@ impl Trouble {
         }
     }
 
+    /// An STS that answers without credentials.
+    pub(super) fn no_answer(step: &RoleStep) -> Trouble {
+        Trouble::new(format!("STS gave no credentials for {}", step.role_arn), "if AWS_ENDPOINT_URL is set, what answers there is no STS")
+    }
+
     /// A session that long-term keys don't get.
     pub(super) fn session(profiles: &Profiles, chain: &Chain, serial: &str, error: &ApiError) -> Trouble {
         let cause = format!("no session for a code of MFA device {serial} ({})", profiles.files.place(&chain.source_profile, None));

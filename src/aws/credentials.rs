@@ -303,8 +303,7 @@ impl ProfileCredentials {
         match request.send().await {
             Ok(got) => match got.credentials {
                 Some(credentials) => Ok(session_of(credentials, step.role_arn.split(':').nth(4))),
-                None => Err(Error::failed(format!("STS gave no credentials for {}", step.role_arn))
-                    .hint("if AWS_ENDPOINT_URL is set, what answers there is no STS")),
+                None => Err(self.trouble(Trouble::no_answer(step))),
             },
             Err(error) => {
                 let error = ApiError::new(&self.account, "sts:AssumeRole", step.role_arn.clone(), error);

@@ -238,7 +238,7 @@ fn only_apply_writes() {
 /// Where an error gets its hint elsewhere than in the expression that makes it: file, the beginning of its message, and where.
 const HINTED_ELSEWHERE: [(&str, &str, &str); 15] = [
     ("src/aws/profile.rs", "there is no AWS profile", "the match below it"),
-    ("src/aws/profile.rs", "profile `{profile}`{asked} has no usable", "each branch below it, but for the device, whose hint is there"),
+    ("src/aws/credential_errors.rs", "message", "the hints that it is folded with"),
     ("src/cli/apply.rs", "the world has moved", "the line below it"),
     ("src/cli/explain/rule.rs", "there is no rule and no call", "what is returned below it"),
     ("src/cli/rehearse/stage.rs", "the chain of this set-up has no link", "what is returned below it"),

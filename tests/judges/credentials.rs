@@ -47,7 +47,7 @@ fn the_aws_cli_reads_what_we_keep_and_we_what_it_keeps() {
     let person = Person::new();
     // Another name and length, so that the key must be made of them; and none at all.
     person.config(&format!(
-        "[profile d]\nregion = us-east-1\nrole_arn = {DEV_ROLE}\nsource_profile = dev\nmfa_serial = {}\nexternal_id = grün \"7\"\n",
+        "[profile d]\nregion = us-east-1\nrole_arn = {DEV_ROLE}\nsource_profile = dev\nmfa_serial = {}\nexternal_id = seven:7/x\n",
         person.serial
     ));
     let program = aws(&person, &["sts", "get-caller-identity", "--profile", "d", "--output", "json"]);

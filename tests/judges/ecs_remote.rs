@@ -133,6 +133,7 @@ fn a_profile_that_is_none_is_exit_4() {
         out.stderr.clone(),
         snapbox::str![[r#"
 error: there is no AWS profile `deb`
+  caused by: looked in [..]
 
 hint: did you mean `--profile dev`?
 

@@ -365,6 +365,7 @@ hint: pass `--dev-profile NAME --prod-profile NAME`, or set `profile` under [dev
         4,
         str![[r#"
 error: there is no AWS profile `prd` (given for prod)
+  caused by: looked in [DIR]/config and [DIR]/credentials
 
 hint: did you mean `--prod-profile prod`?
 
@@ -376,6 +377,7 @@ hint: did you mean `--prod-profile prod`?
         4,
         str![[r#"
 error: there is no AWS profile `qqqqq` (given for dev)
+  caused by: looked in [DIR]/config and [DIR]/credentials
 
 hint: the profiles are: dev, prod
 
@@ -440,9 +442,9 @@ fn credentials_that_do_not_work_say_how_to_log_in() {
         "process",
         str![[r#"
 error: profile `process` (dev) has no usable credentials
-  caused by: NoCredentials: an error occurred while loading credentials: Error retrieving credentials: external process exited with code exit status: 1. Stderr: 
+  caused by: `credential_process` of [profile process] ([DIR]/config:7) ended with exit code 1 and said nothing
 
-hint: run what `credential_process` names by hand and see what it says (/bin/false)
+hint: run what it names by hand and see what it says (/bin/false)
 
 "#]],
     );
@@ -450,9 +452,9 @@ hint: run what `credential_process` names by hand and see what it says (/bin/fal
         "sso",
         str![[r#"
 error: profile `sso` (dev) has no usable credentials
-  caused by: NoCredentials: an error occurred while loading credentials: an error occurred while loading an access token: failed to load the cached SSO token
+  caused by: [profile sso] ([DIR]/config:8) has no session at IAM Identity Center: failed to load the cached SSO token
 
-hint: log in again: `aws sso login --profile sso`
+hint: log in: `aws sso login --profile sso`
 
 "#]],
     );
@@ -460,10 +462,10 @@ hint: log in again: `aws sso login --profile sso`
         "mfa",
         str![[r#"
 error: profile `mfa` (dev) has no usable credentials
-  caused by: NoCredentials: an error occurred while loading credentials: service error: unhandled error (AccessDenied): Error { code: "AccessDenied", message: "User: is not authorized to perform: sts:AssumeRole on resource: arn:aws:iam::111111111111:role/admin", aws_request_id: "REQUEST-ID" }
-  caused by: the profile asks for a code of the MFA device arn:aws:iam::111111111111:mfa/me, which xdeploy can't ask for
+  caused by: [profile mfa] ([DIR]/config:20) wants a code of MFA device arn:aws:iam::111111111111:mfa/me, and there is no terminal to ask for it
 
-hint: log in with a tool that asks for the code and hands the session on, for example a profile with `credential_process`, or `aws sts get-session-token` into a profile of its own
+hint: pass the code that it shows: `--mfa-code CODE`
+hint: or let the AWS CLI ask for it in a terminal, `aws sts get-caller-identity --profile mfa`: its session is used here too
 
 "#]],
     );
@@ -473,7 +475,7 @@ hint: log in with a tool that asks for the code and hands the session on, for ex
 error: profile `wrong` (dev) has no usable credentials
   caused by: InvalidClientTokenId: The security token included in the request is invalid.
 
-hint: check the access key of profile `wrong`: `aws sts get-caller-identity --profile wrong` must work
+hint: check the access key in [profile wrong] ([DIR]/config:23): `aws sts get-caller-identity --profile wrong` must work
 
 "#]],
     );
@@ -493,7 +495,7 @@ fn expired_sessions_say_how_to_renew_them() {
 error: profile `dev` (dev) has no usable credentials
   caused by: ExpiredToken: The security token included in the request is expired (request id REQUEST-ID)
 
-hint: the session of profile `dev` is over or was never valid: fetch a new one and try again
+hint: the session in [dev] ([DIR]/credentials:1) is over or was never valid: fetch a new one and try again
 
 "#]],
     );
@@ -1047,7 +1049,7 @@ error: xdeploy.toml is not usable
   |
 2 | input-buckte = 'a-bucket'
   | ^^^^^^^^^^^^
-unknown field `input-buckte`, expected one of `profile`, `account`, `region`, `input-bucket`, `artifact-bucket`, `key-alias`, `key-administrators`, `service-role`, `assume-policy`, `event-role`, `event-rule`, `enable-versioning`
+unknown field `input-buckte`, expected one of `profile`, `account`, `region`, `input-bucket`, `artifact-bucket`, `key-alias`, `no-create-key`, `key-administrators`, `service-role`, `assume-policy`, `event-role`, `event-rule`, `enable-versioning`
 
 hint: did you mean `input-bucket`?
 
