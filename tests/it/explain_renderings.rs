@@ -469,8 +469,11 @@ fn each_line(text: &str, before: &str) -> String {
     text.lines().map(|line| format!("{before}{line}")).collect::<Vec<_>>().join("\n")
 }
 
+/// What is done to a text.
+type Dress = fn(&str) -> String;
+
 /// What terminals, mails, logs and tickets do to a text.
-const DRESSES: [(&str, fn(&str) -> String); 16] = [
+const DRESSES: [(&str, Dress); 16] = [
     ("as it is", str::to_owned),
     ("cut at 80 columns", |text| sliced(text, 80)),
     ("cut at 61 columns", |text| sliced(text, 61)),
@@ -661,7 +664,7 @@ const SAID: [(u8, &str); 24] = [
 
 #[test]
 fn what_codepipeline_says_is_known_in_every_form_and_dress() {
-    let forms: [(&str, fn(&str) -> String); 5] = [
+    let forms: [(&str, Dress); 5] = [
         ("console", |says| format!("Deploy\nAmazon S3\nFailed - 3 minutes ago\nAction execution failed\n{says}\nView details")),
         ("get-pipeline-state", |says| {
             serde_json::to_string_pretty(&serde_json::json!({"latestExecution": {"status": "Failed", "lastStatusChange": "2026-11-23T01:00:00+00:00", "errorDetails": {"code": "PermissionError", "message": says}}})).unwrap()
