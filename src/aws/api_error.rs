@@ -1,6 +1,7 @@
 //! What is kept of a failed call, and how it becomes an error with advice.
 
 use super::Account;
+use super::http::{Reach, innermost};
 use crate::error::{Error, Kind, chain_of};
 use crate::model::Side;
 use aws_credential_types::provider::error::CredentialsError;
@@ -40,6 +41,8 @@ pub struct ApiError {
     pub status: Option<u16>,
     /// The profile gave no credentials at all.
     pub no_credentials: bool,
+    /// The host that couldn't be reached, where that was all.
+    pub reach: Option<Reach>,
 }
 
 impl ApiError {
@@ -57,10 +60,13 @@ impl ApiError {
             }
             _ => (None, String::new()),
         };
-        if message.is_empty() && !matches!(error, SdkError::ServiceError(_)) {
-            message = chain_of(&error).join(": ");
+        let reach = Reach::of(&error).filter(|reach| !reach.is_link_local());
+        if let Some(reach) = &reach {
+            message = format!("cannot reach {}: {}", reach.way(), reach.why);
+        } else if message.is_empty() && !matches!(error, SdkError::ServiceError(_)) {
+            message = innermost(&error);
         }
-        let credentials = credentials_error(&error);
+        let credentials = credentials_error(&error).filter(|_| reach.is_none());
         if let Some(why) = credentials {
             code = Some("NoCredentials".to_owned());
             message = chain_of(why).join(": ");
@@ -81,6 +87,7 @@ impl ApiError {
             bucket_region,
             status,
             no_credentials: credentials.is_some(),
+            reach,
         })
     }
 
@@ -149,8 +156,32 @@ fn missing(message: &str) -> Option<(&str, Option<&str>)> {
     named.then_some((action, resource.map(|resource| resource.trim_matches('"')).filter(|resource| resource.starts_with("arn:"))))
 }
 
+/// Says which host can't be reached, on which way, and what to look at.
+fn unreached(reach: &Reach, of: &ApiError) -> Error {
+    let error = Error::failed(format!("cannot reach {} with profile `{}`", reach.way(), of.profile))
+        .because(format!("{} got no answer: {}", of.action, reach.why));
+    if reach.is_untrusted {
+        return error.hint(
+            "name the certificates to trust, such as those of a proxy that opens TLS, with AWS_CA_BUNDLE or `ca_bundle` in the profile",
+        );
+    }
+    error.hint(match reach.proxy {
+        Some(_) => {
+            "check that the proxy is the right one and lets this host through: user and password stand before its host, as in \
+             `http://USER:PASSWORD@HOST:PORT`, and NO_PROXY lists what goes past it"
+        }
+        None => {
+            "check the network, the region, and any AWS_ENDPOINT_URL variable or `endpoint_url` of the profile; HTTPS_PROXY names a proxy \
+             where one is needed"
+        }
+    })
+}
+
 impl From<Box<ApiError>> for Error {
     fn from(error: Box<ApiError>) -> Error {
+        if let Some(reach) = &error.reach {
+            return unreached(reach, &error);
+        }
         let what = format!("{} on {} failed in {} ({})", error.action, error.resource, error.side, error.account);
         if error.is_credentials() {
             return Error::new(Kind::Credentials, what)
@@ -255,6 +286,7 @@ mod tests {
             bucket_region: None,
             status: Some(403),
             no_credentials: false,
+            reach: None,
         };
         assert_eq!(error.told(), "s3:GetBucketPolicy on arn:aws:s3:::b: AccessDenied: Access Denied");
         "x is not authorized to perform: s3:GetBucketPolicy on resource: \"arn:aws:s3:::b\"".clone_into(&mut error.message);

@@ -3,11 +3,17 @@
 mod api_error;
 mod certificates;
 pub mod choices;
+mod files;
+mod http;
+mod keys;
 pub mod profile;
+pub mod proxy;
 pub mod raw;
 pub mod role;
+mod sdk_settings;
 
 pub use api_error::{ApiError, ApiResult, present, retry_while};
+pub use http::Reach;
 
 use crate::error::{Error, Kind, Result};
 use crate::model::{Arn, Partition, Side};
@@ -19,9 +25,11 @@ use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use http::Bundle;
 use profile::Profiles;
+use proxy::Proxies;
+use sdk_settings::SdkSettings;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -106,17 +114,41 @@ impl std::fmt::Display for Asked {
 /// What a connection needs before anybody has been asked who they are.
 #[derive(Debug)]
 pub struct Connector {
-    http: SharedHttpClient,
+    environment: BTreeMap<String, String>,
+    proxies: Proxies,
+    /// By the bundle of certificates that is trusted.
+    http: Mutex<BTreeMap<Option<Bundle>, SharedHttpClient>>,
     profiles: Profiles,
 }
 
 impl Connector {
-    /// Reads the AWS files and prepares one HTTP client for both accounts; `ca_bundle` is what `AWS_CA_BUNDLE` names.
+    /// Reads the AWS files, and what the environment says of proxies.
     ///
     /// # Errors
-    /// The AWS files can't be parsed, or `AWS_CA_BUNDLE` names a file that can't be read.
-    pub async fn new(ca_bundle: Option<PathBuf>) -> Result<Connector> {
-        Ok(Connector { http: http_client(ca_bundle)?, profiles: Profiles::load().await? })
+    /// The AWS files can't be parsed, or a variable names a proxy that can't be one.
+    pub async fn new(environment: BTreeMap<String, String>) -> Result<Connector> {
+        let proxies = Proxies::from_environment(&environment)?;
+        Ok(Connector { environment, proxies, http: Mutex::default(), profiles: Profiles::load().await? })
+    }
+
+    /// Gives the HTTP client of a profile: `AWS_CA_BUNDLE`, or else its `ca_bundle`, says which certificates are trusted. Profiles that
+    /// trust the same ones share a client.
+    fn http(&self, profile: &str) -> Result<SharedHttpClient> {
+        let variable = self.environment.get("AWS_CA_BUNDLE").filter(|path| !path.is_empty());
+        let bundle = match variable {
+            Some(path) => Some(Bundle { path: path.into(), named_by: "AWS_CA_BUNDLE".to_owned() }),
+            None => self.profiles.get(profile, "ca_bundle").filter(|path| !path.is_empty()).map(|path| Bundle {
+                path: files::below_home(&self.environment, &path),
+                named_by: format!("`ca_bundle` of profile `{profile}`,"),
+            }),
+        };
+        let mut made = self.http.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = made.get(&bundle) {
+            return Ok(client.clone());
+        }
+        let client = http::client(self.proxies.clone(), bundle.as_ref())?;
+        made.insert(bundle, client.clone());
+        Ok(client)
     }
 
     /// Asks STS who the profile is.
@@ -140,26 +172,22 @@ impl Connector {
 
     async fn connect_as(&self, asked: Asked, profile: &str, region: Option<&str>) -> Result<Account> {
         self.profiles.require(asked, profile)?;
-        let mut provider_config = ProviderConfig::without_region().with_http_client(self.http.clone());
-        if let Some(region) = region {
-            provider_config = provider_config.with_region(Some(Region::new(region.to_owned())));
-        } else {
-            provider_config = provider_config.with_region(self.profiles.region(profile).map(Region::new));
-        }
+        let settings = SdkSettings::of(&self.environment, &self.profiles, profile, region)?;
+        keys::check(&self.environment, &self.profiles, profile)?;
+        let http = self.http(profile)?;
+        let provider_config = settings.on_provider(ProviderConfig::without_region().with_http_client(http.clone()));
         let credentials = ProfileFileCredentialsProvider::builder().profile_name(profile).configure(&provider_config).build();
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
-            .http_client(self.http.clone())
+            .http_client(http)
             .profile_name(profile)
-            .credentials_provider(credentials)
+            .credentials_provider(keys::Checked(credentials))
             .timeout_config(timeouts());
         if let Ok(name) = AppName::new("xdeploy") {
             loader = loader.app_name(name);
         }
-        if let Some(region) = region {
-            loader = loader.region(Region::new(region.to_owned()));
-        }
-        let config = loader.load().await;
-        if config.region().is_none() {
+        let config = settings.on_loader(loader).load().await;
+        let config = settings.on_config(config);
+        if config.region().is_none_or(|region| region.as_ref().is_empty()) {
             return Err(Error::usage(format!("profile `{profile}`{asked} has no region"))
                 .hint("pass `--region us-east-1`, or set `region` in the profile or AWS_REGION"));
         }
@@ -257,22 +285,6 @@ pub struct Login<'a> {
     pub region: Option<&'a str>,
     /// The account it must be, where one was given.
     pub expected: Option<&'a str>,
-}
-
-fn http_client(ca_bundle: Option<PathBuf>) -> Result<SharedHttpClient> {
-    use aws_smithy_http_client::tls::{self, TlsContext, TrustStore, rustls_provider::CryptoMode};
-    let builder = aws_smithy_http_client::Builder::new().tls_provider(tls::Provider::Rustls(CryptoMode::Ring));
-    let Some(path) = ca_bundle else {
-        return Ok(builder.build_https());
-    };
-    let pem = std::fs::read(&path).map_err(|error| crate::error::file_error("read AWS_CA_BUNDLE", &path, &error))?;
-    let unusable = |why: String| {
-        Error::usage(format!("AWS_CA_BUNDLE {} is not usable", path.display())).because(why).hint("it must hold certificates as PEM")
-    };
-    certificates::check(&pem).map_err(unusable)?;
-    let trusted = TrustStore::empty().with_pem_certificate(pem);
-    let context = TlsContext::builder().with_trust_store(trusted).build().map_err(|error| unusable(error.to_string()))?;
-    Ok(builder.tls_context(context).build_https())
 }
 
 /// Clients by region: to make one costs more than a call does.
@@ -439,6 +451,7 @@ impl Account {
             bucket_region: None,
             status: None,
             no_credentials: false,
+            reach: None,
         }
     }
 

@@ -3,6 +3,7 @@
 use super::{ApiError, Asked};
 use crate::error::{Error, Kind, Result};
 use aws_runtime::env_config::file::EnvConfigFiles;
+use aws_runtime::env_config::property::PropertiesKey;
 use aws_runtime::env_config::section::EnvConfigSections;
 use aws_types::os_shim_internal::{Env, Fs};
 
@@ -43,12 +44,20 @@ impl Profiles {
         self.get(profile, "region")
     }
 
-    fn get(&self, profile: &str, property: &str) -> Option<String> {
+    pub(super) fn get(&self, profile: &str, property: &str) -> Option<String> {
         self.sections.get_profile(profile).and_then(|found| found.get(property)).map(str::to_owned)
     }
 
+    /// Gives the endpoint of a service in the `[services]` section that the profile names, and that section's name.
+    pub(super) fn service_endpoint(&self, profile: &str, service: &str) -> Option<(String, &str)> {
+        let section = self.sections.get_profile(profile)?.get("services")?;
+        let key = PropertiesKey::builder().section_key("services").section_name(section).property_name(service);
+        let key = key.sub_property_name("endpoint_url").build().ok()?;
+        self.sections.other_sections().get(&key).map(|value| (value.clone(), section))
+    }
+
     /// Looks a property up in the profile and in the ones it takes its credentials from.
-    fn inherited(&self, profile: &str, property: &str) -> Option<String> {
+    pub(super) fn inherited(&self, profile: &str, property: &str) -> Option<String> {
         let mut name = profile.to_owned();
         for _ in 0..10 {
             if let Some(value) = self.get(&name, property) {
@@ -61,6 +70,15 @@ impl Profiles {
             name = next;
         }
         None
+    }
+
+    /// Lists the profile and the ones that it takes its credentials from.
+    pub(super) fn sources(&self, profile: &str) -> Vec<String> {
+        let mut found = vec![profile.to_owned()];
+        while let Some(next) = found.last().and_then(|name| self.get(name, "source_profile")).filter(|next| !found.contains(next)) {
+            found.push(next);
+        }
+        found
     }
 
     /// Makes sure that the profile exists.

@@ -1,7 +1,7 @@
 //! `xdeploy apply`.
 
 use super::reports::{ReportFlags, Reports};
-use super::{Stop, lock, proof, session, setup, show, telling};
+use super::{Stop, lock, panics, proof, session, setup, show, telling};
 use crate::deploy::observe::Organisations;
 use crate::deploy::plan::Plan;
 use crate::deploy::snapshot::Snapshot;
@@ -29,7 +29,7 @@ pub struct Args {
 
 pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop) -> Result<u8> {
     let reports = Reports::ready(&args.reports, "apply")?;
-    let outcome = on(common, args, ui, stop, &reports).await;
+    let outcome = panics::finished(on(common, args, ui, stop, &reports)).await;
     reports.finish(ui, outcome.map(|(code, document)| reports.result(ui, code, &document)))
 }
 
@@ -61,7 +61,7 @@ async fn on(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop, reports: &R
         }
     }
     session::introduce(ui, &accounts);
-    let _lock = lock::take(&accounts.dev.id, &accounts.dev.region, settings.pipeline.as_str())?;
+    let _lock = lock::take(ui, &accounts.dev.id, &accounts.dev.region, settings.pipeline.as_str())?;
     let artifact = session::artifact(plan.artifact().map(|artifact| std::path::Path::new(&artifact.file)), !settings.no_extract)?;
     if artifact.as_ref() != plan.artifact() {
         return Err(Error::new(Kind::Conflict, "the artifact has changed since the plan was made").hint("make the plan again"));

@@ -1,7 +1,7 @@
 //! `xdeploy ecs-check`.
 
 use super::reports::{ReportFlags, Reports, Told};
-use super::{Stop, ask};
+use super::{Stop, ask, panics};
 use crate::aws::Connector;
 use crate::ecs::checks;
 use crate::ecs::checks::about::{Flavour, tasks};
@@ -17,7 +17,7 @@ use crate::ecs::verdict::{self, Identity, Verdict};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Finding, Outcome, Readable, Subject};
 use crate::report;
-use crate::settings::{CommonFlags, variable};
+use crate::settings::{CommonFlags, environment};
 use crate::ui::{Tone, Ui, paint};
 use clap::ValueEnum;
 use clap::builder::FalseyValueParser;
@@ -114,11 +114,10 @@ pub struct Args {
 
 pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop) -> Result<u8> {
     if let Some(text) = &args.explain_error {
-        tell_denial(ui, &explain(text));
-        return Ok(0);
+        return Ok(tell_denial(ui, &explain(text)));
     }
     let reports = Reports::ready(&args.reports, "ecs-check")?;
-    let outcome = on(common, args, ui, stop, &reports).await;
+    let outcome = panics::finished(on(common, args, ui, stop, &reports)).await;
     reports.finish(ui, outcome)
 }
 
@@ -307,7 +306,7 @@ async fn ask_aws(common: &CommonFlags, args: &Args, facts: &HostFacts) -> Result
         }
     };
     let region = common.region.as_ref().map(|region| region.as_str());
-    let account = Connector::new(variable("AWS_CA_BUNDLE").map(Into::into)).await?.connect_alone(profile, region).await?;
+    let account = Connector::new(environment()).await?.connect_alone(profile, region).await?;
     let (cluster, instance) = match facts.agent.introspection.known() {
         Some(Introspection::Agent { cluster, instance, .. }) => (Some(cluster.clone()), instance.clone()),
         _ => (None, None),
@@ -376,7 +375,9 @@ fn only(facts: &mut HostFacts, wanted: &str) -> Result<()> {
     Ok(())
 }
 
-fn tell_denial(ui: &Ui, denial: &Denial) {
+/// Says whose credentials were used, and gives the exit code: where that can't be told, it isn't 0.
+fn tell_denial(ui: &Ui, denial: &Denial) -> u8 {
+    let code = if denial.is_told() { 0 } else { Kind::CannotTell.exit_code() };
     ui.result(&denial.meaning);
     if let Some(arn) = &denial.arn {
         ui.result(&format!("  principal: {arn}"));
@@ -391,7 +392,9 @@ fn tell_denial(ui: &Ui, denial: &Denial) {
     }
     let mut document = json!(denial);
     document["schema"] = json!("xdeploy.ecs-denial/1");
+    document["exitCode"] = json!(code);
     ui.json(&document);
+    code
 }
 
 /// Says in one line what host it is.

@@ -5,10 +5,12 @@ mod ask;
 mod ci;
 mod completions;
 mod ecs_check;
+mod empty;
 mod explain;
 mod export;
 mod lock;
 mod man;
+mod panics;
 mod plan;
 mod proof;
 mod rehearse;
@@ -29,9 +31,9 @@ mod wizard;
 
 use crate::error::{Error, Kind, Result};
 use crate::model::{ColorWhen, OutputFormat};
-use crate::settings::{CommonFlags, variable};
+use crate::settings::{CommonFlags, is_empty_variable, variable};
 use crate::ui::{self, Ui};
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::ffi::OsString;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -107,15 +109,32 @@ pub struct Stop {
 
 /// Parses, runs, and gives the exit code.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
+    panics::watch();
     let args: Vec<OsString> = args.into_iter().collect();
-    if let Some(code) = completions::answered(&args) {
+    panics::caught(|| started(&args)).unwrap_or_else(|error| {
+        let format = if asks_for_json(&args) { OutputFormat::Json } else { OutputFormat::Text };
+        ask::show_error(&Ui::new(ColorWhen::Auto, format, false), &error);
+        error.kind.exit_code()
+    })
+}
+
+/// Reads the command line; a variable of ours that is empty counts as unset.
+fn parsed(args: &[OsString]) -> std::result::Result<Cli, clap::Error> {
+    let mut command = empty::forgotten(Cli::command(), &is_empty_variable);
+    let mut matches = command.try_get_matches_from_mut(args)?;
+    Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
+}
+
+fn started(args: &[OsString]) -> u8 {
+    if let Some(code) = completions::answered(args) {
         return code;
     }
-    let cli = match Cli::try_parse_from(&args) {
+    let cli = match parsed(args) {
         Ok(cli) => cli,
         // clap's own code for a wrong flag is 2, which would read as "changes" in CI (`conventions.md`).
-        Err(error) => return if mistake(&error, &args) { Kind::Usage.exit_code() } else { 0 },
+        Err(error) => return if mistake(&error, args) { Kind::Usage.exit_code() } else { 0 },
     };
+    panics::provoked("start");
     let in_ci = variable("CI").is_some_and(|value| value.eq_ignore_ascii_case("true") || value == "1");
     let ui = Ui::new(cli.common.color, cli.common.output, !cli.common.no_input && !in_ci);
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
@@ -128,14 +147,19 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
     let stop = Stop::default();
     let outcome = runtime.block_on(async {
         tokio::select! {
-            outcome = run(&cli, &ui, &stop) => outcome,
+            outcome = panics::finished(run(&cli, &ui, &stop)) => outcome,
             interrupted = interruption(&ui, &stop) => stop.serving.get().copied().ok_or(interrupted),
         }
     });
     runtime.shutdown_background();
-    let code = match outcome {
-        Ok(code) => code,
-        Err(error) => {
+    let code = match (outcome, panics::first()) {
+        // Something beside the command stopped, so that what the command says can't be relied on.
+        (Ok(_), Some(error)) => {
+            ui.failure(&error.message, &error.causes, &error.hints);
+            error.kind.exit_code()
+        }
+        (Ok(code), None) => code,
+        (Err(error), _) => {
             ask::show_error(&ui, &error);
             error.kind.exit_code()
         }
@@ -152,11 +176,16 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
     }
 }
 
+/// Says whether the command line or the environment asks for JSON, without the argument parser.
+fn asks_for_json(args: &[OsString]) -> bool {
+    let flag = args.iter().any(|arg| arg == "--output=json") || args.windows(2).any(|pair| pair[0] == "--output" && pair[1] == "json");
+    flag || variable("XDEPLOY_OUTPUT").is_some_and(|format| format == "json")
+}
+
 /// Prints what the argument parser has to say, a mistake also as JSON where that was asked for.
 fn mistake(error: &clap::Error, args: &[OsString]) -> bool {
     let mistake = ui::print_clap(error);
-    let flag = args.iter().any(|arg| arg == "--output=json") || args.windows(2).any(|pair| pair[0] == "--output" && pair[1] == "json");
-    if mistake && (flag || variable("XDEPLOY_OUTPUT").is_some_and(|format| format == "json")) {
+    if mistake && asks_for_json(args) {
         let text = error.to_string();
         let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
         let ui = Ui::new(ColorWhen::Never, OutputFormat::Json, false);
@@ -184,6 +213,7 @@ async fn interruption(ui: &Ui, stop: &Stop) -> Error {
 }
 
 async fn run(cli: &Cli, ui: &Ui, stop: &Stop) -> Result<u8> {
+    panics::provoked("command");
     let common = &cli.common;
     match &cli.command {
         Command::Setup(args) => Box::pin(setup::run(common, args, ui, stop)).await,

@@ -1,7 +1,7 @@
 //! `xdeploy plan`.
 
 use super::reports::{ReportFlags, Reports};
-use super::{proof, session, show, telling, wizard};
+use super::{panics, proof, session, show, telling, wizard};
 use crate::deploy::kept;
 use crate::deploy::observe::Organisations;
 use crate::error::{Error, Result};
@@ -25,7 +25,7 @@ pub struct Args {
     /// Exit 2 if something is to be changed
     #[arg(long, env = "XDEPLOY_DETAILED_EXITCODE", value_parser = FalseyValueParser::new())]
     pub detailed_exitcode: bool,
-    /// Count what can't be told as broken, also organisation policies that can't be read
+    /// Count what can't be told as broken, also calls that may not be needed and organisation policies that can't be read
     #[arg(long, env = "XDEPLOY_STRICT", value_parser = FalseyValueParser::new())]
     pub strict: bool,
     #[command(flatten)]
@@ -34,7 +34,7 @@ pub struct Args {
 
 pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui) -> Result<u8> {
     let reports = Reports::ready(&args.reports, "plan")?;
-    let outcome = on(common, args, ui, &reports).await;
+    let outcome = panics::finished(on(common, args, ui, &reports)).await;
     reports.finish(ui, outcome)
 }
 

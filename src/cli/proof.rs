@@ -3,10 +3,12 @@
 use super::{ask, session};
 use crate::aws::Accounts;
 use crate::deploy::after::{after, without_stand_ins};
+use crate::deploy::chain::Grade;
 use crate::deploy::observe::Organisations;
 use crate::deploy::plan::Plan;
 use crate::deploy::proof::{Judged, Level, Proof, prove, prove_written};
 use crate::deploy::snapshot::Snapshot;
+use crate::deploy::write::{Step, Write};
 use crate::error::{Error, Kind, Result};
 use crate::model::Verdict;
 use crate::settings::Settings;
@@ -23,8 +25,18 @@ const SEEN_LIMIT: Duration = Duration::from_secs(60);
 /// # Errors
 /// The pipeline that will be there doesn't fit what was asked for.
 pub fn of_plan(plan: &Plan) -> Result<Proof> {
-    let next = after(plan.snapshot(), &plan.every_write(), &plan.pipeline_arn());
-    prove(plan.settings(), &next)?.ok_or_else(|| Error::internal("a plan after which there is no pipeline"))
+    let every = plan.every_write();
+    let then = |writes: &[Write]| prove(plan.settings(), &after(plan.snapshot(), writes, &plan.pipeline_arn()));
+    let mut proof = then(&every)?.ok_or_else(|| Error::internal("a plan after which there is no pipeline"))?;
+    if !every.is_empty() {
+        // The calls are those of a pipeline, so that one that waits for the other account is taken as made.
+        let waits: Vec<Write> = plan.later().iter().filter(|write| write.step == Step::Pipeline).cloned().collect();
+        let own = [plan.writes(), &waits].concat();
+        // What can't be proven yet isn't verified.
+        let partly = |writes: &[Write]| then(writes).ok().flatten();
+        proof.set_apart(partly(&waits).as_ref(), partly(&own).as_ref());
+    }
+    Ok(proof)
 }
 
 /// Lists the links that aren't allowed and would be after a plan; none where there is no plan, since setup would refuse.
@@ -57,10 +69,10 @@ pub fn when(plan: &Plan) -> &'static str {
 }
 
 fn word(link: &Judged) -> (Tone, &'static str) {
-    match (link.verdict, link.may_be_called) {
+    match (link.verdict, link.may_be_called()) {
         (Verdict::Allowed, _) => (Tone::Added, "allowed"),
         (_, true) => (Tone::Changed, "warning"),
-        (Verdict::CannotTell, false) => (Tone::Changed, "can't tell"),
+        (Verdict::CannotTell, false) => (Tone::Changed, "unknown"),
         (Verdict::Denied, false) => (Tone::Removed, "denied"),
     }
 }
@@ -76,11 +88,9 @@ fn side_of(account: &str, snapshot: &Snapshot) -> String {
 /// What is said below a link that is not allowed.
 fn details(link: &Judged, telling: &Telling<'_>) -> Vec<String> {
     let mut lines = Vec::new();
-    if link.may_be_called {
-        lines.push(match link.verdict {
-            Verdict::Denied => format!("denied, but it isn't confirmed that this call is made: {}", link.why),
-            _ => format!("can't be told, and it isn't confirmed that this call is made: {}", link.why),
-        });
+    if link.may_be_called() {
+        let word = if link.verdict == Verdict::Denied { "denied" } else { "unknown" };
+        lines.push(format!("{word}; may not be needed ({})", link.may_not_be_needed()));
     }
     lines.extend(link.reasons.iter().cloned());
     for reason in &link.because {
@@ -146,7 +156,7 @@ pub fn show(ui: &Ui, proof: &Proof, telling: &Telling<'_>) {
     if telling.all {
         told(ui, proof);
     }
-    ui.result(&format!("{}{}.", count_line(proof), telling.when));
+    ui.result(&format!("{}.", count_line(proof, telling.when)));
 }
 
 /// Lists the documents that a hand-off told and that have a say.
@@ -160,35 +170,46 @@ fn told(ui: &Ui, proof: &Proof) {
     }
 }
 
-/// "30 of 30 calls allowed", with what isn't.
-pub fn count_line(proof: &Proof) -> String {
-    let (allowed, all) = proof.counts();
-    let count = |verdict: Verdict, may_be_called: bool| {
-        proof.links.iter().filter(|link| link.verdict == verdict && link.may_be_called == may_be_called).count()
+/// "30 of 30 calls allowed", with what isn't, each kind by itself. Where one account is not read, what was verified stands apart from
+/// what the other account is said to hold or has still to do.
+pub fn count_line(proof: &Proof, when: &str) -> String {
+    let count = proof.count();
+    let all = count.all();
+    let mut line = match (proof.told, count.planned) {
+        (None, _) => format!("{} of {all} calls allowed{when}", count.allowed()),
+        (Some(_), 0) => format!("{} of {all} calls verified", count.verified),
+        (Some(_), _) => format!("{} of {all} calls allowed after this plan", count.verified + count.planned),
     };
-    let mut line = format!("{allowed} of {all} calls allowed");
+    let waits_for = proof.told.map_or_else(String::new, |side| format!("pending {}", side.long()));
+    let apart = if proof.told.is_some() { (count.from_handoff, count.pending) } else { (0, 0) };
     for (number, what) in [
-        (count(Verdict::Denied, false), "denied"),
-        (count(Verdict::CannotTell, false), "can't be told"),
-        (count(Verdict::Denied, true) + count(Verdict::CannotTell, true), "only a warning"),
+        (apart.0, "from the hand-off, not verified"),
+        (apart.1, waits_for.as_str()),
+        (count.denied, "denied"),
+        (count.may_not_be_needed, "may not be needed"),
+        (count.unknown, "unknown"),
     ] {
         if number > 0 {
             line.push_str(&format!(", {number} {what}"));
         }
     }
-    line
+    match &proof.unjudged {
+        Some(why) if count.unknown > 0 => format!("{line}: {why}"),
+        _ => line,
+    }
 }
 
 /// The proof for people's scripts.
 pub fn to_json(proof: &Proof, snapshot: &Snapshot, mended: &[String]) -> Value {
-    let (allowed, all) = proof.counts();
-    let mut document = json!({"verdict": proof.verdict(), "allowed": allowed, "calls": all});
+    let count = proof.count();
+    let mut document = json!({"verdict": proof.verdict(), "allowed": count.allowed(), "calls": count.all(), "count": count});
     let whole = serde_json::to_string(proof).map(|text| without_stand_ins(&text, snapshot)).unwrap_or_default();
     let whole: Value = serde_json::from_str(&whole).unwrap_or_default();
     if let (Some(members), Value::Object(whole)) = (document.as_object_mut(), whole) {
         members.extend(whole);
     }
     for link in document["links"].as_array_mut().into_iter().flatten() {
+        link["mayBeCalled"] = json!(link["grade"] == json!(Grade::MayBeCalled));
         let name = link["name"].as_str().unwrap_or_default().to_owned();
         let verdict: Option<Verdict> = serde_json::from_value(link["verdict"].clone()).ok();
         if verdict != Some(Verdict::Allowed) {
@@ -271,7 +292,7 @@ pub async fn patiently<T>(ui: &Ui, read: impl AsyncFn() -> T, settled: impl Fn(&
 }
 
 fn is_organisations(link: &Judged) -> bool {
-    link.may_be_called
+    link.may_be_called()
         || link.missing.iter().any(|lack| matches!(lack.side.as_str(), "scp" | "rcp"))
         || link.because.iter().any(|by| by.effect == "Deny" && by.document.contains("control policy"))
 }
@@ -290,7 +311,7 @@ pub async fn check(
         Ok((proof, snapshot)) => {
             let telling = Telling { snapshot, all: false, when: " as read back", mended: &[] };
             if proof.same_verdicts(before) {
-                ui.result(&format!("{} as read back.", count_line(proof)));
+                ui.result(&format!("{}.", count_line(proof, " as read back")));
             } else {
                 show(ui, proof, &telling);
             }

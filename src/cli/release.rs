@@ -1,7 +1,7 @@
 //! `xdeploy release`.
 
 use super::reports::{ReportFlags, Reports};
-use super::{session, telling};
+use super::{panics, session, telling};
 use crate::aws::Accounts;
 use crate::deploy::arrival;
 use crate::deploy::release::{self, ActionState, Outcome, Route, Source};
@@ -60,7 +60,7 @@ pub struct Args {
 
 pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui) -> Result<u8> {
     let reports = Reports::ready(&args.reports, "release")?;
-    let outcome = on(common, args, ui, &reports).await;
+    let outcome = panics::finished(on(common, args, ui, &reports)).await;
     reports.finish(ui, outcome.map(|document| reports.result(ui, 0, &document)))
 }
 
@@ -142,6 +142,11 @@ pub struct Uploaded {
 /// The pipeline has no such way, the zip is none, or the upload fails.
 pub async fn upload(accounts: &Accounts, settings: &Settings, source: &Source, ui: &Ui) -> Result<Uploaded> {
     let route = release::route(accounts, settings).await?;
+    if let Some(wrong) = &route.wrong_extract {
+        return Err(Error::refused(format!("pipeline {} can't deploy: {wrong}", route.pipeline))
+            .because("nothing was uploaded")
+            .hint("set Extract to `true` or `false` in the configuration of the deploy action"));
+    }
     let contents = match source {
         Source::File(path) if route.extract => Some(zipfile::check(path)?),
         Source::File(_) => None,
@@ -153,7 +158,7 @@ pub async fn upload(accounts: &Accounts, settings: &Settings, source: &Source, u
     let wanted = route.keys(contents.as_ref());
     let left = arrival::left_behind(accounts, &route, &wanted).await;
     if let Some(there) = left.told() {
-        ui.warning(&format!("{there}: what an archive no longer has stays, for CodePipeline deletes nothing (facts A.4)"));
+        ui.warning(&format!("{there}: what an archive no longer has stays, for CodePipeline deletes nothing"));
     }
     let since = SystemTime::now();
     let uploading = ui.busy(&format!("uploading to s3://{}/{}", route.input_bucket, route.object_key));
@@ -230,7 +235,7 @@ pub async fn arrival(accounts: &Accounts, uploaded: &Uploaded, ui: &Ui, document
     let Uploaded { route, wanted, since, .. } = uploaded;
     let arrival = arrival::arrival(accounts, route, wanted, *since).await?;
     document["arrival"] = json!(arrival);
-    if !route.keys_vary() {
+    if arrival.not_looked_for.is_none() {
         ui.result(&format!("\n{} in s3://{}:", counted(arrival.objects.len(), "object", "objects"), route.output_bucket));
     }
     for object in &arrival.objects {

@@ -3,6 +3,7 @@
 use super::session;
 use crate::aws::{Account, Accounts, Connector, Login};
 use crate::deploy::after::after;
+use crate::deploy::chain::Grade;
 use crate::deploy::handoff::{self, Handoff};
 use crate::deploy::observe::{Purpose, observe_side};
 use crate::deploy::plan::{Callers, Plan};
@@ -11,7 +12,7 @@ use crate::deploy::snapshot::{Half, Identity, Snapshot};
 use crate::deploy::write::{Artifact, Step, Write};
 use crate::error::{Error, Kind, Result};
 use crate::model::{AccountId, Side, Verdict};
-use crate::settings::{CommonFlags, DeploymentFlags, Settings, variable};
+use crate::settings::{CommonFlags, DeploymentFlags, Settings, environment};
 use crate::ui::Ui;
 use std::path::PathBuf;
 
@@ -206,7 +207,7 @@ fn not_said(how: &How, flags: &CommonFlags, other: Side, path: &std::path::Path,
 
 async fn connect(ui: &Ui, side: Side, settings: &Settings, expected: Option<&AccountId>) -> Result<Account> {
     let _busy = ui.busy("asking AWS who the profile is");
-    let connector = Connector::new(variable("AWS_CA_BUNDLE").map(Into::into)).await?;
+    let connector = Connector::new(environment()).await?;
     let home = settings.region.as_ref().map(|region| region.as_str());
     let (profile, region) = match side {
         Side::Dev => (&settings.dev_profile, home),
@@ -278,7 +279,7 @@ fn open_links(plan: &Plan) -> Result<Vec<String>> {
     let done: Vec<Write> = plan.every_write().into_iter().filter(is_done).collect();
     let then = after(plan.snapshot(), &done, &plan.pipeline_arn());
     let Some(proof) = prove(plan.settings(), &then)? else { return Ok(Vec::new()) };
-    let needed = proof.links.iter().filter(|link| link.verdict != Verdict::Allowed && !link.may_be_called);
+    let needed = proof.links.iter().filter(|link| link.verdict != Verdict::Allowed && link.rests_on.grade != Grade::MayBeCalled);
     Ok(needed.map(|link| link.name.clone()).collect())
 }
 

@@ -1,7 +1,7 @@
 //! `xdeploy teardown`.
 
 use super::reports::{ReportFlags, Reports};
-use super::{Stop, ask, lock, session, show, telling};
+use super::{Stop, ask, lock, panics, session, show, telling};
 use crate::deploy::apply::quiet;
 use crate::deploy::observe::{Organisations, Purpose, observe};
 use crate::deploy::teardown::{KEY_DAYS, look_back, undo};
@@ -37,7 +37,7 @@ pub struct Args {
 
 pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop) -> Result<u8> {
     let reports = Reports::ready(&args.reports, "teardown")?;
-    let outcome = on(common, args, ui, stop, &reports).await;
+    let outcome = panics::finished(on(common, args, ui, stop, &reports)).await;
     reports.finish(ui, outcome.map(|document| reports.result(ui, 0, &document)))
 }
 
@@ -53,7 +53,7 @@ async fn on(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop, reports: &R
     }
     let accounts = session::connect(ui, &settings).await?;
     session::introduce(ui, &accounts);
-    let _lock = if args.dry_run { None } else { Some(lock::take(&accounts.dev.id, &accounts.dev.region, name)?) };
+    let _lock = if args.dry_run { None } else { Some(lock::take(ui, &accounts.dev.id, &accounts.dev.region, name)?) };
     let reading = ui.busy("reading both accounts");
     let snapshot = observe(&accounts.dev, &accounts.prod, &settings, Purpose::Teardown, Organisations::Never).await?;
     let past = look_back(&accounts, &settings, &snapshot).await?;

@@ -56,7 +56,7 @@ fn count_of(plan: &Plan, kept: usize) -> String {
 /// What `plan`, `setup` and `apply` report: the proof after the plan, and the changes.
 pub fn of_plan(command: &'static str, plan: &Plan, proven: &Proof, document: &Value) -> Told {
     let found = findings::of_proof(proven, plan.snapshot(), plan.settings().pipeline.as_str(), &[]);
-    page_of_plan(command, plan, found, format!("{}{}.", proof::count_line(proven), proof::when(plan)), document)
+    page_of_plan(command, plan, found, format!("{}.", proof::count_line(proven, proof::when(plan))), document)
 }
 
 fn page_of_plan(command: &'static str, plan: &Plan, findings: Vec<Finding>, proof: String, document: &Value) -> Told {
@@ -83,7 +83,7 @@ pub fn of_writes(command: &'static str, plan: &Plan, before: &Proof, back: &Resu
         Ok((proof, snapshot)) => {
             let pipeline = plan.settings().pipeline.as_str();
             let found = findings::of_proof(proof, snapshot, pipeline, &[]);
-            page_of_plan(command, plan, found, format!("{} as read back.", proof::count_line(proof)), document)
+            page_of_plan(command, plan, found, format!("{}.", proof::count_line(proof, " as read back")), document)
         }
         Err(error) => {
             let mut told = of_plan(command, plan, before, document);
@@ -119,7 +119,7 @@ pub fn of_verify(
         }
         Err(error) => format!("setup would refuse to change anything: {}", error.message),
     };
-    let proof = format!("{}.", proof::count_line(live));
+    let proof = format!("{}.", proof::count_line(live, ""));
     let page = Page { command, pipeline, snapshot, writes, kept: &kept, count, proof, findings: &findings, notes };
     let markdown = Some(page.markdown());
     let checks = [rules::of("XD-CALL"), rules::of("XD-PROOF"), rules::of("XD-DRIFT")].concat();

@@ -2,7 +2,7 @@
 
 use super::reports::{ReportFlags, Reports};
 use super::sides::{self, SideFlags};
-use super::{proof, session, setup, show, telling};
+use super::{panics, proof, session, setup, show, telling};
 use crate::aws::Accounts;
 use crate::deploy::observe::{Organisations, Purpose, second_opinion};
 use crate::deploy::plan::{Callers, Plan};
@@ -22,7 +22,7 @@ pub struct Args {
     /// Exit 2 if the proof holds but something differs from what setup would make
     #[arg(long, env = "XDEPLOY_DETAILED_EXITCODE", value_parser = FalseyValueParser::new())]
     pub detailed_exitcode: bool,
-    /// Exit 5 if organisation policies can't be read
+    /// Exit 5 if organisation policies can't be read, or a call that may not be needed isn't allowed
     #[arg(long, env = "XDEPLOY_STRICT", value_parser = FalseyValueParser::new())]
     pub strict: bool,
     /// Also ask IAM's own simulator about the roles' side of each call, and print where it disagrees
@@ -45,7 +45,7 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui) -> Result<u8> {
         session::introduce(ui, &accounts);
         on(&accounts, &settings, args, ui, &reports).await
     };
-    let outcome = outcome.await;
+    let outcome = panics::finished(outcome).await;
     reports.finish(ui, outcome.map(|(code, document)| reports.result(ui, code, &document)))
 }
 

@@ -38,6 +38,9 @@ pub struct Arrival {
     pub objects: Vec<Arrived>,
     /// Keys that should be there and aren't.
     pub missing: Vec<String>,
+    /// Why nobody knows which objects should be there, so that none was looked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_looked_for: Option<String>,
     /// The bucket's object ownership; `None` where it can't be read.
     pub ownership: Option<String>,
     /// What a person should know.
@@ -94,11 +97,9 @@ pub async fn arrival(accounts: &Accounts, route: &Route, wanted: &[String], sinc
     }
     heads(accounts, route, &mut objects).await?;
     let mut warnings = Vec::new();
-    if route.keys_vary() {
-        warnings.push(format!(
-            "what arrived was not looked for: CodePipeline puts a time or an id into the object's key, {}",
-            route.path.as_deref().unwrap_or_default()
-        ));
+    let not_looked_for = route.unforeseen();
+    if let Some(why) = &not_looked_for {
+        warnings.push(format!("what arrived was not looked for: {why}"));
     }
     let dev_keys: BTreeSet<&str> = objects
         .iter()
@@ -106,9 +107,8 @@ pub async fn arrival(accounts: &Accounts, route: &Route, wanted: &[String], sinc
         .filter(|key| route.store_keys.iter().any(|store| store == key) || key.split(':').nth(4) == Some(accounts.dev.id.as_str()))
         .collect();
     for key in dev_keys {
-        warnings.push(format!(
-            "objects are encrypted with the development account's key {key}: production's readers need kms:Decrypt on it (facts A.2)"
-        ));
+        warnings
+            .push(format!("objects are encrypted with the development account's key {key}: production's readers need kms:Decrypt on it"));
     }
     if objects.len() > HEADS {
         warnings.push(format!("only the first {HEADS} objects were asked for their encryption"));
@@ -124,7 +124,7 @@ pub async fn arrival(accounts: &Accounts, route: &Route, wanted: &[String], sinc
     if objects.iter().any(|object| object.owned_by_production.is_none()) {
         warnings.push("who owns the objects could not be read".to_owned());
     }
-    Ok(Arrival { objects, missing, ownership, warnings })
+    Ok(Arrival { objects, missing, not_looked_for, ownership, warnings })
 }
 
 /// What an earlier release, or somebody else, left beside the wanted keys.

@@ -238,7 +238,7 @@ impl Blueprint {
             let place =
                 declaration::choose_deploy(declaration, Some(&output_bucket), settings.stage.as_deref(), settings.action.as_deref())?;
             deploy_place = Some(place);
-            let (place, source) = choose_source(settings, declaration)?;
+            let (place, source) = choose_source(settings, declaration, declaration::action_at(declaration, place))?;
             source_place = Some(place);
             input_bucket = declaration::configured(source, "S3Bucket").unwrap_or_default().to_owned();
             let declared_key = declaration::configured(source, "S3ObjectKey").unwrap_or_default();
@@ -254,7 +254,7 @@ impl Blueprint {
         let target_region = snapshot.prod.region.clone();
         if let (Some(declaration), Some(place)) = (declaration, deploy_place) {
             let action_region =
-                declaration::action_at(declaration, place).and_then(|a| a.get("region")).and_then(Value::as_str).unwrap_or(&home);
+                declaration::action_at(declaration, place).map_or(home.as_str(), |action| declaration::region_of(action, &home));
             if action_region != target_region {
                 return Err(Error::refused(format!(
                     "the deploy action of pipeline {pipeline} is in {action_region}, but bucket {output_bucket} is in {target_region}"
@@ -295,7 +295,7 @@ impl Blueprint {
             arn: snapshot.event_role.as_ref().map_or_else(|| names.event_role.arn.clone(), |role| role.arn.clone()),
             ..names.event_role.clone()
         };
-        let v2 = declaration.is_none_or(|d| d.get("pipelineType").and_then(Value::as_str) == Some("V2"));
+        let v2 = declaration.is_none_or(declaration::is_v2);
         let there = policies_there(snapshot, &names, &pipeline, &pipeline_arn);
         let policies = settings.policies.unwrap_or(there.policies);
         // The flag can only say yes; a style that is asked for without it says no.
@@ -360,8 +360,7 @@ impl Blueprint {
             if !chosen && action.get("roleArn").and_then(Value::as_str) != Some(&self.deploy_role.arn) {
                 continue;
             }
-            let (mut extract, mut key) =
-                (declaration::configured(action, "Extract") != Some("false"), declaration::configured(action, "ObjectKey"));
+            let (mut extract, mut key) = (declaration::extract(action).is_wide(), declaration::configured(action, "ObjectKey"));
             if chosen {
                 self.declared_output_key = declaration::output_key(action).map(str::to_owned);
             }
@@ -371,7 +370,7 @@ impl Blueprint {
                 key = asked_key.as_deref();
             }
             patterns.push(deployed(extract, key));
-            self.sets_acl |= declaration::configured(action, "CannedACL").is_some();
+            self.sets_acl |= declaration::canned_acl(action).is_some();
         }
         // A managed policy holds 6,144 characters (facts D.1).
         self.deployed = if patterns.iter().map(String::len).sum::<usize>() > 4000 { vec!["*".to_owned()] } else { patterns };
@@ -432,7 +431,7 @@ fn policies_there(snapshot: &Snapshot, names: &Names, pipeline: &str, pipeline_a
 /// The key that the deploy action itself names for what it writes (facts A.4).
 fn declared_keys(declaration: Option<&Value>, place: Option<Place>) -> impl Iterator<Item = &str> {
     let action = declaration.zip(place).and_then(|(declaration, place)| declaration::action_at(declaration, place));
-    action.and_then(|action| declaration::configured(action, "KMSEncryptionKeyARN")).into_iter()
+    action.and_then(declaration::output_key).into_iter()
 }
 
 /// The customer key that the output bucket encrypts with (facts A.2, row 15).
@@ -475,7 +474,7 @@ pub fn object_pattern(key: &str, substituted: &[&str]) -> String {
 }
 
 /// Finds the S3 source action that is meant.
-fn choose_source<'a>(settings: &Settings, declaration: &'a Value) -> Result<(Place, &'a Value)> {
+fn choose_source<'a>(settings: &Settings, declaration: &'a Value, deploy: Option<&Value>) -> Result<(Place, &'a Value)> {
     let pipeline = settings.pipeline.as_str();
     let all = declaration::sources(declaration);
     let bucket = settings.input_bucket.as_ref().map(|bucket| bucket.as_str());
@@ -487,6 +486,7 @@ fn choose_source<'a>(settings: &Settings, declaration: &'a Value) -> Result<(Pla
     {
         fitting.retain(|(_, action)| declaration::configured(action, "S3ObjectKey") == Some(key.as_str()));
     }
+    let fitting = declaration::narrowed(fitting, deploy.unwrap_or(&Value::Null));
     let listed = all
         .iter()
         .map(|(_, a)| {

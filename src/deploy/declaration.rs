@@ -1,6 +1,7 @@
 //! The pipeline's declaration as raw JSON: read and chosen from.
 
 use crate::error::{Error, Result};
+use crate::model::Arn;
 use serde_json::Value;
 
 /// Where an action stands: its stage's and its own index.
@@ -43,6 +44,119 @@ pub fn output_key(action: &Value) -> Option<&str> {
     configured(action, "KMSEncryptionKeyARN").filter(|key| !key.is_empty())
 }
 
+/// What an S3 deploy action says of extracting: when it is created any text will do, when it runs only two do (facts A.4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extract<'a> {
+    /// `true`: each file of the archive is written.
+    Yes,
+    /// `false`: the archive itself is written.
+    No,
+    /// Another text, at which the action fails.
+    Invalid(&'a str),
+    /// Nothing, which the action can't run with either.
+    Absent,
+}
+
+impl Extract<'_> {
+    /// Says whether the files of the archive are meant to be written; what is neither yes nor no writes nothing, and is taken for the
+    /// wider of the two.
+    pub fn is_wide(self) -> bool {
+        self != Extract::No
+    }
+
+    /// Says what is wrong with it, if anything is.
+    pub fn wrong(self) -> Option<String> {
+        match self {
+            Extract::Yes | Extract::No => None,
+            Extract::Invalid(text) => Some(format!("the deploy action's Extract is `{text}`; only `true` and `false` work")),
+            Extract::Absent => Some("the deploy action has no Extract; it must be `true` or `false`".to_owned()),
+        }
+    }
+}
+
+/// Reads an S3 deploy action's `Extract`.
+pub fn extract(action: &Value) -> Extract<'_> {
+    match configured(action, "Extract") {
+        Some("true") => Extract::Yes,
+        Some("false") => Extract::No,
+        None | Some("") => Extract::Absent,
+        Some(text) => Extract::Invalid(text),
+    }
+}
+
+/// How a store names its key, which says where KMS looks it up (facts G of `actions.md`, E.26).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyName {
+    /// The key's own ARN: the same key for everybody.
+    Arn,
+    /// The ARN of an alias. KMS takes it from another account, and AWS CDK writes it into the stores of other regions; CodePipeline's
+    /// guide says key id or key ARN only: nobody here can tell.
+    AliasArn,
+    /// An id or an alias alone, which each account looks up in itself.
+    Bare,
+}
+
+impl KeyName {
+    /// Reads a name.
+    pub fn of(key: &str) -> KeyName {
+        match key.parse::<Arn>() {
+            Ok(arn) if arn.resource.starts_with("alias/") => KeyName::AliasArn,
+            Ok(_) => KeyName::Arn,
+            Err(_) => KeyName::Bare,
+        }
+    }
+}
+
+/// Gives the canned ACL that an S3 deploy action sets, where it sets one.
+pub fn canned_acl(action: &Value) -> Option<&str> {
+    configured(action, "CannedACL").filter(|acl| !acl.is_empty())
+}
+
+/// Says whether a pipeline is of type V2.
+pub fn is_v2(declaration: &Value) -> bool {
+    text(declaration, "/pipelineType") == "V2"
+}
+
+/// Gives the region that an action runs in.
+pub fn region_of<'a>(action: &'a Value, home: &'a str) -> &'a str {
+    action.get("region").and_then(Value::as_str).unwrap_or(home)
+}
+
+/// Gives the role that an action names for itself.
+pub fn own_role(action: &Value) -> Option<&str> {
+    action.get("roleArn").and_then(Value::as_str)
+}
+
+fn artifacts<'a>(action: &'a Value, member: &str) -> impl Iterator<Item = &'a str> {
+    let list = action.get(member).and_then(Value::as_array).into_iter().flatten();
+    list.filter_map(|artifact| artifact.get("name").and_then(Value::as_str))
+}
+
+/// Lists the names of the artifacts that an action reads.
+pub fn inputs(action: &Value) -> impl Iterator<Item = &str> {
+    artifacts(action, "inputArtifacts")
+}
+
+/// Lists the names of the artifacts that an action puts out.
+pub fn outputs(action: &Value) -> impl Iterator<Item = &str> {
+    artifacts(action, "outputArtifacts")
+}
+
+/// Lists the actions that put out an artifact of this name: one, unless the pipeline is wrong.
+pub fn producers<'a>(declaration: &'a Value, artifact: &str) -> Vec<(Place, &'a Value)> {
+    actions(declaration).into_iter().filter(|(_, action)| outputs(action).any(|output| output == artifact)).collect()
+}
+
+/// Says whether an action is an S3 source.
+pub fn is_s3_source(action: &Value) -> bool {
+    is_s3(action, "Source")
+}
+
+/// Gives an action's provider, such as `CodeBuild`.
+pub fn provider(action: &Value) -> &str {
+    text(action, "/actionTypeId/provider")
+}
+
 /// Gives an action's name.
 pub fn name_of(action: &Value) -> &str {
     text(action, "/name")
@@ -65,7 +179,7 @@ pub fn action_at(declaration: &Value, place: Place) -> Option<&Value> {
 
 /// Lists the S3 source actions.
 pub fn sources(declaration: &Value) -> Vec<(Place, &Value)> {
-    actions(declaration).into_iter().filter(|(_, action)| is_s3(action, "Source")).collect()
+    actions(declaration).into_iter().filter(|(_, action)| is_s3_source(action)).collect()
 }
 
 /// Lists the S3 deploy actions, of one bucket or of any.
@@ -131,6 +245,17 @@ pub fn store_key(store: &Value) -> Option<&str> {
 /// Gives the bucket that a store names.
 pub fn store_bucket(store: &Value) -> Option<&str> {
     store.get("location").and_then(Value::as_str)
+}
+
+/// Finds the S3 source action that is meant among those that fit: the one whose artifact the deploy action reads, where there are
+/// several of them.
+pub fn narrowed<'a>(fitting: Vec<(Place, &'a Value)>, deploy: &Value) -> Vec<(Place, &'a Value)> {
+    if fitting.len() < 2 {
+        return fitting;
+    }
+    let feeds = |source: &Value| outputs(source).any(|output| inputs(deploy).any(|input| input == output));
+    let feeding: Vec<_> = fitting.iter().copied().filter(|(_, source)| feeds(source)).collect();
+    if feeding.len() == 1 { feeding } else { fitting }
 }
 
 /// Says whether CodePipeline itself looks for new versions; absent means yes (facts A.3).

@@ -17,7 +17,7 @@ fn about(id: &str, pipeline: &str, outcome: Outcome, message: impl Into<String>)
 
 /// Gives a finding for each call and for everything else that the proof looks at.
 ///
-/// A call that is allowed passes; one that is denied fails, or warns where it isn't confirmed that it is made. `mended` are the links
+/// A call that is allowed passes; one that is denied fails, or warns where it may not be needed. `mended` are the links
 /// that setup would mend, by name.
 pub fn of_proof(proof: &Proof, snapshot: &Snapshot, pipeline: &str, mended: &[String]) -> Vec<Finding> {
     let calls = proof.links.iter().filter_map(|link| of_link(link, snapshot, pipeline, mended.contains(&link.name)));
@@ -34,7 +34,7 @@ pub fn of_proof(proof: &Proof, snapshot: &Snapshot, pipeline: &str, mended: &[St
 
 fn of_link(link: &Judged, snapshot: &Snapshot, pipeline: &str, mended: bool) -> Option<Finding> {
     let plain = |text: &str| without_stand_ins(text, snapshot);
-    let outcome = match (link.verdict, link.may_be_called) {
+    let outcome = match (link.verdict, link.may_be_called()) {
         (Verdict::Allowed, _) => Outcome::Pass,
         (_, true) => Outcome::Warn,
         (Verdict::CannotTell, false) => Outcome::CannotTell,
@@ -45,6 +45,9 @@ fn of_link(link: &Judged, snapshot: &Snapshot, pipeline: &str, mended: bool) -> 
     let mut finding = about(link.id, pipeline, outcome, message)?;
     if link.verdict == Verdict::Allowed {
         return Some(finding);
+    }
+    if link.may_be_called() {
+        finding = finding.seen(format!("may not be needed: {}", link.may_not_be_needed()));
     }
     for reason in &link.reasons {
         finding = finding.seen(plain(reason));
@@ -77,12 +80,12 @@ fn of_other(found: &super::proof::Finding, snapshot: &Snapshot, pipeline: &str) 
 }
 
 fn of_organisation(proof: &Proof, pipeline: &str) -> Option<Finding> {
-    let (outcome, message) = match proof.trusts_organisation || proof.trusts_handoff {
+    let (outcome, message) = match proof.trusts_organisation || proof.told.is_some() {
         true => (Outcome::CannotTell, "taken on trust, because they could not be read"),
         false => (Outcome::Pass, "read"),
     };
     let finding = about(rules::ORGANISATION, pipeline, outcome, message)?;
-    let assumed = proof.assumptions.iter().filter(|_| proof.trusts_organisation || proof.trusts_handoff);
+    let assumed = proof.assumptions.iter().filter(|_| proof.trusts_organisation || proof.told.is_some());
     Some(assumed.fold(finding, |finding, text| finding.seen(text.clone())))
 }
 
@@ -144,14 +147,18 @@ pub fn of_release(document: &Value, pipeline: &str) -> Vec<Finding> {
     });
     let (missing, objects) = (list("/arrival/missing"), list("/arrival/objects"));
     let looked = document.get("arrival").is_some_and(Value::is_object);
+    let unforeseen = document.pointer("/arrival/notLookedFor").and_then(Value::as_str);
+    let unknown = |why: &str| (Outcome::CannotTell, format!("what arrived was not looked for: {why}"));
     let arrived = match missing.first() {
         _ if !looked => unseen(),
+        _ if unforeseen.is_some() => unknown(unforeseen.unwrap_or_default()),
         Some(first) => (Outcome::Fail, format!("{}, such as {first}", counted(missing.len(), "file is missing", "files are missing"))),
         None => (Outcome::Pass, counted(objects.len(), "object", "objects")),
     };
     let owned = |wanted: Option<bool>| objects.iter().filter(|object| object["ownedByProduction"].as_bool() == wanted).count();
     let ownership = match (owned(Some(false)), owned(None)) {
         _ if !looked => unseen(),
+        _ if unforeseen.is_some() => unknown(unforeseen.unwrap_or_default()),
         (0, 0) => (Outcome::Pass, "production owns every object".to_owned()),
         (0, unknown) => (Outcome::CannotTell, format!("the owner of {} could not be read", counted(unknown, "object", "objects"))),
         (strangers, _) => (Outcome::Fail, counted(strangers, "object is not owned by production", "objects are not owned by production")),

@@ -7,6 +7,7 @@ pub mod blueprint;
 pub mod breaking;
 pub mod caller;
 pub mod chain;
+pub mod count;
 pub mod declaration;
 pub mod difference;
 pub mod excess;

@@ -3,10 +3,12 @@
 //! Pure: the same snapshot gives the same proof, be it what is there or what will be there after a plan.
 
 use super::blueprint::Blueprint;
-use super::chain::{Course, Link, Paper, Trigger};
+use super::chain::{Course, Grade, Grounds, Link, Paper, Row, Trigger};
+use super::count::{CallStatus, Count};
+use super::declaration::Extract;
 use super::excess;
 use super::snapshot::{Organisation, Snapshot, Told};
-use super::steps;
+use super::{rules, steps};
 use crate::error::{Error, Result};
 use crate::model::{Policies, Readable, Side, Verdict, account_of};
 use crate::policy::{self, Decided, Decision, Missing, Reason};
@@ -65,8 +67,12 @@ pub struct Judged {
     pub account: String,
     /// What the call is for.
     pub why: &'static str,
-    /// It isn't confirmed that the call is made; a denial is a warning.
-    pub may_be_called: bool,
+    /// How sure it is that the call is made, and that its verdict can be known.
+    pub grade: Grade,
+    /// What the grade of a call that is modelled rests on.
+    pub rests_on: Grounds,
+    /// What its verdict counts as.
+    pub status: CallStatus,
     /// The verdict.
     pub verdict: Verdict,
     /// What stands in the way besides policies, or why it can't be told.
@@ -81,6 +87,21 @@ pub struct Judged {
     /// Documents with a say that a hand-off told and nobody read.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub told: Vec<String>,
+}
+
+impl Judged {
+    /// Says whether the call may not be needed, so that a denial is a warning.
+    pub fn may_be_called(&self) -> bool {
+        self.grade == Grade::MayBeCalled
+    }
+
+    /// Says why the call may not be needed.
+    pub fn may_not_be_needed(&self) -> &'static str {
+        match self.rests_on.grade {
+            Grade::MayBeCalled => self.rests_on.text,
+            _ => "something else starts the pipeline",
+        }
+    }
 }
 
 /// How bad a finding is.
@@ -115,12 +136,15 @@ pub struct Proof {
     pub findings: Vec<Finding>,
     /// What is taken for granted because it could not be read.
     pub assumptions: Vec<String>,
+    /// Why the calls that read the artifact can't be judged, where they can't.
+    #[serde(skip)]
+    pub unjudged: Option<String>,
     /// Some assumption is about the organisation's policies.
     #[serde(skip)]
     pub trusts_organisation: bool,
-    /// One account's half is told, not read.
+    /// The account whose half is told, not read, if one's is.
     #[serde(skip)]
-    pub trusts_handoff: bool,
+    pub told: Option<Side>,
 }
 
 impl Proof {
@@ -129,18 +153,37 @@ impl Proof {
         if self.findings.iter().any(|finding| finding.level == Level::Failure) {
             return Verdict::Denied;
         }
-        self.links.iter().filter(|link| !link.may_be_called).map(|link| link.verdict).max().unwrap_or(Verdict::CannotTell)
+        self.links.iter().filter(|link| !link.may_be_called()).map(|link| link.verdict).max().unwrap_or(Verdict::CannotTell)
     }
 
-    /// The same, where neither assumptions about the organisation's policies nor a hand-off's word pass.
+    /// The same, where neither assumptions about the organisation's policies nor a hand-off's word pass, nor what may be needed after
+    /// all, nor a warning about what can't be told.
     pub fn strict_verdict(&self) -> Verdict {
-        let least = if self.trusts_organisation || self.trusts_handoff { Verdict::CannotTell } else { Verdict::Allowed };
-        self.verdict().max(least)
+        let untold = |finding: &Finding| finding.id == rules::KEY_BY_ALIAS;
+        let open = self.trusts_organisation || self.told.is_some() || self.broken().next().is_some() || self.findings.iter().any(untold);
+        self.verdict().max(if open { Verdict::CannotTell } else { Verdict::Allowed })
     }
 
-    /// Counts allowed links, and all.
-    pub fn counts(&self) -> (usize, usize) {
-        (self.links.iter().filter(|link| link.verdict == Verdict::Allowed).count(), self.links.len())
+    /// Counts the calls by what is known of them.
+    pub fn count(&self) -> Count {
+        Count::of(self.links.iter().map(|link| link.status))
+    }
+
+    /// Sets apart what isn't so yet: what `own`, the proof after the writes of one's own, allows and today's doesn't is planned, and
+    /// what neither allows is pending.
+    pub fn set_apart(&mut self, today: Option<&Proof>, own: Option<&Proof>) {
+        let allows = |proof: Option<&Proof>, name: &str| {
+            let mut links = proof.into_iter().flat_map(|proof| &proof.links);
+            links.any(|link| link.name == name && link.verdict == Verdict::Allowed)
+        };
+        for link in &mut self.links {
+            link.status = match (link.status, allows(today, &link.name), allows(own, &link.name)) {
+                (CallStatus::Verified, false, true) => CallStatus::Planned,
+                (CallStatus::Verified | CallStatus::FromHandoff, false, false) => CallStatus::Pending,
+                // What rests on somebody's word does so after the plan too.
+                (status, ..) => status,
+            };
+        }
     }
 
     /// Lists the links that are not allowed.
@@ -197,7 +240,8 @@ pub fn of_course(course: &Course<'_>) -> Proof {
     });
     let judged = |link: Link| {
         let told = told_documents(&link, course.snapshot);
-        Judged { told, ..judge(link) }
+        let stopped = link.stop.as_ref().map(|stop| stop.account.clone());
+        unlooked(course.snapshot, stopped, Judged { told, ..judge(link) })
     };
     let mut links: Vec<Judged> = links.into_iter().map(judged).collect();
     let (mut assumptions, trusts_organisation) = organisation_assumptions(course.snapshot);
@@ -209,7 +253,11 @@ pub fn of_course(course: &Course<'_>) -> Proof {
         );
     }
     let findings = findings(course, &mut links).into_iter().chain(excess).collect();
-    Proof { links, findings, assumptions, trusts_organisation, trusts_handoff: course.snapshot.told.is_some() }
+    for link in &mut links {
+        link.status = CallStatus::of(link, course.snapshot);
+    }
+    let unjudged = course.producer.unjudged();
+    Proof { links, findings, assumptions, unjudged, trusts_organisation, told: course.snapshot.told.as_ref().map(|told| told.side) }
 }
 
 /// Who the half belongs to that nobody read: the side's name and its account.
@@ -220,6 +268,18 @@ fn told_side(snapshot: &Snapshot) -> Option<(&Told, &str)> {
         Side::Prod => &snapshot.prod,
     };
     Some((told, &identity.account))
+}
+
+/// What an account lacks that has told nothing yet, nobody has looked for.
+fn unlooked(snapshot: &Snapshot, stopped: Option<String>, judged: Judged) -> Judged {
+    let Some((Told { side, by_handoff: false, .. }, account)) = told_side(snapshot) else { return judged };
+    let lacks = |lack: &Lack| lack.account == account;
+    let of_theirs = stopped.as_deref().map_or(!judged.missing.is_empty() && judged.missing.iter().all(lacks), |stopped| stopped == account);
+    if judged.verdict != Verdict::Denied || !of_theirs || judged.because.iter().any(|by| by.effect == "Deny") {
+        return judged;
+    }
+    let reasons = vec![format!("no information from {} yet ({account})", side.long())];
+    Judged { verdict: Verdict::CannotTell, grade: Grade::Unknown, reasons, missing: Vec::new(), ..judged }
 }
 
 fn told_documents(link: &Link, snapshot: &Snapshot) -> Vec<String> {
@@ -349,7 +409,10 @@ fn said(link: &Link, request: &Value) -> Said {
         Decided::ExplicitlyDenied => (Verdict::Denied, Vec::new()),
         Decided::ImplicitlyDenied if decision.missing.iter().any(|missing| !gap(missing.side)) => (Verdict::Denied, Vec::new()),
         Decided::ImplicitlyDenied => (Verdict::CannotTell, gaps()),
-        Decided::Unknown => (Verdict::CannotTell, gaps()),
+        Decided::Unknown => {
+            let likely = decision.unknown.iter().filter_map(|key| Some(format!("{key} isn't known: {}", policy::likely_of_key(key)?)));
+            (Verdict::CannotTell, likely.chain(gaps()).collect())
+        }
         Decided::Error => (Verdict::CannotTell, decision.errors.iter().map(|text| named(link, text)).collect()),
         Decided::Allowed if link.gaps.is_empty() => (Verdict::Allowed, Vec::new()),
         Decided::Allowed => (Verdict::CannotTell, gaps()),
@@ -410,7 +473,9 @@ pub fn judge(link: Link) -> Judged {
         resource: link.resource.clone(),
         account: link.account.clone(),
         why: link.row.why,
-        may_be_called: link.row.may_be_called,
+        grade: link.row.grade(),
+        rests_on: link.row.grounds,
+        status: CallStatus::Unknown,
         verdict: Verdict::CannotTell,
         reasons: Vec::new(),
         because: Vec::new(),
@@ -441,14 +506,28 @@ pub fn judge(link: Link) -> Judged {
         judged.verdict = judged.verdict.max(verdict);
         judged.reasons.insert(0, format!("{} ({}): {}", stop.thing, stop.account, stop.text));
     }
-    judged
+    match link.unjudged {
+        Some(why) => unjudged(link.row, why, judged),
+        None if judged.verdict == Verdict::CannotTell && judged.grade == Grade::Certain => Judged { grade: Grade::Unknown, ..judged },
+        None => judged,
+    }
+}
+
+/// What reads an artifact whose writer isn't judged is never allowed: who may read the bucket is known, and what that denies is
+/// denied; with which key the artifact is encrypted is not.
+fn unjudged(row: &Row, why: String, judged: Judged) -> Judged {
+    if judged.verdict == Verdict::Denied && !row.action.starts_with("kms:") {
+        return judged;
+    }
+    let (because, missing, unknown) = (Vec::new(), Vec::new(), Vec::new());
+    Judged { grade: Grade::Unknown, verdict: Verdict::CannotTell, reasons: vec![why], because, missing, unknown, ..judged }
 }
 
 /// Says whether every request is allowed with the other values of what isn't known.
 fn hangs_on_variants(link: &Link) -> bool {
     let asked = |request: &Value| request.get("resource").cloned();
-    let others = |request: &Value| link.perhaps.iter().find(|other| asked(other) == asked(request));
-    link.requests.iter().all(|request| others(request).is_some_and(|other| said(link, other).verdict == Verdict::Allowed))
+    let others = |request: &Value| link.perhaps.iter().filter(|other| asked(other) == asked(request)).collect::<Vec<_>>();
+    link.requests.iter().all(|request| others(request).into_iter().any(|other| said(link, other).verdict == Verdict::Allowed))
 }
 
 fn findings(course: &Course<'_>, links: &mut [Judged]) -> Vec<Finding> {
@@ -470,10 +549,10 @@ fn findings(course: &Course<'_>, links: &mut [Judged]) -> Vec<Finding> {
             format!("the deploy action sets ACL {acl}, and whether bucket {} allows ACLs could not be read: {why}", course.output_bucket);
         say("XD-PROOF-002", Level::Warning, text);
     }
-    if let Some(extract) = course.declared_extract.filter(|extract| !matches!(*extract, "true" | "false")) {
-        say("XD-PROOF-003", Level::Failure, format!("the deploy action's Extract is `{extract}`; only `true` and `false` work"));
+    if let Some(wrong) = course.extract.wrong() {
+        say("XD-PROOF-003", Level::Failure, wrong);
     }
-    if !course.extract && course.path.is_none() {
+    if course.extract == Extract::No && course.path.is_none() {
         say("XD-PROOF-004", Level::Failure, "the deploy action neither extracts nor names an object key".to_owned());
     }
     if let Some(acl) = course.canned_acl.filter(|acl| *acl != "bucket-owner-full-control")
@@ -485,6 +564,15 @@ fn findings(course: &Course<'_>, links: &mut [Judged]) -> Vec<Finding> {
     if !course.assumes {
         let text = format!("the deploy action names no role, so it runs with the service role {} (A7)", course.service_role);
         say("XD-PROOF-006", Level::Warning, text);
+    }
+    if let Some((region, key)) = course.key_by_alias_arn() {
+        let text = format!(
+            "the artifact store in {region} names its key by the ARN of an alias, {key}: KMS takes that from another account, CodePipeline's guide says key id or key ARN only, so it can't be told; the key's own ARN is safe"
+        );
+        say(rules::KEY_BY_ALIAS, Level::Warning, text);
+    }
+    if let Some(why) = course.producer.unknown() {
+        say("XD-PROOF-021", Level::Warning, why);
     }
     triggers(course, links, &mut say);
     for (document, account, policy) in documents(snapshot) {
@@ -518,7 +606,9 @@ fn triggers(course: &Course<'_>, links: &mut [Judged], say: &mut impl FnMut(&'st
     let started = polls || works.contains(&true);
     for (index, _) in works.iter().enumerate().filter(|(_, works)| !**works) {
         for link in links.iter_mut().filter(|link| of_rule(index, link)) {
-            link.may_be_called |= started;
+            if started {
+                link.grade = Grade::MayBeCalled;
+            }
         }
         if !hears(course, &course.triggers[index]) {
             let level = if started { Level::Warning } else { Level::Failure };

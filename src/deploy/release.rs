@@ -1,5 +1,6 @@
 //! A8: upload, find the execution of exactly this upload, follow it, and see what arrived and who owns it.
 
+use super::chain::Producer;
 use super::declaration::{self, Place};
 use super::names::short_hash;
 use super::observe::{self, SOURCE_SHA256};
@@ -57,6 +58,10 @@ pub struct Route {
     pub target_region: String,
     /// The zip is extracted.
     pub extract: bool,
+    /// What is wrong with the action's `Extract`, at which it fails.
+    pub wrong_extract: Option<String>,
+    /// Why what is deployed isn't what was uploaded: another action makes the artifact. `None` where it is.
+    pub made_of_it: Option<String>,
     /// The prefix, or with `extract` off the key, as configured.
     pub path: Option<String>,
     /// The artifact stores' keys.
@@ -83,7 +88,8 @@ pub async fn route(accounts: &Accounts, settings: &Settings) -> Result<Route> {
     let bucket = settings.output_bucket.as_ref().map(|bucket| bucket.as_str());
     let place = declaration::choose_deploy(pipeline, bucket, settings.stage.as_deref(), settings.action.as_deref())?;
     let deploy = declaration::action_at(pipeline, place).ok_or_else(|| Error::internal("the chosen action is gone"))?;
-    let (_, source) = source(settings, pipeline)?;
+    let (source_place, source) = source(settings, pipeline, deploy)?;
+    let extract = declaration::extract(deploy);
     let text = |action: &Value, key: &str| declaration::configured(action, key).map(str::to_owned);
     let stores: Vec<&Value> = match pipeline.get("artifactStores") {
         Some(Value::Object(stores)) => stores.values().collect(),
@@ -96,17 +102,19 @@ pub async fn route(accounts: &Accounts, settings: &Settings) -> Result<Route> {
         object_key: text(source, "S3ObjectKey").unwrap_or_default(),
         deploy_action: declaration::name_of(deploy).to_owned(),
         output_bucket: text(deploy, "BucketName").unwrap_or_default(),
-        target_region: deploy.get("region").and_then(Value::as_str).unwrap_or(&home).to_owned(),
-        extract: text(deploy, "Extract").as_deref() == Some("true"),
+        target_region: declaration::region_of(deploy, &home).to_owned(),
+        extract: extract.is_wide(),
+        wrong_extract: extract.wrong(),
+        made_of_it: Producer::find(pipeline, deploy, source_place, &home).unjudged(),
         path: text(deploy, "ObjectKey"),
         store_keys: stores.into_iter().filter_map(declaration::store_key).map(str::to_owned).collect(),
         polls: declaration::polls(source),
-        v2: pipeline.get("pipelineType").and_then(Value::as_str) == Some("V2"),
+        v2: declaration::is_v2(pipeline),
         home,
     })
 }
 
-fn source<'a>(settings: &Settings, pipeline: &'a Value) -> Result<(Place, &'a Value)> {
+fn source<'a>(settings: &Settings, pipeline: &'a Value, deploy: &Value) -> Result<(Place, &'a Value)> {
     let fits =
         |action: &Value, key: &str, wanted: Option<&str>| wanted.is_none_or(|wanted| declaration::configured(action, key) == Some(wanted));
     let fitting: Vec<_> = declaration::sources(pipeline)
@@ -116,6 +124,7 @@ fn source<'a>(settings: &Settings, pipeline: &'a Value) -> Result<(Place, &'a Va
                 && fits(action, "S3ObjectKey", settings.object_key.as_ref().map(|key| key.as_str()))
         })
         .collect();
+    let fitting = declaration::narrowed(fitting, deploy);
     match fitting.as_slice() {
         [one] => Ok(*one),
         [] => Err(Error::refused(format!("pipeline {} has no such S3 source action", settings.pipeline))
@@ -136,9 +145,18 @@ impl Route {
         if self.polls { POLL_PATIENCE } else { EVENT_PATIENCE }
     }
 
-    /// Lists the keys that the deploy action will write (facts A.4: the service adds the `/` itself); none where they vary.
+    /// Says why nobody knows before which keys are written, if nobody does.
+    pub fn unforeseen(&self) -> Option<String> {
+        let variable = || {
+            let path = self.path.as_deref().unwrap_or_default();
+            self.keys_vary().then(|| format!("CodePipeline puts a time or an id into the object's key, {path}"))
+        };
+        self.made_of_it.clone().or_else(variable)
+    }
+
+    /// Lists the keys that the deploy action will write (facts A.4: the service adds the `/` itself); none where nobody knows them.
     pub fn keys(&self, contents: Option<&zipfile::Contents>) -> Vec<String> {
-        if self.keys_vary() {
+        if self.unforeseen().is_some() {
             return Vec::new();
         }
         match (contents, self.extract) {
@@ -495,6 +513,8 @@ mod tests {
             output_bucket: "output".to_owned(),
             target_region: "us-east-1".to_owned(),
             extract: false,
+            wrong_extract: None,
+            made_of_it: None,
             path: Some(path.to_owned()),
             store_keys: Vec::new(),
             polls,
@@ -504,5 +524,8 @@ mod tests {
         assert_eq!(route(true, "site.zip").patience(), Duration::from_secs(90));
         assert_eq!(route(true, "site.zip").keys(None), ["site.zip"]);
         assert!(route(true, "{uuid}/site.zip").keys(None).is_empty() && route(true, "a-{datetime}").keys_vary());
+        // What a build makes of the upload nobody knows before.
+        let built = Route { made_of_it: Some("by Build".to_owned()), ..route(true, "site.zip") };
+        assert!(built.keys(None).is_empty() && built.unforeseen().is_some() && route(true, "site.zip").unforeseen().is_none());
     }
 }

@@ -19,7 +19,7 @@ const OWNERSHIP: &str = "https://docs.aws.amazon.com/AmazonS3/latest/userguide/a
 type Rule = (&'static str, &'static str, &'static str, &'static str, &'static str, &'static [&'static str]);
 
 /// What the proof looks at beside the calls.
-const PROOF: [Rule; 14] = [
+const PROOF: [Rule; 16] = [
     (
         "XD-PROOF-001",
         "the input bucket has versioning",
@@ -132,7 +132,26 @@ const PROOF: [Rule; 14] = [
         ORGANISATIONS,
         &["A4"],
     ),
+    (
+        KEY_BY_ALIAS,
+        "no store names its key by the ARN of an alias",
+        "KMS takes the ARN of an alias from another account, and AWS CDK writes it; CodePipeline's guide says key id or key ARN only",
+        "name the key's own ARN in the artifact store's encryptionKey.id",
+        CROSS_ACCOUNT,
+        &["A1.3", "A2.6"],
+    ),
+    (
+        "XD-PROOF-021",
+        "the artifact that the deploy action reads is the judged source's own",
+        "what another action puts out is encrypted with a key that it chooses, so that nobody can say whether the deploy action can read it",
+        "look at the role and the key of the action that puts the artifact out",
+        CROSS_ACCOUNT,
+        &["A5"],
+    ),
 ];
+
+/// The rule about a store's key whose name nobody can be sure of.
+pub const KEY_BY_ALIAS: &str = "XD-PROOF-020";
 
 /// The rule about organisation policies, which is about an assumption.
 pub const ORGANISATION: &str = "XD-PROOF-014";

@@ -3,6 +3,7 @@
 use super::names::{ARN_TAG, TAG};
 use crate::aws::Account;
 use crate::model::{Readable, Side, account_of};
+use crate::policy::WRITTEN;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -99,6 +100,26 @@ pub struct Snapshot {
     /// The side whose half nobody read: a hand-off told it, or it is assumed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub told: Option<Told>,
+    /// When this was read.
+    #[serde(skip)]
+    pub read_at: ReadAt,
+}
+
+/// When a snapshot was read, in seconds since 1970; two that differ in it alone are equal, as the accounts are.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ReadAt(pub Option<u64>);
+
+impl PartialEq for ReadAt {
+    fn eq(&self, _: &ReadAt) -> bool {
+        true
+    }
+}
+
+impl ReadAt {
+    /// Gives the moment as a date that policies are compared with; where it isn't known, one at which this was not yet written.
+    pub fn text(self) -> String {
+        self.0.unwrap_or(WRITTEN).to_string()
+    }
 }
 
 /// Where the half of an account comes from that nobody was logged in to.

@@ -149,7 +149,7 @@ fn check_archive(reader: impl Read + Seek, path: &str) -> Result<Contents> {
     let misjudged: Vec<&String> = contents.files.iter().filter(|name| is_misjudged(name)).collect();
     if let Some(one) = misjudged.first() {
         contents.warnings.push(format!(
-            "{}, such as {one}, will have the content type application/octet-stream: the deploy action knows a few endings only (facts A.4)",
+            "{}, such as {one}, will have the content type application/octet-stream: the deploy action knows a few endings only",
             counted(misjudged.len(), "file", "files")
         ));
     }

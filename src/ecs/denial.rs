@@ -42,6 +42,13 @@ pub struct Denial {
     pub advice: Vec<String>,
 }
 
+impl Denial {
+    /// Says whether it could be told whose credentials were used.
+    pub fn is_told(&self) -> bool {
+        self.principal != Principal::Unnamed
+    }
+}
+
 fn hexadecimal(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }

@@ -92,7 +92,7 @@ impl Variable {
             Value::Hidden { empty: value.is_empty() }
         };
         // A name may be a secret's first half where a line was written wrongly; only names are kept that look like one.
-        let fine = name.len() <= 128 && name.chars().all(|letter| letter.is_ascii_alphanumeric() || " _#;.-".contains(letter));
+        let fine = name.len() <= 128 && name.chars().all(|letter| letter.is_ascii_alphanumeric() || " \t_#;.-".contains(letter));
         let name = if fine { name.to_owned() } else { "(not a name)".to_owned() };
         Variable { name, value, line }
     }
@@ -114,13 +114,26 @@ impl Variable {
     }
 }
 
+/// The words that a shell exports a variable with.
+const EXPORTS: [&str; 3] = ["export", "declare", "typeset"];
+
 /// Gives the name that a name was meant to be: without `#`, `export` and blanks.
 pub fn meant(name: &str) -> &str {
     let mut name = name.trim_start_matches(['#', ';', ' ', '\t']);
-    while let Some(rest) = name.strip_prefix("export ") {
-        name = rest.trim_start();
+    while let Some(rest) = exported(name) {
+        name = rest;
     }
     name.trim()
+}
+
+/// Takes one `export`, with its options, from before a name; `None` where none is.
+pub fn exported(name: &str) -> Option<&str> {
+    let (_, rest) = name.trim_start().split_once([' ', '\t']).filter(|(word, _)| EXPORTS.contains(word))?;
+    let mut rest = rest.trim_start();
+    while let Some((_, more)) = rest.split_once([' ', '\t']).filter(|(option, _)| option.starts_with('-')) {
+        rest = more.trim_start();
+    }
+    Some(rest)
 }
 
 /// Takes user and password out of a proxy's address.

@@ -3,7 +3,7 @@
 
 use super::checks::about::{Flavour, agent_container, agent_runs};
 use super::checks::no_proxy::{CREDENTIALS, IMDS, Proxy, WANTED, judge};
-use super::environment::{TASK_ENI, TASK_ROLE, TASK_ROLE_HOST, meant};
+use super::environment::{TASK_ENI, TASK_ROLE, TASK_ROLE_HOST, exported, meant};
 use super::facts::{HostFacts, ProxyOf};
 use super::host::ROUTE_LOCALNET;
 use super::parse::settings::sysctl;
@@ -103,8 +103,9 @@ fn sets(dialect: Dialect, line: &str, name: &str) -> bool {
             Some(rest) => rest.trim_matches(['"', '\'']),
             None => return false,
         },
-        Dialect::Shell => line.strip_prefix("export ").unwrap_or(line),
-        Dialect::Upstart => line.strip_prefix("env ").unwrap_or_default(),
+        // `meant` takes `export` off.
+        Dialect::Shell => line,
+        Dialect::Upstart => line.strip_prefix("env").filter(|rest| rest.starts_with([' ', '\t'])).unwrap_or_default(),
     };
     assigned.split_once('=').is_some_and(|(found, rest)| meant(found) == name && (dialect != Dialect::Unit || !rest.contains('=')))
 }
@@ -128,6 +129,11 @@ fn clean(line: &str) -> String {
             // What has quotes within is more than a quoted word, and is left as it is.
             let bare = bare.filter(|bare| meant(name).starts_with("ECS_") && !bare.contains(['"', '\'']));
             format!("{}={}{}", meant(name), bare.unwrap_or(ended.trim()), &value[ended.len()..])
+        }
+        // A name alone: its value is taken from whoever starts the container.
+        None if exported(trimmed).is_some_and(|name| !name.trim().is_empty()) => {
+            let ended = trimmed.trim_end_matches(['\r', '\n']);
+            format!("{}{}", meant(ended), &trimmed[ended.len()..])
         }
         _ => line.to_owned(),
     }
@@ -297,17 +303,21 @@ fn configuration(facts: &HostFacts, flavour: Flavour, findings: &[Finding], fixe
     }
     for (id, name) in [("XD-ECS-010", TASK_ROLE), ("XD-ECS-011", TASK_ROLE_HOST), ("XD-ECS-012", TASK_ENI)] {
         let failing = bad(findings, id).any(|finding| finding.outcome == Outcome::Fail && !finding.follows_from.contains(&"XD-ECS-014"));
-        let written = bad(findings, "XD-ECS-013").any(|finding| {
-            let names = [format!("{name} is"), format!("export {name}`"), format!("`{name} ")];
-            finding.outcome == Outcome::Fail && names.iter().any(|name| finding.message.contains(name))
-        });
-        if failing || written {
-            changes.push(Change::File {
-                path: ETC.into(),
-                edit: Edit::Set { dialect: Dialect::EnvFile, name: name.into(), value: "true".into() },
-            });
+        let written = bad(findings, "XD-ECS-013").filter(|finding| finding.outcome == Outcome::Fail && finding.variable.as_deref() == Some(name));
+        // What is written wrongly is written rightly where it stands.
+        let mut files: Vec<&str> = written.filter_map(|finding| finding.place.as_ref()).map(|(path, _)| path.as_str()).collect();
+        if failing {
+            files.push(ETC);
+        }
+        files.sort_unstable();
+        files.dedup();
+        if !files.is_empty() {
             checks.push(if failing { id } else { "XD-ECS-013" });
         }
+        changes.extend(files.into_iter().map(|path| Change::File {
+            path: path.into(),
+            edit: Edit::Set { dialect: Dialect::EnvFile, name: name.into(), value: "true".into() },
+        }));
     }
     if let Some(finding) = bad(findings, "XD-ECS-078").find(|finding| finding.place.is_some()) {
         let edit = Edit::Set { dialect: Dialect::EnvFile, name: "ECS_TASK_METADATA_RPS_LIMIT".into(), value: "40,60".into() };
@@ -472,11 +482,18 @@ mod tests {
     #[test]
     fn export_said_twice_is_taken_out_whole() {
         assert_eq!(Edit::Clean.apply("export export A="), "A=");
+        assert_eq!(Edit::Clean.apply("export  A=1\nexport\tB=2\n declare -x C=3\ntypeset\t-x  D =4\nexport E\r\n"), "A=1\nB=2\nC=3\nD=4\nE\r\n");
+        for line in ["export  A=1", "export\tA=1", "\texport \t A = 1", "declare -x A=1"] {
+            for dialect in [Dialect::EnvFile, Dialect::Shell] {
+                assert_eq!(set(dialect, "A", "2").apply(line), format!("{}\n", dialect.line("A", "2")), "{line:?}");
+            }
+        }
+        assert_eq!(set(Dialect::Upstart, "A", "2").apply("env\t A=1"), "env A=2\n");
     }
 
     proptest! {
         #[test]
-        fn setting_twice_is_setting_once(text in "([A-C]{1,2} ?=[a-z\" ]{0,4}\r?\n|#|export |Environment=|env |\\PC){0,12}", value in "[a-z0-9]{1,6}") {
+        fn setting_twice_is_setting_once(text in "([A-C]{1,2} ?=[a-z\" ]{0,4}\r?\n|#|export |export\t|Environment=|env |env\t|\\PC){0,12}", value in "[a-z0-9]{1,6}") {
             for dialect in [Dialect::EnvFile, Dialect::Unit, Dialect::Shell, Dialect::Upstart] {
                 let edit = set(dialect, "AB", &value);
                 let once = edit.apply(&text);

@@ -99,6 +99,8 @@ pub struct Finding {
     pub fix: Vec<String>,
     /// The file that it is about, if it is one, and its line.
     pub place: Option<(String, Option<usize>)>,
+    /// The variable of that file that it is about, by the name that whoever wrote it meant.
+    pub variable: Option<String>,
     /// The ids of the checks whose failure explains this one; empty for a cause of its own.
     pub follows_from: Vec<&'static str>,
 }
@@ -114,6 +116,7 @@ impl Finding {
             evidence: Vec::new(),
             fix: Vec::new(),
             place: None,
+            variable: None,
             follows_from: Vec::new(),
         }
     }
@@ -143,6 +146,13 @@ impl Finding {
     #[must_use]
     pub fn at(mut self, file: impl Into<String>, line: Option<usize>) -> Finding {
         self.place = Some((file.into(), line));
+        self
+    }
+
+    /// Says which variable of the file it is about.
+    #[must_use]
+    pub fn of_variable(mut self, name: impl Into<String>) -> Finding {
+        self.variable = Some(name.into());
         self
     }
 

@@ -53,6 +53,14 @@ impl Side {
             Side::Prod => Side::Dev,
         }
     }
+
+    /// The account's word in full.
+    pub fn long(self) -> &'static str {
+        match self {
+            Side::Dev => "development",
+            Side::Prod => "production",
+        }
+    }
 }
 
 impl fmt::Display for Side {

@@ -51,7 +51,7 @@ pub struct Reason {
 /// What a side lacks.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Missing {
-    /// The kind of policy as in [`Reason`], or `block-public-access`.
+    /// The kind of policy as in [`Reason`], `block-public-access`, or `aws-owned`: nobody can change what is AWS's own.
     pub side: &'static str,
     /// The account whose side it is, where it is known.
     pub account: Option<String>,
@@ -74,7 +74,7 @@ pub struct Decision {
     pub missing: Vec<Missing>,
     /// The keys that the answer hangs on.
     pub unknown: Vec<String>,
-    /// What AWS would not have saved, and what therefore matches nothing.
+    /// Principals that are nobody any more, and therefore match nothing.
     pub warnings: Vec<String>,
     /// Why the request, or a document that has a say, can't be read.
     pub errors: Vec<String>,

@@ -5,7 +5,6 @@ use super::node::Nodes;
 use super::parsed::{Condition, Order, Quantifier, Test};
 use super::pattern::{self, Filled};
 use super::values;
-use std::borrow::Cow;
 use std::cmp::Ordering;
 
 /// Yes, no, or it hangs on a key that isn't known.
@@ -163,43 +162,45 @@ pub(crate) fn one(condition: &Condition<'_>, value: &str, place: Place<'_>) -> T
     }
 }
 
+/// Judges a key of which is known that it is there, and a moment later than `after`.
+fn later(condition: &Condition<'_>, after: i64) -> Tri {
+    let compared = |order: Order, own: Option<i64>| match own {
+        None => Tri::No,
+        Some(own) if own <= after => Tri::of(matches!(order, Order::Greater | Order::GreaterOrEqual)),
+        Some(_) => Tri::Maybe,
+    };
+    let any = |test: &dyn Fn(&str) -> Tri| condition.values.scalars().map(|value| test(&value)).max().unwrap_or(Tri::No);
+    let found = match condition.operator.test {
+        Test::Date(order) => any(&|text| compared(order, values::date(text))),
+        Test::Numeric(order) => any(&|text| match values::epoch(text) {
+            None if values::decimal(text).is_some() => Tri::Maybe,
+            own => compared(order, own),
+        }),
+        _ => return Tri::Maybe,
+    };
+    if condition.operator.negated { found.not() } else { found }
+}
+
 /// Says whether one key under one operator holds.
 pub(crate) fn holds(condition: &Condition<'_>, place: Place<'_>) -> Tri {
-    let operator = condition.operator;
     let found = place.context.find(condition.key);
-    if operator.test == Test::Null {
+    let after = if found == Found::Unknown { place.context.later_than(condition.key) } else { None };
+    if condition.operator.test == Test::Null {
         let absent = match found {
+            Found::Unknown if after.is_some() => false,
             Found::Unknown => return Tri::Maybe,
             Found::Absent => true,
             Found::One(_) => false,
             // A key without a value is null: "the key exists and its value is not null" is what `false` asks (IAM-CondOps).
             Found::Many(values) => values.is_empty(),
         };
-        let asked = |value: Cow<'_, str>| {
-            if absent { value.eq_ignore_ascii_case("true") } else { value.eq_ignore_ascii_case("false") }
-        };
-        return Tri::of(condition.values.scalars().any(asked));
+        // Observed: every text but `true` asks for presence (facts G.5).
+        return Tri::of(condition.values.scalars().any(|value| value.eq_ignore_ascii_case("true") == absent));
     }
-    // A variable that nothing fills: the statement does not match, whatever the operator's sign (facts G.5).
-    let takes_variables =
-        matches!(operator.test, Test::StringEquals | Test::StringEqualsIgnoreCase | Test::StringLike | Test::Bool | Test::Arn);
-    let filled = |value: Cow<'_, str>| match pattern::has_variables(&value) {
-        true => Tri::filled(pattern::literal(&value, true, place.context).map(|_| true)),
-        false => Tri::Yes,
-    };
-    if place.variables && takes_variables && !condition.values.is_empty() {
-        // One value that can be filled is enough, unless what can't be would be what an Allow leaves out.
-        let every = operator.negated && !place.deny;
-        let mut enough = Tri::of(every);
-        for value in condition.values.scalars() {
-            enough = if every { enough.min(filled(value)) } else { enough.max(filled(value)) };
-            if enough == Tri::of(!every) {
-                break;
-            }
-        }
-        return enough.min(judged(condition, found, place));
+    match after {
+        Some(after) => later(condition, after),
+        None => judged(condition, found, place),
     }
-    judged(condition, found, place)
 }
 
 fn judged(condition: &Condition<'_>, found: Found<'_>, place: Place<'_>) -> Tri {

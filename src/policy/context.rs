@@ -14,6 +14,8 @@ pub(crate) enum Held<'a> {
 pub(crate) struct Context<'a> {
     known: Vec<(&'a str, Held<'a>)>,
     unknown: Vec<&'a str>,
+    /// Unknown keys that are certain to be a moment later than this one, in milliseconds since 1970.
+    later: Vec<(&'a str, i64)>,
 }
 
 /// What looking for a key gave.
@@ -28,7 +30,7 @@ pub(crate) enum Found<'a> {
 impl<'a> Context<'a> {
     /// Makes a context with room for so many keys.
     pub(crate) fn with_room(keys: usize) -> Context<'a> {
-        Context { known: Vec::with_capacity(keys), unknown: Vec::new() }
+        Context { known: Vec::with_capacity(keys), ..Context::default() }
     }
 
     /// Sets a key; the last value counts.
@@ -51,11 +53,24 @@ impl<'a> Context<'a> {
         }
     }
 
+    /// Says that a key is there and is a moment later than `after`, in milliseconds since 1970; more isn't known.
+    pub(crate) fn forget_all_but(&mut self, key: &'a str, after: i64) {
+        self.forget(key);
+        self.later.retain(|(name, _)| !name.eq_ignore_ascii_case(key));
+        self.later.push((key, after));
+    }
+
+    /// Gives the moment than which an unknown key is certain to be later, if it is such a key.
+    pub(crate) fn later_than(&self, key: &str) -> Option<i64> {
+        self.later.iter().find(|(name, _)| name.eq_ignore_ascii_case(key)).map(|(_, after)| *after)
+    }
+
     /// Gives the context that would be if an unknown key had this value.
     pub(crate) fn suppose(&self, key: &'a str, value: Option<Held<'a>>) -> Context<'a> {
         let mut supposed = self.clone();
         supposed.unknown.retain(|name| !name.eq_ignore_ascii_case(key));
         supposed.known.retain(|(name, _)| !name.eq_ignore_ascii_case(key));
+        supposed.later.retain(|(name, _)| !name.eq_ignore_ascii_case(key));
         if let Some(value) = value {
             supposed.known.push((key, value));
         }

@@ -7,8 +7,7 @@
 //! - RCPs are taken to cover every service: a list of services that grows behind our back would let denies slip.
 //! - The management account isn't known here; whoever asks for it leaves the SCPs out.
 //! - Root calling `sts:AssumeRole`, KMS grants and S3 ACLs aren't judged.
-//! - A variable without a value in NotResource excludes nothing from a Deny (IAM-Vars: it "will not match any resource"), and
-//!   leaves nothing of an Allow (facts G.5: the statement does not match); so it is with a negated operator.
+//! - The account in the ARN of AWS's own managed policies is `aws`, and nobody's.
 
 use super::answer::Missing;
 use super::condition::{Place, Tri, holds};
@@ -141,6 +140,47 @@ pub(crate) fn bypasses(action: &str, kind: Kind) -> Option<&'static str> {
     (kind == Kind::Resource && service.eq_ignore_ascii_case("kms") && of_a_key).then_some("a key")
 }
 
+/// The calls that change a role in what a service relies on.
+const ROLE_CHANGES: [&str; 9] = [
+    "AttachRolePolicy",
+    "CreateRole",
+    "DeleteRole",
+    "DeleteRolePermissionsBoundary",
+    "DeleteRolePolicy",
+    "DetachRolePolicy",
+    "PutRolePermissionsBoundary",
+    "PutRolePolicy",
+    "UpdateAssumeRolePolicy",
+];
+/// The calls that change how a role is described.
+const ROLE_DESCRIPTIONS: [&str; 4] = ["TagRole", "UntagRole", "UpdateRole", "UpdateRoleDescription"];
+const POLICY_CHANGES: [&str; 6] =
+    ["CreatePolicyVersion", "DeletePolicy", "DeletePolicyVersion", "SetDefaultPolicyVersion", "TagPolicy", "UntagPolicy"];
+const ALIAS_CHANGES: [&str; 3] = ["CreateAlias", "DeleteAlias", "UpdateAlias"];
+
+/// Says whether a call would change what only AWS changes, whatever policies say (facts G.5): a permission set's role, a
+/// service-linked role but for its description, a policy that AWS manages, an alias of a key that AWS manages.
+fn is_awss_own(action: &str, resource: &str) -> bool {
+    let Some((service, call)) = action.split_once(':') else { return false };
+    let is_one_of = |calls: &[&str]| calls.iter().any(|own| own.eq_ignore_ascii_case(call));
+    let mut parts = resource.splitn(6, ':').skip(4);
+    let (account, name) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    if service.eq_ignore_ascii_case("iam") {
+        return match name.split_once('/') {
+            Some(("role", path)) if path.starts_with("aws-reserved/") => is_one_of(&ROLE_CHANGES) || is_one_of(&ROLE_DESCRIPTIONS),
+            Some(("role", path)) if path.starts_with("aws-service-role/") => is_one_of(&ROLE_CHANGES),
+            Some(("policy", _)) if account == "aws" => is_one_of(&POLICY_CHANGES),
+            _ => false,
+        };
+    }
+    service.eq_ignore_ascii_case("kms") && name.starts_with("alias/aws/") && is_one_of(&ALIAS_CHANGES)
+}
+
+/// Says whether a call needs no permission and can't be denied (facts G.5); it only has to be signed.
+pub(crate) fn needs_no_permission(action: &str, caller: &Caller<'_>) -> bool {
+    action.eq_ignore_ascii_case("sts:GetCallerIdentity") && caller.who != Who::Anonymous
+}
+
 fn is_about_aliases(action: &str) -> bool {
     action.to_ascii_lowercase().ends_with("alias")
 }
@@ -166,17 +206,19 @@ impl<'a> Question<'a> {
         if is_kms(self.action) && !is_about_aliases(self.action) && pattern.splitn(6, ':').nth(5).is_some_and(|r| r.starts_with("alias/")) {
             return Filled::Known(false);
         }
+        let cut_short = pattern != "*" && pattern.bytes().filter(|byte| *byte == b':').count() < 5;
+        if cut_short && matches!(document.kind, Kind::Identity | Kind::Boundary) {
+            // The parts that an identity-based policy's ARN lacks are stars (IAM-Grammar).
+            return pattern::resource(&format!("{pattern}:*"), &self.target, document.variables, context);
+        }
         pattern::resource(pattern, &self.target, document.variables, context)
     }
 
-    fn is_about(&self, element: &Choice<Nodes<'_>>, deny: bool, document: &Document<'_>, context: &Context<'_>) -> Tri {
+    fn is_about(&self, element: &Choice<Nodes<'_>>, document: &Document<'_>, context: &Context<'_>) -> Tri {
         let mut found = Tri::No;
         for pattern in element.values.texts() {
-            let on = self.on_resource(pattern, document, context);
-            if element.negated && !deny && on == Filled::Nothing {
-                return Tri::No;
-            }
-            found = found.max(Tri::filled(on));
+            // A variable without a value matches no resource, so that NotResource excludes nothing by it (IAM-Vars).
+            found = found.max(Tri::filled(self.on_resource(pattern, document, context)));
             if found == Tri::Yes {
                 break;
             }
@@ -194,7 +236,7 @@ impl<'a> Question<'a> {
         }
         let mut found = match &statement.resource {
             None => Tri::Yes,
-            Some(element) => self.is_about(element, statement.deny, document, context),
+            Some(element) => self.is_about(element, document, context),
         };
         let place = Place { context, variables: document.variables, deny: statement.deny };
         for condition in &statement.conditions {
@@ -355,6 +397,10 @@ impl<'a> Question<'a> {
     fn gates(&self, any: &dyn Fn(Kind, Option<usize>) -> bool) -> Vec<Missing> {
         let mut missing = Vec::new();
         let account = self.caller.account;
+        if self.caller.who != Who::Service && is_awss_own(self.action, self.resource) {
+            let text = format!("{} is AWS's own, and nobody can change it", self.resource);
+            missing.push(Missing { side: "aws-owned", account: None, level: None, text, statement: None });
+        }
         if self.has_rcps() {
             // RCPFullAWSAccess is attached everywhere and can't be detached (ORG-RCP); a level that is given empty lacks it.
             for (level, _) in self.rcp_levels.iter().enumerate().filter(|(_, held)| !**held) {

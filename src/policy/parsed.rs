@@ -195,7 +195,7 @@ pub(crate) struct Document<'a> {
     pub(crate) statements: Vec<Statement<'a>>,
     /// What can't be judged, each naming its statement.
     pub(crate) malformed: Vec<String>,
-    /// What parses but means nothing.
+    /// What was saved once and means nothing any more.
     pub(crate) warnings: Vec<String>,
 }
 
@@ -266,16 +266,37 @@ fn conditions(value: Node<'_>) -> Result<Vec<Condition<'_>>, String> {
     Ok(found)
 }
 
-/// Refuses a negated element of which nothing or not all would count: what it doesn't exclude, it takes in.
-fn excludes(element: Option<&Choice<Nodes<'_>>>, name: &str, counts: fn(&str) -> bool) -> Result<(), String> {
-    let Some(element) = element.filter(|element| element.negated) else { return Ok(()) };
+/// Refuses an element of which nothing or not all would count: no service saves it.
+fn check_saved(element: &Choice<Nodes<'_>>, [name, opposite]: [&str; 2], counts: fn(&str) -> bool, what: &str) -> Result<(), String> {
+    let name = if element.negated { opposite } else { name };
     if element.values.is_empty() {
         return Err(format!("{name} is empty"));
     }
     match element.values.texts().find(|text| !counts(text)) {
-        Some(text) => Err(format!("{name} has `{text}`, which AWS doesn't know how to read")),
+        Some(text) => Err(format!("{name} has `{text}`, which is not {what}")),
         None => Ok(()),
     }
+}
+
+/// Refuses principals that no service saves (facts G.3).
+fn check_principals(element: &Choice<Vec<Named<'_>>>, deny: bool, kind: Kind) -> Result<(), String> {
+    if element.negated && !deny {
+        return Err("NotPrincipal is for Deny only".to_owned());
+    }
+    if element.negated && kind == Kind::Trust {
+        return Err("a trust policy has no NotPrincipal".to_owned());
+    }
+    match element.values.iter().filter(|name| !is_left_over(**name)).find_map(|name| dead(*name)) {
+        Some(why) => Err(why),
+        None => Ok(()),
+    }
+}
+
+/// Says whether AWS shows such a name where a principal was deleted: a unique id, or S3's canonical one (facts G.3).
+fn is_left_over(name: Named<'_>) -> bool {
+    let Named::Aws(text) = name else { return false };
+    let is_unique_id = text.starts_with('A') && text.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
+    is_unique_id || (text.len() >= 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
 /// An element of a statement, which may be missing.
@@ -337,10 +358,15 @@ fn statement(value: Node<'_>, index: usize, kind: Kind) -> Result<Statement<'_>,
     }
     let action = choice(action, not_action)?.ok_or("it has neither Action nor NotAction")?;
     let resource = choice(resource, not_resource)?;
-    excludes(Some(&action), "NotAction", is_action)?;
-    excludes(resource.as_ref(), "NotResource", is_resource)?;
-    if resource.is_none() && kind != Kind::Trust {
-        return Err("it has neither Resource nor NotResource".to_owned());
+    check_saved(&action, ["Action", "NotAction"], is_action, "a service and an action")?;
+    if let Some(principal) = &principal {
+        check_principals(principal, deny, kind)?;
+    }
+    match &resource {
+        Some(_) if kind == Kind::Trust => return Err("a trust policy has no Resource".to_owned()),
+        Some(resource) => check_saved(resource, ["Resource", "NotResource"], is_resource, "\"*\" or an ARN with a service")?,
+        None if kind == Kind::Trust => {}
+        None => return Err("it has neither Resource nor NotResource".to_owned()),
     }
     let conditions = condition.map(conditions).transpose()?.unwrap_or_default();
     Ok(Statement { index, sid, deny, principal, action, resource, conditions })
@@ -363,25 +389,26 @@ pub(crate) fn dead(name: Named<'_>) -> Option<String> {
     }
 }
 
-/// Lists what AWS would not save, and what therefore matches nothing here.
+/// Refuses a Sid that IAM doesn't save (facts G.4): KMS and S3 take others.
+fn check_sid<'a>(statement: Statement<'a>, document: &Document<'_>) -> Result<Statement<'a>, String> {
+    let Some(sid) = statement.sid.filter(|_| matches!(document.kind, Kind::Identity | Kind::Boundary | Kind::Trust)) else {
+        return Ok(statement);
+    };
+    if !sid.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        return Err("its Sid has more than letters and digits".to_owned());
+    }
+    if document.statements.iter().any(|other| other.sid == Some(sid)) {
+        return Err("its Sid is another statement's".to_owned());
+    }
+    Ok(statement)
+}
+
+/// Lists principals that are nobody any more.
 fn warnings(statement: &Statement<'_>, found: &mut Vec<String>) {
-    let mut say = |text: String| {
+    let Some(principal) = &statement.principal else { return };
+    for text in principal.values.iter().filter_map(|name| dead(*name)) {
         let name = statement.sid.map_or_else(|| statement.index.to_string(), |sid| format!("{} ({sid})", statement.index));
         found.push(format!("statement {name}: {text}, so it matches nothing"));
-    };
-    if let Some(principal) = &statement.principal {
-        if principal.negated && !statement.deny {
-            say("NotPrincipal with Allow is not supported".to_owned());
-        }
-        principal.values.iter().filter_map(|name| dead(*name)).for_each(&mut say);
-    }
-    for action in statement.action.values.texts().filter(|action| !is_action(action)) {
-        say(format!("`{action}` names no service"));
-    }
-    for resource in statement.resource.iter().flat_map(|resource| resource.values.texts()) {
-        if !is_resource(resource) {
-            say(format!("`{resource}` is neither \"*\" nor an ARN with a service"));
-        }
     }
 }
 
@@ -398,7 +425,10 @@ pub(crate) fn read(value: Node<'_>, kind: Kind, level: Option<usize>, number: us
         match name {
             "Version" => version = Some(value),
             "Statement" => statements = Some(value),
-            _ => {}
+            "Id" if value.text().is_some() => {}
+            "Id" => document.malformed.push("its Id is not a text".to_owned()),
+            // A misspelt `Statement` would silently leave statements out; AWS refuses it too (IAM-Grammar).
+            unknown => document.malformed.push(format!("it has the unknown member `{unknown}`")),
         }
     }
     match version.map(|version| (version, version.text())) {
@@ -408,14 +438,14 @@ pub(crate) fn read(value: Node<'_>, kind: Kind, level: Option<usize>, number: us
     }
     let list = match statements.filter(|value| value.items().is_some() || value.members().is_some()) {
         Some(statements) => statements.listed(),
-        None => {
-            document.malformed.push("it has no Statement".to_owned());
-            Nodes::NONE
-        }
+        None => Nodes::NONE,
     };
+    if list.is_empty() {
+        document.malformed.push("it has no Statement".to_owned());
+    }
     document.statements.reserve_exact(list.len());
     for (index, value) in list.iter().enumerate() {
-        match statement(value, index, kind) {
+        match statement(value, index, kind).and_then(|statement| check_sid(statement, &document)) {
             Ok(statement) => {
                 warnings(&statement, &mut document.warnings);
                 document.statements.push(statement);

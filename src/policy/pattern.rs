@@ -273,7 +273,7 @@ pub(crate) fn is_arn(text: &str) -> bool {
 
 /// Says whether AWS would save this as an action: a service and a name, or a star.
 pub(crate) fn is_action(pattern: &str) -> bool {
-    pattern == "*" || pattern.contains(':')
+    pattern == "*" || pattern.split_once(':').is_some_and(|(service, name)| !(service.is_empty() || name.is_empty()))
 }
 
 /// Matches an action; its case doesn't matter (facts G.4).
@@ -309,8 +309,8 @@ fn glob(pattern: &[u8], text: &[u8], same: impl Fn(&u8, &u8) -> bool) -> bool {
 
 /// Says whether AWS would save this as a resource: a star, or an ARN whose service has no wildcard (facts G.4).
 pub(crate) fn is_resource(pattern: &str) -> bool {
-    let service = || pattern.strip_prefix("arn:")?.split_once(':')?.1.split_once(':');
-    pattern == "*" || service().is_some_and(|(service, _)| !service.is_empty() && !is_wild(service))
+    let service = || pattern.strip_prefix("arn:")?.split_once(':')?.1.split(':').next();
+    pattern == "*" || service().is_some_and(|service| !service.is_empty() && !is_wild(service))
 }
 
 /// Says whether no wildcard before the fifth colon has to stay within its segment.

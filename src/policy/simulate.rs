@@ -3,12 +3,13 @@
 use super::answer::{Decided, Decision, Reason};
 use super::condition::Tri;
 use super::context::{Context, Held};
-use super::decision::{Answer, Match, Question, Verdict, View, bypasses, resource_kind, target};
+use super::decision::{Answer, Match, Question, Verdict, View, bypasses, needs_no_permission, resource_kind, target};
 use super::node::{Node, Nodes};
 use super::parsed::{Document, Kind, read};
 use super::pattern::is_wild;
 use super::principal::{Caller, Who};
 use super::unknown;
+use super::values;
 use serde_json::Value;
 
 /// Decides one request: an object as `xdeploy simulate` reads it.
@@ -24,6 +25,10 @@ pub(crate) fn decide_node(request: Node<'_>) -> Decision {
         Ok(asked) => asked,
         Err(why) => return Decision::error(vec![why], Vec::new()),
     };
+    if needs_no_permission(question.action, &question.caller) {
+        let none = (Vec::new(), Vec::new(), Vec::new());
+        return Decision { decided: Decided::Allowed, because: none.0, missing: none.1, unknown: none.2, warnings: Vec::new(), errors: Vec::new() };
+    }
     let matches = question.matches(&context);
     let best = question.decide(&matches, View::Best);
     let warnings = question.warnings();
@@ -188,7 +193,14 @@ fn context<'a>(given: Option<Node<'a>>, unknown: Option<Node<'a>>) -> Result<Con
         }
     }
     for key in list(unknown).iter() {
-        context.forget(key.text().ok_or("unknownContext must be a list of keys")?);
+        if let Some(key) = key.text() {
+            context.forget(key);
+            continue;
+        }
+        let member = |name: &str| key.member(name).and_then(Node::text);
+        let wrong = "unknownContext must be a list of keys, or of `key` with `after`, a date than which it is later";
+        let (key, after) = member("key").zip(member("after")).ok_or(wrong)?;
+        context.forget_all_but(key, values::date(after).ok_or(wrong)?);
     }
     Ok(context)
 }

@@ -179,6 +179,15 @@ impl Asked {
         }
     }
 
+    /// The values of a key that is a moment later than `after`.
+    fn moments(&mut self, after: i64) -> Vec<String> {
+        let others = !self.patterns.is_empty() || self.number || self.address || self.boolean || !self.binaries.is_empty();
+        self.incomplete |= others;
+        let around = |date: &i64| [date - 1, *date, date + 1];
+        let dates: BTreeSet<i64> = self.dates.iter().flat_map(around).chain([after + 1]).filter(|date| *date > after).collect();
+        dates.into_iter().map(|date| format!("{}.{:03}", date / 1000, date % 1000)).collect()
+    }
+
     fn scalars(&mut self) -> Vec<String> {
         let families = [!self.patterns.is_empty(), self.number, self.date, self.address, self.boolean, !self.binaries.is_empty()];
         if families.iter().filter(|used| **used).count() > 1 {
@@ -337,6 +346,10 @@ fn candidates(question: &Question<'_>, context: &Context<'_>, matches: &[Match<'
             let matched = |context: &Context<'_>| Tri::filled(pattern::resource(pattern, &question.target, true, context));
             asked.of_variable(&question.target, key, context, units, matched);
         }
+    }
+    if let Some(after) = context.later_than(key) {
+        let moments = asked.moments(after.max(0));
+        return (moments.into_iter().map(|text| Some(Held::One(text.into()))).collect(), !asked.incomplete);
     }
     let scalars = asked.scalars();
     let mut found: Vec<Option<Held<'static>>> = vec![None];

@@ -81,15 +81,25 @@ fn days(year: i64, month: i64, day: i64) -> Option<i64> {
     Some(era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468)
 }
 
+/// Milliseconds since 1970 of seconds since then, as a number is compared with `aws:EpochTime`.
+pub(crate) fn epoch(text: &str) -> Option<i64> {
+    let text = text.strip_prefix('+').unwrap_or(text);
+    let (seconds, part) = text.split_once('.').unwrap_or((text, "0"));
+    if !seconds.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let seconds: i64 = seconds.parse().ok().filter(|seconds: &i64| *seconds < 1_000_000_000_000_000)?;
+    Some(seconds * 1000 + milliseconds(part)?)
+}
+
 /// Milliseconds since 1970 of a date in the W3C profile of ISO 8601, or of seconds since 1970.
 ///
 /// Four digits alone are a year: that is what the profile says, and an epoch so small is nobody's. A time without a zone
 /// is UTC.
 pub(crate) fn date(text: &str) -> Option<i64> {
-    if text.len() != 4 && text.bytes().all(|b| b.is_ascii_digit() || b == b'.') {
-        let (seconds, part) = text.split_once('.').unwrap_or((text, "0"));
-        let seconds: i64 = seconds.parse().ok().filter(|s: &i64| *s < 1_000_000_000_000_000)?;
-        return Some(seconds * 1000 + milliseconds(part)?);
+    let number = text.strip_prefix('+').unwrap_or(text);
+    if text.len() != 4 && number.bytes().all(|b| b.is_ascii_digit() || b == b'.') {
+        return epoch(text);
     }
     let (day, time) = match text.split_once(['T', 't']) {
         Some((day, time)) => (day, Some(time)),
@@ -138,12 +148,23 @@ fn milliseconds(part: &str) -> Option<i64> {
     format!("{part}000").get(..3)?.parse().ok()
 }
 
+/// Reads an IPv4 address; its numbers may begin with zeroes (facts G.5).
+fn v4(text: &str) -> Option<Ipv4Addr> {
+    let mut octets = [0; 4];
+    let mut parts = text.split('.');
+    for octet in &mut octets {
+        *octet = parts.next().filter(|part| part.bytes().all(|b| b.is_ascii_digit()))?.parse().ok()?;
+    }
+    parts.next().is_none().then(|| octets.into())
+}
+
 /// Reads an address of a request: an IPv4 address inside an IPv6 one is that IPv4 address (facts G.5).
 pub(crate) fn address(text: &str) -> Option<IpAddr> {
-    match text.parse().ok()? {
-        IpAddr::V6(address) => Some(address.to_ipv4_mapped().map_or(IpAddr::V6(address), IpAddr::V4)),
-        other => Some(other),
+    if let Some(address) = v4(text) {
+        return Some(IpAddr::V4(address));
     }
+    let address: Ipv6Addr = text.parse().ok()?;
+    Some(address.to_ipv4_mapped().map_or(IpAddr::V6(address), IpAddr::V4))
 }
 
 /// First and last address of a network of a policy, which keeps the family it is written in.
@@ -163,26 +184,24 @@ impl Network {
     }
 }
 
-/// Reads a network; an IPv6 network with host bits never matches (facts G.5), so it is none.
+/// Reads a network of a policy (facts G.5): what an IPv6 one has of an IPv4 one in it stays IPv6 and so meets no request, and one with
+/// host bits never matches, so it is none.
 pub(crate) fn network(text: &str) -> Option<Network> {
     let (address, length) = match text.split_once('/') {
-        Some((address, length)) if !length.is_empty() && length.bytes().all(|b| b.is_ascii_digit()) => {
-            (address, Some(length.parse::<u32>().ok()?))
+        Some((address, length)) => {
+            let digits = length.strip_prefix('+').unwrap_or(length);
+            let is_number = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+            (address, Some(is_number.then_some(digits)?.parse::<u32>().ok()?))
         }
-        Some(_) => return None,
         None => (text, None),
     };
-    if let Ok(address) = address.parse::<Ipv4Addr>() {
+    if let Some(address) = v4(address) {
         let host = u32::MAX.checked_shr(length.unwrap_or(32)).unwrap_or(0);
         let first = u32::from(address) & !host;
         return (length.unwrap_or(32) <= 32).then_some(Network::V4(first, first | host));
     }
-    let address = address.parse::<Ipv6Addr>().ok()?;
-    // An IPv4 network written inside IPv6 is that IPv4 network, as an address is (facts G.5).
-    if let (Some(inside), Some(length)) = (address.to_ipv4_mapped(), length.unwrap_or(128).checked_sub(96)) {
-        return network(&format!("{inside}/{length}"));
-    }
-    let first = u128::from(address);
+    // Nor is an IPv6 network taken whose end is written with dots.
+    let first = u128::from(address.parse::<Ipv6Addr>().ok().filter(|_| !address.contains('.'))?);
     let host = u128::MAX.checked_shr(length.unwrap_or(128)).unwrap_or(0);
     (length.unwrap_or(128) <= 128 && first & host == 0).then_some(Network::V6(first, first | host))
 }
@@ -209,6 +228,7 @@ mod tests {
         assert_eq!(date("1970-01-02"), Some(86_400_000));
         assert_eq!(date("2020-04-01T00:00:00Z"), Some(1_585_699_200_000));
         assert_eq!(date("1585699200"), Some(1_585_699_200_000));
+        assert_eq!(date("+1585699200"), date("1585699200"));
         assert_eq!(date("2020-04-01T02:00:00.5+02:00"), Some(1_585_699_200_500));
         assert_eq!(date("2020-04-01T00:00Z"), date("2020-04-01"));
         assert_eq!(date("2020"), date("2020-01-01"));
@@ -226,6 +246,8 @@ mod tests {
         assert!(has("203.0.113.0/24", "203.0.113.9") && has("203.0.113.5/24", "203.0.113.9") && has("10.0.0.1", "10.0.0.1"));
         assert!(has("0.0.0.0/0", "255.255.255.255") && has("::/0", "2001:db8::1") && has("10.0.0.0/8", "::ffff:10.1.2.3"));
         assert!(has("2001:db8::4/127", "2001:db8::5") && !has("2001:db8::5/64", "2001:db8::5"));
+        assert!(has("192.000.002.0/+24", "192.0.2.9") && has("192.0.2.0/024", "::ffff:192.0.2.9"));
+        assert!(!has("::ffff:192.0.2.0/120", "192.0.2.9") && !has("::ffff:c000:200/120", "::ffff:192.0.2.9"));
         assert!(!has("0.0.0.0/0", "2001:db8::1") && !has("10.0.0.0/33", "10.0.0.0") && !has("10.0.0.0/", "10.0.0.0"));
     }
 }

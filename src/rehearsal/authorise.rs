@@ -91,6 +91,7 @@ struct Identity {
     session: Option<Value>,
     tags: BTreeMap<String, String>,
     issued: Option<u64>,
+    by_service: bool,
 }
 
 fn identity(state: &State, caller: &Caller) -> Identity {
@@ -101,7 +102,7 @@ fn identity(state: &State, caller: &Caller) -> Identity {
         Identity {
             policies: inline.values().map(parsed).chain(managed).collect(),
             // A boundary that was deleted allows nothing.
-            boundary: boundary.map(|arn| state.visible_document(arn).unwrap_or_else(|| json!({"Statement": []}))),
+            boundary: boundary.map(|arn| state.visible_document(arn).unwrap_or_else(|| json!({"Statement": {"Effect": "Deny", "Action": "none:none", "Resource": "*"}}))),
             tags: tags.clone(),
             ..Identity::default()
         }
@@ -111,7 +112,9 @@ fn identity(state: &State, caller: &Caller) -> Identity {
         let found = collect(&role.inline, &role.attached, role.boundary.as_ref(), &role.tags);
         let key = caller.key.as_ref().and_then(|key| state.access_keys.get(key)).map(|key| &key.holder);
         return match key {
-            Some(Holder::Session { policy, issued, .. }) => Identity { session: policy.clone(), issued: Some(*issued), ..found },
+            Some(Holder::Session { policy, issued, by_service, .. }) => {
+                Identity { session: policy.clone(), issued: Some(*issued), by_service: *by_service, ..found }
+            }
             _ => found,
         };
     }
@@ -162,7 +165,10 @@ fn context(state: &State, caller: &Caller, asked: &Asked<'_>, identity: &Identit
     }
     if let Some(issued) = identity.issued {
         set("aws:TokenIssueTime", json!(date_time_seconds(issued)));
-        set("aws:MultiFactorAuthPresent", json!(false));
+        // A service's session never had a device to show (facts G.5).
+        if !identity.by_service {
+            set("aws:MultiFactorAuthPresent", json!(false));
+        }
     }
     for (key, value) in &identity.tags {
         set(&format!("aws:PrincipalTag/{key}"), json!(value));

@@ -198,6 +198,8 @@ pub(crate) enum Holder {
         session: String,
         policy: Option<Value>,
         issued: u64,
+        /// A service made it for itself.
+        by_service: bool,
     },
 }
 

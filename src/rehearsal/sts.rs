@@ -56,6 +56,7 @@ fn become_role(state: &mut State, caller: &Caller, mut asked: Asked<'_>, wanted:
         session: wanted.session.to_owned(),
         policy: wanted.policy,
         issued: state.clock,
+        by_service: caller.service.is_some(),
     };
     let key = state.new_key(&account, holder, Some(state.clock + wanted.duration * 1000));
     Ok(Caller {

@@ -13,12 +13,25 @@ use clap::Args;
 use clap::builder::FalseyValueParser;
 use file::File;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::path::PathBuf;
 
 /// Reads an environment variable that isn't one of ours (ours are read by the argument parser); empty counts as unset.
 #[expect(clippy::disallowed_methods, reason = "this is the room that owns the environment")]
 pub fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// Says whether a variable is set to nothing.
+#[expect(clippy::disallowed_methods, reason = "this is the room that owns the environment")]
+pub fn is_empty_variable(name: &OsStr) -> bool {
+    std::env::var_os(name).is_some_and(|value| value.is_empty())
+}
+
+/// Gives the whole environment, as far as it is text; who asks for it here are the AWS SDK's settings and the proxies.
+pub fn environment() -> BTreeMap<String, String> {
+    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect()
 }
 
 /// Lists the pipelines that are named here without asking AWS: by the settings file, or by the variable of `--pipeline`.

@@ -1,8 +1,7 @@
 //! The workflows of `xdeploy ci`: parsed as YAML, and their commands run with bash on two accounts in memory.
 
-use crate::errors::same;
+use crate::support::compare::same;
 use crate::support::served::Served;
-use crate::support::tools;
 use snapbox::str;
 use std::collections::BTreeMap;
 use std::fs;
@@ -329,7 +328,7 @@ fn found(done: &Done) -> bool {
 }
 
 fn break_it(runner: &Runner) {
-    crate::reports::remove_policy(&runner.served, "devkmss3access");
+    crate::support::served::remove_policy(&runner.served, "devkmss3access");
 }
 
 #[test]
@@ -426,6 +425,24 @@ fn a_pipeline_that_includes_ours_stays_as_it_is() {
 }
 
 /// What is built beside the token is the release that wrote the workflow; a job may do what it needs and nothing else.
+fn scripts(yaml: &Yaml, found: &mut Vec<String>) {
+    match yaml {
+        Yaml::Array(list) => list.iter().for_each(|one| scripts(one, found)),
+        Yaml::Hash(members) => {
+            for (key, value) in members {
+                match (key.as_str(), value) {
+                    (Some("run"), Yaml::String(text)) => found.push(text.clone()),
+                    (Some("script" | "before_script"), Yaml::Array(lines)) => {
+                        found.extend(lines.iter().map(|line| line.as_str().unwrap().to_owned()));
+                    }
+                    _ => scripts(value, found),
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
 #[test]
 fn a_job_builds_one_release_and_has_few_rights() {
     for service in ["github", "gitlab"] {
@@ -502,44 +519,6 @@ fn a_missing_role_is_said() {
     let roles = [("XDEPLOY_DEV_ROLE", "d"), ("XDEPLOY_PROD_ROLE", "p")].map(|(name, value)| (name.to_owned(), value.to_owned()));
     let (code, said) = runner.bash(&folder, script, &BTreeMap::from(roles));
     assert_eq!(code, 22, "{said}");
-}
-
-fn scripts(yaml: &Yaml, found: &mut Vec<String>) {
-    match yaml {
-        Yaml::Array(list) => list.iter().for_each(|one| scripts(one, found)),
-        Yaml::Hash(members) => {
-            for (key, value) in members {
-                match (key.as_str(), value) {
-                    (Some("run"), Yaml::String(text)) => found.push(text.clone()),
-                    (Some("script" | "before_script"), Yaml::Array(lines)) => {
-                        found.extend(lines.iter().map(|line| line.as_str().unwrap().to_owned()));
-                    }
-                    _ => scripts(value, found),
-                }
-            }
-        }
-        _ => {}
-    }
-}
-
-#[test]
-fn shellcheck_finds_nothing() {
-    let mut found = Vec::new();
-    for service in ["github", "gitlab"] {
-        scripts(&workflow(service, &[]), &mut found);
-    }
-    assert!(found.len() > 12, "{found:#?}");
-    let dir = tempfile::tempdir().unwrap();
-    let mut command = Command::new(tools().join("shellcheck"));
-    command.args(["--shell", "bash"]);
-    for (number, script) in found.iter().enumerate() {
-        assert!(!script.contains("${{"), "an expression in a script is an injection: {script}");
-        let path = dir.path().join(format!("{number}.sh"));
-        fs::write(&path, script).unwrap();
-        command.arg(path);
-    }
-    let output = command.output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
 }
 
 /// What was said reaches the jobs' `xdeploy`, whatever letters it has, and what the file says stays in the file.

@@ -1,7 +1,7 @@
 //! The Terraform configuration of a plan: every write is in it, with the plan's own documents.
 
-use crate::export::{planned, scenes, strange, with_artifact};
-use crate::rehearsed_stops::at_once;
+use crate::support::exported::{planned, scenes, strange, with_artifact};
+use crate::support::running::at_once;
 use crate::support::scene::Scene;
 use crate::support::stage::HOME;
 use hcl::eval::Evaluate;

@@ -1,7 +1,9 @@
 //! The hand-off between two users who can't see each other's account: every order and every stop come to the same end; what is
 //! forged is refused or harmless; no secret is in it.
 
-use crate::rehearsed_stops::{at_once, difference, side_by_side};
+use crate::support::compare::difference;
+use crate::support::depth;
+use crate::support::running::{at_once, side_by_side};
 use crate::support::scene::Scene;
 use crate::support::stage::HOME;
 use aws_sdk_s3::types as s3;
@@ -183,7 +185,7 @@ fn every_order_comes_to_the_same_end() {
     for name in WORLDS {
         let scene = at_once(world(name));
         let expected = at_once(expected(&scene));
-        let all = orders(if ["fresh", "two regions", "adopting"].contains(&name) { 4 } else { 3 });
+        let all = depth::sampled(name, orders(if ["fresh", "two regions", "adopting"].contains(&name) { 4 } else { 3 }), 2);
         tried += all.len();
         let wrong = side_by_side(&all, |order| {
             // Whoever comes last sees the other's last answer.
@@ -258,6 +260,7 @@ fn a_turn_that_was_stopped_anywhere_is_finished_by_the_next_one() {
                 .filter(|number| number % 3 == at % 3)
                 .map(|number| (number, if number % 2 == 0 { Fault::GoneBefore } else { Fault::GoneAfter }))
                 .collect();
+            let stops = depth::sampled(name, stops, 4);
             tried += stops.len();
             let wrong = side_by_side(&stops, |(number, fault)| {
                 let scene = before.fork();
@@ -271,7 +274,7 @@ fn a_turn_that_was_stopped_anywhere_is_finished_by_the_next_one() {
         }
     }
     println!("{tried} stops");
-    assert!(tried > 150, "{tried}");
+    assert!(tried > if depth::full() { 150 } else { 35 }, "{tried}");
 }
 
 /// Lists every place in a document: members, elements, and names of members.
@@ -284,6 +287,9 @@ fn places(value: &Value, path: &str, found: &mut Vec<String>) {
         _ => {}
     }
 }
+
+/// How many forgeries of a file a quick run tries.
+const QUICK: usize = 100;
 
 /// What a forger would like to stand somewhere.
 fn forgeries(prod_key: &str) -> Vec<Value> {
@@ -457,6 +463,7 @@ fn a_forged_file_is_refused_or_harmless_to_production() {
             .collect();
         attempts.extend(renamed(&text, &all, &forgeries));
         attempts.extend(together(&text, &prod_key));
+        let attempts = depth::sampled(name, attempts, QUICK);
         let good = std::sync::atomic::AtomicUsize::new(0);
         let wrong = side_by_side(&attempts, |changes| {
             let Some(file) = forged(&text, changes) else { return Ok(()) };
@@ -487,7 +494,8 @@ fn a_forged_file_is_refused_or_harmless_to_production() {
         refused += attempts.len() - good;
     }
     println!("{refused} forgeries refused, {harmless} harmless");
-    assert!(refused > 400 && harmless > 400, "{refused} {harmless}");
+    let least = if depth::full() { 400 } else { QUICK / 10 };
+    assert!(refused > least && harmless > least, "{refused} {harmless}");
 }
 
 /// Says what development's writes would give away on production's word: who is let in, and which role the pipeline takes.
@@ -528,6 +536,7 @@ fn a_forged_file_is_refused_or_harmless_to_development() {
         dev.kms(HOME).create_key().description("development's own").send().await.unwrap().key_metadata().unwrap().arn().unwrap().to_owned()
     });
     let encrypted = json!({"known": {"algorithm": "aws:kms", "key": dev_key, "bucket_key": false}});
+    let mut attempts = depth::sampled("forgeries", attempts, QUICK);
     attempts.push(vec![("/prod/holds/output/found/encryption", encrypted)]);
     let harmless = std::sync::atomic::AtomicUsize::new(0);
     let wrong = side_by_side(&attempts, |changes| {
@@ -550,7 +559,8 @@ fn a_forged_file_is_refused_or_harmless_to_development() {
     assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), attempts.len(), wrong.join("\n"));
     let harmless = harmless.into_inner();
     println!("{} forgeries refused, {harmless} harmless", attempts.len() - harmless);
-    assert!(harmless > 50 && attempts.len() - harmless > 50, "{harmless} of {}", attempts.len());
+    let least = if depth::full() { 50 } else { QUICK / 20 };
+    assert!(harmless > least && attempts.len() - harmless > least, "{harmless} of {}", attempts.len());
 }
 
 /// Whoever finds this in a file has found a secret.

@@ -235,7 +235,7 @@ fn only_apply_writes() {
 }
 
 /// Where an error gets its hint elsewhere than in the expression that makes it: file, the beginning of its message, and where.
-const HINTED_ELSEWHERE: [(&str, &str, &str); 15] = [
+const HINTED_ELSEWHERE: [(&str, &str, &str); 16] = [
     ("src/aws/profile.rs", "there is no AWS profile", "the match below it"),
     ("src/aws/profile.rs", "profile `{profile}`{asked} has no usable", "each branch below it, but for the device, whose hint is there"),
     ("src/cli/apply.rs", "the world has moved", "the line below it"),
@@ -245,6 +245,7 @@ const HINTED_ELSEWHERE: [(&str, &str, &str); 15] = [
     ("src/cli/release.rs", "the release of pipeline", "what is returned below it"),
     ("src/cli/schema.rs", "there is no schema of", "what is returned below it"),
     ("src/deploy/declaration.rs", "pipeline {pipeline} has no S3 deploy action", "both branches below it"),
+    ("src/deploy/savable.rs", "AWS would not save what this plan writes", "each obstacle's advice below it"),
     ("src/deploy/steps/service_role.rs", "message", "the hints that it is folded with"),
     ("src/ecs/mend.rs", "`{command}` failed", "`apply`, which calls `make`"),
     ("src/settings/file.rs", "error.to_string().trim_end()", "the match below it"),
@@ -327,4 +328,19 @@ fn every_error_has_a_hint() {
     assert_eq!(without, Vec::<String>::new());
     let stale: Vec<_> = HINTED_ELSEWHERE.iter().zip(used).filter(|(_, used)| !used).map(|(row, _)| row).collect();
     assert!(stale.is_empty(), "these are hinted by themselves now, or gone: {stale:#?}");
+}
+
+/// The judges' binary has a harness of its own: a function that is marked for libtest would be left out without a word.
+#[test]
+fn every_test_of_the_judges_and_the_lab_is_run_by_their_harness() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for folder in ["tests/judges", "tests/lab"] {
+        let mut paths = Vec::new();
+        walk(&root.join(folder), &mut paths);
+        assert!(paths.len() > 5, "{folder}: {}", paths.len());
+        for path in paths {
+            let text = fs::read_to_string(&path).unwrap();
+            assert!(!text.contains(concat!("#[", "test]")) && !text.contains("tokio::test]"), "{}: list it in `trials`", path.display());
+        }
+    }
 }

@@ -1,8 +1,8 @@
 //! Errors of one moment: what AWS shows late, what another answers, and Ctrl-C while the program waits. Each is brought about on
 //! the two accounts in memory, with single answers put in the place of theirs, where waiting takes no time.
 
-use crate::errors::{printed, same};
-use crate::rehearsed_stops::at_once;
+use crate::support::compare::{printed, same};
+use crate::support::running::at_once;
 use crate::support::scene::{PIPELINE, Scene};
 use crate::support::stage::HOME;
 use aws_config::SdkConfig;

@@ -2,91 +2,18 @@
 //!
 //! `SNAPSHOTS=overwrite cargo test --test it readme` writes both anew.
 
+use crate::support::compare::{readme, readme_block};
+use crate::support::normalised;
 use crate::support::served::Served;
-use crate::support::{Action, Bed, normalised};
-use crate::world::World;
 use clap::{CommandFactory, Parser};
-use serde_json::json;
 use std::fmt::Write;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
 use xdeploy::deploy::chain::ROWS;
 use xdeploy::deploy::failures::rows;
 use xdeploy::deploy::rules;
 use xdeploy::error::{EXIT_CODES, Kind};
 use xdeploy::rehearsal::PROD;
 use yaml_rust2::{Yaml, YamlLoader};
-
-fn readme() -> String {
-    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap()
-}
-
-/// Compares what stands between two markers of the README, or writes it anew.
-pub fn compare(marker: &str, actual: &str) {
-    // Several tests may write the file anew, and each writes all of it.
-    static ONE: Mutex<()> = Mutex::new(());
-    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let readme = readme();
-    let (open, close) = (format!("<!-- {marker} -->\n"), format!("<!-- /{marker} -->"));
-    let start = readme.find(&open).expect("the opening marker") + open.len();
-    let end = readme.find(&close).expect("the closing marker");
-    if std::env::var_os("SNAPSHOTS").is_some_and(|value| value == "overwrite") {
-        let new = format!("{}{actual}{}", &readme[..start], &readme[end..]);
-        std::fs::write(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md"), new).unwrap();
-        return;
-    }
-    snapbox::assert_data_eq!(actual.to_owned(), snapbox::Data::text(readme[start..end].to_owned()).raw());
-}
-
-/// The tour of the README: everything the program does, on two emulated accounts.
-#[test]
-fn readme_tour() {
-    let bed = Bed::new();
-    let input = bed.versioned_bucket(&bed.dev, "input");
-    let output = bed.bucket(&bed.prod, "output");
-    // Played: no emulator runs a pipeline, so this writes what the deploy action would.
-    let (prod, bucket) = (bed.prod.clone(), output.clone());
-    bed.proxy.on_request(move |request| {
-        if request.is("ListActionExecutions") {
-            for key in ["css/site.css", "error.html", "images/logo.svg", "index.html"] {
-                prod.call("s3", "put_object", json!({"Bucket": bucket, "Key": key, "Body": "x", "ServerSideEncryption": "AES256"}));
-            }
-        }
-        Action::Forward
-    });
-    bed.profile_file("");
-    std::fs::write(
-        bed.dir().join("xdeploy.toml"),
-        format!("[dev]\nprofile = \"dev\"\ninput-bucket = \"{input}\"\n\n[[target]]\nprofile = \"prod\"\noutput-bucket = \"{output}\"\n"),
-    )
-    .unwrap();
-    let mut transcript = String::new();
-    for (command, code) in [
-        ("cat xdeploy.toml", 0),
-        ("xdeploy setup --yes", 0),
-        ("xdeploy setup --yes", 0),
-        ("xdeploy release --sample --start-after 0s", 0),
-        ("xdeploy verify", 0),
-        ("xdeploy teardown", 3),
-        ("xdeploy teardown --confirm crossaccountdeploy", 0),
-    ] {
-        let program = env!("CARGO_BIN_EXE_xdeploy");
-        let line = command.replacen("xdeploy ", &format!("{program} "), usize::from(command.starts_with("xdeploy")));
-        let out = bed.spawn_command(bed.command_of("/bin/sh".as_ref(), &["-c", &format!("exec {line} 2>&1")])).wait().code(code);
-        let text = bed.normalise(&out.stdout);
-        print!("\n$ {command}\n{text}");
-        let _ = write!(transcript, "$ {command}\n{}\n", text.trim_end());
-    }
-    // A version id of S3 is random and has no shape that could be told from other words.
-    let mut lines: Vec<String> = transcript.lines().map(str::to_owned).collect();
-    for line in &mut lines {
-        if let Some(at) = line.find(" as version ") {
-            line.truncate(at);
-            line.push_str(" as version VERSION-ID");
-        }
-    }
-    compare("tour", &format!("```console\n{}\n```\n", lines.join("\n")));
-}
 
 /// The README's first command.
 #[test]
@@ -105,7 +32,7 @@ fn readme_rehearse() {
         _ => line.to_owned(),
     });
     let lines: Vec<String> = lines.collect();
-    compare("rehearse", &format!("```console\n$ xdeploy rehearse\n{}\n```\n", lines.join("\n").trim_end()));
+    readme_block("rehearse", &format!("```console\n$ xdeploy rehearse\n{}\n```\n", lines.join("\n").trim_end()));
 }
 
 /// Every command, flag, variable and default, from the parser itself.
@@ -158,41 +85,21 @@ fn readme_reference() {
             let _ = write!(text, "\n{}", table(&mut own.into_iter()));
         }
     }
-    compare("reference", &format!("{text}\n"));
+    readme_block("reference", &format!("{text}\n"));
 }
 
 /// The calls of the chain, from the table that is judged.
 #[test]
 fn readme_chain() {
     let mut text =
-        String::from("| id | call | article | who | action | on | made | for |\n| --- | --- | --- | --- | --- | --- | --- | --- |\n");
+        String::from("| id | call | article | who | action | on | grade | for |\n| --- | --- | --- | --- | --- | --- | --- | --- |\n");
     for row in ROWS {
         let (who, on) = (row.who.words(), row.on.words());
-        let made = if row.may_be_called { "may be" } else { "yes" };
+        let grade = format!("{}: [{}]({})", row.grade().words(), row.grounds.text, row.grounds.docs);
         let _ =
-            writeln!(text, "| {} | `{}` | {} | {who} | `{}` | {on} | {made} | {} |", row.id(), row.name, row.article, row.action, row.why);
+            writeln!(text, "| {} | `{}` | {} | {who} | `{}` | {on} | {grade} | {} |", row.id(), row.name, row.article, row.action, row.why);
     }
-    compare("chain", &text);
-}
-
-/// What a broken chain looks like.
-#[test]
-fn readme_broken() {
-    let world = World::new();
-    world.setup(&[]).success();
-    let policy = json!({"RoleName": "prods3role", "PolicyArn": world.prod_arn("policy/devkmss3access")});
-    world.prod().call("iam", "detach_role_policy", policy);
-    let output = world.command("verify", &[]).code(1);
-    let text = world.bed.normalise(&output.stdout);
-    let mut shown: Vec<&str> = Vec::new();
-    for line in text.lines().filter(|line| !line.starts_with("  allowed ")) {
-        // A caller of whom nothing is left to say.
-        if shown.last().is_some_and(|last| !last.is_empty() && !last.starts_with(' ') && !line.starts_with(' ') && is_caller(last)) {
-            shown.pop();
-        }
-        shown.push(line);
-    }
-    compare("broken", &format!("```console\n$ xdeploy verify\n{}\n```\n", shown.join("\n").trim_end()));
+    readme_block("chain", &text);
 }
 
 /// A failed release, and what explains it.
@@ -225,7 +132,7 @@ fn readme_explain() {
         Some(at) if line[at..].find(".zip") == Some(7) => format!("{}AbCdEfG{}", &line[..at], &line[at + 7..]),
         _ => line,
     });
-    compare("explain", &format!("```console\n{}\n```\n", lines.collect::<Vec<_>>().join("\n")));
+    readme_block("explain", &format!("```console\n{}\n```\n", lines.collect::<Vec<_>>().join("\n")));
 }
 
 /// The catalogue, from the table that is ranked.
@@ -238,11 +145,7 @@ fn readme_failures() {
         let (says, why, fix) = (cell(row.says), cell(row.check.why), cell(row.check.fix));
         let _ = writeln!(text, "| [`{}`]({}) | {} | {says} | {why} | {fix} |", row.check.id, row.check.docs, at.join(", "));
     }
-    compare("failures", &text);
-}
-
-fn is_caller(line: &str) -> bool {
-    line.starts_with("arn:") || line.ends_with(".amazonaws.com")
+    readme_block("failures", &text);
 }
 
 /// The test command that the gate runs is the one that the README names.
@@ -256,7 +159,7 @@ fn readme_names_the_gate_s_test_command() {
 #[test]
 fn readme_exit_codes() {
     let rows = EXIT_CODES.iter().map(|(code, meaning)| format!("| {code} | {meaning} |\n"));
-    compare("exit-codes", &format!("| code | meaning |\n| --- | --- |\n{}", rows.collect::<String>()));
+    readme_block("exit-codes", &format!("| code | meaning |\n| --- | --- |\n{}", rows.collect::<String>()));
     let help = xdeploy::cli::Cli::command().render_help().to_string().replace('\n', " ");
     for (code, _) in EXIT_CODES {
         assert!(help.contains(&format!(" {code} ")), "--help doesn't name exit code {code}");
@@ -271,7 +174,7 @@ fn readme_exit_codes() {
 fn readme_rules() {
     let told = rules::all().into_iter().filter(|rule| !rule.id.starts_with("XD-CALL"));
     let rows = told.map(|rule| format!("| {} | {} | {} | {} | {} |\n", rule.id, rule.article.join(", "), rule.title, rule.why, rule.fix));
-    compare(
+    readme_block(
         "rules",
         &format!("| id | article | what holds | otherwise | what to do |\n| --- | --- | --- | --- | --- |\n{}", rows.collect::<String>()),
     );
@@ -288,7 +191,7 @@ fn readme_ci() {
         let dir = tempfile::tempdir().unwrap();
         let output = command.current_dir(dir.path()).env_clear().output().unwrap();
         assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
-        compare(&format!("ci-{service}"), &format!("```yaml\n{}```\n", String::from_utf8(output.stdout).unwrap()));
+        readme_block(&format!("ci-{service}"), &format!("```yaml\n{}```\n", String::from_utf8(output.stdout).unwrap()));
     }
 }
 

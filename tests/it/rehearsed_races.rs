@@ -1,6 +1,9 @@
 //! Two set-ups of one pipeline at the same time, as from two machines: in whatever order their calls come, the end is that of one.
 
-use crate::rehearsed_stops::{at_once, difference, end_of, side_by_side};
+use crate::rehearsed_stops::end_of;
+use crate::support::compare::difference;
+use crate::support::depth::{self, Chance, SEED};
+use crate::support::running::{at_once, side_by_side};
 use crate::support::scene::Scene;
 use crate::support::stage::HOME;
 use serde_json::Value;
@@ -10,21 +13,6 @@ use std::time::{Duration, Instant};
 use xdeploy::error::{Error, Kind};
 use xdeploy::model::Policies;
 use xdeploy::rehearsal::Line;
-
-/// Set it to see other orders.
-const SEED: &str = "XDEPLOY_TEST_SEED";
-
-/// Chance that can be repeated (SplitMix64).
-struct Chance(u64);
-
-impl Chance {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        usize::try_from((mixed ^ (mixed >> 31)) % bound as u64).unwrap()
-    }
-}
 
 /// An order of two runs' calls.
 #[derive(Debug, Clone, Copy)]
@@ -53,7 +41,7 @@ impl Scheduler {
             Order::Turns(count, _) => (0, 0, count),
             Order::Chance { seed, .. } => (seed, 0, 0),
         };
-        Scheduler { order, chance: Chance(seed), passed: [0; 2], turn, left }
+        Scheduler { order, chance: Chance::new(seed), passed: [0; 2], turn, left }
     }
 
     fn choose(&mut self, waiting: [&[usize]; 2], over: [bool; 2]) -> Option<(usize, usize)> {
@@ -146,34 +134,37 @@ fn in_all_orders(name: &str, scene: impl Future<Output = Scene>, orders: impl Fn
     (orders.len(), tally)
 }
 
+/// How many orders a quick run tries.
+const QUICK: usize = 40;
+
 /// A switch at every call, a few regular ones, and the rest by chance.
 fn orders(calls: usize, by_chance: usize) -> Vec<Order> {
-    let seed = std::env::var(SEED).ok().map_or(20_261_122, |text| text.parse::<u64>().unwrap());
+    let seed = depth::seed();
     println!("{SEED}={seed}");
-    let mut chance = Chance(seed);
+    let mut chance = Chance::new(seed);
     let within = (0..=calls).map(Order::Within);
     let turns = (1..=6).flat_map(|one| (1..=6).map(move |other| Order::Turns(one, other)));
     let by_chance = (0..by_chance).map(|index| Order::Chance { seed: seed ^ chance.below(1 << 40) as u64, burst: 1 + index % 12 });
-    within.chain(turns).chain(by_chance).collect::<Vec<_>>()
+    depth::sampled("orders", within.chain(turns).chain(by_chance).collect(), QUICK)
 }
 
 #[test]
 fn two_new_setups_at_once_end_as_one() {
     let (tried, tally) = in_all_orders("new", Scene::fresh(HOME, Policies::Article), |calls| orders(calls, 1_200));
-    assert!(tried >= 1_200, "{tried}");
+    assert!(tried >= if depth::full() { 1_200 } else { QUICK }, "{tried}");
     // Often both had made a key before either had named one.
-    assert!(tally.strays.into_inner() > 100);
+    assert!(tally.strays.into_inner() > tried / 12);
     assert_eq!(tally.both.into_inner(), tried);
 }
 
 #[test]
 fn two_setups_across_regions_at_once_end_as_one() {
     let (tried, _) = in_all_orders("cross-region", Scene::fresh("eu-west-1", Policies::LeastPrivilege), |calls| orders(calls, 300));
-    assert!(tried >= 400, "{tried}");
+    assert!(tried >= if depth::full() { 400 } else { QUICK }, "{tried}");
 }
 
 #[test]
 fn two_adoptions_at_once_end_as_one() {
     let (tried, _) = in_all_orders("adopting", Scene::adopting(), |calls| orders(calls, 300));
-    assert!(tried >= 400, "{tried}");
+    assert!(tried >= if depth::full() { 400 } else { QUICK }, "{tried}");
 }

@@ -1,6 +1,9 @@
 //! A set-up where users, roles, policies and keys are seen by others only some calls after they were made.
 
-use crate::rehearsed_stops::{at_once, difference, end_of, side_by_side};
+use crate::rehearsed_stops::end_of;
+use crate::support::compare::difference;
+use crate::support::depth;
+use crate::support::running::{at_once, side_by_side};
 use crate::support::scene::Scene;
 use crate::support::stage::HOME;
 use serde_json::Value;
@@ -26,7 +29,7 @@ fn a_setup_waits_until_what_it_made_is_seen() {
     for (name, scene) in scenes {
         let (calls, expected) = at_once(end_of(&scene));
         let most = std::sync::atomic::AtomicUsize::new(0);
-        let all: Vec<u64> = (1..=20).collect();
+        let all: Vec<u64> = depth::sampled(name, (1..=20).collect(), 3);
         let wrong = side_by_side(&all, |settle| {
             let made = at_once(settles(&scene, *settle, &expected))?;
             most.fetch_max(made, std::sync::atomic::Ordering::SeqCst);

@@ -1,6 +1,6 @@
 //! The published schemas, and the documents of the real commands.
 
-use crate::reports;
+use crate::support::served;
 use serde_json::Value;
 use std::path::PathBuf;
 use std::process::Command;
@@ -75,13 +75,13 @@ fn alone(args: &[&str], input: &str) -> (i32, String) {
 
 #[test]
 fn what_asks_aws_prints_what_its_schema_says() {
-    let served = reports::served();
+    let served = served::served();
     let json = |args: &[&str], code: i32| -> Value {
         let output = served.try_run(&[args, &["--output", "json"]].concat());
         assert_eq!(output.status.code(), Some(code), "{args:?}\n{}", String::from_utf8_lossy(&output.stderr));
         serde_json::from_slice(&output.stdout).unwrap()
     };
-    let deployed = |args: &[&str], code: i32| json(&reports::with(args), code);
+    let deployed = |args: &[&str], code: i32| json(&served::with(args), code);
     assert_eq!(fits(&json(&["who-am-i"], 0)), "who-am-i");
     assert_eq!(fits(&deployed(&["setup", "--no-input"], 3)), "error");
     assert_eq!(fits(&deployed(&["verify"], 1)), "error");
@@ -97,7 +97,7 @@ fn what_asks_aws_prints_what_its_schema_says() {
     assert_eq!(fits(&deployed(&["verify", "--second-opinion"], 0)), "verify");
     assert_eq!(fits(&json(&["release", "--sample", "--start-after", "0s"], 0)), "release");
     assert_eq!(fits(&json(&["release", "--sample", "--start-after", "0s", "--no-wait"], 0)), "release");
-    reports::remove_policy(&served, "devkmss3access");
+    served::remove_policy(&served, "devkmss3access");
     assert_eq!(fits(&deployed(&["verify"], 1)), "verify");
     // The last run was green; the next one wouldn't be.
     let explained = json(&["explain", "--pipeline", "crossaccountdeploy"], 0);
@@ -123,6 +123,7 @@ fn what_asks_nobody_prints_what_its_schema_says() {
         (&["ci", "gitlab", "--region", "us-east-1", "--roles"], 0),
         (&["ecs-check", "--root", "."], 5),
         (&["ecs-check", "--explain-error", "User: arn:aws:sts::111111111111:assumed-role/r/i-0123456789abcdef0 is not authorized"], 0),
+        (&["ecs-check", "--explain-error", "An error occurred (AccessDenied) when calling the GetObject operation: Access Denied"], 5),
         (&["explain", "XD-CP-006"], 0),
         (&["explain", "XD-ECS-010"], 0),
         (&["explain", "XD-DRIFT-005"], 0),

@@ -1,154 +1,16 @@
 //! One person, one account: two users who can't see each other's account come to what one with two profiles makes.
 
-use crate::errors::same;
-use crate::readme::compare;
 use crate::schemas::fits;
-use crate::support::scene::normal;
-use crate::support::served::Served;
-use crate::support::{Bed, normalised};
+use crate::support::compare::readme_block;
+use crate::support::compare::same;
+use crate::support::normalised;
+use crate::support::office::{Done, Office};
 use serde_json::{Value, json};
 use snapbox::str;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 use xdeploy::deploy::handoff::Handoff;
 use xdeploy::model::Side;
 use xdeploy::rehearsal::{DEV, PROD};
-
-/// Two accounts, and a home for each of two users with the profile of one account alone; a file goes between the homes.
-struct Office {
-    served: Served,
-    /// What both say besides who they are.
-    about: Vec<String>,
-}
-
-/// Who did something, how it ended, and what was said.
-struct Done {
-    code: Option<i32>,
-    said: String,
-}
-
-impl Done {
-    #[track_caller]
-    fn success(self) -> String {
-        assert_eq!(self.code, Some(0), "{}", self.said);
-        self.said
-    }
-
-    #[track_caller]
-    fn refused(self, why: &str) -> String {
-        assert_eq!(self.code, Some(3), "{}", self.said);
-        assert!(self.said.contains(why), "{why}\n{}", self.said);
-        self.said
-    }
-}
-
-impl Office {
-    fn new(about: &[&str], output_region: &str) -> Office {
-        let served = Served::new();
-        served.bucket(DEV, "us-east-1", "site-input", true);
-        served.bucket(PROD, output_region, "site-output", false);
-        let office = Office { served, about: about.iter().map(|word| (*word).to_owned()).collect() };
-        for side in [Side::Dev, Side::Prod] {
-            let home = office.home(side);
-            std::fs::create_dir(&home).unwrap();
-            for file in ["config", "credentials"] {
-                let both = std::fs::read_to_string(office.served.dir.path().join(file)).unwrap();
-                let other = format!("{}]", side.other());
-                let sections = both.split_inclusive('\n').collect::<String>();
-                let own: String = sections
-                    .split('[')
-                    .skip(1)
-                    .filter(|one| !one.starts_with(&other) && !one.starts_with(&format!("profile {other}")))
-                    .map(|one| format!("[{one}"))
-                    .collect();
-                std::fs::write(home.join(file), own).unwrap();
-            }
-        }
-        office
-    }
-
-    fn home(&self, side: Side) -> PathBuf {
-        self.served.dir.path().join(format!("home-of-{side}"))
-    }
-
-    fn file(&self, side: Side) -> PathBuf {
-        self.home(side).join("handoff.json")
-    }
-
-    /// Sends the file to the other side, if there is one.
-    fn send(&self, from: Side) {
-        if self.file(from).exists() {
-            std::fs::copy(self.file(from), self.file(from.other())).unwrap();
-        }
-    }
-
-    fn command(&self, side: Side, command: &str, args: &[&str]) -> Command {
-        let home = self.home(side);
-        let mut words = vec![command.to_owned(), "--side".to_owned(), side.to_string(), format!("--{side}-profile"), side.to_string()];
-        words.extend(self.about.iter().cloned());
-        words.extend(args.iter().map(|word| (*word).to_owned()));
-        let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        let mut command = self.served.command(&words);
-        command.current_dir(&home).env("HOME", &home);
-        command.env("AWS_CONFIG_FILE", home.join("config")).env("AWS_SHARED_CREDENTIALS_FILE", home.join("credentials"));
-        command
-    }
-
-    /// The same user with exactly these words.
-    fn bare(&self, side: Side, words: &[&str], like: Command) -> Command {
-        let home = self.home(side);
-        let mut command = self.served.command(words);
-        command.current_dir(&home).envs(like.get_envs().filter_map(|(name, value)| Some((name, value?))));
-        command
-    }
-
-    fn run(&self, side: Side, command: &str, args: &[&str]) -> Done {
-        let output = self.command(side, command, args).output().unwrap();
-        let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        Done { code: output.status.code(), said }
-    }
-
-    /// One side's whole turn: set up without a question, and send the file.
-    fn turn(&self, side: Side) -> Done {
-        let done = self.set_up(side, &[]);
-        self.send(side);
-        done
-    }
-
-    fn set_up(&self, side: Side, more: &[&str]) -> Done {
-        let other = match side {
-            Side::Dev => ["--prod-account", PROD],
-            Side::Prod => ["--dev-account", DEV],
-        };
-        let mut args = vec!["--yes", "--output-bucket", "site-output"];
-        args.extend(other);
-        if side == Side::Dev {
-            args.extend(["--input-bucket", "site-input"]);
-        }
-        args.extend(more);
-        self.run(side, "setup", &args)
-    }
-
-    fn state(&self) -> Value {
-        normal(&self.served.rehearsal.dump())
-    }
-
-    /// Nobody asked anything of the account that isn't theirs.
-    #[track_caller]
-    fn nobody_looked_across(&self) {
-        for asked in self.served.rehearsal.log() {
-            let resource = asked.resource.split(':').nth(4).unwrap_or_default();
-            let (own, other) = if asked.caller.contains(DEV) { (DEV, PROD) } else { (PROD, DEV) };
-            assert!(
-                !asked.caller.contains(":user/") || resource != other,
-                "{} of {own} asked {} of {}",
-                asked.caller,
-                asked.action,
-                asked.resource
-            );
-        }
-    }
-}
 
 /// What one user with both profiles makes.
 fn both_profiles(about: &[&str], output_region: &str) -> Value {
@@ -588,25 +450,6 @@ fn the_file_and_the_document_have_published_schemas() {
 }
 
 #[test]
-fn production_is_asked_by_name() {
-    let office = Office::new(&[], "us-east-1");
-    office.turn(Side::Dev).success();
-    let mut command = office.command(Side::Prod, "setup", &[]);
-    command.env("TERM", "xterm-256color");
-    let talk = crate::support::pty::talk(
-        &command,
-        &[("Let pipeline crossaccountdeploy of account 111111111111 deploy to site-output", "y\r")],
-        120,
-    );
-    talk.ended(1, 0);
-    let text = talk.text();
-    assert!(text.contains("Send handoff.json to whoever runs development (111111111111)"), "{text}");
-    office.send(Side::Prod);
-    let said = office.turn(Side::Dev).success();
-    assert!(said.contains("Both sides are done"), "{said}");
-}
-
-#[test]
 fn a_dry_run_writes_no_file() {
     let office = Office::new(&[], "us-east-1");
     let before = office.state();
@@ -614,45 +457,6 @@ fn a_dry_run_writes_no_file() {
     assert!(said.contains("nothing was changed: this was a dry run") && said.contains("Left to prod (222222222222)"), "{said}");
     assert!(!office.file(Side::Dev).exists());
     same_state(&office.state(), &before, "a dry run");
-}
-
-/// Both halves on the emulators, each with its own profile.
-fn on_emulators(world: fn(&Bed) -> Vec<String>) {
-    let both = Bed::new();
-    let args = world(&both);
-    let args: Vec<&str> = args.iter().map(String::as_str).collect();
-    both.run(&args).success();
-    let expected = both.normalise(&serde_json::to_string_pretty(&both.dump()).unwrap());
-    let bed = Bed::new();
-    let args = world(&bed);
-    for (side, account) in [(Side::Dev, &bed.prod.id), (Side::Prod, &bed.dev.id), (Side::Dev, &bed.prod.id)] {
-        let side = side.to_string();
-        let (profile, other) = match side.as_str() {
-            "dev" => ("--dev-profile", "--prod-account"),
-            _ => ("--prod-profile", "--dev-account"),
-        };
-        let mut words: Vec<&str> = args.iter().map(String::as_str).collect();
-        words.extend(["--side", &side, profile, &side, other, account]);
-        bed.proxy.clear();
-        let output = bed.xdeploy(&words);
-        assert_eq!(output.status, 0, "{}", output.report());
-        let own = if side == "dev" { &bed.dev.id } else { &bed.prod.id };
-        for request in bed.proxy.requests() {
-            assert_eq!(&request.account, own, "{request:?}");
-        }
-    }
-    let found = bed.normalise(&serde_json::to_string_pretty(&bed.dump()).unwrap());
-    assert!(found == expected, "another end:\n{found}\ninstead of\n{expected}");
-}
-
-#[test]
-fn two_users_on_the_emulators() {
-    on_emulators(crate::worlds::empty);
-}
-
-#[test]
-fn two_users_adopt_what_the_console_made_on_the_emulators() {
-    on_emulators(crate::worlds::console);
 }
 
 /// What the README shows of a file's way: development, production, development.
@@ -700,7 +504,7 @@ fn readme_sides() {
     let last = result(Side::Dev);
     let tail = last.find("A2, A7 Pipeline").unwrap();
     show(&mut transcript, dev, &format!("[…]\n{}", &last[tail..]), &|line| !line.starts_with("note: "));
-    compare("sides", &format!("```console\n{}\n```\n", transcript.trim_end()));
+    readme_block("sides", &format!("```console\n{}\n```\n", transcript.trim_end()));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! A rule or a call of the chain, looked up by its name.
 
-use crate::deploy::chain::{ROWS, Row as Call};
+use crate::deploy::chain::{Grade, ROWS, Row as Call};
 use crate::deploy::failures::{self, Row, redact};
 use crate::error::{Error, Result};
 use crate::model::Check;
@@ -110,23 +110,24 @@ fn of_rule(ui: &Ui, rule: &'static Check) -> Value {
 
 fn of_call(ui: &Ui, call: &'static Call) -> Value {
     let rows = ids(failures::rows().iter().copied().filter(|row| row.links.contains(&call.name)));
-    let made = if call.may_be_called {
-        "it isn't confirmed that this call is made, or only some runs make it"
-    } else {
-        "every run that it applies to makes it"
+    let made = match call.grade() {
+        Grade::MayBeCalled => "may not be needed: without it `xdeploy verify` warns",
+        _ => "every run that it applies to makes it: without it the deployment fails",
     };
     ui.result(&paint(Tone::Heading, &format!("{} {}", call.id(), call.name)));
     ui.result(&format!("  who:   {}", call.who.words()));
     ui.result(&format!("  what:  {} on {}", call.action, call.on.words()));
-    ui.result(&format!("  for:   {}; {made}", call.why));
-    ui.result(&format!("  where: {} grants it (facts A.2, row {})", call.article, call.fact));
+    ui.result(&format!("  for:   {}", call.why));
+    ui.result(&format!("  grade: {}; {made}", call.grade().words()));
+    ui.result(&format!("  since: {}; {}", call.grounds.text, call.grounds.docs));
+    ui.result(&format!("  where: {} grants it", call.article));
     if !rows.is_empty() {
         ui.result(&format!("  fails: {}", rows.join(", ")));
     }
     ui.result("\n`xdeploy verify` says whether it is allowed, by which statement, and what would allow it.");
     json!({
         "schema": "xdeploy.explain/1", "kind": "link", "id": call.id(), "name": call.name, "who": call.who.words(), "action": call.action,
-        "on": call.on.words(), "why": call.why, "mayBeCalled": call.may_be_called, "article": call.article.split(", ").collect::<Vec<_>>(),
+        "on": call.on.words(), "why": call.why, "mayBeCalled": call.grade() == Grade::MayBeCalled, "grade": call.grade(), "restsOn": call.grounds, "article": call.article.split(", ").collect::<Vec<_>>(),
         "fact": call.fact, "failures": rows,
     })
 }

@@ -3,7 +3,7 @@
 mod stage;
 
 use super::reports::Reports;
-use super::{Stop, session, setup, telling};
+use super::{Stop, panics, session, setup, telling};
 use crate::deploy::write::Artifact;
 use crate::error::{Error, Result};
 use crate::model::BucketName;
@@ -45,7 +45,7 @@ pub struct Args {
 pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop) -> Result<u8> {
     sensible(args)?;
     let reports = Reports::ready(&args.setup.reports, "rehearse")?;
-    let up = match up(common, args, ui, stop, &reports).await {
+    let up = match panics::finished(up(common, args, ui, stop, &reports)).await {
         Ok(up) => up,
         Err(error) => return reports.finish(ui, Err(error)),
     };

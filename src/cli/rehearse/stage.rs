@@ -8,7 +8,7 @@ use crate::cli::sides::SideFlags;
 use crate::cli::{ask, proof, session, setup, verify};
 use crate::deploy::apply::{self, Manner};
 use crate::deploy::breaking::{self, Break};
-use crate::deploy::chain::Link;
+use crate::deploy::chain::{Grade, Link};
 use crate::deploy::observe::Organisations;
 use crate::deploy::proof::{Judged, Proof, links};
 use crate::deploy::release::{self, Source};
@@ -106,15 +106,15 @@ impl Stage {
     pub async fn list(&self, settings: &Settings, ui: &Ui) -> Result<Value> {
         let proof = self.planned(settings, ui).await?;
         let show = |proof: &Proof, may_be_called: bool| {
-            for link in proof.links.iter().filter(|link| link.may_be_called == may_be_called) {
+            for link in proof.links.iter().filter(|link| link.may_be_called() == may_be_called) {
                 ui.result(&format!("  {:<28} {:<36} {}", link.name, link.action, link.why));
             }
         };
         ui.result("Links that the pipeline needs:");
         show(&proof, false);
-        ui.result("\nLinks of calls that may be made (facts don't say for certain; without one the run goes on, and verify warns):");
+        ui.result("\nLinks of calls that may not be needed (without one the run goes on, and verify warns):");
         show(&proof, true);
-        let link = |link: &Judged| json!({"name": link.name, "action": link.action, "who": link.who, "why": link.why, "article": link.article, "needed": !link.may_be_called});
+        let link = |link: &Judged| json!({"name": link.name, "action": link.action, "who": link.who, "why": link.why, "article": link.article, "needed": !link.may_be_called(), "grade": link.grade, "restsOn": link.rests_on});
         let all: Vec<Value> = proof.links.iter().map(link).collect();
         Ok(json!({"schema": "xdeploy.rehearse/1", "links": all}))
     }
@@ -210,7 +210,7 @@ impl Stage {
         document["verify"] = told;
         around.released(settings, &document["release"]);
         match (&failed, code) {
-            (None, 0) => ui.result(&format!("\nThe pipeline went green without `{link}`: it isn't confirmed that this call is made.")),
+            (None, 0) => ui.result(&format!("\nThe pipeline went green without `{link}`, which may not be needed.")),
             (None, _) => return Err(Error::internal(format!("verify calls `{link}` broken, but the pipeline went green"))),
             (Some(_), 0) => return Err(Error::internal(format!("the pipeline fails without `{link}`, but verify finds nothing"))),
             (Some(_), _) => {}
@@ -293,6 +293,6 @@ fn link_of<'l>(links: &'l [Link], call: &Logged) -> Option<&'l Link> {
     let thing = |arn: &str| arn.split_once(":s3:::").map_or_else(|| arn.to_owned(), |(_, rest)| rest.split('/').take(1).collect());
     let same = |link: &&Link| link.row.action == call.action && thing(&link.resource) == thing(&call.resource);
     let mut found: Vec<&Link> = links.iter().filter(calls).filter(same).collect();
-    found.sort_by_key(|link| link.row.may_be_called);
+    found.sort_by_key(|link| link.row.grade() == Grade::MayBeCalled);
     found.into_iter().next()
 }

@@ -5,7 +5,7 @@ mod side;
 use super::reports::{ReportFlags, Reports};
 use super::sides::SideFlags;
 use super::wizard::{self, Answers};
-use super::{Stop, ask, lock, proof, session, show, telling};
+use super::{Stop, ask, lock, panics, proof, session, show, telling};
 use crate::aws::Accounts;
 use crate::deploy::kept;
 use crate::deploy::observe::Organisations;
@@ -42,7 +42,7 @@ pub struct Args {
     /// Apply a plan even if the proof says that the deployment would still fail, or that the caller may not do it
     #[arg(long, env = "XDEPLOY_ACCEPT_BROKEN", value_parser = FalseyValueParser::new())]
     pub accept_broken: bool,
-    /// Count what can't be told as broken, also organisation policies that can't be read
+    /// Count what can't be told as broken, also calls that may not be needed and organisation policies that can't be read
     #[arg(long, env = "XDEPLOY_STRICT", value_parser = FalseyValueParser::new(), conflicts_with = "side")]
     pub strict: bool,
     /// Write the settings of this run to a new file
@@ -60,8 +60,8 @@ pub struct Args {
 pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop) -> Result<u8> {
     let reports = Reports::ready(&args.reports, "setup")?;
     let outcome = match args.of_side.side {
-        Some(side) => side::run(common, args, side, ui, stop, &reports).await,
-        None => whole(common, args, ui, stop, &reports).await,
+        Some(side) => panics::finished(side::run(common, args, side, ui, stop, &reports)).await,
+        None => panics::finished(whole(common, args, ui, stop, &reports)).await,
     };
     reports.finish(ui, outcome)
 }
@@ -86,7 +86,7 @@ async fn whole(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop, reports:
     }
     let accounts = session::connect(ui, &settings).await?;
     session::introduce(ui, &accounts);
-    let _lock = if args.dry_run { None } else { Some(lock::take(&accounts.dev.id, &accounts.dev.region, settings.pipeline.as_str())?) };
+    let _lock = if args.dry_run { None } else { Some(lock::take(ui, &accounts.dev.id, &accounts.dev.region, settings.pipeline.as_str())?) };
     let done = on(&accounts, &settings, args, artifact, ui, stop, reports).await;
     let interrupted = done.as_ref().is_err_and(|error| error.kind == Kind::Interrupted);
     if asked && !interrupted {

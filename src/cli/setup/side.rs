@@ -34,7 +34,7 @@ pub async fn run(common: &CommonFlags, args: &Args, side: Side, ui: &Ui, stop: &
     };
     sides::introduce(ui, &one);
     let dev = &one.accounts.dev;
-    let _lock = if args.dry_run { None } else { Some(lock::take(&dev.id, &dev.region, one.settings.pipeline.as_str())?) };
+    let _lock = if args.dry_run { None } else { Some(lock::take(ui, &dev.id, &dev.region, one.settings.pipeline.as_str())?) };
     let (code, document) = on(&one, args, artifact, ui, stop, reports).await?;
     Ok(reports.result(ui, code, &document))
 }
@@ -49,8 +49,7 @@ async fn on(one: &OneSide, args: &Args, artifact: Option<Artifact>, ui: &Ui, sto
     show::plan(ui, &plan);
     show::later(ui, &plan, one.side);
     let proven = proof::of_plan(&plan)?;
-    let when = if plan.every_write().is_empty() { "" } else { " once both sides have done their part" };
-    proof::show(ui, &proven, &proof::Telling { snapshot: plan.snapshot(), all: false, when, mended: &[] });
+    proof::show(ui, &proven, &proof::Telling { snapshot: plan.snapshot(), all: false, when: "", mended: &[] });
     let mut document = json!({
         "schema": "xdeploy.setup/1",
         "accounts": session::accounts_json(&one.accounts),
@@ -95,11 +94,7 @@ async fn on(one: &OneSide, args: &Args, artifact: Option<Artifact>, ui: &Ui, sto
     document["applied"] = json!(true);
     let (again, settled) = read_again(one, &proven, ui).await?;
     let proven_again = proof::of_plan(&again)?;
-    ui.result(&format!(
-        "{} as read back{}.",
-        proof::count_line(&proven_again),
-        if again.later().is_empty() { "" } else { ", and as told" }
-    ));
+    ui.result(&format!("{}.", proof::count_line(&proven_again, " as read back")));
     document["proofAfter"] = proof::to_json(&proven_again, again.snapshot(), &[]);
     document["waiting"] = waiting(&again);
     if !settled {
@@ -212,11 +207,7 @@ fn next(one: &OneSide, plan: &Plan, told: &Handoff) -> Vec<String> {
                 [] => Vec::new(),
                 links => vec![format!("\nThese calls of the pipeline need what is left: {}.", links.join(", "))],
             };
-            let name = match side {
-                Side::Dev => "production",
-                Side::Prod => "development",
-            };
-            let to = format!("\nSend {file} to whoever runs {name} ({})", one.accounts.of(other).id);
+            let to = format!("\nSend {file} to whoever runs {} ({})", other.long(), one.accounts.of(other).id);
             let (pipeline, account) = (&one.settings.pipeline, &one.accounts.of(side).id);
             let send = match (other, told.half(Side::Dev).is_some()) {
                 (Side::Prod, _) => vec![

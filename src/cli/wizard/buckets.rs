@@ -35,7 +35,7 @@ impl Wizard<'_> {
             let Some(named) = self.bucket(&place.dev, &place.region, said, question, "--input-bucket").await? else { continue };
             if let Some(region) = named.region.as_ref().filter(|region| **region != place.region) {
                 let error = Error::refused(format!("bucket {} is in {region}, the pipeline in {}", named.name, place.region))
-                    .hint("a source bucket must be in the pipeline's region (facts A.3): take another, or start again with `--region`");
+                    .hint("a source bucket must be in the pipeline's region: take another, or start again with `--region`");
                 if !asked {
                     return Err(error);
                 }

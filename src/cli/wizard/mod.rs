@@ -16,7 +16,7 @@ use crate::deploy::observe::read_pipeline_version;
 use crate::deploy::zipfile;
 use crate::error::{Error, Result};
 use crate::model::{ObjectKey, PipelineName, Side};
-use crate::settings::{CommonFlags, DEFAULT_PIPELINE, DeploymentFlags, variable};
+use crate::settings::{CommonFlags, DEFAULT_PIPELINE, DeploymentFlags, environment};
 use crate::ui::{Choice, Ui};
 use serde_json::Value;
 use std::path::PathBuf;
@@ -79,7 +79,7 @@ struct Place {
 /// # Errors
 /// Esc, Ctrl-C, or the AWS files can't be read.
 pub async fn ask(ui: &Ui, answers: Answers) -> Result<(Answers, bool)> {
-    let connector = Connector::new(variable("AWS_CA_BUNDLE").map(Into::into)).await?;
+    let connector = Connector::new(environment()).await?;
     let mut wizard = Wizard { ui, connector, answers, asked: false };
     let place = wizard.accounts().await?;
     let declaration = wizard.pipeline(&place).await?;

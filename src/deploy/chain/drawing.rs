@@ -1,10 +1,11 @@
 //! One link drawn: who calls what on what, with every document that has a say and what is known of the request.
 
 use super::{Course, FileKey, Gap, Link, On, Paper, Row, Stop, Store, StoreKey, Trigger, Who};
+use crate::deploy::declaration::KeyName;
 use crate::deploy::names;
-use crate::deploy::snapshot::{BucketSlot, Level, RoleFound};
+use crate::deploy::snapshot::{BucketSlot, Level, RoleFound, Tags};
 use crate::model::{Arn, Readable, account_of};
-use crate::policy;
+use crate::policy::{self, CallerKind, KeysOfCall, Known};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 
@@ -25,8 +26,14 @@ pub(super) struct Drawing<'c, 'a> {
     context: Map<String, Value>,
     /// Keys that are certain not to be in the request.
     absent: Vec<&'static str>,
-    /// Keys that may have one of two values, all the first or all the second; null is absence.
-    variants: Vec<(&'static str, Value, Value)>,
+    /// Groups of keys that may have one of several values, all of a group the first, or all the second, …; null is absence.
+    variants: Vec<Vec<(String, Vec<Value>)>>,
+    /// Keys that are a moment after the accounts were read.
+    later: Vec<String>,
+    /// The tags of the caller's role.
+    caller_tags: Option<&'a Tags>,
+    /// The tags of the resource, where it is one whose tags count and were read.
+    resource_tags: Option<&'a Tags>,
 }
 
 impl<'c, 'a> Drawing<'c, 'a> {
@@ -44,9 +51,22 @@ impl<'c, 'a> Drawing<'c, 'a> {
             perhaps: Vec::new(),
             gaps: Vec::new(),
             stop: None,
+            unjudged: course.unjudged(row),
             public_access_unread: false,
         };
-        Drawing { course, row, trigger, link, request: Map::new(), context: Map::new(), absent: Vec::new(), variants: Vec::new() }
+        Drawing {
+            course,
+            row,
+            trigger,
+            link,
+            request: Map::new(),
+            context: Map::new(),
+            absent: Vec::new(),
+            variants: Vec::new(),
+            later: Vec::new(),
+            caller_tags: None,
+            resource_tags: None,
+        }
     }
 
     fn stop(&mut self, certain: bool, account: &str, thing: impl Into<String>, text: impl Into<String>) {
@@ -113,6 +133,7 @@ impl<'c, 'a> Drawing<'c, 'a> {
         let partition = arn.split(':').nth(1).unwrap_or("aws");
         self.request.insert("principal".to_owned(), json!(format!("arn:{partition}:sts::{account}:assumed-role/{session}")));
         self.request.insert("principalRole".to_owned(), json!(role.arn));
+        self.caller_tags = Some(&role.tags);
         if let Some(id) = &role.id {
             self.context.insert("aws:userid".to_owned(), json!(format!("{id}:1700000000000")));
         }
@@ -166,16 +187,19 @@ impl<'c, 'a> Drawing<'c, 'a> {
         self.absent.extend(["aws:principalaccount", "aws:principalorgid"]);
         // Whether the service says for whom it calls isn't confirmed (facts F.3): it does all of it, or nothing.
         let dev = &self.course.snapshot.dev;
-        self.variants.push(("aws:SourceAccount", Value::Null, json!(dev.account)));
+        let or_absent = |key: &str, value: Value| (key.to_owned(), vec![Value::Null, value]);
+        let mut told = vec![or_absent("aws:SourceAccount", json!(dev.account))];
         let source = match (self.row.who, self.trigger) {
             (Who::Events, Some(trigger)) => dev.regional("events", &dev.region, &format!("rule/{}", trigger.rule)),
             _ => self.course.pipeline.arn.clone(),
         };
-        self.variants.push(("aws:SourceArn", Value::Null, json!(source)));
-        let organisation = self.course.snapshot.dev_organisation.as_ref().and_then(|organisation| organisation.id.known());
-        if let Some(Some(id)) = organisation {
-            self.variants.push(("aws:SourceOrgID", Value::Null, json!(id)));
+        told.push(or_absent("aws:SourceArn", json!(source)));
+        match self.course.snapshot.dev_organisation.as_ref().and_then(|organisation| organisation.id.known()) {
+            Some(Some(id)) => told.push(or_absent("aws:SourceOrgID", json!(id))),
+            Some(None) => self.absent.extend(["aws:sourceorgid", "aws:sourceorgpaths"]),
+            None => {}
         }
+        self.variants.push(told);
     }
 
     fn caller(&mut self) {
@@ -216,7 +240,32 @@ impl<'c, 'a> Drawing<'c, 'a> {
         let name = format!("trust policy of role {}", role.name);
         self.side("trust", None, name.clone(), &account);
         self.paper("resourcePolicy", "trust", name, &account, &role.trust);
+        self.resource_tags = Some(&role.tags);
+        self.endpoints();
         self.ask(arn);
+    }
+
+    /// Where STS is asked: at a region's endpoint or at the global one, which is in us-east-1 (facts G.5); there is none in other
+    /// partitions than `aws`.
+    fn endpoints(&mut self) {
+        let dev = &self.course.snapshot.dev;
+        let mut regions = vec![json!(dev.region)];
+        if self.row.on == On::DeployRole {
+            regions.push(json!(self.course.action.region));
+        }
+        if dev.partition == "aws" {
+            regions.push(json!("us-east-1"));
+        }
+        let mut seen = BTreeSet::new();
+        regions.retain(|region| seen.insert(region.to_string()));
+        self.variants.push(vec![("aws:RequestedRegion".to_owned(), regions)]);
+        if !self.is_service() {
+            self.context.insert("aws:SecureTransport".to_owned(), json!("true"));
+        }
+    }
+
+    fn is_service(&self) -> bool {
+        matches!(self.row.who, Who::Events | Who::CodePipeline)
     }
 
     /// The slot of a bucket in the snapshot, with whose account it is.
@@ -239,7 +288,7 @@ impl<'c, 'a> Drawing<'c, 'a> {
 
     fn on_s3(&mut self) {
         let (slot, region, account) = self.bucket();
-        let objects = self.course.objects(self.row.on);
+        let objects = self.course.objects(self.row.on, self.row.who);
         let arns: Vec<String> = objects.iter().map(|name| self.course.snapshot.dev.bucket(name)).collect();
         self.link.resource = arns.first().cloned().unwrap_or_default();
         account.clone_into(&mut self.link.account);
@@ -263,7 +312,7 @@ impl<'c, 'a> Drawing<'c, 'a> {
         self.context.insert("aws:RequestedRegion".to_owned(), json!(region));
         self.headers();
         // Everything newer than 1.1 is spoken by what calls from within AWS; which of the two isn't in the facts.
-        self.variants.push(("s3:TlsVersion", json!("1.3"), json!("1.2")));
+        self.variants.push(vec![("s3:TlsVersion".to_owned(), vec![json!("1.3"), json!("1.2")])]);
         if account_of(&self.link.who) != account {
             self.side("block-public-access", None, format!("Block Public Access of bucket {}", slot.name), account);
             match found.restricts_public {
@@ -273,7 +322,8 @@ impl<'c, 'a> Drawing<'c, 'a> {
                 _ => self.link.public_access_unread = true,
             }
         }
-        self.link.all = self.course.folder(self.row.on).map(|folder| format!("{}*", self.course.snapshot.dev.bucket(&folder)));
+        self.link.all =
+            self.course.folder(self.row.on, self.row.who).map(|folder| format!("{}*", self.course.snapshot.dev.bucket(&folder)));
         for arn in arns {
             self.ask(&arn);
         }
@@ -325,7 +375,8 @@ impl<'c, 'a> Drawing<'c, 'a> {
         if key.is_some() || self.row.on != On::OutputObject {
             self.context.insert(ENCRYPTION.to_owned(), json!("aws:kms"));
         }
-        if let Some(key) = key.filter(|key| key.starts_with("arn:")) {
+        // What S3 makes of any other name in the header is not known.
+        if let Some(key) = key.filter(|key| KeyName::of(key) == KeyName::Arn) {
             self.context.insert(KEY.to_owned(), json!(key));
         }
     }
@@ -359,7 +410,7 @@ impl<'c, 'a> Drawing<'c, 'a> {
                     }
                     StoreKey::Unread => return self.stop(false, account, thing, format!("key {declared} was not read")),
                 };
-                if across && !declared.starts_with("arn:") {
+                if across && KeyName::of(declared) == KeyName::Bare {
                     let text = format!("the store names its key as `{declared}`, which the other account looks up in itself");
                     self.stop(true, account, thing, text);
                 }
@@ -407,6 +458,12 @@ impl<'c, 'a> Drawing<'c, 'a> {
         self.context.insert("aws:RequestedRegion".to_owned(), json!(in_region));
         self.context.insert("aws:SecureTransport".to_owned(), json!("true"));
         self.context.insert("kms:CallerAccount".to_owned(), json!(account_of(&self.link.who)));
+        for (name, value) in [("kms:KeySpec", &key.spec), ("kms:KeyUsage", &key.usage)] {
+            self.context.insert(name.to_owned(), json!(value));
+        }
+        self.context.insert("kms:MultiRegion".to_owned(), json!(key.multi_region));
+        // Of a key whose policy could not be read, tags weren't either.
+        self.resource_tags = key.policy.as_ref().map(|_| &key.tags);
         if self.row.action == "kms:DescribeKey" {
             // It isn't S3 that would ask, so there is neither of these.
             self.absent.extend(["kms:viaservice", "kms:encryptioncontext:aws:s3:arn", "kms:encryptioncontextkeys"]);
@@ -434,7 +491,7 @@ impl<'c, 'a> Drawing<'c, 'a> {
         };
         let Some(slot) = slot else { return };
         let Some(Readable::Known(encryption)) = slot.found.as_ref().and_then(|found| found.encryption.as_ref()) else { return };
-        let object = course.objects(on).first().cloned().unwrap_or_default();
+        let object = course.objects(on, self.row.who).first().cloned().unwrap_or_default();
         let name = if encryption.bucket_key { slot.name.clone() } else { object };
         self.context.insert(KEY.to_owned(), json!(course.snapshot.dev.bucket(&name)));
     }
@@ -446,6 +503,8 @@ impl<'c, 'a> Drawing<'c, 'a> {
         self.link.account.clone_from(&snapshot.dev.account);
         self.context.insert("aws:ResourceAccount".to_owned(), json!(snapshot.dev.account));
         self.context.insert("aws:RequestedRegion".to_owned(), json!(snapshot.dev.region));
+        self.context.insert("aws:SecureTransport".to_owned(), json!("true"));
+        self.resource_tags = Some(&self.course.pipeline.tags);
         self.ask(arn);
     }
 
@@ -457,8 +516,8 @@ impl<'c, 'a> Drawing<'c, 'a> {
                     Some(id) => {
                         self.context.insert(key.to_owned(), json!(id));
                     }
-                    None if key == "aws:PrincipalOrgID" => self.absent.push("aws:principalorgid"),
-                    None => self.absent.push("aws:resourceorgid"),
+                    None if key == "aws:PrincipalOrgID" => self.absent.extend(["aws:principalorgid", "aws:principalorgpaths"]),
+                    None => self.absent.extend(["aws:resourceorgid", "aws:resourceorgpaths"]),
                 }
             }
         }
@@ -467,8 +526,8 @@ impl<'c, 'a> Drawing<'c, 'a> {
         if let Some(scps) = limits(&caller).and_then(|organisation| organisation.scps.known()) {
             self.levels("scps", "scp", "service control policy", &caller, scps);
         }
-        // Resource control policies are for these services only (ORG-RCP).
-        let covered = ["s3:", "sts:", "kms:"].iter().any(|service| self.row.action.starts_with(service));
+        // Resource control policies are for these services only (ORG-RCP; facts G.5).
+        let covered = ["s3:", "sts:", "kms:", "sqs:", "secretsmanager:", "ecr:", "aoss:"].iter().any(|service| self.row.action.starts_with(service));
         if let Some(rcps) = limits(&owner).filter(|_| covered).and_then(|organisation| organisation.rcps.known()) {
             self.levels("rcps", "rcp", "resource control policy", &owner, rcps);
         }
@@ -511,43 +570,97 @@ impl<'c, 'a> Drawing<'c, 'a> {
         self.organisation();
         self.denied_instances();
         let asked = self.asked_keys();
+        self.fill(&asked);
         let unknown = self.unknown_keys(&asked);
-        let decides = self.variants.iter().any(|(key, _, _)| asked.contains(&key.to_ascii_lowercase()));
-        let (mut first, mut second) = (self.context.clone(), self.context);
-        for (key, one, other) in &self.variants {
-            for (context, value) in [(&mut first, one), (&mut second, other)] {
-                if !value.is_null() {
-                    context.insert((*key).to_owned(), value.clone());
-                }
-            }
-        }
+        let contexts = self.contexts(&asked);
         let (shared, account, mut link) = (self.request, self.link.account.clone(), self.link);
         if !shared.contains_key("principal") {
             // A caller that isn't there can't be asked about; the link is stopped anyway.
             link.requests.clear();
             link.perhaps.clear();
         }
-        if decides {
-            link.perhaps.extend(link.requests.clone());
-        }
-        let whole = |request: &mut Value, shared: Map<String, Value>, context: &Map<String, Value>| {
+        let whole = |mut request: Value, shared: Map<String, Value>, context: &Map<String, Value>| {
             if let Some(members) = request.as_object_mut() {
                 members.extend(shared);
                 members.insert("resourceAccount".to_owned(), json!(account));
                 members.insert("context".to_owned(), Value::Object(context.clone()));
                 members.insert("unknownContext".to_owned(), json!(unknown));
             }
+            request
         };
-        let perhaps = link.perhaps.iter_mut().map(|request| (request, &second));
-        let mut asked = perhaps.chain(link.requests.iter_mut().map(|request| (request, &first))).peekable();
+        let (requests, perhaps) = (std::mem::take(&mut link.requests), std::mem::take(&mut link.perhaps));
+        let others = contexts.iter().skip(1);
+        let all = requests.iter().map(|request| (request, contexts.first(), true));
+        let all = all.chain(contexts.iter().flat_map(|context| perhaps.iter().map(move |request| (request, Some(context), false))));
+        let all = all.chain(others.flat_map(|context| requests.iter().map(move |request| (request, Some(context), false))));
+        let mut all = all.peekable();
         let mut shared = Some(shared);
-        while let Some((request, context)) = asked.next() {
+        while let Some((request, context, certain)) = all.next() {
+            let Some(context) = context else { continue };
             // Documents are large, and most links are asked about once.
-            let documents = if asked.peek().is_some() { shared.clone() } else { shared.take() };
-            whole(request, documents.unwrap_or_default(), context);
+            let documents = if all.peek().is_some() { shared.clone() } else { shared.take() };
+            let list = if certain { &mut link.requests } else { &mut link.perhaps };
+            list.push(whole(request.clone(), documents.unwrap_or_default(), context));
         }
-        drop(asked);
         link
+    }
+
+    /// Sets what is known of the keys that are asked for and that no part of the call has set.
+    fn fill(&mut self, asked: &BTreeSet<String>) {
+        let set = self.settled();
+        let course = self.course;
+        let caller = match self.row.who {
+            Who::Events | Who::CodePipeline => CallerKind::Service,
+            Who::EventRole | Who::ServiceRole => CallerKind::ServiceSession,
+            Who::SourceRole if course.source_role == course.service_role => CallerKind::ServiceSession,
+            Who::DeployRole if course.deploy_role == course.service_role => CallerKind::ServiceSession,
+            Who::SourceRole | Who::DeployRole => CallerKind::ChainedSession,
+        };
+        let by_s3 = self.row.action.starts_with("kms:") && self.row.action != "kms:DescribeKey";
+        let call = KeysOfCall { caller, action: self.row.action, by_s3, of_pipeline: true };
+        for key in asked.difference(&set) {
+            let tagged = ["aws:principaltag/", "aws:resourcetag/", "iam:resourcetag/"].into_iter().find_map(|start| {
+                let tags = if start == "aws:principaltag/" { self.caller_tags } else { self.resource_tags };
+                tag(tags?, key.strip_prefix(start)?)
+            });
+            let values = match (tagged, call.known(key)) {
+                (Some(value), _) => vec![value],
+                (None, Some(Known::Later)) => {
+                    self.later.push(key.clone());
+                    continue;
+                }
+                (None, Some(known)) => known.values(),
+                (None, None) => continue,
+            };
+            self.variants.push(vec![(key.clone(), values)]);
+        }
+    }
+
+    /// The keys that are set or known to be absent, in lower case.
+    fn settled(&self) -> BTreeSet<String> {
+        let variants = self.variants.iter().flatten().map(|(key, _)| key.as_str());
+        let set = self.context.keys().map(String::as_str).chain(self.absent.iter().copied()).chain(variants);
+        set.chain(self.later.iter().map(String::as_str)).map(str::to_ascii_lowercase).collect()
+    }
+
+    /// Every context that the request may have: one of each combination of the values that some document asks for.
+    fn contexts(&self, asked: &BTreeSet<String>) -> Vec<Map<String, Value>> {
+        let mut contexts = vec![self.context.clone()];
+        for group in &self.variants {
+            let is_asked = group.iter().any(|(key, _)| asked.contains(&key.to_ascii_lowercase()));
+            let count = group.iter().map(|(_, values)| values.len()).max().filter(|_| is_asked).unwrap_or(1);
+            let with = |context: &Map<String, Value>, at: usize| {
+                let mut context = context.clone();
+                for (key, values) in group {
+                    if let Some(value) = values.get(at).filter(|value| !value.is_null()) {
+                        context.insert(key.clone(), value.clone());
+                    }
+                }
+                context
+            };
+            contexts = (0..count).flat_map(|at| contexts.iter().map(move |context| with(context, at)).collect::<Vec<_>>()).collect();
+        }
+        contexts
     }
 
     /// Lists the keys that some document asks for, in lower case.
@@ -557,18 +670,21 @@ impl<'c, 'a> Drawing<'c, 'a> {
         asked
     }
 
-    /// Lists those that nobody knows here.
-    fn unknown_keys(&self, asked: &BTreeSet<String>) -> Vec<String> {
-        let variants = self.variants.iter().map(|(key, _, _)| *key);
-        let known: BTreeSet<String> = self
-            .context
-            .keys()
-            .map(String::as_str)
-            .chain(self.absent.iter().copied())
-            .chain(variants)
-            .map(str::to_ascii_lowercase)
-            .collect();
-        asked.difference(&known).cloned().collect()
+    /// Lists those that nobody knows here, and those of which only is known that they are later than the reading.
+    fn unknown_keys(&self, asked: &BTreeSet<String>) -> Vec<Value> {
+        let after = self.course.snapshot.read_at.text();
+        let later = self.later.iter().map(|key| json!({"key": key, "after": after}));
+        asked.difference(&self.settled()).map(|key| json!(key)).chain(later).collect()
+    }
+}
+
+/// Gives the value of a tag whose key is this but for its case, null where there is none; nothing where several are.
+fn tag(tags: &Tags, key: &str) -> Option<Value> {
+    let mut found = tags.iter().filter(|(own, _)| own.eq_ignore_ascii_case(key)).map(|(_, value)| value);
+    match (found.next(), found.next()) {
+        (None, _) => Some(Value::Null),
+        (Some(value), None) => Some(json!(value)),
+        _ => None,
     }
 }
 

@@ -6,14 +6,16 @@
 //! isn't known here is listed as such, so that a verdict that hangs on it is never guessed.
 
 mod drawing;
+mod producer;
 mod rows;
 
-pub use rows::{On, ROWS, Row, Who};
+pub use producer::Producer;
+pub use rows::{Grade, Grounds, On, ROWS, Row, Who};
 
 use super::blueprint::{Blueprint, Names, watches};
-use super::declaration;
+use super::declaration::{self, Extract, KeyName};
 use super::snapshot::{BucketSlot, KeyFound, KeySlot, Organisation, PipelineFound, Snapshot};
-use crate::model::{Policies, Readable};
+use crate::model::{Policies, Readable, account_of};
 use drawing::Drawing;
 use serde_json::Value;
 
@@ -92,18 +94,20 @@ pub struct Course<'a> {
     pub home: Store<'a>,
     /// The store of the deploy action's region.
     pub action: Store<'a>,
-    /// The artifact's name.
+    /// The name of the artifact that the deploy action reads.
     pub artifact: &'a str,
+    /// The name of the artifact that the source action writes.
+    pub source_artifact: &'a str,
+    /// Who writes the artifact that the deploy action reads.
+    pub producer: Producer<'a>,
     /// The source bucket.
     pub source_bucket: &'a str,
     /// The source object.
     pub source_object: &'a str,
     /// The bucket that is deployed to.
     pub output_bucket: &'a str,
-    /// The zip is extracted.
-    pub extract: bool,
-    /// What the action says about that.
-    pub declared_extract: Option<&'a str>,
+    /// Whether the zip is extracted, as the action says it.
+    pub extract: Extract<'a>,
     /// The folder, or the object's key.
     pub path: Option<&'a str>,
     /// The action's `CannedACL`.
@@ -128,9 +132,10 @@ impl<'a> Course<'a> {
         let pipeline = snapshot.pipeline.as_ref()?;
         let declared = &pipeline.declaration;
         let deploy = declaration::action_at(declared, blueprint.deploy_place?)?;
-        let source = declaration::action_at(declared, blueprint.source_place?)?;
+        let source_place = blueprint.source_place?;
+        let source = declaration::action_at(declared, source_place)?;
         let home = snapshot.dev.region.as_str();
-        let region = deploy.get("region").and_then(Value::as_str).unwrap_or(home);
+        let region = declaration::region_of(deploy, home);
         let store = |region: &'a str| {
             let declared = declaration::store(declared, region, home);
             Store {
@@ -139,7 +144,7 @@ impl<'a> Course<'a> {
                 declared_key: declared.and_then(declaration::store_key),
             }
         };
-        let own_role = deploy.get("roleArn").and_then(Value::as_str);
+        let own_role = declaration::own_role(deploy);
         let service_role = declaration::role_arn(declared).unwrap_or_default();
         let source_bucket = declaration::configured(source, "S3Bucket").unwrap_or_default();
         let source_object = declaration::configured(source, "S3ObjectKey").unwrap_or_default();
@@ -156,19 +161,20 @@ impl<'a> Course<'a> {
             snapshot,
             pipeline,
             service_role,
-            source_role: source.get("roleArn").and_then(Value::as_str).unwrap_or(service_role),
+            source_role: declaration::own_role(source).unwrap_or(service_role),
             deploy_role: own_role.unwrap_or(service_role),
             assumes: own_role.is_some(),
             home: store(home),
             action: store(region),
-            artifact: deploy.pointer("/inputArtifacts/0/name").and_then(Value::as_str).unwrap_or_default(),
+            artifact: declaration::inputs(deploy).next().unwrap_or_default(),
+            source_artifact: declaration::outputs(source).next().unwrap_or_default(),
+            producer: Producer::find(declared, deploy, source_place, home),
             source_bucket,
             source_object,
             output_bucket: declaration::configured(deploy, "BucketName").unwrap_or_default(),
-            extract: declaration::configured(deploy, "Extract") != Some("false"),
-            declared_extract: declaration::configured(deploy, "Extract"),
+            extract: declaration::extract(deploy),
             path: declaration::configured(deploy, "ObjectKey").filter(|path| !path.is_empty()),
-            canned_acl: declaration::configured(deploy, "CannedACL").filter(|acl| !acl.is_empty()),
+            canned_acl: declaration::canned_acl(deploy),
             declared_output_key: declaration::output_key(deploy),
             polls: declaration::polls(source) && !pipeline.polling_disabled,
             triggers,
@@ -250,12 +256,36 @@ impl<'a> Course<'a> {
         }
     }
 
+    /// Says where the store of the deploy action's region names its key by the ARN of an alias, of which nobody can tell whether
+    /// another account may use it so: the store's region and the name.
+    pub fn key_by_alias_arn(&self) -> Option<(&'a str, &'a str)> {
+        let named = self.action.declared_key.filter(|key| KeyName::of(key) == KeyName::AliasArn)?;
+        self.crosses_accounts().then_some((self.action.region, named))
+    }
+
+    /// Gives the name of the store's key, where it is one that each account looks up in itself and another account's role reads.
+    pub fn key_by_bare_name(&self) -> Option<&'a str> {
+        let named = self.action.declared_key.filter(|key| KeyName::of(key) == KeyName::Bare)?;
+        self.crosses_accounts().then_some(named)
+    }
+
+    fn crosses_accounts(&self) -> bool {
+        account_of(self.deploy_role) != self.snapshot.dev.account
+    }
+
+    /// Says why a call can't be judged because nobody here knows who writes the artifact that it reads; `None` where it can.
+    fn unjudged(&self, row: &Row) -> Option<String> {
+        let elsewhere = row.copies_artifact() && self.producer.is_elsewhere(self.home.region);
+        if row.reads_artifact() || elsewhere { self.producer.unjudged() } else { None }
+    }
+
     /// Gives the objects that stand for all that a call is on: names are partly random, and files are whatever the zip holds.
-    fn objects(&self, on: On) -> Vec<String> {
+    fn objects(&self, on: On, who: Who) -> Vec<String> {
         let artifact = |store: Store<'_>| {
+            let written = if who == Who::SourceRole { self.source_artifact } else { self.artifact };
             let short = |text: &str, length: usize| text.chars().take(length).collect::<String>();
             let name = self.pipeline.declaration.get("name").and_then(Value::as_str).unwrap_or_default();
-            let folder = format!("{}/{}/{}", store.bucket, short(name, 20), short(self.artifact, 10));
+            let folder = format!("{}/{}/{}", store.bucket, short(name, 20), short(written, 10));
             vec![format!("{folder}/AbCdEfG"), format!("{folder}/AbCdEfG.zip"), format!("{folder}/\u{e000}")]
         };
         match on {
@@ -268,7 +298,7 @@ impl<'a> Course<'a> {
             On::OutputBucket => vec![self.output_bucket.to_owned()],
             On::OutputObject => {
                 let path = self.path.map(filled_in);
-                match (self.extract, path) {
+                match (self.extract.is_wide(), path) {
                     (false, path) => vec![format!("{}/{}", self.output_bucket, path.unwrap_or_default())],
                     (true, path) => {
                         let folder = path.map(|path| format!("{path}/")).unwrap_or_default();
@@ -281,15 +311,15 @@ impl<'a> Course<'a> {
     }
 
     /// Gives the beginning of the names of all objects that a call may be on, where there are several.
-    fn folder(&self, on: On) -> Option<String> {
+    fn folder(&self, on: On, who: Who) -> Option<String> {
         match on {
             On::HomeArtifact | On::ActionArtifact => {
-                let object = self.objects(on).into_iter().next()?;
+                let object = self.objects(on, who).into_iter().next()?;
                 // The artifact's folder is the pipeline's; its own name is cut and random (facts A.2, row 6).
                 let mut parts = object.splitn(3, '/');
                 Some(format!("{}/{}/", parts.next()?, parts.next()?))
             }
-            On::OutputObject if self.extract => {
+            On::OutputObject if self.extract.is_wide() => {
                 let folder = self.path.map(|path| format!("{}/", filled_in(path))).unwrap_or_default();
                 Some(format!("{}/{folder}", self.output_bucket))
             }
@@ -371,7 +401,7 @@ pub struct Link {
     pub requests: Vec<Value>,
     /// The pattern of all objects that the call may be on, where that is more than one.
     pub all: Option<String>,
-    /// What may be asked as well: another value of a key that isn't known, or an object that may be among those of the call. A denial
+    /// What may be asked as well: other values of keys that aren't known, or an object that may be among those of the call. A denial
     /// here can't be told.
     pub perhaps: Vec<Value>,
     /// The documents in the requests, in their order within a kind and level.
@@ -382,6 +412,8 @@ pub struct Link {
     pub gaps: Vec<Gap>,
     /// What stops it before any policy.
     pub stop: Option<Stop>,
+    /// Why nobody can tell what becomes of it: it reads an artifact of an action that isn't judged.
+    pub unjudged: Option<String>,
     /// The bucket's own switch is off, and the account's isn't read: it decides if the bucket's policy is public.
     pub public_access_unread: bool,
 }

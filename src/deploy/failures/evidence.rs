@@ -163,7 +163,7 @@ impl<'a> Evidence<'a> {
     pub fn resource(&self, link: &Judged, symptom: &Symptom) -> String {
         let on = ROWS.iter().find(|row| row.name == bare(&link.name)).map(|row| row.on);
         let artifact = matches!(on, Some(On::HomeArtifact | On::ActionArtifact));
-        let file = matches!(on, Some(On::OutputObject)) && self.course.extract;
+        let file = matches!(on, Some(On::OutputObject)) && self.course.extract.is_wide();
         match link.resource.rsplit_once('/') {
             Some((folder, _)) if artifact => {
                 let key = folder.split_once(":::").and_then(|(_, path)| path.split_once('/')).map_or("", |(_, key)| key);
@@ -243,7 +243,10 @@ fn named_below<'t>(folder: &str, text: &'t str) -> Option<&'t str> {
 
 /// The word for a verdict, with what it means where the call may not be made.
 fn word(link: &Judged) -> String {
-    let maybe = if link.may_be_called && link.verdict != Verdict::Allowed { ", but it isn't confirmed that this call is made" } else { "" };
+    let maybe = match link.may_be_called() && link.verdict != Verdict::Allowed {
+        true => format!("; may not be needed ({})", link.may_not_be_needed()),
+        false => String::new(),
+    };
     format!("{}{maybe}", if link.verdict == Verdict::CannotTell { "not to be told" } else { "denied" })
 }
 

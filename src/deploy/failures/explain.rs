@@ -115,7 +115,7 @@ fn suspects<'a>(question: &Question<'_>, evidence: &Evidence<'a>) -> Vec<&'a Jud
     let text = question.symptom.matched();
     let of_question = |link: &&Judged| link.verdict != Verdict::Allowed && question.holds(link);
     let mut found: Vec<&Judged> = evidence.proof.links.iter().filter(of_question).collect();
-    let rank = |link: &Judged| match (link.verdict, link.may_be_called) {
+    let rank = |link: &Judged| match (link.verdict, link.may_be_called()) {
         (Verdict::Denied, false) => 0,
         (Verdict::CannotTell, false) => 1,
         (Verdict::Denied, true) => 2,
@@ -168,7 +168,7 @@ fn by_link(link: &Judged, symptom: &Symptom, evidence: &Evidence<'_>) -> Cause {
         id: None,
         title: format!("the call `{}` is {}", link.name, link.verdict),
         why: format!("{}, {}: {}", link.action, link.who, link.why),
-        score: if link.may_be_called { PLACE } else { BEHIND },
+        score: if link.may_be_called() { PLACE } else { BEHIND },
         shown: true,
         link: Some(LinkTold::of(link, evidence.resource(link, symptom))),
         evidence: evidence.told(link, symptom),
@@ -262,7 +262,7 @@ fn sorted(symptom: &Symptom, reached: &[Reached], evidence: Option<&Evidence<'_>
 /// The denied links, as causes of what no row knows.
 fn unnamed(symptom: &Symptom, evidence: &Evidence<'_>, suspects: &[&Judged]) -> Vec<Cause> {
     // A run that went green did without what isn't confirmed to be called; what else is denied now fails the next.
-    let counts = |link: &&&Judged| link.verdict == Verdict::Denied && !(link.may_be_called && symptom.kind == Kind::Green);
+    let counts = |link: &&&Judged| link.verdict == Verdict::Denied && !(link.may_be_called() && symptom.kind == Kind::Green);
     suspects.iter().filter(counts).map(|link| by_link(link, symptom, evidence)).collect()
 }
 

@@ -16,7 +16,7 @@ pub use second_opinion::second_opinion;
 
 use super::blueprint::Names;
 use super::declaration;
-use super::snapshot::{BucketFound, BucketSlot, DevHalf, Half, Identity, Organisation, ProdHalf, Snapshot, Told};
+use super::snapshot::{BucketFound, BucketSlot, DevHalf, Half, Identity, Organisation, ProdHalf, ReadAt, Snapshot, Told};
 use crate::aws::{Account, ApiError};
 use crate::error::{Error, Kind, Result};
 use crate::model::{Readable, Side};
@@ -29,6 +29,7 @@ use organisation::read_organisation;
 use pipeline::{complete_pipeline, read_pipeline};
 use rules::{other_rules, read_rule, roles_of_rules};
 use serde_json::Value;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// What the reading is for; it decides which extra reads are worth their request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -318,6 +319,7 @@ async fn observe_accounts(
         dev_organisation,
         prod_organisation,
         told: None,
+        read_at: ReadAt(SystemTime::now().duration_since(UNIX_EPOCH).ok().map(|since| since.as_secs())),
     })
 }
 

@@ -3,7 +3,7 @@
 use super::{Right, Scenario};
 use crate::deploy::blueprint::Names;
 use crate::deploy::snapshot::{
-    BucketFound, BucketSlot, Encryption, Identity, KeySlot, PipelineFound, RoleFound, RuleFound, Snapshot, Tags,
+    BucketFound, BucketSlot, Encryption, Identity, KeySlot, PipelineFound, ReadAt, RoleFound, RuleFound, Snapshot, Tags,
 };
 use crate::error::{Error, Result};
 use crate::model::{Arn, Readable};
@@ -55,6 +55,7 @@ pub fn before(settings: &Settings, scenario: Scenario) -> Result<Snapshot> {
         dev_organisation: None,
         prod_organisation: None,
         told: None,
+        read_at: ReadAt::default(),
     };
     if scenario == Scenario::Adopt {
         by_the_console(settings, &mut snapshot)?;

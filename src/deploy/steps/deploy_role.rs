@@ -131,7 +131,7 @@ pub fn wants(context: &Context<'_>, draft: &mut Draft) -> Result<()> {
     let written = draft.writes.iter().any(|write| write.resource == named.artifact_policy.arn);
     if written && !blueprint.deploy_encrypts_with_dev_key {
         draft.notes.push(Note::remark(format!(
-            "{} may only decrypt with the artifact key; should a deploy fail for want of kms:GenerateDataKey on it, pass `--deploy-encrypts-with-dev-key` (facts A.2: which key it encrypts with isn't documented)",
+            "{} may only decrypt with the artifact key; should a deploy fail for want of kms:GenerateDataKey on it, pass `--deploy-encrypts-with-dev-key` (AWS doesn't document which key it encrypts with)",
             role.name
         )));
     }

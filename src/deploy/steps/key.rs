@@ -2,6 +2,7 @@
 
 use super::{Context, Draft, key_policy};
 use crate::deploy::blueprint::Store;
+use crate::deploy::declaration::KeyName;
 use crate::deploy::names::TAG;
 use crate::deploy::snapshot::{KeyFound, KeySlot};
 use crate::deploy::write::{Call, Note, Step, Write, key_placeholder, new_key};
@@ -142,16 +143,16 @@ fn adopt(context: &Context<'_>, draft: &mut Draft, store: &Store, slot: &KeySlot
     if found.arn.split(':').nth(3) != Some(store.region.as_str()) {
         return refuse(&format!("a key of another region than {}", store.region), another);
     }
-    if slot.from_pipeline && !asked.starts_with("arn:") {
-        draft.notes.push(Note::warning(format!(
+    let note = match KeyName::of(asked) {
+        _ if !slot.from_pipeline => None,
+        KeyName::Arn => None,
+        KeyName::AliasArn => Some(format!("the pipeline names its key by an alias ({asked}); put the key's ARN there ({})", found.arn)),
+        KeyName::Bare => Some(format!(
             "the pipeline names its key as {asked}: production's role would look for it in its own account; put the key's ARN there ({})",
             found.arn
-        )));
-    } else if slot.from_pipeline && asked.contains(":alias/") {
-        draft
-            .notes
-            .push(Note::warning(format!("the pipeline names its key by an alias ({asked}); put the key's ARN there ({})", found.arn)));
-    }
+        )),
+    };
+    draft.notes.extend(note.map(Note::warning));
     let made_by_us = found.tags.contains_key(TAG);
     if made_by_us && found.rotation == Some(false) && found.primary_region.is_none() {
         rotate(draft, store);

@@ -95,7 +95,7 @@ pub fn wants(context: &Context<'_>, draft: &mut Draft, wanted: Wanted<'_>) -> Re
                 grants.iter().filter(|grant| !policy::covers(&found.document, grant)).map(|grant| grant.action.as_str()).collect();
             if !lacking.is_empty() {
                 draft.notes.push(Note::remark(format!(
-                    "policy {name} in {} was not made by xdeploy and is left as it is; it lacks {}, which may be called (facts A.2, rows 12 and 16)",
+                    "policy {name} in {} was not made by xdeploy and is left as it is; it lacks {}, which may not be needed (AWS lists it or its article grants it, but AWS doesn't document whether it is called)",
                     wanted.side,
                     lacking.join(", ")
                 )));

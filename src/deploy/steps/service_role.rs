@@ -137,7 +137,7 @@ pub fn role_of_service(context: &Context<'_>, draft: &mut Draft, wanted: Service
             }
             if !trusted && names_service(&found.trust, service) {
                 draft.notes.push(Note::warning(format!(
-                    "role {} trusts {service} only under a condition; it is left as it is, and whether that is met is not documented (facts F.3)",
+                    "role {} trusts {service} only under a condition; it is left as it is, and whether that is met is not documented",
                     role.name
                 )));
             } else if !trusted {

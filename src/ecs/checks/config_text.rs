@@ -1,7 +1,7 @@
 //! XD-ECS-013: the agent's configuration is written as its reader takes it.
 
 use super::about::{CONFIG, Flag, Flavour, later, next, unread};
-use crate::ecs::environment::{TASK_ENI, TASK_ROLE, TASK_ROLE_HOST, Variable, meant};
+use crate::ecs::environment::{TASK_ENI, TASK_ROLE, TASK_ROLE_HOST, Variable, exported, meant};
 use crate::ecs::facts::HostFacts;
 use crate::model::{Check, Finding, Outcome};
 
@@ -56,8 +56,9 @@ fn mistake(facts: &HostFacts, flavour: Flavour, path: &str, variable: &Variable)
         return None;
     }
     let value = variable.told();
-    let what = if variable.name.starts_with("export ") {
-        Some(format!("`export` becomes a part of the name `{}`", variable.name))
+    let what = if exported(&variable.name).is_some() {
+        let word = variable.name.split_whitespace().next().unwrap_or_default();
+        Some(format!("`{word}` becomes a part of the name `{}`", variable.name))
     } else if variable.name != name {
         Some(format!("the blank before `=` becomes a part of the name `{}`", variable.name))
     } else if DECIDE.contains(&name) {
@@ -73,5 +74,5 @@ fn mistake(facts: &HostFacts, flavour: Flavour, path: &str, variable: &Variable)
     let outcome = if DECIDE.contains(&name) && !(right && later(facts, flavour, name) == Flag::On) { Outcome::Fail } else { Outcome::Warn };
     let wanted = if DECIDE.contains(&name) { format!("{name}=true") } else { format!("{name}=… without quotes and blanks") };
     let finding = Finding::new(&CHECK, outcome, format!("line {} of {path}: {what}", variable.line)).at(path, Some(variable.line));
-    Some(finding.mend(format!("write `{wanted}` there")).mend(flavour.restart(facts)))
+    Some(finding.of_variable(name).mend(format!("write `{wanted}` there")).mend(flavour.restart(facts)))
 }

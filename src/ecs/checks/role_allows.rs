@@ -3,8 +3,9 @@
 use super::trust::task_roles;
 use crate::ecs::facts::{AwsFacts, HostFacts, Need, RoleFacts};
 use crate::model::{Check, Finding, Outcome, Readable, Subject};
-use crate::policy::{self, Decided};
-use serde_json::json;
+use crate::policy::{self, CallerKind, Decided, KeysOfCall};
+use serde_json::{Map, json};
+use std::collections::BTreeSet;
 
 /// The row of this check.
 pub static CHECK: Check = Check {
@@ -50,6 +51,15 @@ fn judge(aws: &AwsFacts, arn: &str, role: &RoleFacts, need: &Need) -> Finding {
     };
     let name = arn.rsplit('/').next().unwrap_or_default();
     let owner = resource.split(':').nth(4).filter(|account| !account.is_empty()).unwrap_or(&aws.account);
+    let mut context = Map::new();
+    let given = [("aws:RequestedRegion", json!(aws.region)), ("aws:SecureTransport", json!(true))];
+    context.extend(given.map(|(key, value)| (key.to_owned(), value)));
+    // What follows from the principal is added by the evaluator.
+    const DERIVED: [&str; 4] = ["aws:principalaccount", "aws:principalarn", "aws:principaltype", "aws:resourceaccount"];
+    let mut asked: BTreeSet<String> = policies.iter().chain(boundary.iter()).flat_map(policy::condition_keys).collect();
+    asked.retain(|key| !DERIVED.contains(&key.as_str()));
+    let call_keys = KeysOfCall { caller: CallerKind::ServiceSession, action, by_s3: false, of_pipeline: false };
+    let unknown = call_keys.complete(&asked, &mut context);
     let mut request = json!({
         "principal": format!("arn:{}:sts::{}:assumed-role/{name}/task", aws.partition, aws.account),
         "principalRole": arn,
@@ -57,7 +67,8 @@ fn judge(aws: &AwsFacts, arn: &str, role: &RoleFacts, need: &Need) -> Finding {
         "resource": resource,
         "resourceAccount": owner,
         "derive": true,
-        "context": {"aws:RequestedRegion": aws.region, "aws:SecureTransport": true},
+        "context": context,
+        "unknownContext": unknown,
         "identityPolicies": policies,
     });
     if let Some(boundary) = boundary {

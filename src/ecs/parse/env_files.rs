@@ -126,19 +126,21 @@ pub fn docker(text: &str) -> Result<Vec<Entry>, Mistake> {
 
 /// Reads `export NAME=value` and `NAME=value` of a shell's file, as `/etc/sysconfig/docker` has them.
 pub fn shell(text: &str) -> Vec<Entry> {
-    prefixed(text, &["export ", ""])
+    prefixed(text, "export", false)
 }
 
 /// Reads `env NAME=value` of an upstart override.
 pub fn upstart(text: &str) -> Vec<Entry> {
-    prefixed(text, &["env "])
+    prefixed(text, "env", true)
 }
 
-fn prefixed(text: &str, prefixes: &[&str]) -> Vec<Entry> {
+/// Reads assignments behind a word, which stands in each line or may be missing.
+fn prefixed(text: &str, word: &str, always: bool) -> Vec<Entry> {
     let mut found = Vec::new();
     for (at, line) in text.lines().enumerate() {
         let line = line.trim();
-        let rest = prefixes.iter().find_map(|prefix| line.strip_prefix(prefix));
+        let behind = line.strip_prefix(word).filter(|rest| rest.starts_with([' ', '\t']));
+        let rest = behind.or((!always).then_some(line));
         if let Some((name, value)) = rest.and_then(|rest| rest.trim_start().split_once('='))
             && !name.is_empty()
             && name.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_')
@@ -246,7 +248,8 @@ ECS_F='a b'
         assert_eq!(pairs(&unit), [("HTTP_PROXY", "http://p:1"), ("NO_PROXY", "a,b"), ("X", "1 2")]);
         assert_eq!(pairs(&super::unit("Environment=A=1\nEnvironment=\nEnvironment=B=2")), [("B", "2")]);
         assert_eq!(pairs(&shell("export A=\"1\"\nB=2\n# C=3\n")), [("A", "1"), ("B", "2")]);
-        assert_eq!(pairs(&upstart("env A=1\nB=2\n")), [("A", "1")]);
+        assert_eq!(pairs(&shell("export  A=1\nexport\tB=2\nexportC=3\n")), [("A", "1"), ("B", "2"), ("exportC", "3")]);
+        assert_eq!(pairs(&upstart("env A=1\nB=2\nenv\t C=3\n")), [("A", "1"), ("C", "3")]);
     }
 
     #[test]
@@ -258,7 +261,7 @@ ECS_F='a b'
 
     proptest! {
         #[test]
-        fn nothing_makes_them_panic(text in "\\PC{0,20}([\n\r\t =\"'\\\\#;]|export |env |Environment=|\\PC){0,60}") {
+        fn nothing_makes_them_panic(text in "\\PC{0,20}([\n\r\t =\"'\\\\#;]|export |export\t|env |Environment=|\\PC){0,60}") {
             for entry in ecs_init(&text).iter().chain(&systemd(&text)).chain(&docker(&text).unwrap_or_default()) {
                 prop_assert!(entry.line >= 1 && entry.line <= text.split('\n').count());
             }

@@ -2,15 +2,14 @@
 
 use super::mutations::{Mutation, mutations};
 use super::tree::{CANARY, Kind, Tree};
-use crate::errors::{printed, same};
-use crate::support::{Action, Bed};
+use crate::support::compare::{printed, same};
+use crate::support::depth;
 use serde_json::{Value, json};
 use snapbox::str;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use xdeploy::ecs::fixes::{Fix, plan, worse};
 use xdeploy::ecs::mend::{self, Hands};
 use xdeploy::ecs::parse::{env_files, iptables};
@@ -190,8 +189,8 @@ fn what_can_be_mended_is_mended_once() {
     let (mut mended, mut left) = (0, BTreeSet::new());
     for mutation in mutations().into_iter().filter(|mutation| mutation.outcome != Outcome::CannotTell && MENDED.contains(&mutation.by)) {
         let Mutation { name, on, by, make, .. } = mutation;
-        for kind in on {
-            let tree = Tree::healthy(*kind);
+        for kind in depth::sampled(name, on.to_vec(), 1) {
+            let tree = Tree::healthy(kind);
             make(&tree);
             let (facts, findings, _) = tree.check();
             let fixes = plan(&facts, &findings);
@@ -217,7 +216,9 @@ fn what_can_be_mended_is_mended_once() {
     println!("{mended} mended, {} left to a person", left.len());
     assert!(wrong.is_empty(), "{} of {mended}:\n{}", wrong.len(), wrong.join("\n\n"));
     let listed: BTreeSet<String> = LEFT.iter().map(|(name, _)| (*name).to_owned()).collect();
-    assert_eq!(left, listed);
+    assert!(left.is_subset(&listed), "{left:?}");
+    // Some are left on some hosts only, and a quick run tries one host each.
+    assert!(!depth::full() || left == listed, "{left:?}");
 }
 
 #[test]
@@ -325,7 +326,8 @@ fn who_is_killed_leaves_the_old_file_or_the_new_one() {
     let old = std::fs::read_to_string(quoted().path().join("etc/ecs/ecs.config")).unwrap();
     let new = old.replace("=\"true\"", "=true");
     let (mut olds, mut news) = (0, 0);
-    for attempt in 0..60_u64 {
+    let attempts = depth::sampled("moments", (0..60_u64).collect(), 12);
+    for attempt in &attempts {
         let tree = quoted();
         let mut child = fix(tree.path(), &["--yes"]).spawn().unwrap();
         std::thread::sleep(Duration::from_micros(attempt * 1500));
@@ -344,7 +346,7 @@ fn who_is_killed_leaves_the_old_file_or_the_new_one() {
         let names = std::fs::read_dir(tree.path().join("etc/ecs")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
         assert!(names.filter(|name| name.ends_with(".xdeploy-new")).count() == 0);
     }
-    println!("killed 60 times: {olds} times before, {news} times after");
+    println!("killed {} times: {olds} times before, {news} times after", attempts.len());
     assert!(olds > 0, "none was killed early enough");
 }
 
@@ -421,43 +423,4 @@ hint: run it with sudo
 
 "#]],
     );
-}
-
-#[test]
-fn ctrl_c_between_two_changes() {
-    let tree = quoted();
-    let bed = Bed::new();
-    let go = std::sync::Arc::new(AtomicBool::new(false));
-    let (asked, held) = (AtomicUsize::new(0), std::sync::Arc::clone(&go));
-    // The second look is the one after the first change.
-    bed.proxy.on_request(move |request| {
-        let second = request.is("GetCallerIdentity") && asked.fetch_add(1, Ordering::SeqCst) == 1;
-        while second && !held.load(Ordering::SeqCst) {
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        Action::Forward
-    });
-    let running = bed.spawn(&["ecs-check", "--root", tree.path().to_str().unwrap(), "--fix", "--yes", "--profile", "dev"]);
-    let called = |calls: &[crate::support::Request]| calls.iter().filter(|call| call.is("GetCallerIdentity")).count();
-    bed.proxy.wait_until(Duration::from_secs(20), |calls| called(calls) == 2);
-    running.signal("INT");
-    let deadline = Instant::now() + Duration::from_secs(10);
-    while !running.stderr().contains("interrupted") && Instant::now() < deadline {
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    go.store(true, Ordering::SeqCst);
-    let output = running.wait().code(130);
-    same(
-        &output.stderr.replace(&tree.path().display().to_string(), "ROOT"),
-        str![[r#"
-write the agent's configuration as its reader takes it, with task roles on …
-interrupted: finishing the calls under way (once more to stop at once)
-  what was there: ROOT/etc/ecs/ecs.config.before-xdeploy
-error: interrupted between two changes
-
-hint: run the same command again: what is done stays done
-
-"#]],
-    );
-    assert!(!std::fs::read_to_string(tree.path().join("etc/ecs/ecs.config")).unwrap().contains("\"true\""), "the first change was kept");
 }

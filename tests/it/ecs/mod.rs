@@ -4,5 +4,4 @@ mod article;
 mod fixing;
 mod mutations;
 mod output;
-mod remote;
 mod tree;

@@ -1,6 +1,7 @@
 //! One thing wrong on a healthy host: found by exactly the check that is meant for it, and no healthy host gives a false alarm.
 
 use super::tree::{ACCOUNT, API, KINDS, Kind, METRICS, RELATIVE, Tree, WEB};
+use crate::support::depth;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use xdeploy::ecs::checks;
@@ -84,8 +85,8 @@ fn healthy_too() -> Vec<Healthy> {
 fn other_healthy_hosts_give_none_either() {
     let mut wrong = Vec::new();
     for (name, kinds, id, make) in healthy_too() {
-        for kind in kinds {
-            let tree = Tree::healthy(*kind);
+        for kind in depth::sampled(name, kinds.to_vec(), 1) {
+            let tree = Tree::healthy(kind);
             make(&tree);
             let (_, findings, _) = tree.check();
             let loud: Vec<&Finding> =
@@ -293,6 +294,26 @@ fn of_the_configuration() -> Vec<Mutation> {
         }),
         fails("`export` stands before a name, and Docker refuses the file", BY_HAND, "XD-ECS-013", |tree| {
             tree.edit(CONFIG, "ECS_ENABLE_TASK_IAM_ROLE=true", "export ECS_ENABLE_TASK_IAM_ROLE=true");
+        }),
+        fails("two blanks stand behind `export`, and Docker refuses the file", BY_HAND, "XD-ECS-013", |tree| {
+            tree.edit(CONFIG, "ECS_ENABLE_TASK_IAM_ROLE=true", "export  ECS_ENABLE_TASK_IAM_ROLE=true");
+        }),
+        fails("a tab stands behind `export`, and Docker refuses the file", BY_HAND, "XD-ECS-013", |tree| {
+            tree.edit(CONFIG, "ECS_ENABLE_TASK_IAM_ROLE=true", "export\tECS_ENABLE_TASK_IAM_ROLE=true");
+        }),
+        fails("the flag has `export` before it", ECS_INIT, "XD-ECS-013", |tree| tree.append(CONFIG, "export ECS_ENABLE_TASK_IAM_ROLE=true\n")),
+        fails("two blanks stand behind `export`", ECS_INIT, "XD-ECS-013", |tree| {
+            tree.append(CONFIG, "export  ECS_ENABLE_TASK_IAM_ROLE=true\n");
+        }),
+        fails("a tab stands behind `export`", ECS_INIT, "XD-ECS-013", |tree| {
+            tree.append(CONFIG, "export\tECS_ENABLE_TASK_IAM_ROLE_NETWORK_HOST=true\n");
+        }),
+        fails("`declare -x` stands before a name", ECS_INIT, "XD-ECS-013", |tree| {
+            tree.append(CONFIG, "declare  -x ECS_ENABLE_TASK_ENI=true\n");
+        }),
+        fails("a tab stands before `=`", ECS_INIT, "XD-ECS-013", |tree| tree.append(CONFIG, "ECS_ENABLE_TASK_IAM_ROLE\t=true\n")),
+        fails("two blanks stand before `=`, in the file that is read first", ECS_INIT, "XD-ECS-013", |tree| {
+            tree.append("var/lib/ecs/ecs.config", "ECS_ENABLE_TASK_IAM_ROLE  =true\n");
         }),
         fails("a blank stands before `=`, and Docker refuses the file", BY_HAND, "XD-ECS-013", |tree| {
             tree.edit(CONFIG, "ECS_CLUSTER=web", "ECS_CLUSTER =web");
@@ -656,6 +677,12 @@ fn of_what_cannot_be_read() -> Vec<Mutation> {
             }
         })
         .then(WEB, Identity::CannotTell),
+        unclear("a Deny hangs on a network that isn't known", EVERYWHERE, "XD-ECS-023", |tree| {
+            let elsewhere = json!({"StringNotEquals": {"aws:SourceVpce": "vpce-1"}});
+            let deny = json!({"Effect": "Deny", "Action": "*", "Resource": "*", "Condition": elsewhere});
+            let document = json!({"Version": "2012-10-17", "Statement": deny});
+            tree.aws(|aws| aws["roles"][format!("arn:aws:iam::{ACCOUNT}:role/api-role")]["policies"].as_array_mut().unwrap().push(document));
+        }),
         unclear("the audit log isn't there", EVERYWHERE, "XD-ECS-077", |tree| tree.remove("var/log/ecs/audit.log")),
         unclear("the audit log begins after the task", EVERYWHERE, "XD-ECS-077", |tree| {
             tree.write("var/log/ecs/audit.log", "2026-09-21T09:00:00Z 400 1.2.3.4:5 \"/v2/credentials\" \"x\" - \n");
@@ -710,9 +737,9 @@ struct Half {
 fn half(start: usize) -> Half {
     let mut half = Half::default();
     for mutation in mutations().into_iter().skip(start).step_by(2) {
-        for kind in mutation.on {
+        for kind in depth::sampled(mutation.name, mutation.on.to_vec(), 1) {
             half.trees += 1;
-            let tree = Tree::healthy(*kind);
+            let tree = Tree::healthy(kind);
             (mutation.make)(&tree);
             let (_, findings, verdicts) = tree.check();
             let told = |finding: &&Finding| {
@@ -766,7 +793,9 @@ fn each_mistake_is_found_by_the_check_that_is_meant_for_it() {
     println!("{} mistakes on {trees} hosts, {} not found as meant", distinct.len(), wrong.len());
     assert!(wrong.is_empty(), "{} of {trees}:\n{}", wrong.len(), wrong.join("\n\n"));
     assert!(distinct.len() >= 60, "{}", distinct.len());
-    every_outcome_was_seen(&found);
+    if depth::full() {
+        every_outcome_was_seen(&found);
+    }
 }
 
 /// Each check was seen to pass, to object, and to be unable to tell.

@@ -303,6 +303,32 @@ the application uses the instance's role ecsInstanceRole, and not a task role
 }
 
 #[test]
+fn a_pasted_error_that_names_nobody_cannot_be_told() {
+    for text in ["An error occurred (AccessDenied) when calling the GetObject operation: Access Denied", "hello", ""] {
+        let ran = run(&["--explain-error", text]);
+        assert_eq!(ran.status, 5, "{text}");
+        assert_data_eq!(
+            ran.stdout,
+            str![[r#"
+the error doesn't name who was denied
+  do: log what `aws sts get-caller-identity` says in the container, and paste its Arn
+
+"#]]
+            .raw()
+        );
+        let ran = run(&["--explain-error", text, "--output", "json"]);
+        let document: Value = serde_json::from_str(&ran.stdout).unwrap();
+        assert_eq!((ran.status, &document["exitCode"], &document["principal"]), (5, &json!(5), &json!("unnamed")));
+    }
+    // Who is named, is told, whatever else the text lacks.
+    for text in ["arn:aws:iam::111122223333:root", "arn:aws:iam::111122223333:user/bob", "arn:aws:sts::1:assumed-role/r/s"] {
+        let ran = run(&["--explain-error", text, "--output", "json"]);
+        let document: Value = serde_json::from_str(&ran.stdout).unwrap();
+        assert_eq!((ran.status, &document["exitCode"]), (0, &json!(0)), "{text}");
+    }
+}
+
+#[test]
 fn nothing_in_the_folder_changes() {
     fn all(folder: &std::path::Path) -> Vec<(std::path::PathBuf, Option<Vec<u8>>, std::time::SystemTime)> {
         let mut found = Vec::new();
@@ -381,7 +407,7 @@ fn readme_ecs_check() {
     tree.probe(super::tree::API.0, "timed-out");
     let ran = on(&tree, &[]);
     assert_eq!(ran.status, 1);
-    crate::readme::compare("ecs-check", &format!("```console\n$ sudo xdeploy ecs-check\n{}```\n", ran.stdout));
+    crate::support::compare::readme_block("ecs-check", &format!("```console\n$ sudo xdeploy ecs-check\n{}```\n", ran.stdout));
 }
 
 #[test]
@@ -390,7 +416,7 @@ fn readme_ecs_checks() {
     for (check, _) in xdeploy::ecs::checks::every() {
         table.push_str(&format!("| {} | {} | {} | {} | {} |\n", check.id, check.article.join(", "), check.title, check.why, check.fix));
     }
-    crate::readme::compare("ecs-checks", &format!("\n{table}\n"));
+    crate::support::compare::readme_block("ecs-checks", &format!("\n{table}\n"));
 }
 
 /// Fifty containers take less than 0.3 s, without probes (issue 5).

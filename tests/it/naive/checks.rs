@@ -144,7 +144,7 @@ fn sides() -> Vec<(&'static str, Decision, Value)> {
         ),
         case(
             "IAM-Principal: wildcard in a principal ARN",
-            ImplicitlyDenied,
+            Error,
             read(SESSION, json!({"resourcePolicy": to(json!({"AWS": "arn:aws:iam::111111111111:role/service-role/*"}))})),
         ),
         case(
@@ -518,10 +518,10 @@ fn conditions() -> Vec<(&'static str, Value, Value, bool)> {
             true,
         ),
         (
-            "IAM-Vars: unresolved, negated: the statement does not match",
+            "IAM-Vars: unresolved, negated: unequal to whatever there is",
             json!({"StringNotEquals": team("${aws:username}")}),
             team("x"),
-            false,
+            true,
         ),
         ("IAM-Vars: an escape in a condition", json!({"StringLike": team("w${*}")}), team("w*"), true),
         ("IAM-Vars: an escape is no wildcard", json!({"StringLike": team("w${*}")}), team("wide"), false),

@@ -351,7 +351,9 @@ pub enum Kind {
 pub fn resource_kind(request: &Value) -> Kind {
     let action = request["action"].as_str().unwrap_or_default().to_ascii_lowercase();
     let resource = request["resource"].as_str().unwrap_or_default();
-    if action.starts_with("kms:") {
+    // What is about the alias itself is decided on no key.
+    let of_key = resource.contains(":key/") || (resource.contains(":alias/") && !action.ends_with("alias"));
+    if action.starts_with("kms:") && of_key {
         Kind::Key
     } else if action.starts_with("sts:") && resource.contains(":role/") {
         Kind::Trust
@@ -520,6 +522,10 @@ fn applies(world: &World, kind: Kind) -> bool {
 }
 
 fn decision(world: &World, broken: Broken) -> Decision {
+    // Whoever signs may ask who it is [GetCallerIdentity].
+    if world.action.eq_ignore_ascii_case("sts:GetCallerIdentity") && !matches!(world.caller, Caller::Anonymous) {
+        return Decision::Allowed;
+    }
     let in_force: Vec<(Kind, &Value)> = world.documents.iter().copied().filter(|(kind, _)| applies(world, *kind)).collect();
     // Any matching Deny in any applicable policy [IAM-Eval] step 1.
     if in_force.iter().any(|(kind, document)| denies(world, *kind, document)) {
@@ -529,7 +535,8 @@ fn decision(world: &World, broken: Broken) -> Decision {
     if broken == Broken::IsAnError && in_force.iter().any(|(_, document)| world.is_malformed(document)) {
         return Decision::Error;
     }
-    let all_pass = passes_rcps(world, broken)
+    let all_pass = !changes_what_is_awss(world)
+        && passes_rcps(world, broken)
         && passes_scps(world, broken)
         && passes_endpoint(world, broken)
         && passes_public_access_block(world)
@@ -539,6 +546,24 @@ fn decision(world: &World, broken: Broken) -> Decision {
             _ => across_accounts(world, broken),
         };
     if all_pass { Decision::Allowed } else { Decision::ImplicitlyDenied }
+}
+
+/// Roles of permission sets and of services, AWS's policies, aliases of AWS's keys (facts G.5).
+fn changes_what_is_awss(world: &World) -> bool {
+    let action = world.action.to_ascii_lowercase();
+    let Some((service, call)) = action.split_once(':') else { return false };
+    let changes = ["attach", "create", "delete", "detach", "put", "set", "tag", "untag", "update"].iter().any(|verb| call.starts_with(verb));
+    let describes = ["tagrole", "untagrole", "updaterole", "updateroledescription"].contains(&call);
+    let of_aws = match service {
+        "iam" => {
+            world.resource.contains(":role/aws-reserved/")
+                || (world.resource.contains(":role/aws-service-role/") && !describes && !call.ends_with("servicelinkedrole"))
+                || world.resource.starts_with("arn:aws:iam::aws:policy/")
+        }
+        "kms" => world.resource.contains(":alias/aws/") && call.ends_with("alias"),
+        _ => false,
+    };
+    of_aws && changes && !matches!(world.caller, Caller::Service(_))
 }
 
 /// Every level must allow [ORG-SCP]; a level without a document allows nothing.
@@ -712,9 +737,39 @@ fn any_allows(world: &World, kind: Kind, documents: Vec<&Value>, broken: Broken)
 }
 
 pub fn is_malformed(kind: Kind, document: &Value) -> bool {
-    !document.is_object()
-        || document["Statement"].is_null()
+    let Some(members) = document.as_object() else { return true };
+    let version = &document["Version"];
+    let inner = matches!(kind, Kind::Identity | Kind::Boundary | Kind::Trust);
+    let sids: Vec<&str> = statements(document).iter().filter_map(|statement| statement["Sid"].as_str()).filter(|sid| !sid.is_empty()).collect();
+    statements(document).is_empty()
+        || members.keys().any(|name| !["Version", "Id", "Statement"].contains(&name.as_str()))
+        || !(version.is_null() || version == "2012-10-17" || version == "2008-10-17")
+        || !(document["Id"].is_null() || document["Id"].is_string())
+        || (inner && sids.iter().any(|sid| !sid.chars().all(|c| c.is_ascii_alphanumeric())))
+        || (inner && sids.iter().collect::<BTreeSet<_>>().len() < sids.len())
         || !statements(document).into_iter().all(|statement| statement_is_well_formed(kind, statement))
+}
+
+/// Whether a service and a name, a principal, an ARN (the facts' G.3 and G.4).
+fn values_are_well_formed(statement: &Value) -> bool {
+    let is_action = |text: &String| {
+        text == "*" || matches!(text.split_once(':'), Some((service, name)) if !service.is_empty() && !name.is_empty())
+    };
+    let is_resource = |text: &String| {
+        let parts: Vec<&str> = text.split(':').collect();
+        text == "*" || (parts.len() > 2 && parts[0] == "arn" && !parts[2].is_empty() && !parts[2].contains(['*', '?']))
+    };
+    let is_principal = |(sort, name): &(String, String)| {
+        let is_id = |name: &str| name.starts_with('A') && name.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit());
+        let is_account = |name: &str| name.len() == 12 && name.chars().all(|c| c.is_ascii_digit());
+        let is_kind = ["AWS", "Service", "Federated", "CanonicalUser"].contains(&sort.as_str());
+        (sort == "AWS" && name == "*")
+            || is_kind && (!name.contains(['*', '?']) && (sort != "AWS" || name.starts_with("arn:") || is_account(name) || is_id(name)))
+    };
+    ["Action", "NotAction"].iter().flat_map(|name| texts(&statement[*name])).all(|text| is_action(&text))
+        && ["Resource", "NotResource"].iter().flat_map(|name| texts(&statement[*name])).all(|text| is_resource(&text))
+        && ["Principal", "NotPrincipal"].iter().flat_map(|name| principals(&statement[*name])).all(|name| is_principal(&name))
+        && (statement["NotPrincipal"].is_null() || statement["Effect"] == "Deny")
 }
 
 /// [IAM-Grammar]
@@ -741,6 +796,8 @@ fn statement_is_well_formed(kind: Kind, statement: &Value) -> bool {
         && what_is_right
         && ["Action", "NotAction", "Resource", "NotResource"].iter().all(|name| !has(name) || is_texts(&statement[*name]))
         && (!has("Condition") || conditions_are_well_formed(&statement["Condition"]))
+        && values_are_well_formed(statement)
+        && (kind != Kind::Trust || !has("NotPrincipal"))
 }
 
 fn is_texts(value: &Value) -> bool {
@@ -770,22 +827,8 @@ fn matches_but_for_principal(world: &World, kind: Kind, document: &Value, statem
     // Variables are literal text under 2008-10-17 and without a version [IAM-Vars].
     let variables = document["Version"] == "2012-10-17";
     action_matches(world, statement)
-        && (kind == Kind::Trust || resource_matches(world, statement, variables))
+        && (kind == Kind::Trust || resource_matches(world, kind, statement, variables))
         && conditions_hold(world, statement, variables)
-        // A variable that nothing resolves: the statement does not match [IAM-Vars].
-        && (!variables || all_resolve(world, statement))
-}
-
-fn all_resolve(world: &World, statement: &Value) -> bool {
-    let resources = ["Resource", "NotResource"].into_iter().flat_map(|name| texts(&statement[name]));
-    let conditions = statement["Condition"]
-        .as_object()
-        .into_iter()
-        .flatten()
-        .filter(|(operator, _)| operator_of(operator).is_some_and(|test| test.takes_variables()));
-    let values =
-        conditions.flat_map(|(_, block)| block.as_object().into_iter().flatten().flat_map(|(_, values)| texts(values)).collect::<Vec<_>>());
-    resources.chain(values).filter(|value| value.contains("${")).all(|value| expand(world, &value, true).is_some())
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -874,15 +917,24 @@ fn action_matches(world: &World, statement: &Value) -> bool {
     if statement["NotAction"].is_null() { any("Action") } else { !any("NotAction") }
 }
 
-fn resource_matches(world: &World, statement: &Value, variables: bool) -> bool {
-    let any = |name: &str| texts(&statement[name]).iter().any(|pattern| one_resource_matches(world, pattern, variables));
+fn resource_matches(world: &World, kind: Kind, statement: &Value, variables: bool) -> bool {
+    let any = |name: &str| texts(&statement[name]).iter().any(|pattern| one_resource_matches(world, kind, pattern, variables));
     if statement["NotResource"].is_null() { any("Resource") } else { !any("NotResource") }
 }
 
-fn one_resource_matches(world: &World, pattern: &str, variables: bool) -> bool {
+fn one_resource_matches(world: &World, kind: Kind, pattern: &str, variables: bool) -> bool {
     if pattern == "*" {
         return true;
     }
+    // What an identity-based policy's ARN lacks is completed with stars [IAM-Grammar].
+    let mut parts: Vec<String> = pattern.splitn(6, ':').map(str::to_owned).collect();
+    if matches!(kind, Kind::Identity | Kind::Boundary) && parts.len() < 6 {
+        if parts.last().is_some_and(|last| last == "*") {
+            parts.resize(6, "*".to_owned());
+        }
+        parts.resize(6, "*".to_owned());
+    }
+    let pattern = &parts.join(":");
     // No wildcard in the service segment [IAM-Resource].
     if pattern.split(':').nth(2).is_some_and(|service| service.contains(['*', '?'])) {
         return false;
@@ -953,8 +1005,9 @@ fn variable(world: &World, inside: &str) -> Option<String> {
         None => (inside.trim(), None),
     };
     match world.key(name) {
-        // Only single-valued keys.
-        Some(Value::Array(_)) | None => default,
+        // Only single-valued keys, with a default neither [STK-iam].
+        Some(Value::Array(_)) => None,
+        None => default,
         Some(value) => Some(text(value)),
     }
 }
@@ -1082,6 +1135,10 @@ fn condition_holds(world: &World, operator: &Operator, key: &str, values: &[Stri
 /// Several values: one of them; for negated operators none of them.
 fn value_passes(world: &World, operator: &Operator, actual: &str, values: &[String], variables: bool) -> bool {
     let variables = variables && operator.takes_variables();
+    // What is no address and no ARN passes neither way [STK-iam].
+    if (operator.positive == "IpAddress" && address(actual).is_none()) || (operator.positive == "ArnLike" && actual.split(':').count() < 6) {
+        return false;
+    }
     values.iter().any(|value| compare(world, operator.positive, actual, value, variables).unwrap_or(false)) != operator.negated
 }
 
@@ -1114,8 +1171,8 @@ fn compare(world: &World, positive: &str, actual: &str, value: &str, variables: 
 }
 
 fn number(text: &str) -> Option<f64> {
-    let digits = text.strip_prefix('-').unwrap_or(text);
-    if digits.is_empty() || !digits.chars().all(|c| c.is_ascii_digit() || c == '.') {
+    let is_one = |c: char| c.is_ascii_digit() || matches!(c, '.' | '+' | '-' | 'e' | 'E');
+    if text.is_empty() || !text.chars().all(is_one) {
         return None;
     }
     text.parse().ok()
@@ -1155,18 +1212,38 @@ fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
     years + (1..month).map(length).sum::<i64>() + day - 1
 }
 
-/// CIDR, a bare address is one address; mapped IPv4 is IPv4; an IPv6 network with host bits matches nothing [STK-iam].
+/// Octets may begin with zeroes [STK-iam].
+fn dotted(text: &str) -> Option<IpAddr> {
+    let octets: Vec<u8> =
+        text.split('.').map(|octet| if octet.starts_with('+') { None } else { octet.parse().ok() }).collect::<Option<_>>()?;
+    <[u8; 4]>::try_from(octets).ok().map(IpAddr::from)
+}
+
+/// An address of a request: an IPv4 address within an IPv6 one is that [STK-iam].
+fn address(text: &str) -> Option<IpAddr> {
+    dotted(text).or_else(|| text.parse::<IpAddr>().ok()).map(|address| address.to_canonical())
+}
+
+/// CIDR, a bare address is one address; a policy's network stays in the family that it is written in, and is nothing if it has host
+/// bits in IPv6 or dots there [STK-iam].
 fn address_is_in(actual: &str, network: &str) -> Option<bool> {
-    let actual: IpAddr = actual.parse::<IpAddr>().ok()?.to_canonical();
-    let (address, length) = network.split_once('/').map_or((network, None), |(address, length)| (address, Some(length)));
-    let address: IpAddr = address.parse::<IpAddr>().ok()?.to_canonical();
+    let actual = address(actual)?;
+    let (own, length) = network.split_once('/').map_or((network, None), |(address, length)| (address, Some(length)));
+    let own: IpAddr = match dotted(own) {
+        Some(address) => address,
+        None if own.contains('.') => return None,
+        None => own.parse().ok()?,
+    };
     let bits = |address: IpAddr| match address {
         IpAddr::V4(address) => (u128::from(u32::from(address)) << 96, 32),
         IpAddr::V6(address) => (u128::from(address), 128),
     };
-    let ((actual_bits, width), (bits, network_width)) = (bits(actual), bits(address));
+    let ((actual_bits, width), (bits, network_width)) = (bits(actual), bits(own));
     let length: u32 = length.map_or(Some(network_width), |length| length.parse().ok())?;
+    if length > network_width {
+        return None;
+    }
     let mask = if length == 0 { 0 } else { u128::MAX << (128 - length) };
-    let has_host_bits = address.is_ipv6() && bits & !mask != 0;
+    let has_host_bits = own.is_ipv6() && bits & !mask != 0;
     Some(width == network_width && !has_host_bits && actual_bits & mask == bits & mask)
 }

@@ -424,8 +424,6 @@ impl Draft<'_> {
             ("AWS", "AROAEXAMPLEEXAMPLE001"),
             ("AWS", "AIDAEXAMPLEEXAMPLE001"),
             ("AWS", "arn:aws:iam::111111111111:role/*"),
-            ("AWS", "arn:aws:iam::111111111111:user/al*"),
-            ("AWS", "arn:aws:sts::222222222222:assumed-role/prods3role/*"),
             ("Service", "events.amazonaws.com"),
             ("Federated", "cognito-identity.amazonaws.com"),
             ("Federated", "arn:aws:iam::111111111111:saml-provider/corp"),

@@ -19,7 +19,6 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 const REQUIREMENTS: &str = include_str!("requirements.txt");
-const TOOLS: &str = include_str!("tools.txt");
 const ORACLE: &str = include_str!("oracle.py");
 
 /// An AWS error, or a Python one with the code `Python`.
@@ -55,28 +54,21 @@ pub struct Emulators {
 /// # Panics
 /// With the reason, in every test, if Python, its packages or an emulator is not to be had.
 pub fn emulators() -> &'static Emulators {
-    static EMULATORS: OnceLock<Result<Emulators, String>> = OnceLock::new();
-
-    match EMULATORS.get_or_init(start) {
+    match started() {
         Ok(emulators) => emulators,
         Err(reason) => panic!("the AWS emulators could not be started: {reason}"),
     }
 }
 
-/// The folder of other people's programs that judge what ours writes: `cfn-lint`, `shellcheck`, `aws`.
-///
-/// # Panics
-/// With the reason, if Python or its packages are not to be had.
-pub fn tools() -> PathBuf {
-    static TOOLS_FOLDER: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    let made = TOOLS_FOLDER.get_or_init(|| {
-        fs::create_dir_all(folder()).map_err(|error| error.to_string())?;
-        virtual_environment(&folder(), TOOLS)
-    });
-    match made {
-        Ok(python) => python.parent().unwrap().to_owned(),
-        Err(reason) => panic!("the tools could not be installed: {reason}"),
-    }
+/// Gives why the emulators are not to be had.
+pub fn missing() -> Option<String> {
+    started().as_ref().err().map(|reason| format!("AWS emulators ({reason})"))
+}
+
+fn started() -> &'static Result<Emulators, String> {
+    static EMULATORS: OnceLock<Result<Emulators, String>> = OnceLock::new();
+
+    EMULATORS.get_or_init(start)
 }
 
 type Waiting = Arc<Mutex<HashMap<u64, Sender<Value>>>>;

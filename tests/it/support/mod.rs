@@ -26,17 +26,22 @@
 #![allow(dead_code, unused_imports, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod cli;
-mod emulators;
+pub mod compare;
+pub mod depth;
+pub mod emulators;
+pub mod exported;
 mod fidelity;
+pub mod office;
 mod pipelines;
 mod proxy;
 pub mod pty;
+pub mod running;
 pub mod scene;
 pub mod script;
 pub mod served;
 pub mod stacks;
 pub mod stage;
-mod tests;
+pub mod tools;
 mod xml;
 
 use std::collections::BTreeSet;
@@ -50,8 +55,9 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 pub use cli::{Checked, Killed, Output, Running, normalised};
-pub use emulators::{OracleError, emulators, tools};
+pub use emulators::{OracleError, emulators};
 pub use proxy::{Action, Proxy, Request, RequestInfo, When, longest_chain, table};
+pub use tools::tools;
 
 /// The region of the profiles.
 pub const REGION: &str = "us-east-1";

@@ -21,18 +21,33 @@ struct Tools {
     _server: std::sync::Mutex<std::process::Child>,
 }
 
-fn tools() -> &'static Tools {
-    static TOOLS: OnceLock<Tools> = OnceLock::new();
+fn started() -> &'static Result<Tools, String> {
+    static TOOLS: OnceLock<Result<Tools, String>> = OnceLock::new();
+
     TOOLS.get_or_init(|| {
         let folder = folder();
-        fs::create_dir_all(&folder).unwrap();
-        let python = virtual_environment(&folder, REQUIREMENTS).unwrap_or_else(|error| panic!("the AWS CLI: {error}"));
-        let mut server = Command::new(&python).args(["-c", SERVER]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        fs::create_dir_all(&folder).map_err(|error| error.to_string())?;
+        let python = virtual_environment(&folder, REQUIREMENTS)?;
+        let mut server = Command::new(&python)
+            .args(["-c", SERVER])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .map_err(|error| error.to_string())?;
         let mut line = String::new();
-        BufReader::new(server.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let port = line.trim().parse().unwrap_or_else(|_| panic!("the AWS CLI did not start: {line}"));
-        Tools { bin: python.parent().unwrap().to_owned(), port, _server: std::sync::Mutex::new(server) }
+        let _ = BufReader::new(server.stdout.take().unwrap()).read_line(&mut line);
+        let port = line.trim().parse().map_err(|_| format!("it did not start: {line}"))?;
+        Ok(Tools { bin: python.parent().unwrap().to_owned(), port, _server: std::sync::Mutex::new(server) })
     })
+}
+
+fn tools() -> &'static Tools {
+    started().as_ref().unwrap_or_else(|error| panic!("the AWS CLI: {error}"))
+}
+
+/// Gives why the AWS CLI is not to be had.
+pub fn missing() -> Option<String> {
+    started().as_ref().err().map(|reason| format!("the AWS CLI ({reason})"))
 }
 
 /// Where a run is to end, as if somebody had pulled the plug.

@@ -125,3 +125,29 @@ impl Served {
         self._runtime.block_on(self.rehearsal.make_bucket(account, region, name, versioned)).unwrap();
     }
 }
+
+pub const BUCKETS: [&str; 4] = ["--input-bucket", "in-bucket", "--output-bucket", "out-bucket"];
+
+/// The buckets of the article, made in two accounts in memory.
+pub fn served() -> Served {
+    let served = Served::new();
+    let buckets = [("dev", "in-bucket", true), ("prod", "out-bucket", false)];
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    for (side, bucket, versioned) in buckets {
+        let account = if side == "dev" { DEV } else { PROD };
+        runtime.block_on(served.rehearsal.make_bucket(account, "us-east-1", bucket, versioned)).unwrap();
+    }
+    served
+}
+
+pub fn remove_policy(served: &Served, name: &str) {
+    let config = served.rehearsal.config(served.rehearsal.keys(PROD), "us-east-1");
+    let iam = aws_sdk_iam::Client::from_conf(aws_sdk_iam::config::Builder::from(&config).build());
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let arn = format!("arn:aws:iam::{}:policy/{name}", PROD);
+    runtime.block_on(iam.detach_role_policy().role_name("prods3role").policy_arn(arn).send()).unwrap();
+}
+
+pub fn with<'a>(args: &[&'a str]) -> Vec<&'a str> {
+    [&args[..1], &BUCKETS[..], &args[1..]].concat()
+}

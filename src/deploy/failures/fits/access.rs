@@ -154,7 +154,7 @@ const NETWORK: [&str; 4] = ["aws:sourcevpce", "aws:sourcevpc", "aws:sourceip", "
 /// E.25: a policy asks for a network that CodePipeline doesn't come from.
 pub fn network(case: &Case<'_, '_>) -> Fit {
     let hangs = |link: &&&Judged| link.unknown.iter().any(|key| NETWORK.contains(&key.to_ascii_lowercase().as_str()));
-    let first_denied = case.suspects.first().is_some_and(|link| link.verdict == Verdict::Denied && !link.may_be_called);
+    let first_denied = case.suspects.first().is_some_and(|link| link.verdict == Verdict::Denied && !link.may_be_called());
     match case.suspects.iter().find(hangs) {
         Some(link) if !first_denied => {
             let who = &link.who;
@@ -260,7 +260,7 @@ pub fn requester_pays(case: &Case<'_, '_>) -> Fit {
         match readings.get(bucket) {
             // That CodePipeline fails at it isn't confirmed, and a denial is certain.
             Some(Readable::Known(true))
-                if case.suspects.first().is_some_and(|link| link.verdict == Verdict::Denied && !link.may_be_called) =>
+                if case.suspects.first().is_some_and(|link| link.verdict == Verdict::Denied && !link.may_be_called()) =>
             {
                 unknown = Some(format!("bucket {bucket} is Requester Pays, which may be in the way as well"));
             }

@@ -1,6 +1,7 @@
 //! Rows about what the pipeline declares, and what lies there after a green run: facts E.27, E.31, E.32, E.35, E.40, E.41, E.43.
 
 use super::{edit, holds, open, out, steps, unread};
+use crate::deploy::declaration::Extract;
 use crate::deploy::failures::{Case, Fit};
 use crate::model::{Readable, account_of};
 
@@ -23,10 +24,9 @@ pub fn regions(case: &Case<'_, '_>) -> Fit {
 
 /// E.31: Extract is neither `true` nor `false`.
 pub fn extract_value(case: &Case<'_, '_>) -> Fit {
-    match case.evidence.course.declared_extract {
-        Some("true" | "false") => out("the deploy action's Extract is fine now"),
-        Some(value) => holds(format!("the deploy action's Extract is `{value}`"), edit(case, "set Extract to \"true\" or \"false\"")),
-        None => holds("the deploy action has no Extract", edit(case, "set Extract to \"true\" or \"false\"")),
+    match case.evidence.course.extract.wrong() {
+        None => out("the deploy action's Extract is fine now"),
+        Some(wrong) => holds(wrong, edit(case, "set Extract to \"true\" or \"false\"")),
     }
 }
 
@@ -34,7 +34,7 @@ pub fn extract_value(case: &Case<'_, '_>) -> Fit {
 pub fn no_object_key(case: &Case<'_, '_>) -> Fit {
     let course = &case.evidence.course;
     match (course.extract, course.path) {
-        (false, None) => holds(
+        (Extract::No, None) => holds(
             "the deploy action neither extracts nor names an ObjectKey",
             edit(case, "add ObjectKey to the deploy action's configuration"),
         ),
@@ -106,7 +106,7 @@ pub fn leftovers(case: &Case<'_, '_>) -> Fit {
 /// E.43: a folder that ends in a slash.
 pub fn double_slash(case: &Case<'_, '_>) -> Fit {
     let course = &case.evidence.course;
-    match course.path.filter(|path| course.extract && path.ends_with('/')) {
+    match course.path.filter(|path| course.extract.is_wide() && path.ends_with('/')) {
         Some(path) => holds(
             format!("the deploy action's ObjectKey `{path}` ends in a slash, and CodePipeline adds its own"),
             edit(case, &format!("set ObjectKey to \"{}\"", path.trim_end_matches('/'))),

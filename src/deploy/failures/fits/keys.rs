@@ -2,6 +2,7 @@
 
 use super::{edit, holds, open, out, steps};
 use crate::deploy::chain::{FileKey, StoreKey};
+use crate::deploy::declaration::KeyName;
 use crate::deploy::failures::{Case, Fit, Found, Place};
 use crate::deploy::snapshot::KeyFound;
 use crate::model::{Readable, account_of};
@@ -11,6 +12,15 @@ pub fn managed_key(case: &Case<'_, '_>) -> Fit {
     let course = &case.evidence.course;
     // Across regions CodePipeline tells the artifact of the home store, of which the deploy action gets a copy.
     let of_home = |used: &str| matches!(course.store_key(course.home), StoreKey::Customer(key) if same_key(used, key));
+    if let Some(why) = course.producer.unjudged() {
+        return match (&case.evidence.readings.artifact_key, course.store_key(course.action)) {
+            (Readable::Known(Some(used)), StoreKey::Customer(key)) if same_key(used, key) => {
+                out(format!("the run's artifact is encrypted with the store's customer key {}", key.arn))
+            }
+            (Readable::Known(Some(used)), _) => open(format!("{why}; it is encrypted with {used}, which isn't the store's customer key")),
+            _ => open(why),
+        };
+    }
     match course.store_key(course.action) {
         StoreKey::Managed => {
             let seen = match course.action.declared_key {
@@ -40,15 +50,24 @@ fn same_key(used: &str, key: &KeyFound) -> bool {
 /// E.26: the store names its key by alias or bare id.
 pub fn key_by_name(case: &Case<'_, '_>) -> Fit {
     let course = &case.evidence.course;
-    match course.action.declared_key {
-        Some(key) if !key.starts_with("arn:") || key.contains(":alias/") => holds(
+    if let Some((region, key)) = course.key_by_alias_arn() {
+        return open(format!(
+            "the artifact store in {region} names its key by the ARN of an alias, {key}: KMS takes that from another account, CodePipeline's \
+             guide says key id or key ARN only; the key's own ARN in encryptionKey.id rules it out"
+        ));
+    }
+    if let Some(key) = course.key_by_bare_name() {
+        return holds(
             format!(
                 "the artifact store in {} names its key as `{key}`, which is looked up in the production account",
                 course.action.region
             ),
             edit(case, "put the key's own ARN into encryptionKey.id of the artifact store"),
-        ),
-        Some(key) => out(format!("the artifact store names its key by ARN, {key}")),
+        );
+    }
+    match course.action.declared_key {
+        Some(key) if KeyName::of(key) == KeyName::Arn => out(format!("the artifact store names its key by ARN, {key}")),
+        Some(key) => out(format!("the artifact store names its key as {key}, and the deploy action's role is of the same account")),
         None => out("the artifact store names no key"),
     }
 }

@@ -39,7 +39,7 @@ fn by_link(case: &Case<'_, '_>, link: &Judged, before: Vec<String>, run: Vec<Str
     let too = |other: &&&Judged| {
         other.verdict == Verdict::Denied
             && other.name != link.name
-            && (link.may_be_called || !other.may_be_called)
+            && (link.may_be_called() || !other.may_be_called())
             && case.row.links.contains(&bare(&other.name))
     };
     let links: Vec<&Judged> = std::iter::once(link).chain(case.suspects.iter().filter(too).copied()).collect();

@@ -65,7 +65,7 @@ pub fn tagging(case: &Case<'_, '_>) -> Fit {
         Readable::Unknown(why) => return unread("the source object's tags", why),
     };
     let own = |link: &&&Judged| case.row.links.contains(&bare(&link.name)) && link.verdict == Verdict::Denied;
-    let needed = case.suspects.iter().any(|link| !link.may_be_called && link.verdict == Verdict::Denied);
+    let needed = case.suspects.iter().any(|link| !link.may_be_called() && link.verdict == Verdict::Denied);
     match case.suspects.iter().find(own) {
         _ if tags == 0 => out("the source object has no tags"),
         Some(_) if needed => out("a call that every run makes is denied"),

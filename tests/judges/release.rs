@@ -1,7 +1,9 @@
 //! `xdeploy release`. No emulator runs a pipeline: executions are the bed's, and what a deploy action would write is
 //! played by the test (marked `played`).
 
+use crate::needs::EMULATORS;
 use crate::support::{Account, Action, Bed};
+use libtest_mimic::Trial;
 use serde_json::{Value, json};
 use std::io::Write;
 use std::path::PathBuf;
@@ -55,7 +57,6 @@ fn started(bed: &Bed) -> Vec<Value> {
     bed.proxy.calls("StartPipelineExecution").iter().map(|request| request.json()).collect()
 }
 
-#[test]
 fn a_release_that_nothing_started_is_started_once_and_its_objects_are_listed() {
     let world = world(&[]);
     let bed = &world.bed;
@@ -83,7 +84,6 @@ fn a_release_that_nothing_started_is_started_once_and_its_objects_are_listed() {
     assert!(text.stdout.contains(&format!("owned by prod ({})", bed.prod.id)), "{}", text.stdout);
 }
 
-#[test]
 fn an_execution_that_the_trigger_started_is_followed_and_no_second_one_started() {
     let world = world(&[]);
     let bed = &world.bed;
@@ -108,7 +108,6 @@ fn an_execution_that_the_trigger_started_is_followed_and_no_second_one_started()
     assert!(out.stderr.contains("started by its own change detection"), "{}", out.stderr);
 }
 
-#[test]
 fn a_failed_deploy_action_says_what_codepipeline_said() {
     let world = world(&[]);
     let bed = &world.bed;
@@ -131,7 +130,6 @@ fn a_failed_deploy_action_says_what_codepipeline_said() {
     assert!(out.stderr.contains("xdeploy verify"), "{}", out.stderr);
 }
 
-#[test]
 fn files_that_did_not_arrive_fail_the_release() {
     let world = world(&[]);
     zip(&world.bed, "site.zip", &[("index.html", "<h1>"), ("lost.html", "")]);
@@ -140,7 +138,6 @@ fn files_that_did_not_arrive_fail_the_release() {
     assert!(out.stderr.contains("1 file is missing, such as lost.html"), "{}", out.stderr);
 }
 
-#[test]
 fn an_object_that_somebody_else_owns_fails_the_release() {
     let world = world(&[]);
     let bed = &world.bed;
@@ -169,7 +166,6 @@ fn an_object_that_somebody_else_owns_fails_the_release() {
     assert!(out.stdout.contains("NOT owned by prod"), "{}", out.stdout);
 }
 
-#[test]
 fn a_deploy_path_and_a_zip_that_stays_whole_say_where_things_arrive() {
     let site = world(&["--deploy-path", "site/v2/"]);
     zip(&site.bed, "site.zip", &[("index.html", "<h1>")]);
@@ -184,7 +180,6 @@ fn a_deploy_path_and_a_zip_that_stays_whole_say_where_things_arrive() {
     assert!(out.stdout.contains("  sample-website.zip"), "{}", out.stdout);
 }
 
-#[test]
 fn the_sample_needs_no_file_and_no_wait_doesn_t_follow() {
     let world = world(&[]);
     played(&world, &["index.html", "error.html", "css/site.css", "images/logo.svg"]);
@@ -196,7 +191,6 @@ fn the_sample_needs_no_file_and_no_wait_doesn_t_follow() {
     assert!(world.bed.proxy.calls("ListActionExecutions").is_empty());
 }
 
-#[test]
 fn a_release_repeated_with_the_same_version_starts_nothing_twice() {
     let world = world(&[]);
     let bed = &world.bed;
@@ -211,7 +205,6 @@ fn a_release_repeated_with_the_same_version_starts_nothing_twice() {
     assert!(tokens.iter().all(|token| token.len() <= 128 && token.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')));
 }
 
-#[test]
 fn what_can_not_be_released_is_refused_before_the_upload() {
     let world = world(&[]);
     let bed = &world.bed;
@@ -236,7 +229,6 @@ fn what_can_not_be_released_is_refused_before_the_upload() {
     assert!(bed.proxy.writes().is_empty());
 }
 
-#[test]
 fn setup_with_an_artifact_uploads_it_before_the_pipeline_is_made_and_only_once() {
     let bed = Bed::new();
     let input = bed.versioned_bucket(&bed.dev, "input");
@@ -257,7 +249,6 @@ fn setup_with_an_artifact_uploads_it_before_the_pipeline_is_made_and_only_once()
     assert_eq!(writes, ["PutObject"]);
 }
 
-#[test]
 fn a_key_with_a_time_in_it_is_not_looked_for() {
     let world = world(&["--no-extract", "--deploy-path", "builds/{datetime}.zip"]);
     std::fs::write(world.bed.dir().join("blob.bin"), "not a zip").unwrap();
@@ -267,7 +258,6 @@ fn a_key_with_a_time_in_it_is_not_looked_for() {
     assert!(world.bed.proxy.calls("ListObjectsV2").is_empty());
 }
 
-#[test]
 fn an_execution_that_has_yet_to_say_its_version_is_waited_for() {
     let world = world(&[]);
     let bed = &world.bed;
@@ -287,7 +277,6 @@ fn an_execution_that_has_yet_to_say_its_version_is_waited_for() {
     assert!(started(bed).is_empty(), "{}", out.report());
 }
 
-#[test]
 fn the_actions_of_a_long_pipeline_are_all_told() {
     let world = world(&[]);
     let bed = &world.bed;
@@ -313,7 +302,6 @@ fn the_actions_of_a_long_pipeline_are_all_told() {
     assert_eq!(actions, ["Source", "Deploy"]);
 }
 
-#[test]
 fn setup_with_an_artifact_looks_for_it_under_the_pipelines_own_key() {
     let world = world(&["--object-key", "web/site.zip"]);
     let bed = &world.bed;
@@ -328,7 +316,6 @@ fn setup_with_an_artifact_looks_for_it_under_the_pipelines_own_key() {
     assert_eq!(bed.proxy.calls("PutObject").len(), 1, "{}", moved.report());
 }
 
-#[test]
 fn a_source_object_that_may_not_be_read_is_uploaded() {
     let world = world(&[]);
     let bed = &world.bed;
@@ -340,4 +327,25 @@ fn a_source_object_that_may_not_be_read_is_uploaded() {
     let args = ["setup", "--input-bucket", &world.input, "--output-bucket", &world.output, "--artifact", "site.zip", "--yes"];
     let out = bed.run(&args).success();
     assert_eq!(bed.proxy.calls("PutObject").len(), 1, "{}", out.report());
+}
+
+/// The tests of this file.
+pub fn trials() -> Vec<Trial> {
+    trials![EMULATORS;
+        a_release_that_nothing_started_is_started_once_and_its_objects_are_listed,
+        an_execution_that_the_trigger_started_is_followed_and_no_second_one_started,
+        a_failed_deploy_action_says_what_codepipeline_said,
+        files_that_did_not_arrive_fail_the_release,
+        an_object_that_somebody_else_owns_fails_the_release,
+        a_deploy_path_and_a_zip_that_stays_whole_say_where_things_arrive,
+        the_sample_needs_no_file_and_no_wait_doesn_t_follow,
+        a_release_repeated_with_the_same_version_starts_nothing_twice,
+        what_can_not_be_released_is_refused_before_the_upload,
+        setup_with_an_artifact_uploads_it_before_the_pipeline_is_made_and_only_once,
+        a_key_with_a_time_in_it_is_not_looked_for,
+        an_execution_that_has_yet_to_say_its_version_is_waited_for,
+        the_actions_of_a_long_pipeline_are_all_told,
+        setup_with_an_artifact_looks_for_it_under_the_pipelines_own_key,
+        a_source_object_that_may_not_be_read_is_uploaded,
+    ]
 }

@@ -1,5 +1,7 @@
 //! A new set-up holds what the article describes, step by step, and a second run finds nothing to do.
 
+use crate::needs::{EMULATORS, NOTHING};
+use libtest_mimic::Trial;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -14,7 +16,6 @@ use crate::world::{PIPELINE, TAG, World, document, same, same_grants, strings};
 const ADMINISTRATORS: &str = "Allow access for Key Administrators";
 const RULE: &str = "codepipeline-crossaccountdeploy-source";
 
-#[test]
 fn a_new_setup_makes_what_the_article_describes_then_finds_no_changes() {
     let world = World::new();
     let plan = world.command("plan", &["--detailed-exitcode"]).code(2);
@@ -210,7 +211,6 @@ fn key_statement(world: &World, what: &str) -> Option<Value> {
     statements.into_iter().find(|statement| strings(&statement["Sid"]).concat().ends_with(what))
 }
 
-#[test]
 fn a_root_caller_needs_no_administrator_statement() {
     let world = World::of(Bed::with_callers(Caller::Root, Caller::Root));
     world.setup(&[]).success();
@@ -218,7 +218,6 @@ fn a_root_caller_needs_no_administrator_statement() {
     world.settled(&[]);
 }
 
-#[test]
 fn the_administrator_is_the_callers_user_or_role_with_its_path() {
     let user = || Caller::User { path: "/team/web/".to_owned() };
     for (caller, path) in [(user(), ":user/team/web/"), (Caller::sso(), ":role/aws-reserved/sso.amazonaws.com/")] {
@@ -231,7 +230,6 @@ fn the_administrator_is_the_callers_user_or_role_with_its_path() {
     }
 }
 
-#[test]
 fn administrators_that_were_named_take_the_callers_place() {
     let world = World::new();
     let trust = document(json!({"Effect": "Allow", "Principal": {"AWS": world.dev_arn("root")}, "Action": "sts:AssumeRole"}));
@@ -257,7 +255,6 @@ fn source_polls(world: &World) -> Value {
     pipeline["stages"][0]["actions"][0]["configuration"]["PollForSourceChanges"].clone()
 }
 
-#[test]
 fn polling_or_nothing_makes_no_trigger_and_is_remembered() {
     for (how, polls) in [("polling", "true"), ("none", "false")] {
         let world = World::new();
@@ -272,7 +269,6 @@ fn polling_or_nothing_makes_no_trigger_and_is_remembered() {
     }
 }
 
-#[test]
 fn change_detection_can_be_changed_later() {
     let world = World::new();
     world.setup(&["--change-detection", "polling"]).success();
@@ -285,7 +281,6 @@ fn change_detection_can_be_changed_later() {
     world.settled(&[]);
 }
 
-#[test]
 fn where_to_deploy_is_the_actions_configuration() {
     for (flags, configuration) in [
         (&["--deploy-path", "site/"][..], json!({"Extract": "true", "ObjectKey": "site"})),
@@ -302,7 +297,6 @@ fn where_to_deploy_is_the_actions_configuration() {
     }
 }
 
-#[test]
 fn missing_buckets_are_made_only_when_asked() {
     let bed = Bed::new();
     let world = World { input: bed.unique_name("made-input"), output: bed.unique_name("made-output"), bed };
@@ -323,7 +317,6 @@ fn missing_buckets_are_made_only_when_asked() {
     world.settled(&[]);
 }
 
-#[test]
 fn versioning_is_turned_on_only_when_asked() {
     let bed = Bed::new();
     let (input, output) = (bed.bucket(&bed.dev, "input"), bed.bucket(&bed.prod, "output"));
@@ -334,7 +327,6 @@ fn versioning_is_turned_on_only_when_asked() {
     world.settled(&[]);
 }
 
-#[test]
 fn another_pipelines_names_carry_its_name() {
     let world = World::new();
     let flags = ["--pipeline", "web.site-2", "--object-key", "site/web.zip"];
@@ -357,7 +349,6 @@ fn another_pipelines_names_carry_its_name() {
     world.settled(&flags);
 }
 
-#[test]
 fn principals_that_settle_late_are_waited_for() {
     let world = World::new();
     world.bed.proxy.set_propagation(Duration::from_secs(3));
@@ -367,7 +358,6 @@ fn principals_that_settle_late_are_waited_for() {
     world.settled(&[]);
 }
 
-#[test]
 fn the_region_may_be_another_than_the_profiles() {
     let bed = Bed::new();
     let input = bed.bucket_in(&bed.dev, "input", "eu-west-1", true);
@@ -389,7 +379,6 @@ fn the_region_may_be_another_than_the_profiles() {
 }
 
 /// A2.6.
-#[test]
 fn an_output_bucket_elsewhere_gets_a_replica_key_and_a_second_store() {
     let world = World::with_output_in(Bed::new(), "eu-west-1");
     world.setup(&[]).success();
@@ -415,7 +404,6 @@ fn an_output_bucket_elsewhere_gets_a_replica_key_and_a_second_store() {
     world.settled(&[]);
 }
 
-#[test]
 fn every_arn_is_of_the_callers_partition() {
     for (partition, region) in [("aws-us-gov", "us-gov-west-1"), ("aws-cn", "cn-northwest-1"), ("aws", "us-east-1")] {
         let (common, flags) =
@@ -441,7 +429,6 @@ fn every_arn_is_of_the_callers_partition() {
     }
 }
 
-#[test]
 fn a_replica_is_not_made_without_its_administrators_and_users() {
     let mut value = serde_json::to_value(nothing_there("aws", REGION)).unwrap();
     let primary = json!({"arn": "arn:aws:kms:us-east-1:111111111111:key/mrk-1", "manager": "CUSTOMER", "spec": "SYMMETRIC_DEFAULT",
@@ -455,8 +442,8 @@ fn a_replica_is_not_made_without_its_administrators_and_users() {
     let common = CommonFlags { dev_profile: Some("d".into()), prod_profile: Some("p".into()), ..CommonFlags::default() };
     let settings = Settings::resolve(&common, &flags()).unwrap();
     let error = steps::wants(&settings, &serde_json::from_value(value).unwrap(), None).unwrap_err();
-    crate::errors::same(
-        &crate::errors::printed(&error),
+    crate::support::compare::same(
+        &crate::support::compare::printed(&error),
         snapbox::str![[r#"
 error: the key's administrator could not be found out
   caused by: iam:GetRole was denied
@@ -469,4 +456,28 @@ hint: name one with `--key-administrator ARN`: an IAM user or role of the develo
 
 pub fn flags() -> DeploymentFlags {
     DeploymentFlags { input_bucket: "in-bucket".parse().ok(), output_bucket: "out-bucket".parse().ok(), ..DeploymentFlags::default() }
+}
+
+/// The tests of this file.
+pub fn trials() -> Vec<Trial> {
+    let mut all = trials![NOTHING;
+        every_arn_is_of_the_callers_partition,
+        a_replica_is_not_made_without_its_administrators_and_users,
+    ];
+    all.extend(trials![EMULATORS;
+        a_new_setup_makes_what_the_article_describes_then_finds_no_changes,
+        a_root_caller_needs_no_administrator_statement,
+        the_administrator_is_the_callers_user_or_role_with_its_path,
+        administrators_that_were_named_take_the_callers_place,
+        polling_or_nothing_makes_no_trigger_and_is_remembered,
+        change_detection_can_be_changed_later,
+        where_to_deploy_is_the_actions_configuration,
+        missing_buckets_are_made_only_when_asked,
+        versioning_is_turned_on_only_when_asked,
+        another_pipelines_names_carry_its_name,
+        principals_that_settle_late_are_waited_for,
+        the_region_may_be_another_than_the_profiles,
+        an_output_bucket_elsewhere_gets_a_replica_key_and_a_second_store,
+    ]);
+    all
 }

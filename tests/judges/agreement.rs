@@ -2,9 +2,11 @@
 //! here, with its reason.
 
 use crate::adoption::by_hand;
+use crate::needs::EMULATORS;
 use crate::support::served::Served;
 use crate::support::{Account, Bed, REGION, emulators, normalised};
 use crate::world::{Ground, World};
+use libtest_mimic::Trial;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use xdeploy::rehearsal::{DEV, PROD};
@@ -413,7 +415,6 @@ fn compare(scenario: &Scenario) -> BTreeMap<String, [Value; 2]> {
     both.filter(|(_, [one, other])| one != other).collect()
 }
 
-#[test]
 fn the_emulators_and_the_rehearsal_agree_but_for_what_is_listed() {
     let mut unexplained = Vec::new();
     let mut seen: BTreeSet<(&str, &str)> = BTreeSet::new();
@@ -432,4 +433,11 @@ fn the_emulators_and_the_rehearsal_agree_but_for_what_is_listed() {
         let gone: Vec<&str> = scenarios.filter(|name| !seen.contains(&(*at, *name))).collect();
         assert!(gone.is_empty(), "{at} is listed ({why}), but both agree on it in {gone:?}");
     }
+}
+
+/// The tests of this file.
+pub fn trials() -> Vec<Trial> {
+    trials![EMULATORS;
+        the_emulators_and_the_rehearsal_agree_but_for_what_is_listed,
+    ]
 }

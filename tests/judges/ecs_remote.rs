@@ -1,7 +1,9 @@
 //! `ecs-check --profile` against an emulator's ECS and IAM: the tasks of a host's folder are tasks of the emulated account.
 
 use super::tree::{Kind, METRICS, Tree, WEB};
+use crate::needs::EMULATORS;
 use crate::support::Bed;
+use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
 /// A task of the emulated account with a role, and the folder of a host that runs it.
@@ -61,7 +63,6 @@ fn outcome(document: &Value, id: &str) -> String {
     finding(document, id)["outcome"].as_str().unwrap().to_owned()
 }
 
-#[test]
 fn a_task_role_is_read_and_judged() {
     let scene = Scene::new(
         "ec2.amazonaws.com",
@@ -93,7 +94,6 @@ fn a_task_role_is_read_and_judged() {
     assert!(allowed.len() == 2 && allowed.iter().all(|finding| finding["outcome"] == "pass"), "{allowed:#?}");
 }
 
-#[test]
 fn an_override_wins_and_a_missing_role_is_named() {
     let scene = Scene::new(
         PASS,
@@ -105,7 +105,6 @@ fn an_override_wins_and_a_missing_role_is_named() {
     assert!(finding(&document, "XD-ECS-071")["message"].as_str().unwrap().contains("override"), "{document:#}");
 }
 
-#[test]
 fn an_execution_role_alone_is_the_commonest_mistake() {
     let scene = Scene::new(PASS, &json!({"executionRoleArn": "arn:aws:iam::ACCOUNT:role/apps/execution"}), &json!({}));
     scene.tree.without_variable(WEB, "AWS_CONTAINER");
@@ -114,7 +113,6 @@ fn an_execution_role_alone_is_the_commonest_mistake() {
     assert_eq!(finding(&document, "XD-ECS-070")["followsFrom"], json!(["XD-ECS-071"]));
 }
 
-#[test]
 fn what_may_not_be_read_is_told_and_stops_nothing() {
     let scene = Scene::new(PASS, &json!({"taskRoleArn": "arn:aws:iam::ACCOUNT:role/apps/app"}), &json!({}));
     scene.bed.proxy.on_request(|request| match request.is("DescribeTaskDefinition") {
@@ -126,7 +124,6 @@ fn what_may_not_be_read_is_told_and_stops_nothing() {
     assert_eq!(document["containers"][0]["verdict"]["identity"], "task-role");
 }
 
-#[test]
 fn a_profile_that_is_none_is_exit_4() {
     let bed = Bed::new();
     let tree = Tree::healthy(Kind::AmazonLinux2023);
@@ -147,4 +144,15 @@ hint: did you mean `--profile dev`?
     for wrong in ["s3:GetObject", "s3:Get*=*", "getobject=*", "s3:GetObject=bucket"] {
         let _ = bed.xdeploy(&["ecs-check", "--root", root, "--profile", "dev", "--needs", wrong]).code(64);
     }
+}
+
+/// The tests of this file.
+pub fn trials() -> Vec<Trial> {
+    trials![EMULATORS;
+        a_task_role_is_read_and_judged,
+        an_override_wins_and_a_missing_role_is_named,
+        an_execution_role_alone_is_the_commonest_mistake,
+        what_may_not_be_read_is_told_and_stops_nothing,
+        a_profile_that_is_none_is_exit_4,
+    ]
 }

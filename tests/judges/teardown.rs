@@ -1,8 +1,10 @@
 //! `xdeploy teardown`: what setup made goes, the rest stays and is listed.
 
 use crate::adoption;
+use crate::needs::EMULATORS;
 use crate::support::{Bed, REGION};
 use crate::world::{self, PIPELINE};
+use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
 struct World {
@@ -57,7 +59,6 @@ fn left(report: &Value) -> Vec<String> {
     report["left"].as_array().unwrap().iter().map(|left| left["what"].as_str().unwrap().to_owned()).collect()
 }
 
-#[test]
 fn after_a_new_setup_only_the_scheduled_key_is_left() {
     let world = world();
     let before = world.state();
@@ -74,7 +75,6 @@ fn after_a_new_setup_only_the_scheduled_key_is_left() {
     world.setup(&[]);
 }
 
-#[test]
 fn buckets_that_setup_made_go_when_they_are_empty() {
     let bed = Bed::new();
     let world = World { input: bed.unique_name("input"), output: bed.unique_name("output"), bed };
@@ -84,7 +84,6 @@ fn buckets_that_setup_made_go_when_they_are_empty() {
     assert_eq!(world.state(), before);
 }
 
-#[test]
 fn buckets_with_objects_stay_and_are_listed() {
     let bed = Bed::new();
     let world = World { input: bed.unique_name("input"), output: bed.unique_name("output"), bed };
@@ -108,7 +107,6 @@ fn buckets_with_objects_stay_and_are_listed() {
     assert!(policy.contains("DenyInsecureConnections") && !policy.contains("Xdeploy"), "{policy}");
 }
 
-#[test]
 fn keep_key_keeps_it_with_its_alias_and_without_its_users() {
     let world = world();
     world.setup(&[]);
@@ -118,7 +116,6 @@ fn keep_key_keeps_it_with_its_alias_and_without_its_users() {
     assert!(state.contains("alias/s3deploykey") && !state.contains("KeyUsers") && state.contains("Key Administrators"), "{state}");
 }
 
-#[test]
 fn two_pipelines_that_share_key_and_artifact_bucket_are_torn_down_in_either_order() {
     for order in [["one", "two"], ["two", "one"]] {
         let world = world();
@@ -145,7 +142,6 @@ fn two_pipelines_that_share_key_and_artifact_bucket_are_torn_down_in_either_orde
     }
 }
 
-#[test]
 fn an_adopted_world_is_as_it_was() {
     let world = world();
     let bed = &world.bed;
@@ -202,7 +198,6 @@ fn an_adopted_world_is_as_it_was() {
     assert!(bed.proxy.writes().is_empty(), "{}", bed.proxy.table());
 }
 
-#[test]
 fn a_field_of_an_adopted_pipeline_that_somebody_changed_since_is_listed_and_left() {
     let world = world();
     world.setup(&["--pipeline", "first"]);
@@ -224,7 +219,6 @@ fn a_field_of_an_adopted_pipeline_that_somebody_changed_since_is_listed_and_left
     assert_eq!(after["stages"][0]["actions"][0]["configuration"]["PollForSourceChanges"], "TRUE");
 }
 
-#[test]
 fn a_teardown_wants_the_name_once_more_and_dry_run_changes_nothing() {
     let world = world();
     world.setup(&[]);
@@ -238,7 +232,6 @@ fn a_teardown_wants_the_name_once_more_and_dry_run_changes_nothing() {
     assert!(bed.proxy.writes().is_empty());
 }
 
-#[test]
 fn a_teardown_that_was_killed_is_finished_by_running_it_again() {
     let undisturbed = world();
     undisturbed.setup(&[]);
@@ -265,7 +258,6 @@ fn torn_down(world: &world::World, more: &[&str]) -> Value {
     world.bed.run(&[&args, more].concat()).success().json()
 }
 
-#[test]
 fn what_was_made_by_hand_stays_to_the_last_letter() {
     let world = world::World::new();
     let pipeline = adoption::by_hand(&world);
@@ -278,7 +270,6 @@ fn what_was_made_by_hand_stays_to_the_last_letter() {
     world::same(&before, &world.bed.dump());
 }
 
-#[test]
 fn a_pipeline_that_setup_never_touched_keeps_its_newest_version() {
     let world = world::World::new();
     let mut pipeline = adoption::others_pipeline(&world);
@@ -293,7 +284,6 @@ fn a_pipeline_that_setup_never_touched_keeps_its_newest_version() {
     world::same(&before, &world.bed.dump());
 }
 
-#[test]
 fn polling_that_a_later_setup_turned_off_comes_back() {
     let world = world::World::new();
     let before = adoption::put(&world, &adoption::others_pipeline(&world));
@@ -306,7 +296,6 @@ fn polling_that_a_later_setup_turned_off_comes_back() {
     assert_eq!(after, before);
 }
 
-#[test]
 fn only_the_alias_of_the_key_that_goes_is_deleted() {
     let world = world::World::new();
     let theirs = adoption::plain_key(world.dev(), Some("s3deploykey"));
@@ -317,7 +306,6 @@ fn only_the_alias_of_the_key_that_goes_is_deleted() {
     assert!(!dump["dev"]["keys"].to_string().contains("alias/webkey"), "{}", dump["dev"]["keys"]);
 }
 
-#[test]
 fn a_key_that_something_else_needs_stays() {
     // An object that was deployed is encrypted with it.
     let world = world::World::new();
@@ -353,7 +341,6 @@ fn a_key_that_something_else_needs_stays() {
     assert!(world.bed.dump()["dev"]["keys"].to_string().contains("alias/s3deploykey"));
 }
 
-#[test]
 fn a_key_made_for_another_pipeline_is_nobody_elses_to_schedule() {
     let world = world::World::new();
     let _ = world.setup(&["--pipeline", "old"]).success();
@@ -364,7 +351,6 @@ fn a_key_made_for_another_pipeline_is_nobody_elses_to_schedule() {
     assert!(report["left"].to_string().contains("it was made for pipeline old"), "{report}");
 }
 
-#[test]
 fn the_inline_policy_of_somebody_elses_event_role_stays() {
     let world = world::World::new();
     let name = format!("cwe-role-{REGION}-{PIPELINE}");
@@ -378,7 +364,6 @@ fn the_inline_policy_of_somebody_elses_event_role_stays() {
     assert_eq!(world.bed.dump()["dev"]["roles"][&name], before);
 }
 
-#[test]
 fn a_cross_region_setup_goes_with_its_replica() {
     let bed = Bed::new();
     let world = world::World::with_output_in(bed, "eu-west-1");
@@ -393,7 +378,6 @@ fn a_cross_region_setup_goes_with_its_replica() {
     assert!(dump["dev"]["buckets"].as_object().unwrap().len() == 1, "{}", dump["dev"]["buckets"]);
 }
 
-#[test]
 fn a_teardown_of_an_adoption_that_was_killed_is_finished_by_running_it_again() {
     let seeded = || {
         let world = world::World::new();
@@ -440,7 +424,6 @@ fn drop_members(value: &mut Value, name: &str) {
     }
 }
 
-#[test]
 fn a_set_up_with_least_privilege_goes_without_a_trace_also_from_what_others_own() {
     let least = ["--policies", "least-privilege", "--deploy-encrypts-with-dev-key"];
     let ours = world();
@@ -460,4 +443,29 @@ fn a_set_up_with_least_privilege_goes_without_a_trace_also_from_what_others_own(
     assert!(world.bed.dump().to_string().contains("XdeploycrossaccountdeployKeyProductionEncrypt"));
     torn_down(&world, &[]);
     world::same(&before, &without_versions(&world));
+}
+
+/// The tests of this file.
+pub fn trials() -> Vec<Trial> {
+    trials![EMULATORS;
+        after_a_new_setup_only_the_scheduled_key_is_left,
+        buckets_that_setup_made_go_when_they_are_empty,
+        buckets_with_objects_stay_and_are_listed,
+        keep_key_keeps_it_with_its_alias_and_without_its_users,
+        two_pipelines_that_share_key_and_artifact_bucket_are_torn_down_in_either_order,
+        an_adopted_world_is_as_it_was,
+        a_field_of_an_adopted_pipeline_that_somebody_changed_since_is_listed_and_left,
+        a_teardown_wants_the_name_once_more_and_dry_run_changes_nothing,
+        a_teardown_that_was_killed_is_finished_by_running_it_again,
+        what_was_made_by_hand_stays_to_the_last_letter,
+        a_pipeline_that_setup_never_touched_keeps_its_newest_version,
+        polling_that_a_later_setup_turned_off_comes_back,
+        only_the_alias_of_the_key_that_goes_is_deleted,
+        a_key_that_something_else_needs_stays,
+        a_key_made_for_another_pipeline_is_nobody_elses_to_schedule,
+        the_inline_policy_of_somebody_elses_event_role_stays,
+        a_cross_region_setup_goes_with_its_replica,
+        a_teardown_of_an_adoption_that_was_killed_is_finished_by_running_it_again,
+        a_set_up_with_least_privilege_goes_without_a_trace_also_from_what_others_own,
+    ]
 }

@@ -1,11 +1,14 @@
 //! CloudFormation templates: judged by cfn-lint, deployed by a small deployer of the tests', and then there is nothing left to do.
 
-use crate::errors::same;
+use crate::needs::{CLOUDFORMATION, NOTHING};
+use crate::support::compare::same;
+use crate::support::depth::sampled;
 use crate::support::scene::Scene;
 use crate::support::served::Served;
 use crate::support::stacks::Stack;
 use crate::support::stage::HOME;
 use crate::support::{Bed, tools};
+use libtest_mimic::Trial;
 use serde_json::{Value, json};
 use snapbox::str;
 use std::collections::{BTreeMap, BTreeSet};
@@ -240,9 +243,8 @@ fn deploy_into(export: &Export, stacks: &mut Stacks) -> (usize, Vec<String>) {
     (number, made)
 }
 
-#[test]
 fn what_is_deployed_as_the_steps_say_is_what_setup_makes() {
-    for (name, export) in exports() {
+    for (name, export) in sampled("set-ups", exports(), 2) {
         let other = export.scene.fork();
         let (apart, made) = deploy_all(&export);
         // The notification of an input bucket that is there is somebody's.
@@ -299,9 +301,8 @@ fn differences(path: &str, one: &Value, other: &Value, found: &mut Vec<String>) 
     }
 }
 
-#[test]
 fn every_write_of_a_plan_is_in_one_template_or_one_step() {
-    for (name, export) in exports() {
+    for (name, export) in sampled("set-ups", exports(), 3) {
         every_write_has_a_place(&export, name);
     }
 }
@@ -324,10 +325,9 @@ fn every_write_has_a_place(export: &Export, name: &str) {
     assert_eq!(wanted.len(), export.plan()["writes"].as_array().unwrap().len());
 }
 
-#[test]
 fn cfn_lint_finds_no_error() {
     let mut command = Command::new(tools().join("cfn-lint"));
-    let all = exports();
+    let all = sampled("set-ups", exports(), 3);
     let mut checked = 0;
     for (_, export) in &all {
         for name in export.templates().keys() {
@@ -347,7 +347,6 @@ fn cfn_lint_finds_no_error() {
     assert!(!Command::new(tools().join("cfn-lint")).arg(&bad).output().unwrap().status.success());
 }
 
-#[test]
 fn a_side_s_sheets_are_that_side_s() {
     let export = Export::of(fresh("eu-west-1", Policies::Article), &[]);
     let sheets = |folder: &str| -> Vec<String> {
@@ -380,7 +379,6 @@ fn a_side_s_sheets_are_that_side_s() {
     assert_eq!(export.scene.rehearsal.log().len(), calls);
 }
 
-#[test]
 fn a_template_says_what_it_needs_and_what_it_gives() {
     let export = Export::of(fresh("eu-west-1", Policies::Article), &[]);
     let (dev, there, prod) =
@@ -415,7 +413,6 @@ fn a_template_says_what_it_needs_and_what_it_gives() {
 }
 
 /// With production's part in place already, the pipeline comes at once.
-#[test]
 fn the_pipeline_is_not_put_off_where_production_is_ready() {
     let export = Export::of(fresh(HOME, Policies::Article), &[]);
     assert_eq!(export.template("dev.template.json")["Parameters"]["CreatePipeline"]["Default"], "false");
@@ -441,7 +438,6 @@ fn the_pipeline_is_not_put_off_where_production_is_ready() {
 }
 
 /// The templates of a later export have only what is missing: over the first stacks they would delete all else.
-#[test]
 fn a_later_export_leaves_the_stacks_of_the_first_alone() {
     let mut export = Export::of(fresh("eu-west-1", Policies::Article), &[]);
     let mut stacks = Stacks::new();
@@ -471,7 +467,6 @@ fn a_later_export_leaves_the_stacks_of_the_first_alone() {
 }
 
 /// Two pipelines share no stack: names differ in a sign that stacks can't have, or pipelines are called alike in two regions.
-#[test]
 fn each_pipeline_has_stacks_of_its_own() {
     let stacks = |name: &'static str| -> BTreeSet<(String, String)> {
         let export = Export::of(fresh("eu-west-1", Policies::Article), &["--pipeline", name]);
@@ -488,7 +483,6 @@ fn each_pipeline_has_stacks_of_its_own() {
 }
 
 /// A bucket that had no policy when the plan was made may have one when the step is done.
-#[test]
 fn a_bucket_policy_that_others_wrote_since_stays() {
     for others in [false, true] {
         let scene = fresh(HOME, Policies::Article);
@@ -532,7 +526,6 @@ fn flags(text: &str) -> Vec<(String, BTreeSet<String>)> {
     joined.lines().filter(|line| !line.trim_start().starts_with('#')).filter_map(of).collect()
 }
 
-#[test]
 fn a_step_says_as_much_as_the_shell_script() {
     let export = Export::of(fresh(HOME, Policies::Article), &[]);
     export.run(&["setup", "--yes"]);
@@ -540,7 +533,7 @@ fn a_step_says_as_much_as_the_shell_script() {
     let rule = "codepipeline-crossaccountdeploy-source";
     let put = dev.events(HOME).put_rule().name(rule).event_pattern(r#"{"source":["aws.s3"]}"#);
     export.served.block_on(put.send()).unwrap();
-    fs::write(export.served.dir.path().join("site.zip"), crate::export::sample()).unwrap();
+    fs::write(export.served.dir.path().join("site.zip"), crate::support::exported::sample()).unwrap();
     export.run(&["plan", "--artifact", "site.zip", "--out", "later.json"]);
     let script = export.served.run(&["export", "--plan", "later.json", "--format", "awscli"]);
     export.served.run(&["export", "--plan", "later.json", "--format", "cloudformation", "--out", "later"]);
@@ -568,7 +561,6 @@ fn a_step_says_as_much_as_the_shell_script() {
     }
 }
 
-#[test]
 fn several_sheets_need_a_folder() {
     let export = Export::of(fresh(HOME, Policies::Article), &[]);
     let output = export.served.try_run(&["export", "--plan", "plan.json", "--format", "cloudformation"]);
@@ -585,7 +577,6 @@ hint: pass `--out FOLDER` to write them
 }
 
 /// An emulator's own CloudFormation, which knows nothing of this program, makes of the templates what setup would.
-#[test]
 fn another_cloudformation_takes_the_templates() {
     let bed = Bed::new();
     let input = bed.versioned_bucket(&bed.dev, "input");
@@ -617,7 +608,6 @@ fn another_cloudformation_takes_the_templates() {
 }
 
 /// A set-up that was stopped anywhere is finished by what is exported then: what it made is a parameter, or a step beside the templates.
-#[test]
 fn what_a_stopped_set_up_left_is_finished() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let first = fresh("eu-west-1", Policies::Article);
@@ -643,4 +633,26 @@ fn what_a_stopped_set_up_left_is_finished() {
         assert!(said.contains("No changes."), "after {done}\n{said}");
         export.run(&["verify"]);
     }
+}
+
+/// The tests of this file.
+pub fn trials() -> Vec<Trial> {
+    let mut all = trials![NOTHING;
+        several_sheets_need_a_folder,
+        a_template_says_what_it_needs_and_what_it_gives,
+        a_side_s_sheets_are_that_side_s,
+        each_pipeline_has_stacks_of_its_own,
+        a_step_says_as_much_as_the_shell_script,
+        every_write_of_a_plan_is_in_one_template_or_one_step,
+    ];
+    all.extend(trials![CLOUDFORMATION;
+        what_is_deployed_as_the_steps_say_is_what_setup_makes,
+        cfn_lint_finds_no_error,
+        the_pipeline_is_not_put_off_where_production_is_ready,
+        a_later_export_leaves_the_stacks_of_the_first_alone,
+        a_bucket_policy_that_others_wrote_since_stays,
+        another_cloudformation_takes_the_templates,
+        what_a_stopped_set_up_left_is_finished,
+    ]);
+    all
 }

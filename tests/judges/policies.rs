@@ -1,5 +1,7 @@
 //! The two styles of policies: the article's, and the least that works; and the way from each to the other.
 
+use crate::needs::{EMULATORS, NOTHING};
+use libtest_mimic::Trial;
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
@@ -156,7 +158,6 @@ fn without_administrators(key: &Value) -> Value {
     policy::without_statements(&key["policy"], &BTreeSet::from(["Allow access for Key Administrators".to_owned()]))
 }
 
-#[test]
 fn least_privilege_grants_the_calls_of_a_run_and_nothing_else() {
     let world = World::new();
     world.setup(&LEAST).success();
@@ -196,7 +197,6 @@ fn least_privilege_grants_the_calls_of_a_run_and_nothing_else() {
     same(&dump, &world.bed.dump());
 }
 
-#[test]
 fn a_set_up_goes_from_each_style_to_the_other_and_back() {
     let world = World::new();
     world.setup(&[]).success();
@@ -256,7 +256,6 @@ fn a_set_up_goes_from_each_style_to_the_other_and_back() {
     same(&foreign(&before), &foreign(&world.bed.dump()));
 }
 
-#[test]
 fn a_fresh_set_up_is_the_same_as_one_that_was_switched() {
     let world = World::new();
     world.setup(&LEAST).success();
@@ -267,7 +266,6 @@ fn a_fresh_set_up_is_the_same_as_one_that_was_switched() {
     world.settled(&[]);
 }
 
-#[test]
 fn production_encrypts_with_the_artifact_key_only_where_the_flag_says_so() {
     let world = World::new();
     let with_flag = [&LEAST[..], &[ENCRYPTS]].concat();
@@ -291,7 +289,6 @@ fn production_encrypts_with_the_artifact_key_only_where_the_flag_says_so() {
 }
 
 /// A2.6: only what the output's region needs, where it needs it.
-#[test]
 fn of_two_regions_production_gets_only_the_one_it_reads_from() {
     let world = World::with_output_in(Bed::new(), "eu-west-1");
     let check = || {
@@ -323,7 +320,6 @@ fn of_two_regions_production_gets_only_the_one_it_reads_from() {
     check();
 }
 
-#[test]
 fn an_adopted_pipeline_says_where_it_deploys_and_whether_it_sets_acls() {
     let world = World::new();
     let mut theirs = others_pipeline(&world);
@@ -369,7 +365,6 @@ fn an_adopted_pipeline_says_where_it_deploys_and_whether_it_sets_acls() {
     }
 }
 
-#[test]
 fn a_pipeline_of_ours_is_granted_what_it_is_asked_to_deploy() {
     let world = World::new();
     for (flags, objects) in [
@@ -388,7 +383,6 @@ fn a_pipeline_of_ours_is_granted_what_it_is_asked_to_deploy() {
     }
 }
 
-#[test]
 fn what_others_grant_already_counts_for_least_privilege_too() {
     let world = World::new();
     put(&world, &by_hand(&world));
@@ -409,7 +403,6 @@ fn what_others_grant_already_counts_for_least_privilege_too() {
     world.settled(&[]);
 }
 
-#[test]
 fn keys_of_both_buckets_are_used_through_s3_only() {
     let world = World::new();
     let closed = |account| {
@@ -447,7 +440,6 @@ fn keys_of_both_buckets_are_used_through_s3_only() {
     world.settled(&[]);
 }
 
-#[test]
 fn an_output_bucket_that_encrypts_with_the_artifact_key_needs_no_flag() {
     let world = World::new();
     let policy =
@@ -464,7 +456,6 @@ fn an_output_bucket_that_encrypts_with_the_artifact_key_needs_no_flag() {
 }
 
 /// Pipelines of both styles share a key and an artifact bucket, and neither takes anything from the other.
-#[test]
 fn two_pipelines_of_different_styles_leave_each_other_alone() {
     let world = World::new();
     let second = ["--pipeline", "web", "--object-key", "web.zip"];
@@ -482,7 +473,6 @@ fn two_pipelines_of_different_styles_leave_each_other_alone() {
     assert_eq!(ours, ["XdeploycrossaccountdeployArtifactList", "XdeploycrossaccountdeployArtifactObjects", "XdeploywebArtifactRead"]);
 }
 
-#[test]
 fn a_statement_taken_out_by_hand_does_not_make_the_rest_wider() {
     let world = World::new();
     world.setup(&LEAST).success();
@@ -494,7 +484,6 @@ fn a_statement_taken_out_by_hand_does_not_make_the_rest_wider() {
     same_documents(&world, &before);
 }
 
-#[test]
 fn the_style_may_stand_in_the_settings_file_or_a_variable() {
     let bed = Bed::new();
     let mut args = worlds::empty(&bed);
@@ -526,7 +515,6 @@ fn first_documents(partition: &str, region: &str, flags: DeploymentFlags) -> Vec
         .collect()
 }
 
-#[test]
 fn every_document_of_both_styles_fits_and_is_of_the_callers_partition() {
     for policies in [Policies::Article, Policies::LeastPrivilege] {
         for (partition, region) in [("aws-us-gov", "us-gov-west-1"), ("aws-cn", "cn-northwest-1"), ("aws", "us-east-1")] {
@@ -562,7 +550,6 @@ fn every_document_of_both_styles_fits_and_is_of_the_callers_partition() {
     }
 }
 
-#[test]
 fn a_bucket_policy_that_was_only_ours_goes_where_nothing_is_needed_of_it() {
     let world = World::with_output_in(Bed::new(), "eu-west-1");
     let bucket = world.bed.bucket(world.dev(), "artifacts");
@@ -575,4 +562,28 @@ fn a_bucket_policy_that_was_only_ours_goes_where_nothing_is_needed_of_it() {
     assert_eq!(setup(&LEAST), Value::Null);
     assert_eq!(policy::statements(&setup(&ARTICLE)).len(), 2);
     assert_eq!(setup(&LEAST), Value::Null);
+}
+
+/// The tests of this file.
+pub fn trials() -> Vec<Trial> {
+    let mut all = trials![NOTHING;
+        every_document_of_both_styles_fits_and_is_of_the_callers_partition,
+    ];
+    all.extend(trials![EMULATORS;
+        least_privilege_grants_the_calls_of_a_run_and_nothing_else,
+        a_set_up_goes_from_each_style_to_the_other_and_back,
+        a_fresh_set_up_is_the_same_as_one_that_was_switched,
+        production_encrypts_with_the_artifact_key_only_where_the_flag_says_so,
+        of_two_regions_production_gets_only_the_one_it_reads_from,
+        an_adopted_pipeline_says_where_it_deploys_and_whether_it_sets_acls,
+        a_pipeline_of_ours_is_granted_what_it_is_asked_to_deploy,
+        what_others_grant_already_counts_for_least_privilege_too,
+        keys_of_both_buckets_are_used_through_s3_only,
+        an_output_bucket_that_encrypts_with_the_artifact_key_needs_no_flag,
+        two_pipelines_of_different_styles_leave_each_other_alone,
+        a_statement_taken_out_by_hand_does_not_make_the_rest_wider,
+        the_style_may_stand_in_the_settings_file_or_a_variable,
+        a_bucket_policy_that_was_only_ours_goes_where_nothing_is_needed_of_it,
+    ]);
+    all
 }

@@ -1,8 +1,10 @@
 //! Questions on a real terminal.
 
-use crate::errors::same;
+use crate::needs::EMULATORS;
 use crate::support::Bed;
+use crate::support::compare::same;
 use crate::support::pty::{CTRL_C, ENTER, ESC, Talk, abandoned, talk};
+use libtest_mimic::Trial;
 use snapbox::str;
 
 /// Types the keys when the question stands there; none where no question is expected.
@@ -13,7 +15,6 @@ fn on_a_terminal(bed: &Bed, question: &str, keys: &str, args: &[&str]) -> Talk {
     talk(&command, if question.is_empty() { &[] } else { &script }, 80)
 }
 
-#[test]
 fn setup_asks_and_only_a_yes_changes_something() {
     let bed = Bed::new();
     let input = bed.versioned_bucket(&bed.dev, "input");
@@ -31,7 +32,6 @@ fn setup_asks_and_only_a_yes_changes_something() {
     assert!(screen.ended(0, 0).text().contains("No changes."), "{screen:?}");
 }
 
-#[test]
 fn teardown_wants_the_pipelines_name_typed() {
     let bed = Bed::new();
     let input = bed.versioned_bucket(&bed.dev, "input");
@@ -46,7 +46,6 @@ fn teardown_wants_the_pipelines_name_typed() {
     on_a_terminal(&bed, "Type the pipeline's name", "crossaccountdeploy\r", &["teardown"]).ended(1, 0);
 }
 
-#[test]
 fn a_terminal_that_fails_is_told_of() {
     let bed = Bed::new();
     let input = bed.versioned_bucket(&bed.dev, "input");
@@ -68,7 +67,6 @@ hint: pass `--yes`, or save it with `xdeploy plan --out FILE` and run `xdeploy a
     assert!(bed.proxy.writes().is_empty());
 }
 
-#[test]
 fn colour_is_for_terminals_and_can_be_turned_off() {
     let bed = Bed::new();
     let input = bed.versioned_bucket(&bed.dev, "input");
@@ -79,4 +77,14 @@ fn colour_is_for_terminals_and_can_be_turned_off() {
     assert!(!on_a_terminal(&bed, "", "", &never).raw.contains("\x1b[1m"));
     let piped = bed.run(&args).success();
     assert!(!piped.stdout.contains('\x1b') && !piped.stderr.contains('\x1b'));
+}
+
+/// The tests of this file.
+pub fn trials() -> Vec<Trial> {
+    trials![EMULATORS;
+        setup_asks_and_only_a_yes_changes_something,
+        teardown_wants_the_pipelines_name_typed,
+        a_terminal_that_fails_is_told_of,
+        colour_is_for_terminals_and_can_be_turned_off,
+    ]
 }

@@ -1,9 +1,11 @@
 //! What comes out: one JSON document or text on stdout, talk on stderr, and every flag as a variable.
 
-use crate::errors::same;
+use crate::needs::{EMULATORS, NOTHING};
+use crate::support::compare::same;
 use crate::support::{Action, Bed, Output};
 use crate::worlds;
 use clap::CommandFactory;
+use libtest_mimic::Trial;
 use serde_json::Value;
 use snapbox::str;
 use std::collections::BTreeSet;
@@ -53,7 +55,6 @@ fn json(bed: &Bed, args: &[&str], code: i32) -> (Value, String) {
     (output.json(), output.stderr.clone())
 }
 
-#[test]
 fn every_command_prints_one_json_document() {
     let bed = Bed::new();
     let args = worlds::empty(&bed);
@@ -107,6 +108,14 @@ xdeploy.plan/1
 .proof.allowed
 .proof.assumptions
 .proof.calls
+.proof.count
+.proof.count.denied
+.proof.count.fromHandoff
+.proof.count.mayNotBeNeeded
+.proof.count.pending
+.proof.count.planned
+.proof.count.unknown
+.proof.count.verified
 .proof.findings
 .proof.findings[].id
 .proof.findings[].level
@@ -121,11 +130,16 @@ xdeploy.plan/1
 .proof.links[].because[].effect
 .proof.links[].because[].statement
 .proof.links[].fact
+.proof.links[].grade
 .proof.links[].id
 .proof.links[].mayBeCalled
 .proof.links[].missing
 .proof.links[].name
 .proof.links[].resource
+.proof.links[].restsOn
+.proof.links[].restsOn.docs
+.proof.links[].restsOn.text
+.proof.links[].status
 .proof.links[].unknown
 .proof.links[].verdict
 .proof.links[].who
@@ -290,6 +304,14 @@ xdeploy.apply/1
 .proof.allowed
 .proof.assumptions
 .proof.calls
+.proof.count
+.proof.count.denied
+.proof.count.fromHandoff
+.proof.count.mayNotBeNeeded
+.proof.count.pending
+.proof.count.planned
+.proof.count.unknown
+.proof.count.verified
 .proof.findings
 .proof.findings[].id
 .proof.findings[].level
@@ -304,11 +326,16 @@ xdeploy.apply/1
 .proof.links[].because[].effect
 .proof.links[].because[].statement
 .proof.links[].fact
+.proof.links[].grade
 .proof.links[].id
 .proof.links[].mayBeCalled
 .proof.links[].missing
 .proof.links[].name
 .proof.links[].resource
+.proof.links[].restsOn
+.proof.links[].restsOn.docs
+.proof.links[].restsOn.text
+.proof.links[].status
 .proof.links[].unknown
 .proof.links[].verdict
 .proof.links[].who
@@ -318,6 +345,14 @@ xdeploy.apply/1
 .proofAfter.allowed
 .proofAfter.assumptions
 .proofAfter.calls
+.proofAfter.count
+.proofAfter.count.denied
+.proofAfter.count.fromHandoff
+.proofAfter.count.mayNotBeNeeded
+.proofAfter.count.pending
+.proofAfter.count.planned
+.proofAfter.count.unknown
+.proofAfter.count.verified
 .proofAfter.findings
 .proofAfter.findings[].id
 .proofAfter.findings[].level
@@ -332,11 +367,16 @@ xdeploy.apply/1
 .proofAfter.links[].because[].effect
 .proofAfter.links[].because[].statement
 .proofAfter.links[].fact
+.proofAfter.links[].grade
 .proofAfter.links[].id
 .proofAfter.links[].mayBeCalled
 .proofAfter.links[].missing
 .proofAfter.links[].name
 .proofAfter.links[].resource
+.proofAfter.links[].restsOn
+.proofAfter.links[].restsOn.docs
+.proofAfter.links[].restsOn.text
+.proofAfter.links[].status
 .proofAfter.links[].unknown
 .proofAfter.links[].verdict
 .proofAfter.links[].who
@@ -384,6 +424,14 @@ xdeploy.verify/1
 .proof.allowed
 .proof.assumptions
 .proof.calls
+.proof.count
+.proof.count.denied
+.proof.count.fromHandoff
+.proof.count.mayNotBeNeeded
+.proof.count.pending
+.proof.count.planned
+.proof.count.unknown
+.proof.count.verified
 .proof.findings
 .proof.findings[].id
 .proof.findings[].level
@@ -398,11 +446,16 @@ xdeploy.verify/1
 .proof.links[].because[].effect
 .proof.links[].because[].statement
 .proof.links[].fact
+.proof.links[].grade
 .proof.links[].id
 .proof.links[].mayBeCalled
 .proof.links[].missing
 .proof.links[].name
 .proof.links[].resource
+.proof.links[].restsOn
+.proof.links[].restsOn.docs
+.proof.links[].restsOn.text
+.proof.links[].status
 .proof.links[].unknown
 .proof.links[].verdict
 .proof.links[].who
@@ -419,7 +472,6 @@ xdeploy.verify/1
     assert_eq!(dry["plan"]["writes"], applied["plan"]["writes"]);
 }
 
-#[test]
 fn a_setup_prints_one_json_document() {
     let bed = Bed::new();
     let (done, said) = json(&bed, &refs(&worlds::empty(&bed)), 0);
@@ -474,6 +526,14 @@ xdeploy.setup/1
 .proof.allowed
 .proof.assumptions
 .proof.calls
+.proof.count
+.proof.count.denied
+.proof.count.fromHandoff
+.proof.count.mayNotBeNeeded
+.proof.count.pending
+.proof.count.planned
+.proof.count.unknown
+.proof.count.verified
 .proof.findings
 .proof.findings[].id
 .proof.findings[].level
@@ -488,11 +548,16 @@ xdeploy.setup/1
 .proof.links[].because[].effect
 .proof.links[].because[].statement
 .proof.links[].fact
+.proof.links[].grade
 .proof.links[].id
 .proof.links[].mayBeCalled
 .proof.links[].missing
 .proof.links[].name
 .proof.links[].resource
+.proof.links[].restsOn
+.proof.links[].restsOn.docs
+.proof.links[].restsOn.text
+.proof.links[].status
 .proof.links[].unknown
 .proof.links[].verdict
 .proof.links[].who
@@ -502,6 +567,14 @@ xdeploy.setup/1
 .proofAfter.allowed
 .proofAfter.assumptions
 .proofAfter.calls
+.proofAfter.count
+.proofAfter.count.denied
+.proofAfter.count.fromHandoff
+.proofAfter.count.mayNotBeNeeded
+.proofAfter.count.pending
+.proofAfter.count.planned
+.proofAfter.count.unknown
+.proofAfter.count.verified
 .proofAfter.findings
 .proofAfter.findings[].id
 .proofAfter.findings[].level
@@ -516,11 +589,16 @@ xdeploy.setup/1
 .proofAfter.links[].because[].effect
 .proofAfter.links[].because[].statement
 .proofAfter.links[].fact
+.proofAfter.links[].grade
 .proofAfter.links[].id
 .proofAfter.links[].mayBeCalled
 .proofAfter.links[].missing
 .proofAfter.links[].name
 .proofAfter.links[].resource
+.proofAfter.links[].restsOn
+.proofAfter.links[].restsOn.docs
+.proofAfter.links[].restsOn.text
+.proofAfter.links[].status
 .proofAfter.links[].unknown
 .proofAfter.links[].verdict
 .proofAfter.links[].who
@@ -532,7 +610,6 @@ xdeploy.setup/1
     );
 }
 
-#[test]
 fn a_release_and_a_teardown_print_one_json_document() {
     let bed = Bed::new();
     let args = worlds::empty(&bed);
@@ -633,7 +710,6 @@ xdeploy.teardown/1
     );
 }
 
-#[test]
 fn an_error_is_a_json_document_too() {
     let bed = Bed::new();
     let args = worlds::empty(&bed);
@@ -674,7 +750,6 @@ xdeploy.error/1
     assert_eq!(kind(&["stup"], 64).0, "usage");
 }
 
-#[test]
 fn a_saved_plan_is_done_once_and_exactly() {
     let bed = Bed::new();
     let args = worlds::empty(&bed);
@@ -702,7 +777,6 @@ fn a_saved_plan_is_done_once_and_exactly() {
     assert!(bed.proxy.writes().is_empty());
 }
 
-#[test]
 fn differences_are_exit_2_only_on_request() {
     let bed = Bed::new();
     let args = worlds::empty(&bed);
@@ -729,7 +803,6 @@ fn shell(bed: &Bed, line: &str) -> Output {
     bed.spawn_command(bed.command_of(Path::new("/bin/bash"), &["-c", &line])).wait()
 }
 
-#[test]
 fn a_reader_that_went_away_is_no_failure() {
     let bed = Bed::new();
     let args = worlds::empty(&bed);
@@ -750,7 +823,6 @@ fn a_reader_that_went_away_is_no_failure() {
     assert!(bed.run(&other(&args, "plan", &[])).success().stdout.contains("No changes."));
 }
 
-#[test]
 fn colour_only_where_it_is_wanted() {
     let bed = Bed::new();
     let args = worlds::empty(&bed);
@@ -773,7 +845,6 @@ fn colour_only_where_it_is_wanted() {
     assert!(!painted.stdout.contains('\x1b'));
 }
 
-#[test]
 fn stdout_is_the_result_and_stderr_the_talk() {
     let bed = Bed::new();
     let args = worlds::empty(&bed);
@@ -803,7 +874,6 @@ fn options() -> Vec<(String, String, Option<String>)> {
     found
 }
 
-#[test]
 fn every_flag_has_a_variable_of_its_name() {
     let mut wrong = Vec::new();
     let mut variables = BTreeSet::new();
@@ -831,7 +901,6 @@ fn every_flag_has_a_variable_of_its_name() {
     }
 }
 
-#[test]
 fn variables_say_the_same_as_flags() {
     let bed = Bed::new();
     let said = [
@@ -893,7 +962,6 @@ fn variables_say_the_same_as_flags() {
     assert!(mixed.contains("stage = \"Flag\"") && mixed.contains("action = \"Variable\""), "{mixed}");
 }
 
-#[test]
 fn variables_of_a_run_work_too() {
     let bed = Bed::new();
     let args = worlds::empty(&bed);
@@ -913,7 +981,6 @@ fn variables_of_a_run_work_too() {
     assert_eq!(with("setup", &[("XDEPLOY_YES", "1"), ("XDEPLOY_OUTPUT", "json")]).success().json()["applied"], true);
 }
 
-#[test]
 fn every_command_explains_itself() {
     let bed = Bed::new();
     let mut root = xdeploy::cli::Cli::command();
@@ -943,7 +1010,6 @@ fn every_command_explains_itself() {
 }
 
 /// A result that could not be written is no success.
-#[test]
 fn a_full_disk_is_a_failure() {
     for args in [&["schema", "plan"][..], &["completions", "bash"], &["rehearse", "--output", "json"]] {
         let full = fs::File::options().write(true).open("/dev/full").unwrap();
@@ -962,4 +1028,27 @@ hint: make room on the disk, or write somewhere else
 "#]],
         );
     }
+}
+
+/// The tests of this file.
+pub fn trials() -> Vec<Trial> {
+    let mut all = trials![NOTHING;
+        every_flag_has_a_variable_of_its_name,
+        a_full_disk_is_a_failure,
+    ];
+    all.extend(trials![EMULATORS;
+        every_command_prints_one_json_document,
+        a_setup_prints_one_json_document,
+        a_release_and_a_teardown_print_one_json_document,
+        an_error_is_a_json_document_too,
+        a_saved_plan_is_done_once_and_exactly,
+        differences_are_exit_2_only_on_request,
+        a_reader_that_went_away_is_no_failure,
+        colour_only_where_it_is_wanted,
+        stdout_is_the_result_and_stderr_the_talk,
+        variables_say_the_same_as_flags,
+        variables_of_a_run_work_too,
+        every_command_explains_itself,
+    ]);
+    all
 }

@@ -1,7 +1,9 @@
 //! AWS settles late: refusals that pass are waited out, and reads that lag are no conflict.
 
+use crate::needs::EMULATORS;
 use crate::support::{Action, Bed, REGION, RequestInfo};
 use crate::worlds;
+use libtest_mimic::Trial;
 use serde_json::{Value, json};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -33,7 +35,6 @@ fn count(bed: &Bed, operation: &str) -> usize {
     bed.proxy.calls(operation).len()
 }
 
-#[test]
 fn a_setup_waits_for_what_settles_late() {
     let bed = Bed::new();
     let args = worlds::empty(&bed);
@@ -57,7 +58,6 @@ fn a_setup_waits_for_what_settles_late() {
     assert!(output.stderr.contains("EventBridge to see role cwe-role-"), "{}", output.report());
 }
 
-#[test]
 fn a_target_that_eventbridge_takes_only_the_second_time_is_put_again() {
     let bed = Bed::new();
     let args = worlds::empty(&bed);
@@ -85,7 +85,6 @@ fn a_target_that_eventbridge_takes_only_the_second_time_is_put_again() {
     assert!(output.stderr.contains("InvalidArn: no such thing"), "{}", output.report());
 }
 
-#[test]
 fn a_teardown_waits_until_what_it_removed_is_forgotten() {
     let bed = Bed::new();
     let args = worlds::empty(&bed);
@@ -106,7 +105,6 @@ fn a_teardown_waits_until_what_it_removed_is_forgotten() {
     assert!(dump["prod"]["roles"].get("prods3role").is_none(), "{dump:#}");
 }
 
-#[test]
 fn an_upload_is_repeated_until_it_is_a_version() {
     let bed = Bed::new();
     let mut args = worlds::empty(&bed);
@@ -138,7 +136,6 @@ fn theirs(bed: &Bed) -> Value {
     pipeline
 }
 
-#[test]
 fn a_pipeline_that_somebody_changed_at_the_same_time_is_told_with_its_versions() {
     let bed = Bed::new();
     let args = worlds::console(&bed);
@@ -155,7 +152,6 @@ fn a_pipeline_that_somebody_changed_at_the_same_time_is_told_with_its_versions()
     assert!(output.stderr.contains("--pipeline-version 2"), "{}", output.report());
 }
 
-#[test]
 fn an_update_whose_answer_was_lost_is_no_race() {
     let bed = Bed::new();
     let args = worlds::console(&bed);
@@ -169,7 +165,6 @@ fn an_update_whose_answer_was_lost_is_no_race() {
     assert_eq!(bed.dev.get_pipeline(REGION, PIPELINE).unwrap()["pipeline"]["version"], 3);
 }
 
-#[test]
 fn a_pipeline_that_is_read_late_is_no_conflict() {
     let bed = Bed::new();
     let args = worlds::console(&bed);
@@ -189,7 +184,6 @@ fn a_pipeline_that_is_read_late_is_no_conflict() {
     assert!(!output.stderr.contains("is not what was written"), "{}", output.report());
 }
 
-#[test]
 fn an_interruption_ends_the_wait_for_a_document_to_be_read_back() {
     let bed = Bed::new();
     let args = worlds::empty(&bed);
@@ -209,7 +203,6 @@ fn an_interruption_ends_the_wait_for_a_document_to_be_read_back() {
     assert!(started.elapsed() < Duration::from_secs(10), "{:?}\n{}", started.elapsed(), output.report());
 }
 
-#[test]
 fn a_policy_of_our_name_under_another_path_is_not_ours() {
     let bed = Bed::new();
     let args = worlds::empty(&bed);
@@ -226,7 +219,6 @@ fn a_policy_of_our_name_under_another_path_is_not_ours() {
     assert!(output.stderr.contains("EntityAlreadyExists"), "{}", output.report());
 }
 
-#[test]
 fn a_bucket_that_may_not_be_made_says_what_its_tags_and_ownership_need() {
     let bed = Bed::new();
     let args = worlds::empty(&bed);
@@ -238,7 +230,6 @@ fn a_bucket_that_may_not_be_made_says_what_its_tags_and_ownership_need() {
     assert!(output.stderr.contains("needs s3:TagResource and s3:PutBucketOwnershipControls"), "{}", output.report());
 }
 
-#[test]
 fn a_run_on_a_later_page_is_not_stopped() {
     let bed = Bed::new();
     let args = worlds::console(&bed);
@@ -258,4 +249,21 @@ fn a_run_on_a_later_page_is_not_stopped() {
     let output = bed.run(&refs(&args)).code(3);
     assert!(output.stderr.contains("is running (under-way)"), "{}", output.report());
     assert!(bed.proxy.calls("UpdatePipeline").is_empty());
+}
+
+/// The tests of this file.
+pub fn trials() -> Vec<Trial> {
+    trials![EMULATORS;
+        a_setup_waits_for_what_settles_late,
+        a_target_that_eventbridge_takes_only_the_second_time_is_put_again,
+        a_teardown_waits_until_what_it_removed_is_forgotten,
+        an_upload_is_repeated_until_it_is_a_version,
+        a_pipeline_that_somebody_changed_at_the_same_time_is_told_with_its_versions,
+        an_update_whose_answer_was_lost_is_no_race,
+        a_pipeline_that_is_read_late_is_no_conflict,
+        an_interruption_ends_the_wait_for_a_document_to_be_read_back,
+        a_policy_of_our_name_under_another_path_is_not_ours,
+        a_bucket_that_may_not_be_made_says_what_its_tags_and_ownership_need,
+        a_run_on_a_later_page_is_not_stopped,
+    ]
 }

@@ -1,10 +1,12 @@
 //! The wizard of setup on a real terminal: asked, answered, mended, left; on the rehearsal and on the emulators.
 
-use crate::errors::same;
-use crate::readme::compare;
+use crate::needs::{EMULATORS, NOTHING, TERMINAL};
+use crate::support::compare::readme_block;
+use crate::support::compare::same;
 use crate::support::pty::{CTRL_C, DOWN, ENTER, ESC, TERM, Talk, talk};
 use crate::support::served::Served;
 use crate::support::{Bed, normalised};
+use libtest_mimic::Trial;
 use snapbox::str;
 use std::process::Command;
 use xdeploy::rehearsal::{DEV, PROD};
@@ -72,7 +74,6 @@ fn error_of(talk: &Talk) -> String {
     taken
 }
 
-#[test]
 fn the_whole_wizard_on_the_rehearsal() {
     let served = served();
     let zip = served.dir.path().join("site.zip");
@@ -144,7 +145,6 @@ fn the_whole_wizard_on_the_rehearsal() {
 }
 
 /// Buckets that aren't there are made, the output bucket where that is wanted.
-#[test]
 fn new_buckets_are_part_of_the_plan() {
     let served = served();
     let script = [
@@ -174,7 +174,6 @@ fn new_buckets_are_part_of_the_plan() {
 }
 
 /// Who reads only `--help` gets to a pipeline that ran.
-#[test]
 fn the_help_leads_a_newcomer_to_a_green_pipeline() {
     let served = served();
     let help = String::from_utf8(served.command(&["--help"]).output().unwrap().stdout).unwrap();
@@ -197,7 +196,6 @@ fn the_help_leads_a_newcomer_to_a_green_pipeline() {
     assert!(release.status.success() && said.contains("owned by prod"), "{said}{}", String::from_utf8_lossy(&release.stderr));
 }
 
-#[test]
 fn esc_and_ctrl_c_at_every_question_leave_nothing_behind() {
     let served = served();
     let before = state(&served);
@@ -239,7 +237,6 @@ hint: nothing was changed
 }
 
 /// The questions that only some come to: lists, names, what is to be mended.
-#[test]
 fn esc_and_ctrl_c_at_every_other_question_leave_nothing_behind() {
     let served = served();
     let before = state(&served);
@@ -289,7 +286,6 @@ fn esc_and_ctrl_c_at_every_other_question_leave_nothing_behind() {
 }
 
 /// Somebody ends it from elsewhere: at once, with the terminal as it was.
-#[test]
 fn a_signal_at_a_question_ends_it() {
     let served = served();
     let before = state(&served);
@@ -306,7 +302,6 @@ fn a_signal_at_a_question_ends_it() {
 }
 
 /// Who opens an item and presses Enter has changed nothing, be it a default or what a flag says.
-#[test]
 fn enter_leaves_every_item_as_it_is() {
     let served = served();
     let given = [
@@ -390,7 +385,6 @@ fn enter_leaves_every_item_as_it_is() {
 }
 
 /// The settings of a run that was refused are kept, and don't stand in the way of the same run again; other settings are told.
-#[test]
 fn written_settings_do_not_block_the_next_try() {
     let served = served();
     let args = ["setup", "--input-bucket", "site-input", "--output-bucket", "site-output", "--write-config", "new.toml"];
@@ -405,7 +399,6 @@ fn written_settings_do_not_block_the_next_try() {
 }
 
 /// The commands that are recommended can be pasted as they are.
-#[test]
 fn what_is_recommended_runs() {
     let served = served();
     let script: Vec<(&str, &str)> = PLAIN
@@ -421,7 +414,6 @@ fn what_is_recommended_runs() {
     assert!(output.status.success(), "{args:?}\n{}", String::from_utf8_lossy(&output.stderr));
 }
 
-#[test]
 fn a_narrow_terminal_without_colour_in_an_ascii_locale() {
     let served = served();
     let mut program = command(&served, &["setup"]);
@@ -444,7 +436,6 @@ fn a_narrow_terminal_without_colour_in_an_ascii_locale() {
     assert!(painted.is_empty(), "{painted:?}");
 }
 
-#[test]
 fn what_is_there_already_is_not_asked_for() {
     let served = served();
     served.run(&["setup", "--yes", "--input-bucket", "site-input", "--output-bucket", "site-output"]);
@@ -467,7 +458,6 @@ fn what_is_there_already_is_not_asked_for() {
     let _ = talk(&command(&served, &args), &[&[("Key of the source", ENTER)][..], &script].concat(), 80).ended(5, 3);
 }
 
-#[test]
 fn what_cannot_be_chosen_is_said() {
     let served = served();
     // A bucket elsewhere isn't listed, and typing its name doesn't help.
@@ -484,7 +474,7 @@ fn what_cannot_be_chosen_is_said() {
         str![[r#"
 warning: bucket far-away is in eu-west-1, the pipeline in us-east-1
 
-hint: a source bucket must be in the pipeline's region (facts A.3): take another, or start again with `--region`
+hint: a source bucket must be in the pipeline's region: take another, or start again with `--region`
 
 "#]],
     );
@@ -516,7 +506,6 @@ hint: make one for each account with `aws configure sso` or `aws configure --pro
     );
 }
 
-#[test]
 fn without_a_terminal_everything_that_is_missing_is_named_at_once() {
     let served = served();
     let output = served.command(&["setup"]).output().unwrap();
@@ -531,7 +520,6 @@ fn without_a_terminal_everything_that_is_missing_is_named_at_once() {
     let _ = talk(&ci, &[], 80).ended(0, 64);
 }
 
-#[test]
 fn the_first_output_comes_at_once() {
     let served = served();
     let first: Vec<i64> = (0..5)
@@ -541,7 +529,6 @@ fn the_first_output_comes_at_once() {
     assert!(first.iter().min().is_some_and(|first| *first < 100), "{first:?}");
 }
 
-#[test]
 fn the_wizard_on_the_emulators() {
     let bed = Bed::new();
     let input = bed.versioned_bucket(&bed.dev, "input");
@@ -567,7 +554,6 @@ fn the_wizard_on_the_emulators() {
     assert!(bed.xdeploy(&["setup", "--yes"]).success().stdout.contains("No changes."), "xdeploy.toml is read");
 }
 
-#[test]
 fn ctrl_c_while_it_writes_finishes_the_call_and_says_how_to_go_on() {
     let served = served();
     let script: Vec<(&str, &str)> =
@@ -590,7 +576,6 @@ fn ctrl_c_while_it_writes_finishes_the_call_and_says_how_to_go_on() {
 }
 
 /// What the README shows of the wizard is what stands on the terminal.
-#[test]
 fn readme_wizard() {
     let served = served();
     let script: Vec<(&str, &str)> = PLAIN.into_iter().chain([("Apply this plan", "y\r"), ("Save these settings", "y\r")]).collect();
@@ -600,11 +585,13 @@ fn readme_wizard() {
     // The plan is the one that is shown below.
     let (before, rest) = text.split_once("\nA1 KMS key").unwrap();
     let (_, after) = rest.split_once("\nPlan: ").unwrap();
-    compare("wizard", &format!("```console\n$ xdeploy setup\n{before}\n[the changes, by step of the article]\n\nPlan: {after}\n```\n"));
+    readme_block(
+        "wizard",
+        &format!("```console\n$ xdeploy setup\n{before}\n[the changes, by step of the article]\n\nPlan: {after}\n```\n"),
+    );
 }
 
 /// What the deploy action does to an archive that surprises people is said before it is uploaded (facts A.4).
-#[test]
 fn a_release_warns_before_it_uploads() {
     let served = served();
     served.run(&["setup", "--yes", "--input-bucket", "site-input", "--output-bucket", "site-output"]);
@@ -630,4 +617,31 @@ fn a_release_warns_before_it_uploads() {
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.code() == Some(1) && told.contains("..") && !told.contains("uploaded"), "{told}");
     assert!(served.rehearsal.log()[calls..].iter().all(|call| call.action != "s3:PutObject"));
+}
+
+/// The tests of this file.
+pub fn trials() -> Vec<Trial> {
+    let mut all = trials![NOTHING;
+        written_settings_do_not_block_the_next_try,
+        a_release_warns_before_it_uploads,
+    ];
+    all.extend(trials![EMULATORS; the_wizard_on_the_emulators]);
+    all.extend(trials![TERMINAL;
+        the_whole_wizard_on_the_rehearsal,
+        new_buckets_are_part_of_the_plan,
+        the_help_leads_a_newcomer_to_a_green_pipeline,
+        esc_and_ctrl_c_at_every_question_leave_nothing_behind,
+        esc_and_ctrl_c_at_every_other_question_leave_nothing_behind,
+        a_signal_at_a_question_ends_it,
+        enter_leaves_every_item_as_it_is,
+        what_is_recommended_runs,
+        a_narrow_terminal_without_colour_in_an_ascii_locale,
+        what_is_there_already_is_not_asked_for,
+        what_cannot_be_chosen_is_said,
+        without_a_terminal_everything_that_is_missing_is_named_at_once,
+        the_first_output_comes_at_once,
+        ctrl_c_while_it_writes_finishes_the_call_and_says_how_to_go_on,
+        readme_wizard,
+    ]);
+    all
 }

@@ -3,6 +3,8 @@
 //! Each test seeds a world, runs setup, checks what must be there and that what is not the program's is as it was, and
 //! that a second run has nothing to do.
 
+use crate::needs::EMULATORS;
+use libtest_mimic::Trial;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -244,7 +246,6 @@ fn adopted(world: &World, flags: &[&str]) -> crate::support::Checked {
 
 // ── The key ──
 
-#[test]
 fn a_key_with_the_alias_gets_our_statements_beside_its_own() {
     let world = World::new();
     let theirs = stranger(world.dev(), "theirs");
@@ -265,7 +266,6 @@ fn a_key_with_the_alias_gets_our_statements_beside_its_own() {
     world.settled(&[]);
 }
 
-#[test]
 fn an_alias_of_an_unusable_key_is_refused_with_the_flag() {
     let world = World::new();
     let arn = plain_key(world.dev(), Some("s3deploykey"));
@@ -277,7 +277,6 @@ fn an_alias_of_an_unusable_key_is_refused_with_the_flag() {
 
 // ── Made by hand ──
 
-#[test]
 fn what_was_made_by_hand_as_the_article_says_needs_no_change() {
     let world = World::new();
     let pipeline = by_hand(&world);
@@ -289,7 +288,6 @@ fn what_was_made_by_hand_as_the_article_says_needs_no_change() {
     same(&before, &world.bed.dump());
 }
 
-#[test]
 fn made_by_hand_without_the_last_step_needs_only_that() {
     let world = World::new();
     let mut pipeline = by_hand(&world);
@@ -304,7 +302,6 @@ fn made_by_hand_without_the_last_step_needs_only_that() {
     world.settled(&[]);
 }
 
-#[test]
 fn an_event_role_made_by_hand_is_used_as_it_is() {
     let world = World::new();
     let pipeline = by_hand(&world);
@@ -326,7 +323,6 @@ fn same_members(wanted: &Value, found: &Value) {
 
 // ── The artifact bucket ──
 
-#[test]
 fn the_artifact_bucket_is_the_one_the_console_would_take() {
     let world = World::new();
     // The console takes the first of all that begin so.
@@ -355,7 +351,6 @@ fn the_artifact_bucket_is_the_one_the_console_would_take() {
 
 // ── Notifications ──
 
-#[test]
 fn other_notifications_of_the_input_bucket_stay() {
     let world = World::new();
     let queue = format!("arn:aws:sqs:{REGION}:{}:q", world.dev().id);
@@ -377,7 +372,6 @@ fn other_notifications_of_the_input_bucket_stay() {
     world.settled(&[]);
 }
 
-#[test]
 fn members_of_a_notification_that_no_sdk_knows_are_sent_back_letter_for_letter() {
     let world = World::new();
     let kept = "<QueueConfiguration><Id>q</Id><Queue>arn:aws:sqs:us-east-1:1:q</Queue><Event>s3:ObjectCreated:*</Event>\
@@ -405,7 +399,6 @@ fn members_of_a_notification_that_no_sdk_knows_are_sent_back_letter_for_letter()
 
 // ── The service role ──
 
-#[test]
 fn a_service_role_that_was_named_keeps_its_policies_and_gets_ours_beside() {
     for by_arn in [false, true] {
         let world = World::new();
@@ -425,7 +418,6 @@ fn a_service_role_that_was_named_keeps_its_policies_and_gets_ours_beside() {
     }
 }
 
-#[test]
 fn a_service_role_that_trusts_others_gets_codepipeline_beside_them() {
     let world = World::new();
     role(world.dev(), "/service-role/", "their-role", &service_trust("codebuild.amazonaws.com"));
@@ -436,7 +428,6 @@ fn a_service_role_that_trusts_others_gets_codepipeline_beside_them() {
     world.settled(&[]);
 }
 
-#[test]
 fn a_service_role_arn_that_names_nothing_is_refused() {
     let world = World::new();
     world.refused(&["--service-role", &world.dev_arn("role/absent")], "--service-role");
@@ -453,7 +444,6 @@ fn change_by_hand(world: &World, default: bool) -> String {
     arn
 }
 
-#[test]
 fn our_policy_changed_by_hand_gets_a_new_version() {
     let world = World::new();
     world.setup(&[]).success();
@@ -466,7 +456,6 @@ fn our_policy_changed_by_hand_gets_a_new_version() {
     world.settled(&[]);
 }
 
-#[test]
 fn of_five_versions_the_oldest_that_is_not_the_default_goes() {
     let world = World::new();
     world.setup(&[]).success();
@@ -481,7 +470,6 @@ fn of_five_versions_the_oldest_that_is_not_the_default_goes() {
     world.settled(&[]);
 }
 
-#[test]
 fn our_statements_and_trusts_changed_by_hand_come_back() {
     let world = World::new();
     world.setup(&[]).success();
@@ -510,7 +498,6 @@ fn our_statements_and_trusts_changed_by_hand_come_back() {
     world.settled(&[]);
 }
 
-#[test]
 fn the_id_that_a_deleted_service_role_leaves_in_our_statements_is_replaced() {
     let world = World::new();
     world.setup(&[]).success();
@@ -532,7 +519,6 @@ fn the_id_that_a_deleted_service_role_leaves_in_our_statements_is_replaced() {
 
 // ── Names that are taken ──
 
-#[test]
 fn a_role_of_production_that_is_others_is_refused_and_the_flag_helps() {
     let world = World::new();
     stranger(world.prod(), "prods3role");
@@ -541,7 +527,6 @@ fn a_role_of_production_that_is_others_is_refused_and_the_flag_helps() {
     world.settled(&["--deploy-role", "my-role"]);
 }
 
-#[test]
 fn a_role_of_production_that_was_named_gets_ours_beside_its_own() {
     let world = World::new();
     stranger(world.prod(), "prods3role");
@@ -550,7 +535,6 @@ fn a_role_of_production_that_was_named_gets_ours_beside_its_own() {
     world.settled(&["--deploy-role", "prods3role"]);
 }
 
-#[test]
 fn policies_that_are_others_are_refused_and_the_flags_help() {
     let world = World::new();
     let theirs = document(json!([allow("s3:GetObject", "*")]));
@@ -571,14 +555,12 @@ fn policies_that_are_others_are_refused_and_the_flags_help() {
     world.settled(&flags);
 }
 
-#[test]
 fn a_policy_of_another_pipeline_of_ours_is_refused_though_it_grants_the_same() {
     let world = World::new();
     world.setup(&[]).success();
     world.refused(&["--pipeline", "web", "--output-policy", "outputbucketdeployaccess"], "--output-policy");
 }
 
-#[test]
 fn a_service_role_that_is_others_is_refused_and_the_flag_helps() {
     let world = World::new();
     let name = format!("AWSCodePipelineServiceRole-{REGION}-{PIPELINE}");
@@ -590,7 +572,6 @@ fn a_service_role_that_is_others_is_refused_and_the_flag_helps() {
     world.settled(&["--service-role", &name]);
 }
 
-#[test]
 fn an_event_role_or_rule_that_is_others_is_refused_and_the_flag_helps() {
     let world = World::new();
     stranger(world.dev(), &format!("cwe-role-{REGION}-{PIPELINE}"));
@@ -606,7 +587,6 @@ fn an_event_role_or_rule_that_is_others_is_refused_and_the_flag_helps() {
 
 // ── Two pipelines ──
 
-#[test]
 fn two_pipelines_share_key_and_bucket_and_have_statements_of_their_own() {
     let world = World::new();
     let other = ["--pipeline", "web", "--object-key", "web.zip"];
@@ -642,7 +622,6 @@ fn two_pipelines_share_key_and_bucket_and_have_statements_of_their_own() {
     world.settled(&other);
 }
 
-#[test]
 fn two_pipelines_that_share_roles_have_grants_of_their_own() {
     let world = World::new();
     let shared = format!("AWSCodePipelineServiceRole-{REGION}-{PIPELINE}");
@@ -686,7 +665,6 @@ fn large(world: &World, kind: &str, second_bucket: &str) -> Value {
     pipeline
 }
 
-#[test]
 fn in_a_pipeline_of_others_only_the_role_and_the_missing_key_change() {
     for kind in ["V1", "V2"] {
         let world = World::new();
@@ -706,7 +684,6 @@ fn in_a_pipeline_of_others_only_the_role_and_the_missing_key_change() {
     }
 }
 
-#[test]
 fn a_pipeline_that_exists_keeps_its_service_role_and_artifact_bucket() {
     let world = World::new();
     put(&world, &others_pipeline(&world));
@@ -720,7 +697,6 @@ fn a_pipeline_that_exists_keeps_its_service_role_and_artifact_bucket() {
     world.settled(&flags);
 }
 
-#[test]
 fn of_two_deploys_to_one_bucket_the_meant_one_must_be_said() {
     let world = World::new();
     let before = put(&world, &large(&world, "V2", &world.output));
@@ -734,7 +710,6 @@ fn of_two_deploys_to_one_bucket_the_meant_one_must_be_said() {
     world.refused(&["--stage", "Live", "--action", "First"], "--stage");
 }
 
-#[test]
 fn the_key_that_a_pipeline_names_is_kept_and_gets_our_statements() {
     let world = World::new();
     let theirs = plain_key(world.dev(), Some("theirs"));
@@ -751,7 +726,6 @@ fn the_key_that_a_pipeline_names_is_kept_and_gets_our_statements() {
     world.settled(&[]);
 }
 
-#[test]
 fn an_aws_managed_key_is_replaced_by_the_one_the_alias_names() {
     let world = World::new();
     let ours = plain_key(world.dev(), Some("s3deploykey"));
@@ -771,7 +745,6 @@ fn an_aws_managed_key_is_replaced_by_the_one_the_alias_names() {
     world.settled(&[]);
 }
 
-#[test]
 fn a_pipeline_with_a_store_for_each_region_keeps_the_map() {
     let world = World::new();
     let mut declared = others_pipeline(&world);
@@ -788,7 +761,6 @@ fn a_pipeline_with_a_store_for_each_region_keeps_the_map() {
     world.settled(&[]);
 }
 
-#[test]
 fn a_single_store_becomes_a_map_where_the_output_is_elsewhere() {
     let world = World::with_output_in(Bed::new(), "eu-west-1");
     let theirs = plain_key(world.dev(), Some("theirs"));
@@ -808,7 +780,6 @@ fn a_single_store_becomes_a_map_where_the_output_is_elsewhere() {
     world.settled(&[]);
 }
 
-#[test]
 fn a_running_execution_is_not_stopped_but_waited_for() {
     let world = World::new();
     let before = put(&world, &others_pipeline(&world));
@@ -831,7 +802,6 @@ fn a_running_execution_is_not_stopped_but_waited_for() {
 
 // ── Change detection ──
 
-#[test]
 fn polling_is_left_alone_until_eventbridge_is_asked_for() {
     let world = World::new();
     put(&world, &others_pipeline(&world));
@@ -848,7 +818,6 @@ fn polling_is_left_alone_until_eventbridge_is_asked_for() {
     world.settled(&[]);
 }
 
-#[test]
 fn the_consoles_rule_is_kept_and_no_second_one_made() {
     let world = World::new();
     put(&world, &others_pipeline(&world));
@@ -861,7 +830,6 @@ fn the_consoles_rule_is_kept_and_no_second_one_made() {
     world.settled(&flags);
 }
 
-#[test]
 fn a_rule_of_others_with_our_name_that_starts_the_pipeline_is_kept() {
     let world = World::new();
     let mut declared = others_pipeline(&world);
@@ -915,7 +883,6 @@ fn statements_of(dump: &Value, side: &str, key: &str) -> usize {
     dump[side]["keys"][REGION][id]["policy"]["Statement"].as_array().unwrap().len()
 }
 
-#[test]
 fn keys_that_leave_it_to_iam_get_a_statement_in_the_roles_policies() {
     let world = World::new();
     let (input, output) = (plain_key(world.dev(), None), plain_key(world.prod(), None));
@@ -933,7 +900,6 @@ fn keys_that_leave_it_to_iam_get_a_statement_in_the_roles_policies() {
     world.settled(&[]);
 }
 
-#[test]
 fn keys_that_leave_nothing_to_iam_get_a_statement_of_their_own() {
     let world = World::new();
     let (input, output) = (closed_key(world.dev()), closed_key(world.prod()));
@@ -950,7 +916,6 @@ fn keys_that_leave_nothing_to_iam_get_a_statement_of_their_own() {
     world.settled(&[]);
 }
 
-#[test]
 fn a_key_for_both_buckets_lets_both_roles_in() {
     let world = World::new();
     let shared = closed_key(world.dev());
@@ -963,7 +928,6 @@ fn a_key_for_both_buckets_lets_both_roles_in() {
     world.settled(&[]);
 }
 
-#[test]
 fn a_key_of_a_third_account_is_told_of() {
     let world = World::new();
     let third = Bed::new();
@@ -990,7 +954,6 @@ fn moved(world: &World, what: &str, kept: impl Fn(&Value) -> bool) {
     world.settled(&[]);
 }
 
-#[test]
 fn a_bucket_policy_that_moves_is_not_overwritten() {
     let world = World::new();
     let (name, dev) = (console_bucket(&world), world.dev().clone());
@@ -1009,7 +972,6 @@ fn a_bucket_policy_that_moves_is_not_overwritten() {
     moved(&world, "bucket policy", |dump| dump["dev"]["buckets"][&name]["policy"].to_string().contains("\"late\""));
 }
 
-#[test]
 fn a_key_policy_that_moves_is_not_overwritten() {
     let world = World::new();
     let arn = plain_key(world.dev(), Some("s3deploykey"));
@@ -1022,7 +984,6 @@ fn a_key_policy_that_moves_is_not_overwritten() {
     moved(&world, "policy of key", |dump| dump["dev"]["keys"].to_string().contains("\"late\""));
 }
 
-#[test]
 fn a_trust_policy_that_moves_is_not_overwritten() {
     let world = World::new();
     world.setup(&[]).success();
@@ -1037,7 +998,6 @@ fn a_trust_policy_that_moves_is_not_overwritten() {
     moved(&world, "trust policy", |dump| dump["prod"]["roles"]["prods3role"]["trust"].to_string().contains("late.amazonaws.com"));
 }
 
-#[test]
 fn a_notification_that_moves_is_not_overwritten() {
     let world = World::new();
     let (dev, input) = (world.dev().clone(), world.input.clone());
@@ -1052,7 +1012,6 @@ fn a_notification_that_moves_is_not_overwritten() {
     });
 }
 
-#[test]
 fn a_pipeline_that_moves_is_not_overwritten() {
     let world = World::new();
     let mut declared = others_pipeline(&world);
@@ -1067,7 +1026,6 @@ fn a_pipeline_that_moves_is_not_overwritten() {
 
 // ── One name, several pipelines ──
 
-#[test]
 fn a_pipeline_of_the_same_name_in_another_region_takes_nothing_away() {
     let world = World::new();
     let _ = world.setup(&[]).success();
@@ -1090,7 +1048,6 @@ fn a_pipeline_of_the_same_name_in_another_region_takes_nothing_away() {
     world.settled(&[]);
 }
 
-#[test]
 fn a_replica_that_is_there_already_keeps_its_own_policy() {
     let world = World::with_output_in(Bed::new(), "eu-west-1");
     let made =
@@ -1108,4 +1065,55 @@ fn a_replica_that_is_there_already_keeps_its_own_policy() {
         replica["policy"]["Statement"].as_array().unwrap().iter().filter_map(|statement| statement["Sid"].as_str()).collect();
     assert_eq!(sids, ["Enable IAM User Permissions", "theirs", "XdeploycrossaccountdeployKeyUsers", "XdeploycrossaccountdeployKeyGrants"]);
     world.settled(&[]);
+}
+
+/// The tests of this file.
+pub fn trials() -> Vec<Trial> {
+    trials![EMULATORS;
+        a_key_with_the_alias_gets_our_statements_beside_its_own,
+        an_alias_of_an_unusable_key_is_refused_with_the_flag,
+        what_was_made_by_hand_as_the_article_says_needs_no_change,
+        made_by_hand_without_the_last_step_needs_only_that,
+        an_event_role_made_by_hand_is_used_as_it_is,
+        the_artifact_bucket_is_the_one_the_console_would_take,
+        other_notifications_of_the_input_bucket_stay,
+        members_of_a_notification_that_no_sdk_knows_are_sent_back_letter_for_letter,
+        a_service_role_that_was_named_keeps_its_policies_and_gets_ours_beside,
+        a_service_role_that_trusts_others_gets_codepipeline_beside_them,
+        a_service_role_arn_that_names_nothing_is_refused,
+        our_policy_changed_by_hand_gets_a_new_version,
+        of_five_versions_the_oldest_that_is_not_the_default_goes,
+        our_statements_and_trusts_changed_by_hand_come_back,
+        the_id_that_a_deleted_service_role_leaves_in_our_statements_is_replaced,
+        a_role_of_production_that_is_others_is_refused_and_the_flag_helps,
+        a_role_of_production_that_was_named_gets_ours_beside_its_own,
+        policies_that_are_others_are_refused_and_the_flags_help,
+        a_policy_of_another_pipeline_of_ours_is_refused_though_it_grants_the_same,
+        a_service_role_that_is_others_is_refused_and_the_flag_helps,
+        an_event_role_or_rule_that_is_others_is_refused_and_the_flag_helps,
+        two_pipelines_share_key_and_bucket_and_have_statements_of_their_own,
+        two_pipelines_that_share_roles_have_grants_of_their_own,
+        in_a_pipeline_of_others_only_the_role_and_the_missing_key_change,
+        a_pipeline_that_exists_keeps_its_service_role_and_artifact_bucket,
+        of_two_deploys_to_one_bucket_the_meant_one_must_be_said,
+        the_key_that_a_pipeline_names_is_kept_and_gets_our_statements,
+        an_aws_managed_key_is_replaced_by_the_one_the_alias_names,
+        a_pipeline_with_a_store_for_each_region_keeps_the_map,
+        a_single_store_becomes_a_map_where_the_output_is_elsewhere,
+        a_running_execution_is_not_stopped_but_waited_for,
+        polling_is_left_alone_until_eventbridge_is_asked_for,
+        the_consoles_rule_is_kept_and_no_second_one_made,
+        a_rule_of_others_with_our_name_that_starts_the_pipeline_is_kept,
+        keys_that_leave_it_to_iam_get_a_statement_in_the_roles_policies,
+        keys_that_leave_nothing_to_iam_get_a_statement_of_their_own,
+        a_key_for_both_buckets_lets_both_roles_in,
+        a_key_of_a_third_account_is_told_of,
+        a_bucket_policy_that_moves_is_not_overwritten,
+        a_key_policy_that_moves_is_not_overwritten,
+        a_trust_policy_that_moves_is_not_overwritten,
+        a_notification_that_moves_is_not_overwritten,
+        a_pipeline_that_moves_is_not_overwritten,
+        a_pipeline_of_the_same_name_in_another_region_takes_nothing_away,
+        a_replica_that_is_there_already_keeps_its_own_policy,
+    ]
 }

@@ -2,30 +2,20 @@
 //!
 //! The texts are snapshots; `SNAPSHOTS=overwrite cargo test` writes them anew.
 
+use crate::needs::EMULATORS;
+use crate::support::compare::same;
 use crate::support::{Action, Bed, Caller, Output, REGION};
 use crate::worlds::{self, pipeline, service_role};
+use libtest_mimic::Trial;
 use serde_json::{Value, json};
 use snapbox::data::Inline;
-use snapbox::{IntoData, str};
+use snapbox::str;
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::sync::Mutex;
 use std::thread;
 use std::time::Duration;
-use xdeploy::error::Error;
-
-/// Compares text with an inline snapshot.
-#[track_caller]
-pub fn same(actual: &str, expected: Inline) {
-    snapbox::Assert::new().action_env(snapbox::assert::DEFAULT_ACTION_ENV).eq(actual.to_owned().into_data().raw(), expected.raw());
-}
-
-/// An error as the program prints it.
-pub fn printed(error: &Error) -> String {
-    let lines = |head: &str, texts: &[String]| texts.iter().map(|text| format!("{head}: {text}\n")).collect::<String>();
-    format!("error: {error}\n{}\n{}", lines("  caused by", &error.causes), lines("hint", &error.hints))
-}
 
 /// Checks exit code and text of a failed run, and that it wrote nothing and advised something.
 #[track_caller]
@@ -68,7 +58,6 @@ impl Ready {
     }
 }
 
-#[test]
 fn a_bad_command_line_is_exit_64() {
     let bed = Bed::new();
     let usage = |args: &[&str], expected: Inline| {
@@ -226,7 +215,6 @@ For more information, try '--help'.
     );
 }
 
-#[test]
 fn settings_that_make_no_sense_are_exit_64() {
     let bed = Bed::new();
     let usage = |args: &[&str], expected: Inline| {
@@ -316,7 +304,6 @@ hint: `--deploy-path` takes a folder such as `site/v2`, without a leading `/` or
     );
 }
 
-#[test]
 fn buckets_that_nobody_said_are_exit_64() {
     let bed = Bed::new();
     refuses(
@@ -348,7 +335,6 @@ hint: pass `--input-bucket BUCKET`, or set `input-bucket` under [dev] in xdeploy
     );
 }
 
-#[test]
 fn profiles_that_are_not_said_or_not_there() {
     let bed = Bed::new();
     refused(
@@ -410,7 +396,6 @@ hint: pass `--region us-east-1`, or set `region` in the profile or AWS_REGION
 }
 
 /// The trap of `conventions.md`: keys in the environment would silently make both accounts one.
-#[test]
 fn keys_in_the_environment_are_ignored() {
     let bed = Bed::new();
     let args = bed.args(&["who-am-i", "--output", "json"]);
@@ -421,7 +406,6 @@ fn keys_in_the_environment_are_ignored() {
     assert_eq!(found["accounts"]["prod"]["account"], bed.prod.id.as_str());
 }
 
-#[test]
 fn aws_profile_alone_fills_neither_side() {
     let bed = Bed::new();
     let mut command = bed.command(&["who-am-i"]);
@@ -439,7 +423,6 @@ hint: pass `--dev-profile NAME --prod-profile NAME`, or set `profile` under [dev
     );
 }
 
-#[test]
 fn credentials_that_do_not_work_say_how_to_log_in() {
     let bed = Bed::new();
     bed.profile_file(
@@ -496,7 +479,6 @@ hint: check the access key of profile `wrong`: `aws sts get-caller-identity --pr
     );
 }
 
-#[test]
 fn expired_sessions_say_how_to_renew_them() {
     let bed = Bed::with_callers(Caller::sso(), Caller::sso());
     bed.proxy.on_request(|request| match request.is("GetCallerIdentity") {
@@ -536,7 +518,6 @@ hint: renew the credentials of profile `dev` and run the same command again
     );
 }
 
-#[test]
 fn the_wrong_account_is_exit_4() {
     let bed = Bed::new();
     refused(
@@ -574,7 +555,6 @@ hint: name the right profile with `--prod-profile`, or correct `--prod-account`
     );
 }
 
-#[test]
 fn buckets_of_strangers() {
     let Ready { bed, input, output } = ready();
     let foreign = bed.versioned_bucket(&bed.prod, "foreign");
@@ -624,7 +604,6 @@ hint: it belongs to another account, or arn:aws:iam::111111111111:user/caller la
     );
 }
 
-#[test]
 fn buckets_that_are_missing() {
     let ready = ready();
     let Ready { bed, input, output } = &ready;
@@ -669,7 +648,6 @@ hint: pass `--create-buckets` to make it, or leave `--artifact-bucket` out for t
     );
 }
 
-#[test]
 fn buckets_in_the_wrong_region_or_without_versioning() {
     let ready = ready();
     let Ready { bed, input, output } = &ready;
@@ -738,7 +716,6 @@ hint: pass `--enable-versioning` to turn it on
     );
 }
 
-#[test]
 fn keys_that_cannot_be_used() {
     let ready = ready();
     let bed = &ready.bed;
@@ -790,7 +767,6 @@ hint: keep it with `aws kms cancel-key-deletion` and `aws kms enable-key`, or na
     );
 }
 
-#[test]
 fn pipelines_that_do_not_fit() {
     let ready = ready();
     let Ready { bed, input, output } = &ready;
@@ -896,7 +872,6 @@ hint: make it with `xdeploy setup`, or name another with `--pipeline` or `--regi
     );
 }
 
-#[test]
 fn roles_and_policies_of_others_are_not_taken() {
     let ready = ready();
     let bed = &ready.bed;
@@ -961,7 +936,6 @@ fn zip_with(path: &std::path::Path, names: &[&str]) {
     zip.finish().unwrap();
 }
 
-#[test]
 fn artifacts_that_cannot_be_deployed() {
     let ready = ready();
     let path = |name: &str| ready.bed.dir().join(name);
@@ -1045,7 +1019,6 @@ hint: check the path
     assert!(ready.bed.proxy.requests().is_empty(), "AWS was asked");
 }
 
-#[test]
 fn settings_files_that_are_wrong() {
     let bed = Bed::new();
     let with = |text: &str, expected: Inline| {
@@ -1160,7 +1133,6 @@ hint: name another file, or move this one away: it is never overwritten
     );
 }
 
-#[test]
 fn plans_that_are_not_applied() {
     let ready = ready();
     let bed = &ready.bed;
@@ -1271,7 +1243,6 @@ hint: pass `--dev-profile` with a profile of account 111111111111
     );
 }
 
-#[test]
 fn a_plan_is_refused_when_the_world_has_moved() {
     let ready = ready();
     let bed = &ready.bed;
@@ -1308,7 +1279,6 @@ hint: nothing was changed; look at the new plan with `xdeploy plan --out FILE`, 
     );
 }
 
-#[test]
 fn a_changed_artifact_is_not_uploaded() {
     let ready = ready();
     zip_with(&ready.bed.dir().join("site.zip"), &["index.html"]);
@@ -1329,7 +1299,6 @@ hint: make the plan again
     );
 }
 
-#[test]
 fn an_answer_that_nobody_can_give_is_exit_3() {
     let ready = ready();
     let bed = &ready.bed;
@@ -1348,7 +1317,6 @@ hint: pass `--yes`, or save it with `xdeploy plan --out FILE` and run `xdeploy a
     assert!(bed.proxy.writes().is_empty());
 }
 
-#[test]
 fn a_second_run_on_one_machine_is_refused() {
     let ready = ready();
     let bed = &ready.bed;
@@ -1385,7 +1353,6 @@ hint: wait until it has finished, then run the same command again
     bed.run(&ready.with("setup", &["--yes"])).success();
 }
 
-#[test]
 fn a_bucket_name_that_was_taken_meanwhile() {
     let ready = ready();
     let bed = &ready.bed;
@@ -1452,7 +1419,6 @@ fn calls(bed: &Bed) -> BTreeSet<(bool, String, String, bool)> {
     bed.proxy.requests().into_iter().map(distinct).collect()
 }
 
-#[test]
 fn a_denied_read_says_what_to_allow() {
     let bed = Bed::new();
     let args = worlds::empty(&bed);
@@ -1517,7 +1483,6 @@ dev  s3:HeadBucket: exit 1, s3:ListBucket
     );
 }
 
-#[test]
 fn a_denied_write_says_what_to_allow() {
     let bed = Bed::new();
     let args = worlds::empty(&bed);
@@ -1566,4 +1531,35 @@ prod iam:CreateRole: exit 1, iam:CreateRole
 
 "#]],
     );
+}
+
+/// The tests of this file.
+pub fn trials() -> Vec<Trial> {
+    trials![EMULATORS;
+        a_bad_command_line_is_exit_64,
+        settings_that_make_no_sense_are_exit_64,
+        buckets_that_nobody_said_are_exit_64,
+        profiles_that_are_not_said_or_not_there,
+        keys_in_the_environment_are_ignored,
+        aws_profile_alone_fills_neither_side,
+        credentials_that_do_not_work_say_how_to_log_in,
+        expired_sessions_say_how_to_renew_them,
+        the_wrong_account_is_exit_4,
+        buckets_of_strangers,
+        buckets_that_are_missing,
+        buckets_in_the_wrong_region_or_without_versioning,
+        keys_that_cannot_be_used,
+        pipelines_that_do_not_fit,
+        roles_and_policies_of_others_are_not_taken,
+        artifacts_that_cannot_be_deployed,
+        settings_files_that_are_wrong,
+        plans_that_are_not_applied,
+        a_plan_is_refused_when_the_world_has_moved,
+        a_changed_artifact_is_not_uploaded,
+        an_answer_that_nobody_can_give_is_exit_3,
+        a_second_run_on_one_machine_is_refused,
+        a_bucket_name_that_was_taken_meanwhile,
+        a_denied_read_says_what_to_allow,
+        a_denied_write_says_what_to_allow,
+    ]
 }

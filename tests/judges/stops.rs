@@ -1,7 +1,9 @@
 //! A run that was stopped anywhere is finished by running it again.
 
+use crate::needs::EMULATORS;
 use crate::support::{Action, Bed, Killed, When};
 use crate::worlds;
+use libtest_mimic::Trial;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -101,12 +103,10 @@ fn every_stop(name: &str, world: World) {
     assert!(tried > 40, "only {tried} stops");
 }
 
-#[test]
 fn a_new_setup_killed_anywhere_is_finished_by_the_next_run() {
     every_stop("new set-up", worlds::empty);
 }
 
-#[test]
 fn an_adoption_killed_anywhere_is_finished_by_the_next_run() {
     every_stop("adoption", worlds::console);
 }
@@ -124,7 +124,6 @@ fn hold(bed: &Bed, operation: &'static str) -> std::sync::Arc<AtomicBool> {
     go
 }
 
-#[test]
 fn an_interrupted_apply_finishes_the_call_under_way_and_goes_on_next_time() {
     let (expected, _) = undisturbed(worlds::empty);
     let bed = Bed::new();
@@ -158,7 +157,6 @@ fn an_interrupted_apply_finishes_the_call_under_way_and_goes_on_next_time() {
     assert_eq!(found, expected, "{}", difference(&expected, &found));
 }
 
-#[test]
 fn a_second_interruption_stops_at_once() {
     let bed = Bed::new();
     let args = worlds::empty(&bed);
@@ -175,7 +173,6 @@ fn a_second_interruption_stops_at_once() {
     assert!(output.stderr.contains("error: interrupted"), "{}", output.report());
 }
 
-#[test]
 fn an_interruption_while_reading_ends_the_run_at_once() {
     let bed = Bed::new();
     let args = worlds::empty(&bed);
@@ -188,4 +185,15 @@ fn an_interruption_while_reading_ends_the_run_at_once() {
     assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
     assert!(output.stderr.contains("error: interrupted"), "{}", output.report());
     assert!(bed.proxy.writes().is_empty());
+}
+
+/// The tests of this file.
+pub fn trials() -> Vec<Trial> {
+    trials![EMULATORS;
+        a_new_setup_killed_anywhere_is_finished_by_the_next_run,
+        an_adoption_killed_anywhere_is_finished_by_the_next_run,
+        an_interrupted_apply_finishes_the_call_under_way_and_goes_on_next_time,
+        a_second_interruption_stops_at_once,
+        an_interruption_while_reading_ends_the_run_at_once,
+    ]
 }

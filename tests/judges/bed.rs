@@ -1,12 +1,14 @@
 //! The bed tried with boto3 in place of the program, so that a failing test of the program is not
 //! the bed's fault.
 
+use crate::needs::EMULATORS;
+use libtest_mimic::Trial;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::{Account, Action, Bed, Caller, Killed, Output, When, emulators};
+use crate::support::{Account, Action, Bed, Caller, Killed, Output, When, emulators};
 
 /// What every snippet starts with: `dev` and `prod` make clients, `DEV` and `PROD` are the ids,
 /// `outcome` is a call's error code or its answer.
@@ -86,7 +88,6 @@ fn roles(bed: &Bed) -> (String, String) {
     (service_role, action_role)
 }
 
-#[test]
 fn absent_principals_are_refused_with_the_words_of_aws() {
     let bed = Bed::new();
     let found = shown(
@@ -140,7 +141,6 @@ show({
     assert_eq!(dump["dev"]["keys"]["us-east-1"].as_object().unwrap().len(), 1);
 }
 
-#[test]
 fn a_new_role_is_invisible_for_the_time_of_propagation() {
     let bed = Bed::new();
     bed.proxy.set_propagation(Duration::from_millis(1500));
@@ -162,7 +162,6 @@ show({"before": before, "after": after})"#,
     assert_eq!(found["after"]["Role"]["RoleName"], "other");
 }
 
-#[test]
 fn pipelines_are_checked_counted_and_kept_whole() {
     let bed = Bed::new();
     let (service_role, action_role) = roles(&bed);
@@ -215,7 +214,6 @@ show({{
     assert!(found["absent"].as_str().unwrap().starts_with("PipelineNotFoundException"), "{found:#}");
 }
 
-#[test]
 fn a_seeded_pipeline_keeps_members_that_nobody_knows() {
     let bed = Bed::new();
     let (service_role, _) = roles(&bed);
@@ -238,7 +236,6 @@ fn a_seeded_pipeline_keeps_members_that_nobody_knows() {
     assert!(answer["metadata"]["created"].as_f64().unwrap() > 1.7e9, "{answer}");
 }
 
-#[test]
 fn executions_answer_what_a_test_sets() {
     let bed = Bed::new();
     let (service_role, action_role) = roles(&bed);
@@ -262,7 +259,6 @@ show([running, state["stageStates"][1]["actionStates"][0]["latestExecution"]["er
     assert_eq!(shown(&bed, &code), json!(["InProgress", error, "Stopped"]));
 }
 
-#[test]
 fn buckets_and_keys_answer_as_aws() {
     let bed = Bed::new();
     let here = bed.bucket(&bed.dev, "here");
@@ -332,7 +328,6 @@ show({{
     assert!(statuses.contains(&301) && statuses.contains(&200), "{}", bed.proxy.table());
 }
 
-#[test]
 fn hooks_answer_drop_hang_and_interfere() {
     let bed = Bed::new();
     let dev = bed.dev.clone();
@@ -380,7 +375,6 @@ show([
     assert_eq!(bed.proxy.calls("CreateUser")[0].status, 200);
 }
 
-#[test]
 fn a_run_is_killed_before_or_after_a_call() {
     const CODE: &str = r#"
 iam = dev("iam")
@@ -400,7 +394,6 @@ for name in "abc":
     assert!(matches!(&killed, Killed::Never(output) if output.status == 0), "{killed:?}");
 }
 
-#[test]
 fn the_longest_chain_counts_round_trips() {
     let bed = Bed::new();
     bed.proxy.set_latency(Duration::from_millis(150));
@@ -424,7 +417,6 @@ iam.list_users()"#,
     assert_eq!(bed.proxy.requests().len(), 0);
 }
 
-#[test]
 fn callers_are_who_they_are() {
     let identity = "show([dev('sts').get_caller_identity()['Arn'], prod('sts').get_caller_identity()['Arn']])";
     let bed = Bed::with_callers(Caller::sso(), Caller::Root);
@@ -444,14 +436,12 @@ fn callers_are_who_they_are() {
     assert!(found.as_str().unwrap().starts_with("SignatureDoesNotMatch"), "{found}");
 }
 
-#[test]
 #[should_panic(expected = "printed a secret")]
 fn a_printed_secret_fails_the_test() {
     let bed = Bed::new();
     let _ = boto3(&bed, "print(boto3.Session(profile_name='dev').get_credentials().secret_key)");
 }
 
-#[test]
 fn normalised_text_is_the_same_in_every_run() {
     let bed = Bed::new();
     let text = format!(
@@ -473,4 +463,22 @@ fn normalised_text_is_the_same_in_every_run() {
          request id: REQUEST-ID (AKIAXXXXXXXXXXXXXXXX)\n\
          2000-01-01T00:00:00Z 2000-01-01T00:00:00Z took 0.0s, 0.0s, kept 30 s and 1.2.3\n"
     );
+}
+
+/// The tests of this file.
+pub fn trials() -> Vec<Trial> {
+    trials![EMULATORS;
+        absent_principals_are_refused_with_the_words_of_aws,
+        a_new_role_is_invisible_for_the_time_of_propagation,
+        pipelines_are_checked_counted_and_kept_whole,
+        a_seeded_pipeline_keeps_members_that_nobody_knows,
+        executions_answer_what_a_test_sets,
+        buckets_and_keys_answer_as_aws,
+        hooks_answer_drop_hang_and_interfere,
+        a_run_is_killed_before_or_after_a_call,
+        the_longest_chain_counts_round_trips,
+        callers_are_who_they_are,
+        a_printed_secret_fails_the_test,
+        normalised_text_is_the_same_in_every_run,
+    ]
 }

@@ -1,26 +1,23 @@
 //! `xdeploy export`: a plan as text, and what comes of it where it is run.
 
-use crate::errors::same;
-use crate::rehearsed_stops::{at_once, difference, side_by_side};
-use crate::reports;
+use crate::needs::{AWS_CLI, NOTHING};
 use crate::support::Bed;
+use crate::support::compare::difference;
+use crate::support::compare::same;
+use crate::support::depth::sampled;
+use crate::support::exported::{planned, sample, scenes, strange, with_artifact};
+use crate::support::running::{at_once, side_by_side};
 use crate::support::scene::{self, ARTIFACTS, PIPELINE, SERVICE_ROLE, Scene};
 use crate::support::script::{self, End, Ran};
 use crate::support::served::{self, Served};
 use crate::support::stage::HOME;
+use libtest_mimic::Trial;
 use serde_json::{Value, json};
 use snapbox::str;
 use std::collections::BTreeMap;
 use xdeploy::deploy::plan::Plan;
 use xdeploy::export::{Format, of_plan};
 use xdeploy::model::{Policies, Side, quoted};
-
-pub fn planned(scene: &Scene) -> Plan {
-    at_once(async {
-        let accounts = scene.accounts(&scene.rehearsal.line()).await.unwrap();
-        scene.plan(&accounts).await.unwrap()
-    })
-}
 
 fn script_of(plan: &Plan, side: Option<Side>) -> String {
     let sheets = of_plan(plan, side, Format::Awscli).unwrap();
@@ -34,31 +31,6 @@ const PROFILES: [(&str, &str); 2] = [("DEV_PROFILE", "dev"), ("PROD_PROFILE", "p
 
 fn run(served: &Served, text: &str, variables: &[(&str, &str)], end: End) -> Ran {
     script::run(&served.command(&[]), text, &[&PROFILES[..], variables].concat(), end)
-}
-
-pub fn scenes() -> [(&'static str, Scene); 4] {
-    [
-        ("new", at_once(Scene::fresh(HOME, Policies::Article))),
-        ("least privilege", at_once(Scene::fresh(HOME, Policies::LeastPrivilege))),
-        ("two regions", at_once(Scene::fresh("eu-west-1", Policies::Article))),
-        ("adopting", at_once(Scene::adopting())),
-    ]
-}
-
-/// Text that shells, templates and JSON each read in a way of their own.
-pub const STRANGE: &str = "it's ${*} ${aws:username} %{if} $HOME `id` \"\\n\" $(id) <JSON>";
-
-/// Adopts a bucket whose policy holds strange text.
-pub fn strange() -> Scene {
-    let scene = at_once(Scene::adopting());
-    at_once(async {
-        let dev = scene.accounts(&scene.rehearsal.line()).await.unwrap().dev;
-        let statement = json!({"Sid": "Strange", "Effect": "Deny", "Principal": "*", "Action": "s3:PutObject",
-            "Resource": format!("arn:aws:s3:::{ARTIFACTS}/${{aws:username}}/*"), "Condition": {"StringEquals": {"aws:UserAgent": STRANGE}}});
-        let policy = scene::document(json!([statement]));
-        dev.s3(HOME).put_bucket_policy().bucket(ARTIFACTS).policy(policy).send().await.unwrap();
-    });
-    scene
 }
 
 /// The same scene with its accounts behind a port.
@@ -92,9 +64,8 @@ fn state_that_setup_gives(scene: &Scene) -> Value {
     state(&copy)
 }
 
-#[test]
 fn the_script_gives_the_state_that_setup_gives_and_again_changes_nothing() {
-    for (name, scene) in scenes().into_iter().chain([("strange", strange())]) {
+    for (name, scene) in sampled("scenes", scenes().into_iter().chain([("strange", strange())]).collect(), 2) {
         let expected = state_that_setup_gives(&scene);
         let text = script_of(&planned(&scene), None);
         let (copy, served) = serve(&scene);
@@ -124,7 +95,6 @@ fn stopped(name: &str, scene: &Scene, text: &str, expected: &Value, end: End) ->
     if found == *expected { Ok(()) } else { Err(format!("{name}, after {end:?}: {}", difference(expected, &found))) }
 }
 
-#[test]
 fn a_script_that_was_ended_anywhere_is_finished_by_running_it_again() {
     for (name, scene) in [("two regions", at_once(Scene::fresh("eu-west-1", Policies::Article))), ("adopting", at_once(Scene::adopting()))]
     {
@@ -136,6 +106,7 @@ fn a_script_that_was_ended_anywhere_is_finished_by_running_it_again() {
         let stride = calls / STOPS;
         let ends: Vec<End> =
             (0..STOPS).map(|number| number * stride + 1).flat_map(|at| [End::Before(at), End::After(at + stride / 2)]).collect();
+        let ends = sampled(name, ends, 2);
         let wrong = side_by_side(&ends, |end| stopped(name, &scene, &text, &expected, *end));
         assert!(wrong.is_empty(), "{wrong:#?}");
     }
@@ -195,7 +166,6 @@ async fn change(what: &str, accounts: &xdeploy::aws::Accounts) {
     }
 }
 
-#[test]
 fn a_document_that_has_moved_stops_the_script_and_stays() {
     let scene = at_once(Scene::adopting());
     let text = script_of(&planned(&scene), None);
@@ -208,6 +178,7 @@ fn a_document_that_has_moved_stops_the_script_and_stays() {
         "notification configuration",
         "pipeline",
     ];
+    let documents = sampled("documents", documents.to_vec(), 2);
     let wrong = side_by_side(&documents, |what| {
         let (copy, served) = serve(&scene);
         at_once(async { change(what, &copy.accounts(&copy.rehearsal.line()).await.unwrap()).await });
@@ -220,9 +191,9 @@ fn a_document_that_has_moved_stops_the_script_and_stays() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
-#[test]
 fn a_script_waits_until_what_it_made_is_seen() {
-    for (name, policies, target, late) in [("new", Policies::Article, HOME, 3), ("two regions", Policies::LeastPrivilege, "eu-west-1", 5)] {
+    let ways = vec![("new", Policies::Article, HOME, 3), ("two regions", Policies::LeastPrivilege, "eu-west-1", 5)];
+    for (name, policies, target, late) in sampled("ways", ways, 1) {
         let mut scene = at_once(Scene::fresh(target, policies));
         let expected = state_that_setup_gives(&scene);
         let text = script_of(&planned(&scene), None);
@@ -235,7 +206,6 @@ fn a_script_waits_until_what_it_made_is_seen() {
     }
 }
 
-#[test]
 fn each_side_runs_its_own_script_and_both_come_to_what_setup_gives() {
     for (name, scene) in [("new", scenes()[0].1.fork()), ("two regions", scenes()[2].1.fork())] {
         let expected = state_that_setup_gives(&scene);
@@ -264,11 +234,10 @@ fn each_side_runs_its_own_script_and_both_come_to_what_setup_gives() {
     }
 }
 
-#[test]
 fn a_side_that_sees_its_own_account_alone_exports_the_same_script() {
-    let served = reports::served();
+    let served = served::served();
     let of = |args: &[&str]| {
-        let output = served.command(&[&["export", "--format", "awscli"], &reports::BUCKETS[..], args].concat()).output().unwrap();
+        let output = served.command(&[&["export", "--format", "awscli"], &served::BUCKETS[..], args].concat()).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
     };
@@ -281,7 +250,6 @@ fn a_side_that_sees_its_own_account_alone_exports_the_same_script() {
     assert!(calls(&alone).last().unwrap().starts_with("create_pipeline DEV "), "{alone}");
 }
 
-#[test]
 fn a_script_goes_only_to_the_accounts_that_it_was_made_for() {
     let scene = at_once(Scene::fresh(HOME, Policies::Article));
     let text = script_of(&planned(&scene), None);
@@ -298,7 +266,6 @@ fn a_script_goes_only_to_the_accounts_that_it_was_made_for() {
     assert!(ran.stderr.contains("error: who PROD_PROFILE is could not be found out\n"), "{}", ran.stderr);
 }
 
-#[test]
 fn what_a_script_needs_and_is_not_there_is_said_first() {
     let scene = at_once(Scene::fresh(HOME, Policies::Article));
     let text = script_of(&planned(&scene), None);
@@ -314,7 +281,6 @@ fn what_a_script_needs_and_is_not_there_is_said_first() {
     }
 }
 
-#[test]
 fn on_the_emulators_the_script_gives_what_setup_gives() {
     let bed = Bed::new();
     let input = bed.versioned_bucket(&bed.dev, "input");
@@ -331,7 +297,6 @@ fn on_the_emulators_the_script_gives_what_setup_gives() {
     assert_eq!(bed.dump(), before);
 }
 
-#[test]
 fn a_script_makes_buckets_and_uploads_the_artifact_once() {
     let served = with_artifact();
     let text = String::from_utf8(served.command(&["export", "--format", "awscli", "--plan", "p"]).output().unwrap().stdout).unwrap();
@@ -342,7 +307,7 @@ fn a_script_makes_buckets_and_uploads_the_artifact_once() {
     let whole = text.replace("'it'\\''s site.zip'", &quoted(&served.dir.path().join("it's site.zip").display().to_string()));
     assert_ne!(whole, text);
     script::run(&served.command(&[]), &whole, &[], End::Never).success();
-    let said = served.run(&[&["setup", "--yes"], &reports::BUCKETS[..], &["--artifact", "it's site.zip"]].concat());
+    let said = served.run(&[&["setup", "--yes"], &served::BUCKETS[..], &["--artifact", "it's site.zip"]].concat());
     assert!(said.contains("No changes."), "{said}");
     let before = served.rehearsal.dump();
     script::run(&served.command(&[]), &whole, &[], End::Never).success();
@@ -355,15 +320,14 @@ fn a_script_makes_buckets_and_uploads_the_artifact_once() {
 /// Ends a comment, a heading, a quoted word and a fence wherever one of them lets it.
 const BREAKOUT: &str = "x'\ndata \"external\" \"x\" {}\n```\n# Heading\necho broken\r#.zip";
 
-#[test]
 fn no_name_ends_a_line_that_it_stands_in() {
     let served = Served::new();
     std::fs::write(served.dir.path().join(BREAKOUT), sample()).unwrap();
-    served.run(&[&["plan"], &reports::BUCKETS[..], &["--create-buckets", "--artifact", BREAKOUT, "--out", "p"]].concat());
+    served.run(&[&["plan"], &served::BUCKETS[..], &["--create-buckets", "--artifact", BREAKOUT, "--out", "p"]].concat());
     let plan = Plan::load(&served.dir.path().join("p")).unwrap();
     // By hand, since the pipeline is there: a command in a comment.
-    served.run(&[&["setup", "--yes"], &reports::BUCKETS[..], &["--create-buckets"]].concat());
-    served.run(&[&["plan"], &reports::BUCKETS[..], &["--artifact", BREAKOUT, "--out", "later"]].concat());
+    served.run(&[&["setup", "--yes"], &served::BUCKETS[..], &["--create-buckets"]].concat());
+    served.run(&[&["plan"], &served::BUCKETS[..], &["--artifact", BREAKOUT, "--out", "later"]].concat());
     let later = Plan::load(&served.dir.path().join("later")).unwrap();
     let broken = ["data \"external", "```\n# Heading", "# Heading", "echo broken"];
     for (plan, uploads) in [(&plan, 1), (&later, 1)] {
@@ -391,10 +355,9 @@ fn no_name_ends_a_line_that_it_stands_in() {
 }
 
 /// In the place of an earlier one, an export of what is missing would have Terraform destroy all else.
-#[test]
 fn a_later_export_is_not_written_over_an_earlier_one() {
     let served = Served::new();
-    let flags = [&reports::BUCKETS[..], &["--create-buckets"]].concat();
+    let flags = [&served::BUCKETS[..], &["--create-buckets"]].concat();
     for format in ["terraform", "cloudformation", "awscli"] {
         let export = [&["export", "--format", format, "--out", format], &flags[..]].concat();
         served.run(&export);
@@ -428,21 +391,19 @@ hint: name another folder: an export holds only what is missing, and applied in 
     }
 }
 
-#[test]
 fn control_characters_are_refused_in_keys_and_paths() {
-    let served = reports::served();
+    let served = served::served();
     for flag in ["--object-key", "--deploy-path"] {
-        let output = served.try_run(&reports::with(&["plan", flag, "x\ny"]));
+        let output = served.try_run(&served::with(&["plan", flag, "x\ny"]));
         let said = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(64), "{said}");
         assert!(said.contains("x\\ny") && said.contains("control characters"), "{said}");
     }
 }
 
-#[test]
 fn what_can_t_be_read_or_written_is_said_with_a_hint() {
-    let served = reports::served();
-    served.run(&reports::with(&["plan", "--out", "p"]));
+    let served = served::served();
+    served.run(&served::with(&["plan", "--out", "p"]));
     let dir = served.dir.path();
     std::fs::write(dir.join("garbage"), "{").unwrap();
     std::fs::write(dir.join("in-the-way"), "").unwrap();
@@ -770,8 +731,8 @@ JSON
 
 "#]],
     );
-    served.run(&reports::with(&["setup", "--yes"]));
-    let nothing = |args: &[&str]| String::from_utf8(served.try_run(&reports::with(args)).stdout).unwrap();
+    served.run(&served::with(&["setup", "--yes"]));
+    let nothing = |args: &[&str]| String::from_utf8(served.try_run(&served::with(args)).stdout).unwrap();
     same(
         &nothing(&["export", "--format", "awscli", "--side", "dev"]),
         str![[r#"
@@ -789,18 +750,25 @@ JSON
     );
 }
 
-/// Nothing but a plan `p` that makes buckets and uploads a file.
-pub fn with_artifact() -> Served {
-    let served = Served::new();
-    std::fs::write(served.dir.path().join("it's site.zip"), sample()).unwrap();
-    served.run(&[&["plan"], &reports::BUCKETS[..], &["--create-buckets", "--artifact", "it's site.zip", "--out", "p"]].concat());
-    served
-}
-
-pub fn sample() -> Vec<u8> {
-    use std::io::Write;
-    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
-    zip.start_file("index.html", zip::write::SimpleFileOptions::default()).unwrap();
-    zip.write_all(b"<h1>hello</h1>").unwrap();
-    zip.finish().unwrap().into_inner()
+/// The tests of this file.
+pub fn trials() -> Vec<Trial> {
+    let mut all = trials![NOTHING;
+        control_characters_are_refused_in_keys_and_paths,
+        what_can_t_be_read_or_written_is_said_with_a_hint,
+        a_later_export_is_not_written_over_an_earlier_one,
+    ];
+    all.extend(trials![AWS_CLI;
+        the_script_gives_the_state_that_setup_gives_and_again_changes_nothing,
+        a_script_that_was_ended_anywhere_is_finished_by_running_it_again,
+        a_document_that_has_moved_stops_the_script_and_stays,
+        a_script_waits_until_what_it_made_is_seen,
+        each_side_runs_its_own_script_and_both_come_to_what_setup_gives,
+        a_side_that_sees_its_own_account_alone_exports_the_same_script,
+        a_script_goes_only_to_the_accounts_that_it_was_made_for,
+        what_a_script_needs_and_is_not_there_is_said_first,
+        on_the_emulators_the_script_gives_what_setup_gives,
+        a_script_makes_buckets_and_uploads_the_artifact_once,
+        no_name_ends_a_line_that_it_stands_in,
+    ]);
+    all
 }

@@ -1,0 +1,92 @@
+//! The program judged by software of others: AWS emulators, the AWS CLI, cfn-lint, shellcheck, Terraform.
+//!
+//! A binary of its own, because a test of libtest can't say while it runs that it was skipped and what it lacks. With
+//! `XDEPLOY_JUDGES=must`, as in the gate, what is missing is a failure.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::print_stderr, clippy::disallowed_methods)]
+
+mod needs;
+
+/// Makes trials of the functions of a module.
+macro_rules! trials {
+    ($needs:expr; $($name:ident),* $(,)?) => {
+        vec![$($crate::needs::trial(concat!(module_path!(), "::", stringify!($name)), $needs, $name)),*]
+    };
+}
+
+mod adoption;
+mod agreement;
+mod article;
+mod bed;
+mod ecs_remote;
+mod errors;
+mod export;
+mod export_cloudformation;
+mod fixing;
+mod one_account;
+mod output;
+mod played;
+mod policies;
+mod proof;
+mod release;
+mod requests;
+mod settling;
+mod shellcheck;
+// Shared with the other binary, which uses all of it.
+#[allow(dead_code)]
+#[path = "../it/snapshots.rs"]
+mod snapshots;
+mod stops;
+#[path = "../it/support/mod.rs"]
+mod support;
+mod teardown;
+mod terminal;
+mod terraform;
+mod tour;
+#[allow(dead_code)]
+#[path = "../it/ecs/tree.rs"]
+mod tree;
+mod wizard;
+mod world;
+mod worlds;
+
+use libtest_mimic::{Arguments, Trial};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::from_args();
+    // The longest first.
+    let trials: Vec<Trial> = [
+        export::trials(),
+        export_cloudformation::trials(),
+        settling::trials(),
+        stops::trials(),
+        terraform::trials(),
+        adoption::trials(),
+        agreement::trials(),
+        article::trials(),
+        bed::trials(),
+        ecs_remote::trials(),
+        errors::trials(),
+        fixing::trials(),
+        one_account::trials(),
+        output::trials(),
+        played::trials(),
+        policies::trials(),
+        proof::trials(),
+        release::trials(),
+        requests::trials(),
+        shellcheck::trials(),
+        teardown::trials(),
+        terminal::trials(),
+        tour::trials(),
+        wizard::trials(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    if !arguments.list {
+        needs::tell_slowest();
+    }
+    conclusion.exit_code()
+}
