@@ -319,6 +319,8 @@ impl AskedRight<'_> {
     fn surroundings(&self, request: &mut SentRequest) {
         let identity = self.identity();
         request.set("aws:SecureTransport", "true");
+        request.set("aws:CurrentTime", self.snapshot.read_at.text());
+        request.set("aws:EpochTime", self.snapshot.read_at.text());
         request.set("aws:PrincipalIsAWSService", "false");
         request.set("aws:ViaAWSService", "false");
         request.set("aws:ResourceAccount", identity.account.as_str());
@@ -651,7 +653,8 @@ impl Judgement {
             who.join(" and "),
             self.denied_writes,
             self.writes
-        ));
+        ))
+        .hint("use a profile that may do it, or have it allowed: `xdeploy rights` prints all that is needed");
         let lines = self.denied_lines(snapshot);
         for line in lines.iter().take(LISTED) {
             error = error.because(line.clone());
@@ -660,8 +663,7 @@ impl Judgement {
             error = error.because(format!("and {} more", lines.len() - LISTED));
         }
         if let Some(statement) = self.denied.iter().find_map(|undone| undone.statement.as_ref()) {
-            error = error
-                .hint(format!("let an administrator allow it, for instance with {statement}; `xdeploy rights` prints all that is needed"));
+            error = error.hint(format!("what is missing first: {statement}"));
         }
         let makes_roles = self.denied.iter().any(|undone| undone.action == "iam:CreateRole" && undone.statement.is_none());
         if makes_roles {
@@ -670,7 +672,6 @@ impl Judgement {
                  `--deploy-role` or `--event-role`: setup keeps what it has and puts its own policies beside it",
             );
         }
-        error = error.hint("or use a profile that may do it");
         if let Some(flag) = accept {
             error = error.hint(format!("pass `{flag}` to try it all the same"));
         }

@@ -1,8 +1,10 @@
 //! Whoever runs a plan is looked at before the first write: what is denied refuses it, what can't be told is counted.
 
+use crate::support::compare::same;
 use crate::support::served::Served;
 use crate::support::stage::{HOME, Stage};
 use serde_json::{Value, json};
+use snapbox::str;
 use std::collections::BTreeMap;
 use xdeploy::aws::{Account, Accounts};
 use xdeploy::deploy::caller::{Judgement, KnownCallers, judge};
@@ -59,8 +61,15 @@ async fn what_the_caller_s_own_policies_deny_or_lack_is_refused_with_the_stateme
     assert!(!roles.is_empty() && roles.iter().all(|action| *action == "iam:CreateRole"), "{judgement:#?}");
     assert!(judgement.denied[0].why.contains("OnlyTagged: denies it"), "{}", judgement.denied[0].why);
     let error = judgement.refuse(plan.snapshot(), &callers, Some("--accept-broken")).unwrap_err();
-    let said = [vec![error.message], error.causes, error.hints].concat().join("\n");
-    assert!(said.contains(&format!("arn:aws:iam::{DEV}:user/least may not do")) && said.contains("`--service-role`"), "{said}");
+    let counts = format!("{} of the {} writes", judgement.denied_writes, judgement.writes);
+    same(
+        &error.message.replace(&counts, "2 of the 30 writes"),
+        str![[r#"
+arn:aws:iam::111111111111:user/least may not do 2 of the 30 writes of this plan, as far as its rights can be read; nothing was changed
+"#]],
+    );
+    let hints = error.hints.join("\n");
+    assert!(hints.contains("`--service-role`") && hints.contains("pass `--accept-broken`"), "{hints}");
     // Our own tags are in the request.
     let ours = json!({"Sid": "OnlyOurs", "Effect": "Deny", "Action": "iam:CreateRole", "Resource": "*",
         "Condition": {"StringNotEquals": {"aws:RequestTag/xdeploy:pipeline": "crossaccountdeploy"}}});

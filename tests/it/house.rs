@@ -236,7 +236,7 @@ fn only_apply_writes() {
 }
 
 /// Where an error gets its hint elsewhere than in the expression that makes it: file, the beginning of its message, and where.
-const HINTED_ELSEWHERE: [(&str, &str, &str); 15] = [
+const HINTED_ELSEWHERE: [(&str, &str, &str); 16] = [
     ("src/aws/profile.rs", "there is no AWS profile", "the match below it"),
     ("src/aws/credential_errors.rs", "message", "the hints that it is folded with"),
     ("src/cli/apply.rs", "the world has moved", "the line below it"),
@@ -246,6 +246,7 @@ const HINTED_ELSEWHERE: [(&str, &str, &str); 15] = [
     ("src/cli/release.rs", "the release of pipeline", "what is returned below it"),
     ("src/cli/schema.rs", "there is no schema of", "what is returned below it"),
     ("src/deploy/declaration.rs", "pipeline {pipeline} has no S3 deploy action", "both branches below it"),
+    ("src/deploy/savable.rs", "AWS would not save what this plan writes", "each obstacle's advice below it"),
     ("src/deploy/steps/service_role.rs", "message", "the hints that it is folded with"),
     ("src/ecs/mend.rs", "`{command}` failed", "`apply`, which calls `make`"),
     ("src/settings/file.rs", "error.to_string().trim_end()", "the match below it"),
