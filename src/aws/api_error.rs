@@ -174,13 +174,10 @@ pub(super) fn unreached(reach: &Reach, profile: &str, action: Option<&str>) -> E
         Some(action) => format!("{action} got no answer: {}", reach.why),
         None => reach.why.clone(),
     };
-    let error = Error::failed(format!("cannot reach {} with profile `{profile}`", reach.way())).because(why);
-    if reach.is_untrusted {
-        return error.hint(
-            "name the certificates to trust, such as those of a proxy that opens TLS, with AWS_CA_BUNDLE or `ca_bundle` in the profile",
-        );
-    }
-    error.hint(match reach.proxy {
+    let hint = match &reach.proxy {
+        _ if reach.is_untrusted => {
+            "name the certificates to trust, such as those of a proxy that opens TLS, with AWS_CA_BUNDLE or `ca_bundle` in the profile"
+        }
         Some(_) => {
             "check that the proxy is the right one and lets this host through: user and password stand before its host, as in \
              `http://USER:PASSWORD@HOST:PORT`, and NO_PROXY lists what goes past it"
@@ -189,7 +186,8 @@ pub(super) fn unreached(reach: &Reach, profile: &str, action: Option<&str>) -> E
             "check the network, the region, and any AWS_ENDPOINT_URL variable or `endpoint_url` of the profile; HTTPS_PROXY names a proxy \
              where one is needed"
         }
-    })
+    };
+    Error::failed(format!("cannot reach {} with profile `{profile}`", reach.way())).because(why).hint(hint)
 }
 
 impl From<Box<ApiError>> for Error {

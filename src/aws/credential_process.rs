@@ -87,7 +87,7 @@ mod tests {
         for (command, why) in [
             ("exit 3".to_owned(), "ended with exit code 3 and said nothing"),
             ("echo no  such; echo vault is locked >&2; false".to_owned(), "ended with exit code 1: vault is locked"),
-            ("kill -9 $$".to_owned(), "was ended by a signal"),
+            ("kill -9 $$".to_owned(), "was ended by a signal and said nothing"),
             ("echo hidden".to_owned(), "printed no JSON"),
             (format!("echo '{{{keys}}}'"), "printed no `\"Version\": 1`"),
             ("echo '{\"Version\": 1, \"AccessKeyId\": \"x\"}'".to_owned(), "printed no `SecretAccessKey`"),

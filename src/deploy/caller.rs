@@ -412,7 +412,13 @@ impl AskedRight<'_> {
             Call::ReplicateKey { replica_region, policy, .. } if replica_region == region => Some(policy),
             _ => None,
         });
-        let making = matches!(&self.write.call, Call::CreateKey { .. } | Call::ReplicateKey { .. });
+        // Its tags come with the key; all else that a write does with a key that it makes comes after it.
+        let making = self.right.action == "kms:TagResource"
+            && match &self.write.call {
+                Call::CreateKey { region: own, .. } => own == region,
+                Call::ReplicateKey { replica_region, .. } => replica_region == region,
+                _ => false,
+            };
         let name = format!("policy of the new key in {region}");
         match made {
             Some(policy) if !making => (name, Some(policy.clone())),

@@ -150,7 +150,7 @@ pub struct DeploymentFlags {
     /// Name of the S3 deploy action, where a pipeline has several
     #[arg(long, value_name = "NAME", env = "XDEPLOY_ACTION")]
     pub action: Option<String>,
-    /// Unique id (AROA…, AIDA…) of a deleted role or user to take out of others' statements of the policies that are written, where
+    /// Unique id (`AROA...`, `AIDA...`) of a deleted role or user to take out of others' statements of the policies that are written, where
     /// a list names others beside it; may be given several times
     #[arg(long, value_name = "ID", env = "XDEPLOY_REMOVE_DEAD_PRINCIPAL", value_delimiter = ',')]
     pub remove_dead_principal: Vec<String>,

@@ -86,6 +86,12 @@ fn thinned(document: &Value) -> Vec<(String, Value)> {
                 Some(changed) => all[index] = changed,
                 None => drop(all.remove(index)),
             }
+            if all.is_empty() {
+                // AWS holds no document without a statement: one is left that has nothing to say.
+                let mut idle = deny("none:Nothing", statement.get("Principal").is_some(), statement.get("Resource").is_some());
+                idle["Sid"] = json!("Idle");
+                all.push(idle);
+            }
             let mut document = document.clone();
             document["Statement"] = json!(all);
             document

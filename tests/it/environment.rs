@@ -259,7 +259,7 @@ fn a_key_that_no_header_can_hold_is_an_error_of_credentials() {
     fs::write(&answer, r#"{"Version": 1, "AccessKeyId": "AKIA\u0007", "SecretAccessKey": "x"}"#).unwrap();
     asked.profile(&format!("credential_process = cat {}", answer.display()));
     let (code, said) = asked.run(&[]);
-    assert!(code == 4 && said.contains("holds a control character"), "exit {code}: {said}");
+    assert!(code == 4 && said.contains("holds a character that no key has"), "exit {code}: {said}");
 }
 
 #[test]

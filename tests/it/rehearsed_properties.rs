@@ -37,7 +37,7 @@ const THREADS: u8 = 2;
 const LIMIT: Duration = Duration::from_secs(60);
 
 const REGIONS: [(&str, &[&str]); 3] = [
-    ("aws", &["us-east-1", "us-west-2", "eu-west-1", "eu-central-2", "ap-southeast-10"]),
+    ("aws", &["us-east-1", "us-west-2", "eu-west-1", "eu-central-2", "ap-southeast-7"]),
     ("aws-cn", &["cn-north-1", "cn-northwest-1"]),
     ("aws-us-gov", &["us-gov-west-1", "us-gov-east-1"]),
 ];

@@ -311,7 +311,9 @@ async fn other_pipelines(world: &World) {
     let dev = administrator(world).await;
     let role = format!("arn:aws:iam::{DEV}:role/service-role/AWSCodePipelineServiceRole-{HOME}-{NAME}");
     for region in BTreeSet::from([HOME, world.target]) {
-        make_pipeline(&dev, region, "theirs", &role, "their-artifacts").await;
+        let artifacts = format!("their-artifacts-{region}");
+        world.rehearsal.make_bucket(DEV, region, &artifacts, false).await.unwrap();
+        make_pipeline(&dev, region, "theirs", &role, &artifacts).await;
     }
 }
 
@@ -455,9 +457,11 @@ impl Trial {
         }
         assert!(asked.iter().all(|(_, action, _)| !NEVER_ASKED.contains(&action.as_str())), "an exception that is none");
         for (account, policy) in [(DEV, dev), (PROD, prod)] {
+            // A caller that is a role is asked for its inline policies; these are users.
             let spare = |(action, resource): &(String, String)| {
                 !asked.iter().any(|(own, was, on)| own == account && was == action && matches_pattern(resource, on))
                     && !NEVER_ASKED.contains(&action.as_str())
+                    && !(action == "iam:GetRolePolicy" && resource.ends_with(":role/*"))
             };
             let spare: Vec<_> = pairs(policy).into_iter().filter(spare).collect();
             assert!(spare.is_empty(), "nobody asks for this: {} {account} {spare:#?}", self.what());

@@ -61,6 +61,7 @@ async fn role(rehearsal: &Rehearsal, account: &str, path: &str, name: &str, trus
 #[tokio::test]
 async fn a_pipeline_needs_roles_that_can_be_assumed_and_keeps_its_versions() {
     let rehearsal = Rehearsal::new("aws", "us-east-1", "us-east-1");
+    rehearsal.make_bucket(DEV, "us-east-1", "artifacts", false).await.unwrap();
     let client = Client::new(&rehearsal.config(rehearsal.keys(DEV), "us-east-1"));
     let create = |declaration: PipelineDeclaration| client.create_pipeline().pipeline(declaration).send();
     let ours = || pipeline("web", deploy(&TARGET, Some(DEPLOY_ROLE)));
