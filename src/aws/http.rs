@@ -133,7 +133,7 @@ impl HttpConnector for Connector {
                     Err(ConnectorError::other(to("407 Proxy Authentication Required".into()), None))
                 }
                 Ok(answer) => Ok(answer),
-                Err(error) => Err(named(error, |why| to(why))),
+                Err(error) => Err(named(error, to)),
             }
         })
     }

@@ -56,6 +56,7 @@ pub async fn finished<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
 
 /// Panics where a test asked for it; a release has no such place.
 #[cfg(debug_assertions)]
+#[allow(clippy::panic)]
 pub fn provoked(place: &str) {
     if crate::settings::variable("XDEPLOY_TEST_PANIC").is_some_and(|asked| asked == place) {
         panic::panic_any("as a test asked");

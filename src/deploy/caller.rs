@@ -198,6 +198,12 @@ impl AskedRight<'_> {
         }
     }
 
+    /// Says whether the call only reads.
+    fn reads(&self) -> bool {
+        let name = self.right.action.split(':').nth(1).unwrap_or_default();
+        ["Get", "List", "Describe", "Head"].iter().any(|verb| name.starts_with(verb))
+    }
+
     fn service(&self) -> &str {
         self.right.action.split(':').next().unwrap_or_default()
     }
@@ -250,8 +256,9 @@ impl AskedRight<'_> {
             Decided::Allowed if open => (Verdict::CannotTell, gaps()),
             Decided::Allowed => (Verdict::Allowed, String::new()),
         };
-        // Needed only where the account doesn't have that role yet, which nobody asks.
-        let perhaps = self.right.action == "iam:CreateServiceLinkedRole";
+        // Needed only where the account doesn't have that role yet, which nobody asks; and what is read beside a write is read only where
+        // something has to be compared or waited for.
+        let perhaps = self.right.action == "iam:CreateServiceLinkedRole" || self.reads();
         let verdict = if perhaps && verdict == Verdict::Denied { Verdict::CannotTell } else { verdict };
         let statement = decision.missing.iter().find(|missing| missing.side == "identity").and_then(|missing| missing.statement.clone());
         let undone = Undone {
@@ -460,12 +467,7 @@ impl AskedRight<'_> {
             Call::PutRule { tags, .. } | Call::CreatePipeline { tags, .. } => (!tags.is_empty(), Some(tags)),
             _ => (false, None),
         };
-        let reads = self
-            .right
-            .action
-            .split(':')
-            .nth(1)
-            .is_some_and(|name| name.starts_with("Get") || name.starts_with("List") || name.starts_with("Describe"));
+        let reads = self.reads();
         let own_service = self.write.call.action().split(':').next() == Some(self.service());
         if tagged && own_service && !reads {
             self.request_tags(request, extra.unwrap_or(self.tags));

@@ -454,7 +454,7 @@ impl<'c> World<'c> {
         let links = links(&self.settings, there).unwrap();
         let log = self.stage.rehearsal.log();
         let own: Vec<_> = log[since..].iter().filter(|call| !call.caller.ends_with(":user/caller")).collect();
-        prop_assert!(own.len() > 15, "{own:#?}");
+        prop_assert!(own.len() > 8, "{own:#?}");
         let of_s3 = |resource: &str| resource.split_once(":s3:::").map(|(_, rest)| rest.split('/').next().unwrap_or_default().to_owned());
         for call in own {
             let session = call.caller.split("assumed-role/").nth(1).and_then(|session| session.split('/').next());
