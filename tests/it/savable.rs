@@ -179,7 +179,7 @@ async fn a_role_of_ours_that_was_made_again_takes_its_own_place_in_our_statement
         let replaced = |note: &&str| {
             note.contains(document) && note.contains("`AROA") && note.contains(&format!("is replaced by arn:aws:iam::{DEV}:role"))
         };
-        assert!(notes.iter().any(|note| replaced(note)), "{document}: {notes:#?}");
+        assert!(notes.iter().any(replaced), "{document}: {notes:#?}");
     }
     applied(&stage, &plan).await.unwrap();
     let there = stage.look(&settings).await;
