@@ -2,7 +2,7 @@
 
 use crate::support::compare::same;
 use crate::support::served::Served;
-use snapbox::str;
+use snapbox::file;
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -623,60 +623,7 @@ fn what_makes_no_workflow_is_refused() {
         assert_eq!(out, "");
         told.push_str(&format!("$ xdeploy {}\n{}\nexit {code}\n\n", args.join(" "), said.trim_end()));
     }
-    same(
-        &told,
-        str![[r#"
-$ xdeploy ci github
-error: not said in which region the pipeline is
-
-hint: pass `--region`, or set `region` under [dev] in xdeploy.toml: a job has no profile to take it from
-exit 64
-
-$ xdeploy ci github --dev-role ci
-error: `ci` is not the ARN of an IAM role
-
-hint: `--dev-role` looks like `arn:aws:iam::111111111111:role/ci`
-exit 64
-
-$ xdeploy ci github --dev-role arn:aws:iam::111111111111:role/ci --dev-account 222222222222
-error: `--dev-role` is of account 111111111111, and dev is account 222222222222
-
-hint: correct `--dev-role` or `--dev-account`
-exit 64
-
-$ xdeploy ci gitlab --dev-role arn:aws:iam::111111111111:role/ci --prod-role arn:aws:iam::111111111111:role/ci
-error: both roles are of account 111111111111
-
-hint: `--dev-role` is of the account of the pipeline, `--prod-role` of that of the output bucket
-exit 64
-
-$ xdeploy ci github --repository https://github.com/example/website
-error: `https://github.com/example/website` is not a repository's path
-
-hint: `--repository` takes OWNER/NAME, at GitLab also GROUP/SUBGROUP/NAME, without an address or `.git`
-exit 64
-
-$ xdeploy ci github --repository group/sub/website
-error: `group/sub/website` is not a repository's path
-
-hint: `--repository` takes OWNER/NAME, at GitLab also GROUP/SUBGROUP/NAME, without an address or `.git`
-exit 64
-
-$ xdeploy ci github --branch *
-error: `*` can't be used in a workflow and a trust policy
-
-hint: `--branch` takes letters, digits and `-_./`
-exit 64
-
-$ xdeploy ci gitlab --environment 
-error: `` can't be used in a workflow and a trust policy
-
-hint: `--environment` takes letters, digits and `-_./`
-exit 64
-
-
-"#]],
-    );
+    same(&told, file!["../snapshots/ci/what_makes_no_workflow_is_refused.txt"]);
     let (_, _, said) = alone(&["ci", "github", "--region", "us-east-1"]);
     assert!(said.contains("without `--key-administrator ARN` a key that is made names no administrator"), "{said}");
     let (_, _, said) = alone(&[&["ci", "github"], &SETTINGS[..]].concat());

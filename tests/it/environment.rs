@@ -6,7 +6,7 @@ use crate::support::depth;
 use crate::support::served::{self, Served};
 use clap::CommandFactory;
 use serde_json::Value;
-use snapbox::str;
+use snapbox::{file, str};
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, symlink};
@@ -293,75 +293,7 @@ fn what_is_said_of_a_setting_that_cannot_be_used() {
     fs::write(served.dir.path().join("credentials"), "[dev]\naws_access_key_id = AKIA\u{7}\naws_secret_access_key = x\n").unwrap();
     asked.profile("");
     take("a bell in aws_access_key_id", asked.run(&[]));
-    same(
-        &told,
-        str![[r#"
-AWS_RETRY_MODE=quick
-error: AWS_RETRY_MODE is `quick`, which can't be used
-
-hint: set AWS_RETRY_MODE to `standard`, `adaptive` or `legacy` (taken for `standard`), or unset it
-exit 64
-
-AWS_ENDPOINT_URL=localhost:4566
-error: AWS_ENDPOINT_URL is `localhost:4566`, which can't be used
-
-hint: set AWS_ENDPOINT_URL to a URL such as `https://HOST` or `http://HOST:PORT`, or unset it
-exit 64
-
-AWS_REGION=US-EAST-1
-error: AWS_REGION is `US-EAST-1`, which can't be used
-
-hint: set AWS_REGION to a region such as `us-east-1`, or unset it
-exit 64
-
-HTTPS_PROXY=socks5://ann:secret@proxy:1080
-error: HTTPS_PROXY names no proxy that can be used: only `http` and `https` proxies are spoken to
-
-hint: write it as `http://HOST:PORT`, with `USER:PASSWORD@` before the host if the proxy asks for them, or unset it
-exit 64
-
-max_attempts = 0
-error: `max_attempts` of profile `dev` is `0`, which can't be used (DIR/config, line 2)
-
-hint: set it to a whole number from 1 on, or take the line out
-exit 64
-
-retry_mode =
-error: `retry_mode` of profile `dev` is empty, which can't be used (DIR/config, line 2)
-
-hint: set it to `standard`, `adaptive` or `legacy` (taken for `standard`), or take the line out
-exit 64
-
-ca_bundle = ~/none.pem
-error: could not read `ca_bundle` of profile `dev`, DIR/none.pem
-  caused by: No such file or directory (os error 2)
-
-hint: check the path
-exit 1
-
-a role, and AWS_ENDPOINT_URL=
-error: AWS_ENDPOINT_URL is empty, which can't be used
-
-hint: set AWS_ENDPOINT_URL to a URL such as `https://HOST` or `http://HOST:PORT`, or unset it
-exit 64
-
-AWS_ACCESS_KEY_ID with a bell
-error: AWS_ACCESS_KEY_ID can't be one, and profile `dev` takes it
-  caused by: it holds a control character or another one that no key has
-
-hint: set it again, without what stands around it
-exit 4
-
-a bell in aws_access_key_id
-error: `aws_access_key_id` of profile `dev` can't be one (DIR/credentials, line 2)
-  caused by: it holds a control character or another one that no key has
-
-hint: copy the key again, without what stands around it
-exit 4
-
-
-"#]],
-    );
+    same(&told, file!["../snapshots/environment/what_is_said_of_a_setting_that_cannot_be_used.txt"]);
 }
 
 #[test]

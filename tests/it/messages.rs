@@ -2,7 +2,7 @@
 
 use crate::support::compare::same;
 use crate::support::served::{self, BUCKETS, Served};
-use snapbox::str;
+use snapbox::{file, str};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
@@ -77,115 +77,7 @@ fn what_makes_no_sense_without_any_account() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_xdeploy"));
     let output = command.args(args).current_dir(dir).env_clear().env("HOME", dir).output().unwrap();
     told.take(&args, output.status.code(), &output.stderr, &[(&address, "127.0.0.1:PORT")]);
-    same(
-        &told.0,
-        str![[r#"
-$ xdeploy rehearse --fix
-error: `--fix` without `--break`: nothing is broken
-
-hint: pass `--break LINK`, or `--break list`
-exit 64
-
-$ xdeploy rehearse --break deploy-raed
-error: the chain of this set-up has no link `deploy-raed`
-
-hint: did you mean `deploy-read`?
-hint: `xdeploy rehearse --break list` names them all
-exit 64
-
-$ xdeploy rehearse --serve 192.0.2.1:80
-error: `--serve 192.0.2.1:80` is not an address of the loopback
-
-hint: the rehearsal's keys are no secret: serve it on 127.0.0.1, such as `--serve 127.0.0.1:4599`
-exit 64
-
-$ xdeploy schema verfy
-error: there is no schema of `verfy`
-
-hint: did you mean `verify`?
-hint: there are plan, setup, apply, verify, release, explain, teardown, rehearse, export, rights, ci, simulate, ecs-check, ecs-denial, who-am-i, schema, completions, man, config, handoff, error
-exit 64
-
-$ xdeploy ecs-check --root . --needs s3:GetObject=*
-error: --needs is decided on the roles' policies, which AWS has to be asked for
-
-hint: pass --profile as well
-exit 64
-
-$ xdeploy ecs-check --root nowhere
-error: --root: nowhere is no folder
-
-hint: name the folder that a host's `/` is mounted on, or an unpacked bundle
-exit 64
-
-$ xdeploy ecs-check --root . --ignore XD-ECS-999
-error: --ignore: there is no check XD-ECS-999
-
-hint: the nearest is XD-ECS-079; there are XD-ECS-001 to XD-ECS-080
-exit 64
-
-$ xdeploy teardown --report junit=x.xml,json=./x.xml
-error: --report: two reports go into ./x.xml
-
-hint: give each a file of its own
-exit 64
-
-$ xdeploy explain deploy-decryp
-error: there is no rule and no call `deploy-decryp`
-
-hint: did you mean `deploy-decrypt`?
-hint: the README lists all rules and calls; a message goes on standard input: `xdeploy explain - < message.txt`
-exit 64
-
-$ xdeploy explain -
-error: there is no message on standard input
-
-hint: pipe it in: `xdeploy explain - < message.txt`
-exit 64
-
-$ xdeploy plan
-error: not said: --dev-profile, --prod-profile, --input-bucket, --output-bucket
-  caused by: the buckets need not be said where the pipeline is there already
-
-hint: pass them, set them in xdeploy.toml, or run `xdeploy setup` in a terminal, where it asks for them
-exit 64
-
-$ xdeploy rights --command setup --side dev --scenario cross-region --region us-east-1 --prod-region us-east-1 --input-bucket in-bucket --output-bucket out-bucket
-error: both regions are us-east-1, so that nothing crosses regions
-
-hint: name the output bucket's region with `--prod-region`, or leave `--scenario cross-region` out
-exit 64
-
-$ xdeploy explain deploy-decrpyt
-error: there is no rule and no call `deploy-decrpyt`
-
-hint: did you mean `deploy-decrypt`?
-hint: the README lists all rules and calls; a message goes on standard input: `xdeploy explain - < message.txt`
-exit 64
-
-$ xdeploy explain XD-CP-99
-error: there is no rule and no call `XD-CP-99`
-
-hint: the rules of XD-CP lie between `XD-CP-001` and `XD-CP-049`
-hint: the README lists all rules and calls; a message goes on standard input: `xdeploy explain - < message.txt`
-exit 64
-
-$ xdeploy explain -
-error: there is no message on standard input
-
-hint: pipe it in: `xdeploy explain - < message.txt`
-exit 64
-
-$ xdeploy rehearse --serve 127.0.0.1:PORT
-error: could not listen on 127.0.0.1:PORT
-  caused by: Address already in use (os error 98)
-
-hint: name another port; 0 takes a free one
-exit 1
-
-
-"#]],
-    );
+    same(&told.0, file!["../snapshots/messages/what_makes_no_sense_without_any_account.txt"]);
 }
 
 #[test]
@@ -263,60 +155,7 @@ fn what_a_pipeline_that_exists_does_not_have() {
     );
     told.on(&served, &["release", "--sample", "--object-key", "nothing.zip"]);
     told.on(&served, &["teardown", "--confirm", "other"]);
-    same(
-        &told.0,
-        str![[r#"
-$ xdeploy setup --yes --input-bucket in-bucket
-error: not said which bucket of production to deploy to
-
-hint: pass `--output-bucket BUCKET`, or set `output-bucket` under [[target]] in xdeploy.toml
-exit 64
-
-$ xdeploy setup --yes --input-bucket in-bucket --output-bucket out-bucket --service-role another
-error: the service role of pipeline crossaccountdeploy is arn:aws:iam::111111111111:role/service-role/AWSCodePipelineServiceRole-us-east-1-crossaccountdeploy, not another
-
-hint: leave `--service-role` out: a pipeline that exists keeps its service role
-exit 3
-
-$ xdeploy setup --yes --input-bucket in-bucket --output-bucket out-bucket --artifact-bucket another-bucket
-error: the artifact bucket of pipeline crossaccountdeploy is codepipeline-us-east-1-111111111111, not another-bucket
-
-hint: leave `--artifact-bucket` out: a pipeline that exists keeps its artifact store
-exit 3
-
-$ xdeploy setup --yes --input-bucket in-bucket --output-bucket out-bucket --stage Nowhere
-error: pipeline crossaccountdeploy has no such S3 deploy action
-
-hint: `--stage` and `--action` must name one of Deploy/Deploy (to out-bucket)
-exit 3
-
-$ xdeploy setup --yes --input-bucket in-bucket --output-bucket out-bucket --action Nothing
-error: pipeline crossaccountdeploy has no such S3 deploy action
-
-hint: `--stage` and `--action` must name one of Deploy/Deploy (to out-bucket)
-exit 3
-
-$ xdeploy setup --yes --pipeline new --service-role arn:aws:iam::111111111111:user/x --input-bucket in-bucket --output-bucket out-bucket
-error: `arn:aws:iam::111111111111:user/x` is not the ARN of an IAM role
-
-hint: a role's ARN looks like `arn:aws:iam::111111111111:role/service-role/name`
-exit 64
-
-$ xdeploy release --sample --object-key nothing.zip
-error: pipeline crossaccountdeploy has no such S3 source action
-
-hint: leave `--input-bucket` and `--object-key` out to take the one that it has
-exit 3
-
-$ xdeploy teardown --confirm other
-error: `--confirm other` is not the pipeline's name, crossaccountdeploy
-
-hint: pass `--pipeline crossaccountdeploy --confirm crossaccountdeploy` if that one is meant
-exit 3
-
-
-"#]],
-    );
+    same(&told.0, file!["../snapshots/messages/what_a_pipeline_that_exists_does_not_have.txt"]);
 }
 
 #[test]
@@ -599,7 +438,8 @@ fn sources() -> Vec<(String, String)> {
     walk(&root.join("tests"), &mut tests);
     let text = |path: &PathBuf| fs::read_to_string(path).unwrap_or_default();
     let rust = tests.iter().filter(|path| path.extension().is_some_and(|kind| kind == "rs"));
-    let snapshots: String = rust.map(|path| inline(&text(path))).collect();
+    let files = tests.iter().filter(|path| path.starts_with(root.join("tests/snapshots")));
+    let snapshots: String = rust.map(|path| inline(&text(path))).chain(files.map(text)).collect();
     let code = product.iter().filter(|path| path.extension().is_some_and(|kind| kind == "rs")).map(|path| {
         let code = text(path).split("#[cfg(test)]\nmod ").next().unwrap_or_default().to_owned();
         (path.strip_prefix(root).unwrap().display().to_string(), code)

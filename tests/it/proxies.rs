@@ -2,7 +2,7 @@
 
 use crate::support::compare::same;
 use crate::support::served::{self, Served};
-use snapbox::str;
+use snapbox::file;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -382,54 +382,7 @@ fn network_errors_name_the_host_and_the_proxy_without_its_password() {
         &[HTTPS, ("HTTPS_PROXY", &open.url()), ("AWS_CA_BUNDLE", &foreign.display().to_string())],
         &ports,
     );
-    same(
-        &told,
-        str![[r#"
-an endpoint where nothing listens
-error: cannot reach 127.0.0.1:DEAD with profile `dev`
-  caused by: sts:GetCallerIdentity got no answer: Connection refused (os error 111)
-
-hint: check the network, the region, and any AWS_ENDPOINT_URL variable or `endpoint_url` of the profile; HTTPS_PROXY names a proxy where one is needed
-exit 1
-
-a proxy where nothing listens
-error: cannot reach aws.test through the proxy 127.0.0.1:DEAD (HTTPS_PROXY) with profile `dev`
-  caused by: sts:GetCallerIdentity got no answer: Connection refused (os error 111)
-
-hint: check that the proxy is the right one and lets this host through: user and password stand before its host, as in `http://USER:PASSWORD@HOST:PORT`, and NO_PROXY lists what goes past it
-exit 1
-
-a proxy that wants a password
-error: cannot reach aws.test through the proxy 127.0.0.1:ASKS (HTTPS_PROXY) with profile `dev`
-  caused by: sts:GetCallerIdentity got no answer: the proxy opened no connection (tunnel error: proxy authorization required)
-
-hint: check that the proxy is the right one and lets this host through: user and password stand before its host, as in `http://USER:PASSWORD@HOST:PORT`, and NO_PROXY lists what goes past it
-exit 1
-
-the same without TLS
-error: cannot reach aws.test through the proxy 127.0.0.1:ASKS (ALL_PROXY) with profile `dev`
-  caused by: sts:GetCallerIdentity got no answer: the proxy opened no connection (407 Proxy Authentication Required)
-
-hint: check that the proxy is the right one and lets this host through: user and password stand before its host, as in `http://USER:PASSWORD@HOST:PORT`, and NO_PROXY lists what goes past it
-exit 1
-
-a proxy that refuses
-error: cannot reach aws.test through the proxy 127.0.0.1:REFUSES (https_proxy) with profile `dev`
-  caused by: sts:GetCallerIdentity got no answer: the proxy opened no connection (tunnel error: unsuccessful)
-
-hint: check that the proxy is the right one and lets this host through: user and password stand before its host, as in `http://USER:PASSWORD@HOST:PORT`, and NO_PROXY lists what goes past it
-exit 1
-
-a certificate that isn't trusted
-error: cannot reach aws.test through the proxy 127.0.0.1:OPEN (HTTPS_PROXY) with profile `dev`
-  caused by: sts:GetCallerIdentity got no answer: invalid peer certificate: BadSignature
-
-hint: name the certificates to trust, such as those of a proxy that opens TLS, with AWS_CA_BUNDLE or `ca_bundle` in the profile
-exit 1
-
-
-"#]],
-    );
+    same(&told, file!["../snapshots/proxies/network_errors_name_the_host_and_the_proxy_without_its_password.txt"]);
     // Why a name isn't known depends on the machine.
     let output = far.run(&["who-am-i"], &[("AWS_ENDPOINT_URL", "https://nowhere.invalid:8443")]);
     let text = said(&output);

@@ -7,7 +7,7 @@ use crate::support::running::{at_once, side_by_side};
 use crate::support::scene::{PIPELINE, Scene};
 use crate::support::stage::HOME;
 use serde_json::{Value, json};
-use snapbox::str;
+use snapbox::file;
 use std::cell::{Cell, RefCell};
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -254,89 +254,7 @@ fn a_stranger_at_the_same_document_is_told_of() {
             what => tell(document, what, write + 2),
         }
     }
-    same(
-        &normalised(&said),
-        str![[r#"
-# key policy, before kms:GetKeyPolicy 00000000-0000-0000-0000-000000000001
-error: Key users: policy of the key in us-east-1: users are the service role and account 222222222222
-  caused by: the policy of key arn:aws:kms:us-east-1:111111111111:key/00000000-0000-0000-0000-000000000001 has changed since the plan was made; nothing was written to it
-
-hint: look at the change, then make the plan again
-hint: run the same command again: what is done stays done
-
-# key policy, before kms:GetKeyPolicy 00000000-0000-0000-0000-000000000001
-error: Key users: policy of the key in us-east-1: users are the service role and account 222222222222
-  caused by: the policy of key arn:aws:kms:us-east-1:111111111111:key/00000000-0000-0000-0000-000000000001 is not what was written a moment ago
-
-hint: somebody else writes to it at the same time: look at it, then run the same command again
-hint: run the same command again: what is done stays done
-
-# bucket policy, before s3:GET codepipeline-us-east-1-999999999999/?policy
-error: Artifact bucket policy: policy of codepipeline-us-east-1-999999999999: account 222222222222 may read and write artifacts
-  caused by: the bucket policy of codepipeline-us-east-1-999999999999 has changed since the plan was made; nothing was written to it
-
-hint: look at the change, then make the plan again
-hint: run the same command again: what is done stays done
-
-# bucket policy, before s3:GET codepipeline-us-east-1-999999999999/?policy
-error: Artifact bucket policy: policy of codepipeline-us-east-1-999999999999: account 222222222222 may read and write artifacts
-  caused by: the bucket policy of codepipeline-us-east-1-999999999999 is not what was written a moment ago
-
-hint: somebody else writes to it at the same time: look at it, then run the same command again
-hint: run the same command again: what is done stays done
-
-# trust policy, before iam:GetRole prods3role
-error: Cross-account role: trust of prods3role: service role AWSCodePipelineServiceRole-us-east-1-crossaccountdeploy
-  caused by: the trust policy of arn:aws:iam::222222222222:role/prods3role has changed since the plan was made; nothing was written to it
-
-hint: look at the change, then make the plan again
-hint: run the same command again: what is done stays done
-
-# trust policy, before iam:GetRole prods3role
-error: Cross-account role: trust of prods3role: service role AWSCodePipelineServiceRole-us-east-1-crossaccountdeploy
-  caused by: the trust policy of arn:aws:iam::222222222222:role/prods3role is not what was written a moment ago
-
-hint: somebody else writes to it at the same time: look at it, then run the same command again
-hint: run the same command again: what is done stays done
-
-# notification, before s3:GET in-bucket/?notification
-error: Change detection: notification of in-bucket: EventBridge hears of new objects
-  caused by: the notification configuration of in-bucket has changed since the plan was made; nothing was written to it
-
-hint: look at the change, then make the plan again
-hint: run the same command again: what is done stays done
-
-# notification off, before s3:GET in-bucket/?notification
-error: Change detection: notification of in-bucket: EventBridge hears of new objects
-  caused by: the notification configuration of in-bucket is not what was written a moment ago
-
-hint: somebody else writes to it at the same time: look at it, then run the same command again
-hint: run the same command again: what is done stays done
-
-# managed policy, before iam:GetPolicyVersion arn:aws:iam::111111111111:policy/assumeprods3role
-error: Assume-role policy: version of policy assumeprods3role
-  caused by: policy arn:aws:iam::111111111111:policy/assumeprods3role has changed since the plan was made; nothing was written to it
-
-hint: look at the change, then make the plan again
-hint: run the same command again: what is done stays done
-
-# inline policy, before iam:GetRolePolicy AWSCodePipelineServiceRole-us-east-1-crossaccountdeploy
-error: Service role and artifact bucket: inline policy xdeploy-crossaccountdeploy of AWSCodePipelineServiceRole-us-east-1-crossaccountdeploy
-  caused by: policy xdeploy-crossaccountdeploy of arn:aws:iam::111111111111:role/service-role/AWSCodePipelineServiceRole-us-east-1-crossaccountdeploy has changed since the plan was made; nothing was written to it
-
-hint: look at the change, then make the plan again
-hint: run the same command again: what is done stays done
-
-# pipeline, before codepipeline:GetPipeline crossaccountdeploy
-error: Pipeline: pipeline crossaccountdeploy: the deploy action's roleArn, the encryption key of the artifact store in us-east-1
-  caused by: pipeline crossaccountdeploy has changed since the plan was made; nothing was written to it
-
-hint: look at the change, then make the plan again
-hint: run the same command again: what is done stays done
-
-
-"#]],
-    );
+    same(&normalised(&said), file!["../snapshots/rehearsed_moves/a_stranger_at_the_same_document_is_told_of.txt"]);
 }
 
 #[test]

@@ -13,7 +13,7 @@ use crate::support::served::{self, Served};
 use crate::support::stage::HOME;
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
-use snapbox::str;
+use snapbox::{file, str};
 use std::collections::BTreeMap;
 use xdeploy::deploy::plan::Plan;
 use xdeploy::export::{Format, of_plan};
@@ -509,72 +509,7 @@ need_key KEY_ARN_US_EAST_1 us-east-1 111111111111
     );
     same(
         &part(&script, "\n# A4", "\nsay '+ create policy devkmss3access'"),
-        str![[r#"
-
-# A4  Cross-account role: prod (222222222222)
-
-say '+ create cross-account role prods3role'
-document after <<'JSON'
-{
-  "Version": "2012-10-17",
-  "Statement": [
-    {
-      "Sid": "XdeploycrossaccountdeployTrust",
-      "Effect": "Allow",
-      "Principal": {
-        "AWS": "arn:aws:iam::111111111111:role/service-role/AWSCodePipelineServiceRole-us-east-1-crossaccountdeploy"
-      },
-      "Action": "sts:AssumeRole"
-    }
-  ]
-}
-JSON
-create_role PROD us-east-1 prods3role / 'CodePipeline crossaccountdeploy of account 111111111111 deploys with it'
-
-say '+ create policy outputbucketdeployaccess'
-document after <<'JSON'
-{
-  "Version": "2012-10-17",
-  "Statement": [
-    {
-      "Effect": "Allow",
-      "Action": [
-        "s3:Put*"
-      ],
-      "Resource": [
-        "arn:aws:s3:::out-bucket/*"
-      ]
-    },
-    {
-      "Effect": "Allow",
-      "Action": [
-        "s3:ListBucket"
-      ],
-      "Resource": [
-        "arn:aws:s3:::out-bucket"
-      ]
-    },
-    {
-      "Sid": "DeployActionReads",
-      "Effect": "Allow",
-      "Action": [
-        "s3:GetBucketVersioning",
-        "s3:GetBucketAcl",
-        "s3:GetBucketLocation"
-      ],
-      "Resource": [
-        "arn:aws:s3:::out-bucket"
-      ]
-    }
-  ]
-}
-JSON
-create_policy PROD us-east-1 arn:aws:iam::222222222222:policy/outputbucketdeployaccess outputbucketdeployaccess 'Write to out-bucket'
-
-say '+ attach policy outputbucketdeployaccess to prods3role'
-patient NoSuchEntity PROD iam attach-role-policy --region us-east-1 --role-name prods3role --policy-arn arn:aws:iam::222222222222:policy/outputbucketdeployaccess
-
-"#]],
+        file!["../snapshots/export/what_can_t_be_read_or_written_is_said_with_a_hint.txt"],
     );
     let configuration = said(&["--format", "terraform"]);
     same(
@@ -630,86 +565,7 @@ provider "aws" {
     );
     same(
         &part(&configuration, "\n# A4", "\n# attach policy outputbucketdeployaccess"),
-        str![[r#"
-
-# A4  Cross-account role: prod (222222222222)
-
-# create cross-account role prods3role
-resource "aws_iam_role" "deploy_role" {
-  provider = aws.prod
-  name = "prods3role"
-  path = "/"
-  description = "CodePipeline crossaccountdeploy of account 111111111111 deploys with it"
-  assume_role_policy = <<JSON
-{
-  "Version": "2012-10-17",
-  "Statement": [
-    {
-      "Sid": "XdeploycrossaccountdeployTrust",
-      "Effect": "Allow",
-      "Principal": {
-        "AWS": "${aws_iam_role.service_role.arn}"
-      },
-      "Action": "sts:AssumeRole"
-    }
-  ]
-}
-JSON
-  tags = {
-    "xdeploy:pipeline" = "crossaccountdeploy"
-    "xdeploy:pipeline-arn" = "arn:aws:codepipeline:us-east-1:111111111111:crossaccountdeploy"
-  }
-}
-
-# create policy outputbucketdeployaccess
-resource "aws_iam_policy" "prod_outputbucketdeployaccess" {
-  provider = aws.prod
-  name = "outputbucketdeployaccess"
-  description = "Write to out-bucket"
-  policy = <<JSON
-{
-  "Version": "2012-10-17",
-  "Statement": [
-    {
-      "Effect": "Allow",
-      "Action": [
-        "s3:Put*"
-      ],
-      "Resource": [
-        "arn:aws:s3:::out-bucket/*"
-      ]
-    },
-    {
-      "Effect": "Allow",
-      "Action": [
-        "s3:ListBucket"
-      ],
-      "Resource": [
-        "arn:aws:s3:::out-bucket"
-      ]
-    },
-    {
-      "Sid": "DeployActionReads",
-      "Effect": "Allow",
-      "Action": [
-        "s3:GetBucketVersioning",
-        "s3:GetBucketAcl",
-        "s3:GetBucketLocation"
-      ],
-      "Resource": [
-        "arn:aws:s3:::out-bucket"
-      ]
-    }
-  ]
-}
-JSON
-  tags = {
-    "xdeploy:pipeline" = "crossaccountdeploy"
-    "xdeploy:pipeline-arn" = "arn:aws:codepipeline:us-east-1:111111111111:crossaccountdeploy"
-  }
-}
-
-"#]],
+        file!["../snapshots/export/what_can_t_be_read_or_written_is_said_with_a_hint_2.txt"],
     );
     same(
         &part(&configuration, "\n# BY HAND", "\n# A2, A7"),

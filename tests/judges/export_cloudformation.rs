@@ -335,7 +335,7 @@ fn cfn_lint_finds_no_error() {
             checked += 1;
         }
     }
-    assert!(checked > 2 * all.len(), "{checked}");
+    assert!(checked >= 2 * all.len(), "{checked}");
     // W3005: that the pipeline waits for something is said although another thing waits for it as well.
     let output = command.args(["--ignore-checks", "W3005", "--non-zero-exit-code", "warning"]).output().unwrap();
     assert!(output.status.success(), "{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));

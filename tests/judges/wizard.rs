@@ -3,6 +3,7 @@
 use crate::needs::{EMULATORS, NOTHING, TERMINAL};
 use crate::support::compare::readme_block;
 use crate::support::compare::same;
+use crate::support::depth::sampled;
 use crate::support::pty::{CTRL_C, DOWN, ENTER, ESC, TERM, Talk, talk};
 use crate::support::served::Served;
 use crate::support::{Bed, normalised};
@@ -200,7 +201,7 @@ fn esc_and_ctrl_c_at_every_question_leave_nothing_behind() {
     let served = served();
     let before = state(&served);
     let whole: Vec<(&str, &str)> = PLAIN.into_iter().chain([("Apply this plan", ENTER)]).collect();
-    for at in 0..whole.len() {
+    for at in sampled("questions", (0..whole.len()).collect(), 5) {
         for (keys, code) in [(ESC, 3), (CTRL_C, 130)] {
             let mut script = whole[..=at].to_vec();
             script[at].1 = keys;
@@ -274,7 +275,7 @@ fn esc_and_ctrl_c_at_every_other_question_leave_nothing_behind() {
         ("Everything else has a default", ENTER),
     ];
     let args = ["setup", "--dev-profile", "dev", "--prod-profile", "prod", "--pipeline", "web"];
-    for at in 0..whole.len() {
+    for at in sampled("questions", (0..whole.len()).collect(), 5) {
         for (keys, code) in [(ESC, 3), (CTRL_C, 130)] {
             let mut script = whole[..=at].to_vec();
             script[at].1 = keys;

@@ -139,9 +139,8 @@ pub fn of(write: &Write, snapshot: &Snapshot) -> Vec<Right> {
             needs.own(&[action, "codepipeline:GetPipeline", "codepipeline:ListPipelineExecutions"]);
             pass_service_role(&mut needs, after);
         }
-        Call::PutRolePolicy { before: Some(_), .. } => needs.own(&[action, "iam:GetRolePolicy"]),
+        Call::PutRolePolicy { .. } => needs.own(&[action, "iam:GetRolePolicy"]),
         Call::DeleteRole { .. }
-        | Call::PutRolePolicy { before: None, .. }
         | Call::DeleteRolePolicy { .. }
         | Call::CreatePolicyVersion { .. }
         | Call::DeletePolicyVersion { .. }

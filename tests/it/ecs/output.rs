@@ -2,7 +2,7 @@
 
 use super::tree::{CANARY, KINDS, Kind, METRICS, Tree, WEB};
 use serde_json::{Value, json};
-use snapbox::{IntoData, assert_data_eq, str};
+use snapbox::{IntoData, assert_data_eq, file, str};
 use std::process::Command;
 
 struct Ran {
@@ -63,49 +63,7 @@ fn a_host_with_two_mistakes_in_text() {
     tree.remove("var/log/ecs/audit.log");
     let ran = on(&tree, &[]);
     assert_eq!(ran.status, 1, "{}", ran.stderr);
-    assert_data_eq!(ran.stdout, str![[r#"
-Debian GNU/Linux 12 (bookworm), agent 1.105.1 of cluster web, run by hand
-
-container ecs-web-3-app-aaaa (task 0000000000000000000000000000013e, bridge)
-  gets no credentials because the agent doesn't answer from inside its network; botocore 1.34.50 stops there; route_localnet is 0 for all and for docker0 and ecs-bridge: the kernel drops what is led to 127.0.0.1 (XD-ECS-052)
-  see XD-ECS-052
-
-container ecs-metrics-1-agent-bbbb (task 000000000000000000000000000002f7, host)
-  uses instance role ecsInstanceRole because its task definition names no task role (XD-ECS-070)
-  see XD-ECS-070
-
-container ecs-api-7-app-cccc (task 0000000000000000000000000000013a, awsvpc)
-  gets no credentials because the agent doesn't answer from inside its network; botocore 1.34.50 stops there; route_localnet is 0 for all and for docker0 and ecs-bridge: the kernel drops what is led to 127.0.0.1 (XD-ECS-052)
-  see XD-ECS-052
-
-FAIL XD-ECS-052 the kernel routes to 127.0.0.1 from a bridge (B6)
-  host: route_localnet is 0 for all and for docker0 and ecs-bridge: the kernel drops what is led to 127.0.0.1
-  why: a rule that leads a container's packet to 127.0.0.1 is of no use where the kernel drops such packets
-  do: sudo sysctl -w net.ipv4.conf.all.route_localnet=1
-
-FAIL XD-ECS-070 the task definition names a task role
-  container ecs-metrics-1-agent-bbbb: task definition metrics:3 names no task role
-  why: without a taskRoleArn the agent gives a task no credentials: its SDK uses the instance's role
-  do: set taskRoleArn in a new revision of metrics, and deploy it
-  do: aws ecs describe-task-definition --task-definition metrics:3 --query 'taskDefinition.[taskRoleArn,executionRoleArn]'
-
-fail XD-ECS-080 the agent answers from inside the task (B6)
-  container ecs-web-3-app-aaaa: nothing comes back from 169.254.170.2: no rule leads it to the agent, or the host drops what was led there
-  follows from XD-ECS-052
-
-fail XD-ECS-080 the agent answers from inside the task (B6)
-  container ecs-api-7-app-cccc: nothing comes back from 169.254.170.2: no rule leads it to the agent, or the host drops what was led there
-  follows from XD-ECS-052
-
-Can't be told:
-  the agent's audit log can't be read: /var/log/ecs/audit.log isn't there
-    XD-ECS-077 the task fetched its role, container ecs-web-3-app-aaaa
-    XD-ECS-077 the task fetched its role, container ecs-api-7-app-cccc
-    XD-ECS-078 the agent isn't asked too often
-
-57 pass, 4 fail (2 of them a cause), 0 to know of, 3 can't be told, 8 don't apply.
-
-"#]].raw());
+    assert_data_eq!(ran.stdout, file!["../../snapshots/ecs_output/a_host_with_two_mistakes_in_text.txt"].raw());
 }
 
 #[test]
@@ -235,49 +193,7 @@ hint: name the folder that a host's `/` is mounted on, or an unpacked bundle
 fn an_empty_folder_is_a_host_of_which_nothing_is_known() {
     let folder = tempfile::tempdir().unwrap();
     let ran = run(&["--root", folder.path().to_str().unwrap()]);
-    assert_data_eq!(
-        ran.stdout,
-        str![[r#"
-unknown system, no agent that answers, not installed
-The containers can't be listed: the folder doesn't hold it (xdeploy-capture/docker/containers.json)
-
-Can't be told:
-  neither the agent nor Docker could be asked: the folder doesn't hold it
-    XD-ECS-001 the ECS agent runs
-  the folder doesn't hold it
-    XD-ECS-003 the agent has registered
-  the containers can't be listed: the folder doesn't hold it (xdeploy-capture/docker/containers.json)
-    XD-ECS-004 the agent's container has the host's network
-    XD-ECS-006 the agent is healthy
-    XD-ECS-033 containers ask for credentials past their proxy
-    XD-ECS-040 the SDK knows task roles
-    XD-ECS-041 the SDK fails where it can't get the task's role
-    XD-ECS-053 the filter lets tasks through to the agent
-    XD-ECS-058 a task's network has a way to the credentials
-    XD-ECS-060 every process has the variable
-    XD-ECS-061 php-fpm hands the variable on
-    XD-ECS-070 the task definition names a task role
-    XD-ECS-073 nothing beats the task role
-    XD-ECS-074 one variable alone leads to credentials
-    XD-ECS-075 a task with a role has a network
-    XD-ECS-076 tasks can't reach the instance's own role
-    XD-ECS-077 the task fetched its role
-    XD-ECS-080 the agent answers from inside the task
-  the folder doesn't hold it (xdeploy-capture/aws.json)
-    XD-ECS-015 ECS knows that this instance takes tasks with roles
-    XD-ECS-022 the task role exists
-    XD-ECS-020 the task role trusts ECS tasks
-    XD-ECS-021 the trust policy says whose tasks
-    XD-ECS-071 the task role is not the execution role
-    XD-ECS-023 the task role allows what the application needs
-  the agent's audit log can't be read: /var/log/ecs/audit.log isn't there
-    XD-ECS-078 the agent isn't asked too often
-
-1 pass, 0 fail (0 of them a cause), 0 to know of, 25 can't be told, 17 don't apply.
-
-"#]]
-        .raw()
-    );
+    assert_data_eq!(ran.stdout, file!["../../snapshots/ecs_output/an_empty_folder_is_a_host_of_which_nothing_is_known.txt"].raw());
     assert_eq!(ran.status, 5, "{}", ran.stderr);
 }
 

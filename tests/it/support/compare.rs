@@ -2,16 +2,17 @@
 
 use serde_json::{Map, Value};
 use snapbox::IntoData;
-use snapbox::data::Inline;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use xdeploy::error::Error;
 
-/// Compares text with an inline snapshot.
+/// Compares text with a snapshot, which is in the test or, where it is a whole output, in a file of `tests/snapshots`.
 #[track_caller]
-pub fn same(actual: &str, expected: Inline) {
-    snapbox::Assert::new().action_env(snapbox::assert::DEFAULT_ACTION_ENV).eq(actual.to_owned().into_data().raw(), expected.raw());
+pub fn same(actual: &str, expected: impl IntoData) {
+    snapbox::Assert::new()
+        .action_env(snapbox::assert::DEFAULT_ACTION_ENV)
+        .eq(actual.to_owned().into_data().raw(), expected.into_data().raw());
 }
 
 /// An error as the program prints it.
