@@ -244,6 +244,16 @@ impl<'a> Lookup<'a> {
         }
     }
 
+    /// Refuses what no header can hold: the SDK tells in each request where it runs.
+    fn check_execution_environment(&self) -> Result<()> {
+        match self.variable("AWS_EXECUTION_ENV") {
+            Some((value, from)) if !value.chars().all(|one| (' '..='~').contains(&one)) => {
+                Err(self.refused(&value, &from, "printable ASCII"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn value(&self, row: &Row) -> Result<Option<Value>> {
         let Some((value, from)) = self.variable(row.variable).or_else(|| self.key(row.key)) else { return Ok(None) };
         (row.read)(&value).map(Some).ok_or_else(|| self.refused(&value, &from, row.may_be))
@@ -327,6 +337,7 @@ impl SdkSettings {
             false => lookup.endpoints()?,
         };
         lookup.refuse_empty()?;
+        lookup.check_execution_environment()?;
         let region = match region {
             Some(region) => Some(region.to_owned()),
             None => lookup.region()?,

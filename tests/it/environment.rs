@@ -163,10 +163,17 @@ fn the_other_variables_of_the_sdk_never_stop_it() {
         "AWS_LOGIN_CACHE_DIRECTORY",
         "AWS_PAGER",
     ];
-    let all = names.into_iter().flat_map(|name| odd.map(|value| (name, value))).collect();
+    let all = names.into_iter().flat_map(|name| odd.map(|value| (name, value)));
+    let all =
+        all.filter(|(name, value)| *name != "AWS_EXECUTION_ENV" || value.chars().all(|one| one.is_ascii() && one != '\u{7}')).collect();
     for (variable, value) in depth::sampled("other variables of the SDK", all, 27) {
         let (code, said) = asked.run(&[(variable, value)]);
         assert_eq!(code, 0, "{variable}={value:?}: {said}");
+    }
+    // It goes into a header of each request.
+    for value in ["\u{7}", "\u{fc}"] {
+        let (code, said) = asked.run(&[("AWS_EXECUTION_ENV", value)]);
+        assert!(code == 64 && said.contains("AWS_EXECUTION_ENV is `"), "{value:?}: exit {code}: {said}");
     }
     // Files that say nothing: the profile isn't there.
     for variable in ["AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"] {

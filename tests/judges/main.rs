@@ -53,9 +53,11 @@ mod worlds;
 
 use libtest_mimic::{Arguments, Trial};
 use std::process::ExitCode;
+use std::sync::atomic::Ordering;
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
+    needs::NAMED.store(arguments.filter.is_some(), Ordering::SeqCst);
     // Most of a test's time is an answer of somebody else's program: more threads than processors.
     arguments.test_threads.get_or_insert(6);
     // The longest first.
