@@ -68,6 +68,8 @@ fn difference(expected: &str, found: &str) -> String {
 
 /// How far apart the places are that a quick run stops at.
 const STRIDE: usize = 12;
+/// How far in a full one.
+const STRIDE_IN_FULL: usize = 4;
 
 fn every_stop(name: &str, world: World) {
     let started = Instant::now();
@@ -76,8 +78,9 @@ fn every_stop(name: &str, world: World) {
     assert_eq!(keys, 1, "one key, not {keys}");
     let tried = AtomicUsize::new(0);
     let wrong = Mutex::new(Vec::new());
-    // Every place, or some of them, from another one on in each run.
-    let (stride, first) = if depth::full() { (1, 0) } else { (STRIDE, usize::try_from(depth::seed()).unwrap_or_default() % STRIDE) };
+    // Some of the places, from another one on in each run: all of them are tried on the rehearsal (`rehearsed_stops`).
+    let stride = if depth::full() { STRIDE_IN_FULL } else { STRIDE };
+    let first = usize::try_from(depth::seed()).unwrap_or_default() % stride;
     println!("{name}: each {stride}. place ({}={})", depth::SEED, depth::seed());
     for when in [When::After, When::Before] {
         let (next, over) = (AtomicUsize::new(first), AtomicBool::new(false));
