@@ -26,36 +26,66 @@ struct AwsFile {
 
 #[derive(Debug)]
 enum Content {
-    Sections(Vec<Section>),
+    Sections(Vec<SectionLines>),
     Absent,
     /// In a few words, why.
     Unreadable(String),
 }
 
-/// A section's header as it is written, without its brackets, and the lines of its keys; lines count from 1.
+/// A section's header as it is written, without its brackets, and its keys; lines count from 1.
 #[derive(Debug, PartialEq, Eq)]
-struct Section {
+struct SectionLines {
     header: String,
     line: usize,
-    keys: Vec<(String, usize)>,
+    keys: Vec<KeyLine>,
+}
+
+/// A key, and what its line gives it.
+#[derive(Debug, PartialEq, Eq)]
+struct KeyLine {
+    name: String,
+    value: String,
+    line: usize,
+    /// It begins with a blank, and so belongs to the key above it.
+    is_nested: bool,
 }
 
 /// Reads headers and keys; the SDK has made sure that the rest is right.
-fn sections(text: &str) -> Vec<Section> {
-    let mut found: Vec<Section> = Vec::new();
+fn sections(text: &str) -> Vec<SectionLines> {
+    let mut found: Vec<SectionLines> = Vec::new();
     for (at, line) in text.lines().enumerate() {
-        // A line that begins with a blank belongs to the one above it.
-        if line.starts_with([' ', '\t', '#', ';']) {
+        if line.trim_start().starts_with(['#', ';']) {
             continue;
         }
         if let Some((header, _)) = line.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
             let header = header.split_whitespace().collect::<Vec<_>>().join(" ");
-            found.push(Section { header, line: at + 1, keys: Vec::new() });
-        } else if let (Some((key, _)), Some(section)) = (line.split_once('='), found.last_mut()) {
-            section.keys.push((key.trim().to_lowercase(), at + 1));
+            found.push(SectionLines { header, line: at + 1, keys: Vec::new() });
+        } else if let (Some((key, value)), Some(section)) = (line.split_once('='), found.last_mut()) {
+            let (name, value) = (key.trim().to_lowercase(), value.trim().to_owned());
+            section.keys.push(KeyLine { name, value, line: at + 1, is_nested: line.starts_with([' ', '\t']) });
         }
     }
     found
+}
+
+/// A part of the AWS files that has settings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Section<'a> {
+    /// `[profile NAME]`, or `[NAME]` in the credentials file.
+    Profile(&'a str),
+    /// `[services NAME]`, in the configuration file alone.
+    Services(&'a str),
+}
+
+impl Section<'_> {
+    fn is_headed(&self, header: &str, in_credentials: bool) -> bool {
+        match self {
+            Section::Profile(name) if in_credentials => header == *name,
+            // `[profile default]` is one too, and the SDK prefers it.
+            Section::Profile(name) => header.strip_prefix("profile ") == Some(name) || (*name == "default" && header == "default"),
+            Section::Services(name) => !in_credentials && header.strip_prefix("services ") == Some(name),
+        }
+    }
 }
 
 impl AwsFile {
@@ -90,7 +120,7 @@ impl AwsFile {
         AwsFile { path, variable, content }
     }
 
-    fn sections(&self) -> &[Section] {
+    fn sections(&self) -> &[SectionLines] {
         match &self.content {
             Content::Sections(sections) => sections,
             Content::Absent | Content::Unreadable(_) => &[],
@@ -126,20 +156,32 @@ impl AwsFiles {
 
     /// Says where a key of a profile stands, or where the profile begins: `[profile dev] (/home/me/.aws/config:3)`.
     pub(super) fn place(&self, profile: &str, key: Option<&str>) -> String {
-        let in_config = if profile == "default" { "default".to_owned() } else { format!("profile {profile}") };
-        // `[profile default]` is one too, and the SDK prefers it.
-        let is_config = |header: &str| header == in_config || header.strip_prefix("profile ") == Some(profile);
-        let found = self.find(&self.credentials, |header| header == profile, key).or_else(|| self.find(&self.config, is_config, key));
-        found.unwrap_or_else(|| format!("[{in_config}]"))
-    }
-
-    fn find(&self, file: &AwsFile, is_it: impl Fn(&str) -> bool, key: Option<&str>) -> Option<String> {
-        let sections = file.sections().iter().rev().filter(|section| is_it(&section.header));
-        let line = |section: &Section| match key {
-            Some(key) => section.keys.iter().rev().find(|(name, _)| name == key).map(|(_, line)| *line),
+        let line = |section: &SectionLines| match key {
+            Some(key) => section.keys.iter().rev().find(|one| one.name == key && !one.is_nested).map(|one| one.line),
             None => Some(section.line),
         };
-        sections.into_iter().find_map(|section| Some(format!("[{}] ({})", section.header, file.at(line(section)?))))
+        let found = self.find(Section::Profile(profile), line).map(|(section, place)| format!("[{}] ({place})", section.header));
+        found.unwrap_or_else(|| if profile == "default" { "[default]".to_owned() } else { format!("[profile {profile}]") })
+    }
+
+    /// Says where a key gets a value that begins so: `/home/me/.aws/config:3`.
+    pub(super) fn line_of(&self, section: Section<'_>, key: &str, value: &str) -> Option<String> {
+        let is_it = |one: &&KeyLine| one.name.eq_ignore_ascii_case(key) && one.value.starts_with(value);
+        // The last one of several counts.
+        self.find(section, |found| found.keys.iter().rev().find(is_it).map(|one| one.line)).map(|(_, place)| place)
+    }
+
+    fn find(&self, section: Section<'_>, line: impl Fn(&SectionLines) -> Option<usize>) -> Option<(&SectionLines, String)> {
+        // What the credentials file says goes first.
+        [(&self.credentials, true), (&self.config, false)].into_iter().find_map(|(file, in_credentials)| {
+            let mut sections = file.sections().iter().rev().filter(|found| section.is_headed(&found.header, in_credentials));
+            sections.find_map(|found| Some((found, file.at(line(found)?))))
+        })
+    }
+
+    /// Puts the home in the place of a leading `~/`.
+    pub(super) fn below_home(&self, path: &str) -> PathBuf {
+        path.strip_prefix("~/").zip(self.home.as_ref()).map_or_else(|| PathBuf::from(path), |(rest, home)| home.join(rest))
     }
 
     /// Names both files, with what is the matter with them.
@@ -182,12 +224,44 @@ mod tests {
 
     #[test]
     fn headers_and_keys_have_their_lines() {
-        let text = "# one\n[profile  a]\nrole_arn = x\n s3 =\n  y = z\n\n[b] # behind\nRegion=us-east-1\nnonsense\n";
-        let section = |header: &str, line, keys: &[(&str, usize)]| Section {
+        let text = "# one\n[profile  a]\nrole_arn = x\ns3 =\n  y = z\n\n[b] # behind\nRegion=us-east-1\nnonsense\n";
+        let section = |header: &str, line, keys: &[(&str, &str, usize, bool)]| SectionLines {
             header: header.to_owned(),
             line,
-            keys: keys.iter().map(|(key, line)| ((*key).to_owned(), *line)).collect(),
+            keys: keys
+                .iter()
+                .map(|(name, value, line, is_nested)| KeyLine {
+                    name: (*name).to_owned(),
+                    value: (*value).to_owned(),
+                    line: *line,
+                    is_nested: *is_nested,
+                })
+                .collect(),
         };
-        assert_eq!(sections(text), [section("profile a", 2, &[("role_arn", 3)]), section("b", 7, &[("region", 8)])]);
+        let of_a = [("role_arn", "x", 3, false), ("s3", "", 4, false), ("y", "z", 5, true)];
+        assert_eq!(sections(text), [section("profile a", 2, &of_a), section("b", 7, &[("region", "us-east-1", 8, false)])]);
+    }
+
+    fn file(path: &str, text: &str) -> AwsFile {
+        AwsFile { path: path.into(), variable: None, content: Content::Sections(sections(text)) }
+    }
+
+    #[test]
+    fn a_key_has_a_line() {
+        let config = "[default]\nretry_mode = a\n[profile dev]\n# retry_mode = no\nretry_mode = b\nRetry_Mode=c\n\n[services local]\ns3 =\n  endpoint_url = d\n";
+        let files = |config: &str, credentials: &str| AwsFiles {
+            config: file("config", config),
+            credentials: file("credentials", credentials),
+            home: None,
+        };
+        let there = files(config, "");
+        let line = |section, value| there.line_of(section, "retry_mode", value);
+        assert_eq!(line(Section::Profile("default"), "a").as_deref(), Some("config:2"));
+        assert_eq!(line(Section::Profile("dev"), "c").as_deref(), Some("config:6"));
+        assert_eq!(there.line_of(Section::Services("local"), "endpoint_url", "d").as_deref(), Some("config:10"));
+        assert_eq!(line(Section::Profile("prod"), "c"), None);
+        let empty = "[dev]\nretry_mode =\n";
+        assert_eq!(files("", empty).line_of(Section::Profile("dev"), "retry_mode", "").as_deref(), Some("credentials:2"));
+        assert_eq!(files(empty, "").line_of(Section::Profile("dev"), "retry_mode", ""), None);
     }
 }

@@ -1,6 +1,6 @@
 //! Credentials that can't be sent: the SDK ends the program at an access key or a token that no header can hold.
 
-use super::files::{self, Section};
+use super::aws_files::Section;
 use super::profile::Profiles;
 use crate::error::{Error, Kind, Result};
 use aws_credential_types::provider::error::CredentialsError;
@@ -23,7 +23,7 @@ pub(super) fn check(environment: &BTreeMap<String, String>, profiles: &Profiles,
         for key in ["aws_access_key_id", "aws_session_token"] {
             let Some(value) = profiles.get(&name, key).filter(|value| !is_sendable(value)) else { continue };
             let begin: String = value.chars().take_while(|character| !character.is_control()).collect();
-            let line = files::find(environment, Section::Profile(&name), key, &begin).map(|line| format!(" ({line})")).unwrap_or_default();
+            let line = profiles.files.line_of(Section::Profile(&name), key, &begin).map(|line| format!(" ({line})")).unwrap_or_default();
             return Err(Error::new(Kind::Credentials, format!("`{key}` of profile `{name}` can't be one{line}"))
                 .because(WHY)
                 .hint("copy the key again, without what stands around it"));

@@ -8,7 +8,6 @@ mod credential_chain;
 mod credential_errors;
 mod credential_process;
 mod credentials;
-mod files;
 mod http;
 mod keys;
 mod mfa;
@@ -170,7 +169,7 @@ impl<'a> Connector<'a> {
         let bundle = match variable {
             Some(path) => Some(Bundle { path: path.into(), named_by: "AWS_CA_BUNDLE".to_owned() }),
             None => self.profiles.get(profile, "ca_bundle").filter(|path| !path.is_empty()).map(|path| Bundle {
-                path: files::below_home(&self.environment, &path),
+                path: self.profiles.files.below_home(&path),
                 named_by: format!("`ca_bundle` of profile `{profile}`,"),
             }),
         };

@@ -5,7 +5,7 @@
 //! variables. An empty key of a profile is a mistake, as somebody wrote it down.
 //! <https://docs.aws.amazon.com/sdkref/latest/guide/settings-reference.html>
 
-use super::files::{self, Section};
+use super::aws_files::Section;
 use super::profile::Profiles;
 use super::proxy::{Proxies, host_and_port};
 use crate::error::{Error, Result};
@@ -236,7 +236,7 @@ impl<'a> Lookup<'a> {
                     Section::Profile(name) => format!("profile `{name}`"),
                     Section::Services(name) => format!("services `{name}`"),
                 };
-                let line = files::find(self.environment, *section, key, value.lines().next().unwrap_or_default());
+                let line = self.profiles.files.line_of(*section, key, value.lines().next().unwrap_or_default());
                 let line = line.map(|line| format!(" ({line})")).unwrap_or_default();
                 Error::usage(format!("`{key}` of {whose} is {shown}, which can't be used{line}"))
                     .hint(format!("set it to {may_be}, or take the line out"))

@@ -117,7 +117,7 @@ fn every_setting_of_the_sdk_works_or_is_refused_by_name() {
                     _ => asked.profile(&format!("{key} = {value}")),
                 }
                 let (code, said) = asked.run(&[]);
-                let named = said.contains(&format!("`{key}` of profile `dev` is {shown}")) && said.contains("config, line 2)");
+                let named = said.contains(&format!("`{key}` of profile `dev` is {shown}")) && said.contains("config:2)");
                 (code, said, named)
             }
         };
@@ -204,14 +204,14 @@ fn an_endpoint_is_a_url_or_is_refused_by_name() {
         assert_eq!(code, 0, "{said}");
         let (code, said) = asked.run(&[("AWS_ENDPOINT_URL", "")]);
         assert!(
-            code == 64 && said.contains(&format!("`endpoint_url` of profile `dev` is `{bad}`")) && said.contains("config, line 2)"),
+            code == 64 && said.contains(&format!("`endpoint_url` of profile `dev` is `{bad}`")) && said.contains("config:2)"),
             "{said}"
         );
         // Those of one service stand in a section of their own.
         asked.profile(&format!("services = local\n[services local]\nsts =\n  endpoint_url = {bad}\n[profile dev]"));
         let (code, said) = asked.run(&[("AWS_ENDPOINT_URL", "")]);
         assert!(
-            code == 64 && said.contains(&format!("`endpoint_url` of services `local` is `{bad}`")) && said.contains("config, line 5)"),
+            code == 64 && said.contains(&format!("`endpoint_url` of services `local` is `{bad}`")) && said.contains("config:5)"),
             "{said}"
         );
         asked.profile("");
@@ -249,7 +249,7 @@ fn a_key_that_no_header_can_hold_is_an_error_of_credentials() {
         fs::write(&file, credentials.replacen("aws_access_key_id = ", &format!("aws_access_key_id = {odd}"), 1)).unwrap();
         let (code, said) = asked.run(&[]);
         assert!(code == 4 && said.contains("`aws_access_key_id` of profile `dev` can't be one"), "{odd:?}: exit {code}: {said}");
-        assert!(said.contains("credentials, line 2)") && !said.contains('\u{7}') && !said.contains('\u{1b}'), "{said}");
+        assert!(said.contains("credentials:2)") && !said.contains('\u{7}') && !said.contains('\u{1b}'), "{said}");
     }
     fs::write(&file, credentials.replacen("[dev]\n", "[dev]\naws_session_token = a\u{7}b\n", 1)).unwrap();
     let (code, said) = asked.run(&[]);
