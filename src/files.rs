@@ -25,13 +25,26 @@ pub fn place(path: &Path) -> PathBuf {
     whole(path).or_else(beside).unwrap_or_else(|| path.to_owned())
 }
 
-fn make(beside: &Path) -> io::Result<File> {
+fn make(beside: &Path, mode: u32) -> io::Result<File> {
     // What a stopped run left isn't anybody's, and whoever can write there could have put a link in its place.
     match fs::remove_file(beside) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    File::options().write(true).create_new(true).open(beside)
+    File::options().write(true).create_new(true).mode(mode).open(beside)
+}
+
+/// Writes a text beside a place and moves it there; nothing stays beside it where that fails.
+fn replace(path: &Path, beside: &Path, make: impl FnOnce() -> io::Result<File>, text: &str) -> io::Result<()> {
+    let written = make().and_then(|mut file| {
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        fs::rename(beside, path)
+    });
+    if written.is_err() {
+        let _ = fs::remove_file(beside);
+    }
+    written
 }
 
 /// Writes a file beside its place and moves it there, with mode and owner of the one that it follows, if that is said.
@@ -43,21 +56,16 @@ pub fn write_whole(path: &Path, text: &str, like: Option<&Metadata>) -> io::Resu
         return File::options().write(true).open(path)?.write_all(text.as_bytes());
     }
     let beside = beside(path);
-    let written = (|| {
-        let mut file = make(&beside)?;
+    let made = || {
+        let file = make(&beside, 0o666)?;
         if let Some(like) = like {
             file.set_permissions(fs::Permissions::from_mode(like.mode() & 0o7777))?;
             // Whoever isn't root can't give a file away, and then owns it already.
             let _ = std::os::unix::fs::fchown(&file, Some(like.uid()), Some(like.gid()));
         }
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&beside, path)
-    })();
-    if written.is_err() {
-        let _ = fs::remove_file(&beside);
-    }
-    written
+        Ok(file)
+    };
+    replace(path, &beside, made, text)
 }
 
 /// Writes a file that nobody else may read, in a folder that is made where it isn't there; a link in its place is replaced.
@@ -72,20 +80,7 @@ pub fn write_private(path: &Path, text: &str) -> io::Result<()> {
     let mut name = path.as_os_str().to_owned();
     name.push(format!(".{}.xdeploy-new", std::process::id()));
     let beside = PathBuf::from(name);
-    let written = (|| {
-        match fs::remove_file(&beside) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let mut file = File::options().write(true).create_new(true).mode(0o600).open(&beside)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&beside, path)
-    })();
-    if written.is_err() {
-        let _ = fs::remove_file(&beside);
-    }
-    written
+    replace(path, &beside, || make(&beside, 0o600), text)
 }
 
 /// Says whether [`write_whole`] could write there, and leaves nothing behind.
@@ -100,7 +95,7 @@ pub fn may_write(path: &Path) -> io::Result<()> {
         return Err(io::Error::from(io::ErrorKind::IsADirectory));
     }
     let beside = beside(path);
-    make(&beside)?;
+    make(&beside, 0o666)?;
     fs::remove_file(&beside)
 }
 

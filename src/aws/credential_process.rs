@@ -1,5 +1,6 @@
 //! A profile's `credential_process`: run with a limit, and ended with us; its arguments may be secret and are never shown.
 
+use crate::model::printable;
 use aws_credential_types::Credentials;
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
@@ -34,7 +35,7 @@ pub(super) async fn run(command: &str, limit: Duration) -> Result<Credentials, S
     };
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
-        let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+        let said = printable(said.split_whitespace().collect::<Vec<_>>().join(" "));
         let how = match output.status.code() {
             Some(code) => format!("ended with exit code {code}"),
             None => "was ended by a signal".to_owned(),

@@ -7,7 +7,7 @@ use super::http::Reach;
 use super::mfa::{Codes, Used};
 use super::profile::Profiles;
 use super::session_cache::{Key, SessionCache};
-use super::{Account, ApiError, Asked, credential_process};
+use super::{Account, ApiError, Asked, credential_process, keys};
 use crate::error::{Error, Result};
 use aws_config::SdkConfig;
 use aws_config::ecs::EcsCredentialsProvider;
@@ -202,9 +202,7 @@ impl ProfileCredentials {
             (_, Some(provider)) => self.provided(provider).await?,
             (_, None) => return Err(Error::internal("a source of credentials without a provider")),
         };
-        let visible = |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic());
-        let is_usable = visible(got.access_key_id()) && visible(got.secret_access_key()) && got.session_token().is_none_or(visible);
-        if is_usable { Ok(got) } else { Err(self.trouble(Trouble::odd_key(&self.profiles, &self.chain))) }
+        if keys::are_usable(&got) { Ok(got) } else { Err(self.trouble(Trouble::odd_key(&self.profiles, &self.chain))) }
     }
 
     async fn provided(&self, provider: &SharedCredentialsProvider) -> Result<Credentials> {

@@ -254,7 +254,7 @@ impl<'a> Connector<'a> {
         credentials.log_in(LogIn { codes: &self.codes, used, shared }).await?;
         drop(shared_use);
         let credentials = Arc::new(credentials);
-        let provider = SharedCredentialsProvider::new(keys::Checked(ConnectedProfile(credentials.clone())));
+        let provider = SharedCredentialsProvider::new(ConnectedProfile(credentials.clone()));
         let config = config.into_builder().credentials_provider(provider).build();
         Account::verified(asked.side(), profile, config).await.map_err(|error| match error {
             Unverified::Asking(error) if error.is_credentials() => credentials.refused(&error),

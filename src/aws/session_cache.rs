@@ -5,6 +5,7 @@
 //! was made up.
 
 use super::credential_chain::RoleStep;
+use super::keys;
 use aws_credential_types::Credentials;
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
@@ -90,7 +91,8 @@ fn session(entry: &Value) -> Option<Credentials> {
         .expiry(expires)
         .provider_name("xdeploy");
     builder.set_account_id(text("AccountId").map(Into::into));
-    (expires > SystemTime::now() + MARGIN).then(|| builder.build())
+    let session = builder.build();
+    (expires > SystemTime::now() + MARGIN && keys::are_usable(&session)).then_some(session)
 }
 
 impl SessionCache {
@@ -192,6 +194,8 @@ mod tests {
             "[1]",
             "{\"Credentials\": {\"AccessKeyId\": 1}}",
             "{\"Credentials\": {\"AccessKeyId\": \"A\", \"SecretAccessKey\": \"B\", \"SessionToken\": \"C\", \"Expiration\": \"x\"}}",
+            // What no header can hold.
+            "{\"Credentials\": {\"AccessKeyId\": \"A\", \"SecretAccessKey\": \"B\", \"SessionToken\": \"C\\u0007\", \"Expiration\": \"2100-01-01T00:00:00Z\"}}",
         ] {
             std::fs::write(&path, text).unwrap();
             assert!(cache.read(&key).is_none(), "{text}");

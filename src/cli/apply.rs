@@ -2,6 +2,7 @@
 
 use super::reports::{ReportFlags, Reports};
 use super::{Stop, lock, panics, proof, session, setup, show, telling};
+use crate::cli::session::IfDenied;
 use crate::deploy::observe::Organisations;
 use crate::deploy::plan::Plan;
 use crate::deploy::snapshot::Snapshot;
@@ -89,11 +90,8 @@ async fn on(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop, reports: &R
     let mut code = 0;
     if !plan.is_empty() {
         proof::refuse_broken(&proof, false, args.accept_broken)?;
-        let unable = match args.accept_broken {
-            true => session::Unable::Accepted,
-            false => session::Unable::Refused(Some("--accept-broken")),
-        };
-        session::check_callers(ui, &accounts, (plan.writes(), &now), &plan.pipeline_arn(), unable, &mut document).await?;
+        let if_denied = IfDenied::by_flags(false, args.accept_broken);
+        session::check_callers(ui, &accounts, (plan.writes(), &now), &plan.pipeline_arn(), if_denied, &mut document).await?;
         if let Some(running) = setup::stops_a_run(plan.writes(), &now)
             && !args.wait_for_runs
         {

@@ -377,7 +377,7 @@ fn only(facts: &mut HostFacts, wanted: &str) -> Result<()> {
 
 /// Says whose credentials were used, and gives the exit code: where that can't be told, it isn't 0.
 fn tell_denial(ui: &Ui, denial: &Denial) -> u8 {
-    let code = if denial.is_told() { 0 } else { Kind::CannotTell.exit_code() };
+    let code = if denial.is_conclusive() { 0 } else { Kind::CannotTell.exit_code() };
     ui.result(&denial.meaning);
     if let Some(arn) = &denial.arn {
         ui.result(&format!("  principal: {arn}"));

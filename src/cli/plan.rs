@@ -2,6 +2,7 @@
 
 use super::reports::{ReportFlags, Reports};
 use super::{panics, proof, session, show, telling, wizard};
+use crate::cli::session::IfDenied;
 use crate::deploy::kept;
 use crate::deploy::observe::Organisations;
 use crate::error::{Error, Result};
@@ -25,7 +26,7 @@ pub struct Args {
     /// Exit 2 if something is to be changed
     #[arg(long, env = "XDEPLOY_DETAILED_EXITCODE", value_parser = FalseyValueParser::new())]
     pub detailed_exitcode: bool,
-    /// Count what can't be told as broken, also calls that may not be needed and organisation policies that can't be read
+    /// Count what is unknown as broken, also denied calls that may not be needed and organisation policies that can't be read
     #[arg(long, env = "XDEPLOY_STRICT", value_parser = FalseyValueParser::new())]
     pub strict: bool,
     #[command(flatten)]
@@ -54,8 +55,8 @@ async fn on(common: &CommonFlags, args: &Args, ui: &Ui, reports: &Reports) -> Re
     document["kept"] = json!(kept::of_plan(&plan));
     document["proof"] = proof::to_json(&proof, plan.snapshot(), &[]);
     reports.say(telling::of_plan("plan", &plan, &proof, &document));
-    let told = session::Unable::Told;
-    session::check_callers(ui, &accounts, (plan.writes(), plan.snapshot()), &plan.pipeline_arn(), told, &mut document).await?;
+    let writes = (plan.writes(), plan.snapshot());
+    session::check_callers(ui, &accounts, writes, &plan.pipeline_arn(), IfDenied::Warn, &mut document).await?;
     match &args.out {
         Some(path) => {
             plan.save(path)?;

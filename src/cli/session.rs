@@ -6,6 +6,7 @@ use crate::deploy::apply::{self, Event, Made, Manner};
 use crate::deploy::caller;
 use crate::deploy::observe::{Means, Organisations, Purpose, means, observe};
 use crate::deploy::plan::{Callers, Plan};
+use crate::deploy::rights::Command;
 use crate::deploy::savable;
 use crate::deploy::snapshot::Snapshot;
 use crate::deploy::write::{Artifact, Step, Write};
@@ -100,13 +101,24 @@ pub async fn make_plan(
 
 /// What becomes of a plan whose caller may not do it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unable {
-    /// Nothing is to be written: it is only told.
-    Told,
-    /// It is tried all the same.
-    Accepted,
-    /// It is refused; the flag, where there is one, tries it all the same.
-    Refused(Option<&'static str>),
+pub enum IfDenied {
+    /// Nothing is to be written: a warning.
+    Warn,
+    /// It is tried all the same, with a warning.
+    Proceed,
+    /// It is refused; the flag, where the command has one, tries it all the same.
+    Refuse(Command, Option<&'static str>),
+}
+
+impl IfDenied {
+    /// Gives what the flags of a command that may apply a plan say.
+    pub fn by_flags(dry_run: bool, accept_broken: bool) -> IfDenied {
+        match (dry_run, accept_broken) {
+            (true, _) => IfDenied::Warn,
+            (false, true) => IfDenied::Proceed,
+            (false, false) => IfDenied::Refuse(Command::Setup, Some("--accept-broken")),
+        }
+    }
 }
 
 /// Looks before the first write whether the callers may do all of them and the accounts hold what they make, and tells what can't be
@@ -119,7 +131,7 @@ pub async fn check_callers(
     accounts: &Accounts,
     (writes, snapshot): (&[Write], &Snapshot),
     pipeline_arn: &str,
-    unable: Unable,
+    if_denied: IfDenied,
     document: &mut Value,
 ) -> Result<()> {
     if writes.is_empty() {
@@ -136,12 +148,12 @@ pub async fn check_callers(
     if let Some(line) = judgement.unknown_line() {
         ui.warning(&line);
     }
-    match unable {
-        Unable::Told | Unable::Accepted => {
+    match if_denied {
+        IfDenied::Warn | IfDenied::Proceed => {
             if !judgement.denied.is_empty() {
                 let writes = counted(judgement.denied_writes, "write is", "writes are");
-                let then = match unable {
-                    Unable::Accepted => "it is tried all the same",
+                let then = match if_denied {
+                    IfDenied::Proceed => "it is tried all the same",
                     _ => "whoever applies this must be somebody else",
                 };
                 ui.warning(&format!("{writes} denied to this caller, as far as its rights can be read; {then}"));
@@ -151,7 +163,7 @@ pub async fn check_callers(
             }
             Ok(())
         }
-        Unable::Refused(flag) => judgement.refuse(snapshot, &callers, flag),
+        IfDenied::Refuse(command, flag) => judgement.refuse(snapshot, &callers, command, flag),
     }
 }
 

@@ -159,6 +159,7 @@ fn told_names(side: Side, own: &DeploymentFlags, settings: &Settings) -> Vec<Str
         ("--deploy-role", own.deploy_role.is_none()),
         ("--output-policy", own.output_policy.is_none() && settings.output_policy.is_some()),
         ("--artifact-policy", own.artifact_policy.is_none() && settings.artifact_policy.is_some()),
+        ("--artifact-key", own.artifact_key.is_empty()),
     ];
     named.into_iter().filter(|(_, told)| *told && side == Side::Prod).map(|(flag, _)| flag.to_owned()).collect()
 }

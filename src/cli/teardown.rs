@@ -2,8 +2,10 @@
 
 use super::reports::{ReportFlags, Reports};
 use super::{Stop, ask, lock, panics, session, show, telling};
+use crate::cli::session::IfDenied;
 use crate::deploy::apply::quiet;
 use crate::deploy::observe::{Organisations, Purpose, observe};
+use crate::deploy::rights::Command;
 use crate::deploy::teardown::{KEY_DAYS, look_back, undo};
 use crate::deploy::write::{Call, counts};
 use crate::error::{Error, Result};
@@ -88,9 +90,9 @@ async fn on(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop, reports: &R
     });
     let left: Vec<_> = undo.left.iter().map(|left| (left.what.clone(), left.why.clone())).collect();
     reports.say(telling::of_teardown(name, &snapshot, &undo.writes, &left, &document));
-    let unable = if args.dry_run { session::Unable::Told } else { session::Unable::Refused(None) };
+    let if_denied = if args.dry_run { IfDenied::Warn } else { IfDenied::Refuse(Command::Teardown, None) };
     let arn = snapshot.dev.regional("codepipeline", &snapshot.dev.region, name);
-    session::check_callers(ui, &accounts, (&undo.writes, &snapshot), &arn, unable, &mut document).await?;
+    session::check_callers(ui, &accounts, (&undo.writes, &snapshot), &arn, if_denied, &mut document).await?;
     if undo.writes.is_empty() || args.dry_run {
         return Ok(document);
     }

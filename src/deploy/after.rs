@@ -67,18 +67,8 @@ impl Taking<'_> {
     fn made_key(&mut self, region: &str, multi_region: bool, policy: &Value) {
         let arn = key_placeholder(region);
         if let Some(slot) = self.next.keys.get_mut(region) {
-            slot.found = Some(KeyFound {
-                arn,
-                manager: "CUSTOMER".to_owned(),
-                spec: "SYMMETRIC_DEFAULT".to_owned(),
-                usage: "ENCRYPT_DECRYPT".to_owned(),
-                state: "Enabled".to_owned(),
-                multi_region,
-                primary_region: None,
-                policy: Some(policy.clone()),
-                rotation: None,
-                tags: self.tags.clone(),
-            });
+            let made = KeyFound::named(&arn);
+            slot.found = Some(KeyFound { multi_region, policy: Some(policy.clone()), tags: self.tags.clone(), ..made });
         }
     }
 

@@ -5,7 +5,7 @@
 
 use super::after::stand_in;
 use super::names::own_tags;
-use super::rights::{Right, of_write};
+use super::rights::{Command, Right, of_write};
 use super::snapshot::{Identity, KeyFound, Organisation, RoleFound, Snapshot, Tags};
 use super::write::{Call, Write};
 use crate::error::{Error, Result};
@@ -171,7 +171,7 @@ impl SentRequest {
     /// Gives the keys that a document asks for and nobody knows here.
     fn unknown(&self) -> Vec<String> {
         let mut asked = BTreeSet::new();
-        each_document(self.members.values(), &mut |document| asked.extend(policy::condition_keys(document)));
+        policy::each_document(self.members.values(), &mut |document| asked.extend(policy::condition_keys(document)));
         let known: BTreeSet<String> = self.context.keys().map(|key| key.to_ascii_lowercase()).collect();
         // A tag that is asked for and not set is a tag that isn't there, where the tags are known at all.
         let of_known_tags =
@@ -180,22 +180,9 @@ impl SentRequest {
     }
 }
 
-fn each_document<'v>(values: impl Iterator<Item = &'v Value>, visit: &mut dyn FnMut(&'v Value)) {
-    for value in values {
-        match value {
-            Value::Array(list) => each_document(list.iter(), visit),
-            Value::Object(_) => visit(value),
-            _ => {}
-        }
-    }
-}
-
 impl AskedRight<'_> {
     fn identity(&self) -> &Identity {
-        match self.write.account {
-            Side::Dev => &self.snapshot.dev,
-            Side::Prod => &self.snapshot.prod,
-        }
+        self.snapshot.identity(self.write.account)
     }
 
     /// Says whether the call only reads.
@@ -636,10 +623,7 @@ impl Judgement {
     /// Lists what is denied, a line each.
     pub fn denied_lines(&self, snapshot: &Snapshot) -> Vec<String> {
         let line = |undone: &Undone| {
-            let account = match undone.account {
-                Side::Dev => &snapshot.dev.account,
-                Side::Prod => &snapshot.prod.account,
-            };
+            let account = &snapshot.identity(undone.account).account;
             let resource = super::after::without_stand_ins(&undone.resource, snapshot);
             format!("{} ({account}), {}: {} on {resource}: {}", undone.account, undone.write, undone.action, undone.why)
         };
@@ -650,19 +634,20 @@ impl Judgement {
     ///
     /// # Errors
     /// One is; the error names action, resource, document and statement, and what to do.
-    pub fn refuse(&self, snapshot: &Snapshot, callers: &KnownCallers, accept: Option<&str>) -> Result<()> {
+    pub fn refuse(&self, snapshot: &Snapshot, callers: &KnownCallers, command: Command, accept: Option<&str>) -> Result<()> {
         if self.denied.is_empty() {
             return Ok(());
         }
         let sides: BTreeSet<Side> = self.denied.iter().map(|undone| undone.account).collect();
         let who: Vec<&str> = sides.iter().filter_map(|side| callers.callers.get(side)).map(|caller| caller.arn.as_str()).collect();
+        let rights: Vec<String> = sides.iter().map(|side| format!("`xdeploy rights --command {command} --side {side}`")).collect();
         let mut error = Error::refused(format!(
             "{} may not do {} of the {} writes of this plan, as far as its rights can be read; nothing was changed",
             who.join(" and "),
             self.denied_writes,
             self.writes
         ))
-        .hint("use a profile that may do it, or have it allowed: `xdeploy rights` prints all that is needed");
+        .hint(format!("use a profile that may do it, or have it allowed: {} prints all that is needed", rights.join(" and ")));
         let lines = self.denied_lines(snapshot);
         for line in lines.iter().take(LISTED) {
             error = error.because(line.clone());

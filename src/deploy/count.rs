@@ -3,7 +3,7 @@
 use super::chain::Grade;
 use super::proof::Judged;
 use super::snapshot::Snapshot;
-use crate::model::{Side, Verdict, account_of};
+use crate::model::{Verdict, account_of};
 use serde::Serialize;
 
 /// What the verdict on a call counts as.
@@ -36,10 +36,7 @@ impl CallStatus {
             (Verdict::Denied, _) => return CallStatus::Denied,
         }
         let Some(told) = &snapshot.told else { return CallStatus::Verified };
-        let account = match told.side {
-            Side::Dev => &snapshot.dev.account,
-            Side::Prod => &snapshot.prod.account,
-        };
+        let account = &snapshot.identity(told.side).account;
         let rests = !link.told.is_empty() || [account_of(&link.who), link.account.as_str()].contains(&account.as_str());
         match (rests, told.by_handoff) {
             (false, _) => CallStatus::Verified,

@@ -262,11 +262,7 @@ pub fn of_course(course: &Course<'_>) -> Proof {
 /// Who the half belongs to that nobody read: the side's name and its account.
 fn told_side(snapshot: &Snapshot) -> Option<(&Told, &str)> {
     let told = snapshot.told.as_ref()?;
-    let identity = match told.side {
-        Side::Dev => &snapshot.dev,
-        Side::Prod => &snapshot.prod,
-    };
-    Some((told, &identity.account))
+    Some((told, &snapshot.identity(told.side).account))
 }
 
 fn told_documents(link: &Link, snapshot: &Snapshot) -> Vec<String> {
@@ -335,7 +331,11 @@ fn lack(link: &Link, missing: &Missing) -> Lack {
         side: missing.side.to_owned(),
         document: side.map_or_else(|| missing.side.to_owned(), |side| side.name.clone()),
         account: side.map(|side| side.account.clone()).or_else(|| missing.account.clone()).unwrap_or_default(),
-        text: missing.text.clone(),
+        // Of what wasn't read nobody knows what it lacks.
+        text: match link.gaps.iter().any(|gap| gap.side == missing.side) {
+            true => "not all of it could be read, and what was read doesn't allow it".to_owned(),
+            false => missing.text.clone(),
+        },
         statement: missing.statement.clone().map(|statement| for_all(link, statement)),
     }
 }

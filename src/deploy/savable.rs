@@ -5,7 +5,7 @@
 
 use super::after::stand_in;
 use super::names;
-use super::snapshot::{Identity, RoleFound, Snapshot};
+use super::snapshot::{RoleFound, Snapshot};
 use super::write::{Call, Note, Write, key_placeholder};
 use crate::error::{Error, Result};
 use crate::model::quotas::{self, Adjustable};
@@ -40,13 +40,6 @@ struct SavedDocument<'a> {
     after: &'a Value,
 }
 
-fn identity(snapshot: &Snapshot, side: Side) -> &Identity {
-    match side {
-        Side::Dev => &snapshot.dev,
-        Side::Prod => &snapshot.prod,
-    }
-}
-
 fn saved<'a>(write: &'a Write, snapshot: &'a Snapshot) -> Option<SavedDocument<'a>> {
     let (sort, name, before, after) = match &write.call {
         Call::CreateKey { region, policy, .. } => (Sort::KeyPolicy, format!("policy of the new key in {region}"), None, policy),
@@ -66,7 +59,7 @@ fn saved<'a>(write: &'a Write, snapshot: &'a Snapshot) -> Option<SavedDocument<'
         Call::CreatePolicyVersion { arn, before, document } => (Sort::Managed, format!("policy {arn}"), Some(before), document),
         _ => return None,
     };
-    Some(SavedDocument { write, sort, name, account: &identity(snapshot, write.account).account, before, after })
+    Some(SavedDocument { write, sort, name, account: &snapshot.identity(write.account).account, before, after })
 }
 
 /// The document that a write puts in the place of one that may name principals.
@@ -322,7 +315,7 @@ pub fn refuse_unsavable(writes: &[Write], snapshot: &Snapshot, pipeline: &str) -
     let mut obstacles: Vec<Obstacle> = obstacles.collect();
     for (side, name, count) in attached(writes, snapshot) {
         if count > quotas::ATTACHED_POLICIES.most {
-            obstacles.push(too_many_attached(&name, &identity(snapshot, side).account, count, quotas::ATTACHED_POLICIES.most, None));
+            obstacles.push(too_many_attached(&name, &snapshot.identity(side).account, count, quotas::ATTACHED_POLICIES.most, None));
         }
     }
     refusal(obstacles)
@@ -344,7 +337,7 @@ pub fn warnings(writes: &[Write], later: &[Write], snapshot: &Snapshot) -> Vec<N
     for (side, name, count) in attached(writes, snapshot) {
         if count > quotas::ATTACHED_POLICIES.default {
             notes.push(Note::warning(raised(
-                &format!("role {name} ({}) will have {count} managed policies", identity(snapshot, side).account),
+                &format!("role {name} ({}) will have {count} managed policies", snapshot.identity(side).account),
                 quotas::ATTACHED_POLICIES,
                 "Managed policies per role",
             )));
@@ -436,7 +429,7 @@ pub fn refuse_over_quota(writes: &[Write], snapshot: &Snapshot, usage: &BTreeMap
     let mut obstacles = Vec::new();
     let mut warnings = Vec::new();
     for (side, usage) in usage {
-        let account = &identity(snapshot, *side).account;
+        let account = &snapshot.identity(*side).account;
         let own: Vec<&Write> = writes.iter().filter(|write| write.account == *side).collect();
         match &usage.iam {
             Readable::Known(iam) => obstacles.extend(of_iam(&own, writes, snapshot, *side, iam)),
@@ -467,7 +460,7 @@ pub fn refuse_over_quota(writes: &[Write], snapshot: &Snapshot, usage: &BTreeMap
 }
 
 fn of_iam(own: &[&Write], writes: &[Write], snapshot: &Snapshot, side: Side, iam: &BTreeMap<String, usize>) -> Vec<Obstacle> {
-    let account = identity(snapshot, side).account.clone();
+    let account = snapshot.identity(side).account.clone();
     let raise = |name: &str| format!("ask AWS to raise the quota `{name}` of IAM in account {account} (Service Quotas)");
     let mut found = Vec::new();
     for counted in &COUNTED {

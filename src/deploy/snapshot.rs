@@ -189,12 +189,17 @@ fn of_account<T: Clone>(all: &BTreeMap<String, T>, account: &str, or: impl Fn(&s
 }
 
 impl Snapshot {
+    /// Gives who and where a side is.
+    pub fn identity(&self, side: Side) -> &Identity {
+        match side {
+            Side::Dev => &self.dev,
+            Side::Prod => &self.prod,
+        }
+    }
+
     /// Gives the half of one account.
     pub fn half(&self, side: Side) -> Half {
-        let identity = match side {
-            Side::Dev => self.dev.clone(),
-            Side::Prod => self.prod.clone(),
-        };
+        let identity = self.identity(side).clone();
         let slot = match side {
             Side::Dev => &self.input,
             Side::Prod => &self.output,
@@ -364,6 +369,22 @@ pub struct KeyFound {
 }
 
 impl KeyFound {
+    /// A key that only its ARN is known of, and that can be used.
+    pub fn named(arn: &str) -> KeyFound {
+        KeyFound {
+            arn: arn.to_owned(),
+            manager: "CUSTOMER".to_owned(),
+            spec: "SYMMETRIC_DEFAULT".to_owned(),
+            usage: "ENCRYPT_DECRYPT".to_owned(),
+            state: "Enabled".to_owned(),
+            multi_region: false,
+            primary_region: None,
+            policy: None,
+            rotation: None,
+            tags: Tags::new(),
+        }
+    }
+
     /// Gives the bare key id.
     pub fn id(&self) -> &str {
         self.arn.rsplit('/').next().unwrap_or(&self.arn)

@@ -51,13 +51,13 @@ pub struct Denial {
     /// What to do.
     pub advice: Vec<String>,
     #[serde(skip)]
-    told: bool,
+    conclusive: bool,
 }
 
 impl Denial {
-    /// Says whether it could be told whose credentials were used, or what else is in the way.
-    pub fn is_told(&self) -> bool {
-        self.told
+    /// Returns true if the message tells whose credentials were used, or what else is in the way.
+    pub fn is_conclusive(&self) -> bool {
+        self.conclusive
     }
 }
 
@@ -292,10 +292,10 @@ pub fn explain(text: &str) -> Denial {
     let message = AwsMessage::read(text);
     let principal = whose(&message);
     let special = special(&message);
-    let told = special.is_some() || principal != Principal::Unnamed;
+    let conclusive = special.is_some() || principal != Principal::Unnamed;
     let (meaning, advice) = special.unwrap_or_else(|| by_principal(principal, &message));
     let role = message.session().map(|(role, _)| role.to_owned());
-    Denial { principal, role, meaning, advice, told, arn: message.principal, action: message.action, resource: message.resource }
+    Denial { principal, role, meaning, advice, conclusive, arn: message.principal, action: message.action, resource: message.resource }
 }
 
 #[cfg(test)]
@@ -372,9 +372,9 @@ mod tests {
             ("Unable to locate credentials. You can configure credentials by running \"aws configure\".", "no credentials at all"),
         ] {
             let said = explain(text);
-            assert!(said.is_told() && said.meaning.contains(part), "{text}: {said:?}");
+            assert!(said.is_conclusive() && said.meaning.contains(part), "{text}: {said:?}");
         }
-        assert!(!explain("Access Denied").is_told());
+        assert!(!explain("Access Denied").is_conclusive());
     }
 
     #[test]

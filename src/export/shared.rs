@@ -21,10 +21,7 @@ pub(super) fn writes_of(plan: &Plan, side: Option<Side>) -> Vec<&Write> {
 
 /// Gives who and where a side is.
 pub(super) fn identity(plan: &Plan, side: Side) -> &Identity {
-    match side {
-        Side::Dev => &plan.snapshot().dev,
-        Side::Prod => &plan.snapshot().prod,
-    }
+    plan.snapshot().identity(side)
 }
 
 /// Lists the sides that these writes are of.

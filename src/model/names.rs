@@ -201,6 +201,44 @@ impl FromStr for KeyAlias {
     }
 }
 
+name! {
+    /// The ARN of a KMS key itself, not of an alias: `arn:aws:kms:eu-central-1:111111111111:key/…`.
+    KeyArn
+}
+
+impl KeyArn {
+    fn parsed(&self) -> Option<Arn> {
+        self.as_str().parse().ok()
+    }
+
+    /// Gives the region that the key is in.
+    pub fn region(&self) -> String {
+        self.parsed().map(|arn| arn.region).unwrap_or_default()
+    }
+
+    /// Gives the account that owns the key.
+    pub fn account(&self) -> String {
+        self.parsed().map(|arn| arn.account).unwrap_or_default()
+    }
+}
+
+impl FromStr for KeyArn {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        const LIKE: &str = "it looks like `arn:aws:kms:eu-central-1:111111111111:key/1234abcd-12ab-34cd-56ef-1234567890ab`";
+        let arn: Arn = text.parse().map_err(|_| format!("`{}` is not the ARN of a KMS key: {LIKE}", text.escape_debug()))?;
+        if arn.service == "kms" && arn.resource.starts_with("alias/") {
+            return Err(format!("`{text}` is an alias, which AWS only looks up in the key's own account: {LIKE}"));
+        }
+        let id = arn.resource.strip_prefix("key/").filter(|_| arn.service == "kms");
+        let good = id.is_some_and(|id| !id.is_empty() && id.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '-'));
+        if !good || arn.region.parse::<RegionName>().is_err() || arn.account.parse::<AccountId>().is_err() {
+            return Err(format!("`{text}` is not the ARN of a KMS key: {LIKE}"));
+        }
+        Ok(KeyArn(text.to_owned()))
+    }
+}
+
 /// An AWS partition, taken from the caller's ARN and never written as a literal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -324,6 +362,24 @@ mod tests {
         assert_eq!("alias/a/b".parse::<KeyAlias>().map(String::from), Ok("alias/a/b".to_owned()));
         assert!("alias/aws/s3".parse::<KeyAlias>().is_err());
         assert!("a b".parse::<KeyAlias>().is_err());
+    }
+
+    #[test]
+    fn a_key_is_named_by_its_own_arn() {
+        let key: KeyArn = "arn:aws:kms:eu-central-1:333333333333:key/mrk-1a2b".parse().unwrap();
+        assert_eq!((key.region().as_str(), key.account().as_str()), ("eu-central-1", "333333333333"));
+        for odd in [
+            "",
+            "mrk-1a2b",
+            "arn:aws:kms:eu-central-1:333333333333:alias/a",
+            "arn:aws:kms:eu-central-1:333333333333:key/",
+            "arn:aws:kms:eu-central-1:333333333333:key/*",
+            "arn:aws:kms::333333333333:key/a",
+            "arn:aws:kms:eu-central-1::key/a",
+            "arn:aws:iam::333333333333:role/a",
+        ] {
+            assert!(odd.parse::<KeyArn>().is_err(), "{odd}");
+        }
     }
 
     #[test]

@@ -78,6 +78,17 @@ pub fn names_below(pattern: &str, prefix: &str) -> BTreeSet<String> {
     places.into_iter().filter(|place| *place < pattern.len()).map(|place| prefix.chars().chain(rest(place)).collect()).collect()
 }
 
+/// Visits every document, however deep in lists it is.
+pub fn each_document<'v>(values: impl Iterator<Item = &'v Value>, visit: &mut dyn FnMut(&'v Value)) {
+    for value in values {
+        match value {
+            Value::Array(list) => each_document(list.iter(), visit),
+            Value::Object(_) => visit(value),
+            _ => {}
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

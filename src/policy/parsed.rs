@@ -4,6 +4,7 @@
 //! statement still denies.
 
 use super::node::{Node, Nodes};
+use super::orphan::is_orphaned;
 use super::pattern::{is_action, is_resource, is_wild};
 
 /// Which kind of policy a document is; decides which elements it must and may have.
@@ -378,9 +379,7 @@ pub(crate) fn dead(name: Named<'_>) -> Option<String> {
         Named::Aws("*") => None,
         Named::Aws(text) if is_wild(text) => Some(format!("`{text}`: a principal has no partial wildcard")),
         Named::Aws(text) if text.starts_with("arn:") || (text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit())) => None,
-        Named::Aws(text) if text.starts_with("AROA") || text.starts_with("AIDA") => {
-            Some(format!("`{text}` is what is left of a deleted role or user"))
-        }
+        Named::Aws(text) if is_orphaned(text) => Some(format!("`{text}` is what is left of a deleted role or user")),
         Named::Aws(text) => Some(format!("`{text}` is not a principal")),
         Named::Service(text) | Named::Federated(text) | Named::Canonical(text) if is_wild(text) => {
             Some(format!("`{text}`: a principal has no wildcard"))

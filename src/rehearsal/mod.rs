@@ -75,7 +75,7 @@ pub struct Response {
     pub body: Vec<u8>,
 }
 
-/// Two AWS accounts in memory. A clone is the same two accounts.
+/// Two AWS accounts in memory, or more. A clone is the same accounts.
 #[derive(Debug, Clone)]
 pub struct Rehearsal {
     state: Arc<Mutex<State>>,
@@ -85,6 +85,11 @@ impl Rehearsal {
     /// Founds the accounts [`DEV`] and [`PROD`], each with the administrator `caller`.
     pub fn new(partition: &str, dev_region: &str, prod_region: &str) -> Rehearsal {
         Rehearsal { state: Arc::new(Mutex::new(State::new(partition, dev_region, prod_region))) }
+    }
+
+    /// Founds one more account, with the administrator `caller`.
+    pub fn found(&self, account: &str) {
+        self.lock().found(account);
     }
 
     /// Sets the time, in milliseconds since 1970: sessions that others keep must not be over before they begin.

@@ -290,7 +290,7 @@ impl State {
     }
 
     /// Makes an account with an administrator.
-    fn found(&mut self, id: &str) {
+    pub(super) fn found(&mut self, id: &str) {
         let mut account = Account { id: id.to_owned(), partition: self.partition.clone(), ..Account::default() };
         let managed = format!("arn:{}:iam::aws:policy/{ADMINISTRATOR}", self.partition);
         let name = "caller";

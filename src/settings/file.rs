@@ -2,7 +2,7 @@
 
 use super::Settings;
 use crate::error::{Error, Kind, Result, file_error};
-use crate::model::{AccountId, BucketName, ChangeDetection, KeyAlias, ObjectKey, PipelineName, Policies, RegionName, RoleName};
+use crate::model::{AccountId, BucketName, ChangeDetection, KeyAlias, KeyArn, ObjectKey, PipelineName, Policies, RegionName, RoleName};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -33,6 +33,7 @@ impl Settings {
                 input_bucket: self.input_bucket.clone(),
                 artifact_bucket: self.artifact_bucket.clone(),
                 key_alias: self.key_alias.clone(),
+                artifact_keys: (!self.artifact_keys.is_empty()).then(|| self.artifact_keys.clone()),
                 no_create_key: self.no_create_key.then_some(true),
                 key_administrators: (!self.key_administrators.is_empty()).then(|| self.key_administrators.clone()),
                 service_role: self.service_role.clone(),
@@ -98,6 +99,7 @@ pub(super) struct DevTable {
     pub(super) input_bucket: Option<BucketName>,
     pub(super) artifact_bucket: Option<BucketName>,
     pub(super) key_alias: Option<KeyAlias>,
+    pub(super) artifact_keys: Option<Vec<KeyArn>>,
     pub(super) no_create_key: Option<bool>,
     pub(super) key_administrators: Option<Vec<String>>,
     pub(super) service_role: Option<String>,

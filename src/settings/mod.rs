@@ -6,8 +6,8 @@ pub use file::DEFAULT_FILE;
 
 use crate::error::{Error, Result};
 use crate::model::{
-    AccountId, BucketName, ChangeDetection, ColorWhen, ENVIRONMENT_PROFILE, KeyAlias, MfaCode, ObjectKey, OutputFormat, PipelineName,
-    Policies, RegionName, RoleName, Side,
+    AccountId, BucketName, ChangeDetection, ColorWhen, ENVIRONMENT_PROFILE, KeyAlias, KeyArn, MfaCode, ObjectKey, OutputFormat,
+    PipelineName, Policies, RegionName, RoleName, Side,
 };
 use clap::Args;
 use clap::builder::FalseyValueParser;
@@ -110,6 +110,9 @@ pub struct DeploymentFlags {
     /// Alias of the customer managed KMS key [default: s3deploykey]
     #[arg(long, value_name = "ALIAS", env = "XDEPLOY_KEY_ALIAS")]
     pub key_alias: Option<KeyAlias>,
+    /// Customer managed KMS key that is there, by its ARN, instead of an alias; another account may own it; once a region
+    #[arg(long, value_name = "ARN", env = "XDEPLOY_ARTIFACT_KEY", value_delimiter = ',')]
+    pub artifact_key: Vec<KeyArn>,
     /// Refuse to make a key: the one that `--key-alias` names must be there
     #[arg(long, env = "XDEPLOY_NO_CREATE_KEY", value_parser = FalseyValueParser::new())]
     pub no_create_key: bool,
@@ -199,6 +202,10 @@ pub fn with_file(common: &CommonFlags, flags: &DeploymentFlags) -> Result<(Commo
             output_bucket: flags.output_bucket.or(target.output_bucket),
             artifact_bucket: flags.artifact_bucket.or(dev.artifact_bucket),
             key_alias: flags.key_alias.or(dev.key_alias),
+            artifact_key: match flags.artifact_key {
+                given if given.is_empty() => dev.artifact_keys.unwrap_or_default(),
+                given => given,
+            },
             no_create_key: flags.no_create_key || dev.no_create_key.unwrap_or(false),
             key_administrator: match flags.key_administrator {
                 given if given.is_empty() => dev.key_administrators.unwrap_or_default(),
@@ -253,6 +260,9 @@ pub struct Settings {
     pub artifact_bucket: Option<BucketName>,
     /// Alias of the key, where it was said (A1.1).
     pub key_alias: Option<KeyAlias>,
+    /// Keys that are there, by ARN, at most one a region; another account may own them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub artifact_keys: Vec<KeyArn>,
     /// A key that isn't there is not made.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub no_create_key: bool,
@@ -375,6 +385,7 @@ impl Settings {
             output_bucket: flags.output_bucket,
             artifact_bucket: flags.artifact_bucket,
             key_alias: flags.key_alias,
+            artifact_keys: flags.artifact_key,
             no_create_key: flags.no_create_key,
             key_administrators: flags.key_administrator,
             service_role: flags.service_role,
@@ -426,6 +437,12 @@ impl Settings {
         {
             return Err(Error::usage(format!("artifact and output bucket are the same: {artifact}"))
                 .hint("the artifact bucket belongs to the development account; leave `--artifact-bucket` out for the default"));
+        }
+        for (index, key) in self.artifact_keys.iter().enumerate() {
+            if let Some(other) = self.artifact_keys.iter().take(index).find(|other| other.region() == key.region() && *other != key) {
+                return Err(Error::usage(format!("two artifact keys of {}: {other} and {key}", key.region()))
+                    .hint("give `--artifact-key` once for each region that has an artifact bucket"));
+            }
         }
         for arn in &self.key_administrators {
             let good = arn.parse::<crate::model::Arn>().is_ok_and(|arn| {
@@ -490,6 +507,11 @@ impl Settings {
     /// The source object's key: what was said, or the article's.
     pub fn object_key_or_default(&self) -> &str {
         self.object_key.as_ref().map_or(DEFAULT_OBJECT_KEY, ObjectKey::as_str)
+    }
+
+    /// The key that was said for a region.
+    pub fn artifact_key(&self, region: &str) -> Option<&KeyArn> {
+        self.artifact_keys.iter().find(|key| key.region() == region)
     }
 
     /// The key's alias: what was said, or the article's; pipelines share it, as the console shares it.

@@ -10,6 +10,7 @@ use xdeploy::aws::{Account, Accounts};
 use xdeploy::deploy::caller::{Judgement, KnownCallers, judge};
 use xdeploy::deploy::observe::means;
 use xdeploy::deploy::plan::Plan;
+use xdeploy::deploy::rights::Command;
 use xdeploy::deploy::snapshot::{Level, Organisation};
 use xdeploy::model::{Readable, Side};
 use xdeploy::rehearsal::DEV;
@@ -60,7 +61,7 @@ async fn what_the_caller_s_own_policies_deny_or_lack_is_refused_with_the_stateme
     let roles: Vec<&str> = judgement.denied.iter().map(|undone| undone.action.as_str()).collect();
     assert!(!roles.is_empty() && roles.iter().all(|action| *action == "iam:CreateRole"), "{judgement:#?}");
     assert!(judgement.denied[0].why.contains("OnlyTagged: denies it"), "{}", judgement.denied[0].why);
-    let error = judgement.refuse(plan.snapshot(), &callers, Some("--accept-broken")).unwrap_err();
+    let error = judgement.refuse(plan.snapshot(), &callers, Command::Setup, Some("--accept-broken")).unwrap_err();
     let counts = format!("{} of the {} writes", judgement.denied_writes, judgement.writes);
     same(
         &error.message.replace(&counts, "2 of the 30 writes"),
@@ -170,7 +171,7 @@ async fn what_hangs_on_what_nobody_knows_is_counted_and_done() {
     assert!(judgement.denied_writes == 0 && judgement.unknown_writes > 0, "{judgement:#?}");
     let line = judgement.unknown_line().unwrap();
     assert!(line.contains("could not be checked") && line.contains("aws:multifactorauthpresent"), "{line}");
-    judgement.refuse(plan.snapshot(), &callers, None).unwrap();
+    judgement.refuse(plan.snapshot(), &callers, Command::Setup, None).unwrap();
     // So is all of a caller whose policies can't be read.
     let blind = json!({"Effect": "Deny", "Action": ["iam:GetUser", "iam:ListAttachedUserPolicies"], "Resource": "*"});
     let (judgement, _) = judged_for(&stage, &plan, &policy(json!([everything(), blind]))).await;

@@ -1,6 +1,7 @@
 //! The workflows of `xdeploy ci`: parsed as YAML, and their commands run with bash on two accounts in memory.
 
 use crate::support::compare::same;
+use crate::support::scripts;
 use crate::support::served::Served;
 use snapbox::file;
 use std::collections::BTreeMap;
@@ -425,24 +426,6 @@ fn a_pipeline_that_includes_ours_stays_as_it_is() {
 }
 
 /// What is built beside the token is the release that wrote the workflow; a job may do what it needs and nothing else.
-fn scripts(yaml: &Yaml, found: &mut Vec<String>) {
-    match yaml {
-        Yaml::Array(list) => list.iter().for_each(|one| scripts(one, found)),
-        Yaml::Hash(members) => {
-            for (key, value) in members {
-                match (key.as_str(), value) {
-                    (Some("run"), Yaml::String(text)) => found.push(text.clone()),
-                    (Some("script" | "before_script"), Yaml::Array(lines)) => {
-                        found.extend(lines.iter().map(|line| line.as_str().unwrap().to_owned()));
-                    }
-                    _ => scripts(value, found),
-                }
-            }
-        }
-        _ => {}
-    }
-}
-
 #[test]
 fn a_job_builds_one_release_and_has_few_rights() {
     for service in ["github", "gitlab"] {

@@ -315,27 +315,11 @@ fn a_pipeline_that_lacks_what_may_not_be_needed_runs_and_is_not_refused() {
 
 /// Puts a build between source and deploy, as a colleague would.
 fn put_build_between(served: &Served) {
-    use aws_sdk_codepipeline::types as pipelines;
     let config = served.rehearsal.config(served.rehearsal.root_keys(DEV), HOME);
     served.block_on(async {
         let client = aws_sdk_codepipeline::Client::new(&config);
         let mut pipeline = client.get_pipeline().name(PIPELINE).send().await.unwrap().pipeline.unwrap();
-        let kind = pipelines::ActionTypeId::builder()
-            .category(pipelines::ActionCategory::Build)
-            .owner(pipelines::ActionOwner::Aws)
-            .provider("CodeBuild")
-            .version("1");
-        let build = pipelines::ActionDeclaration::builder()
-            .name("Build")
-            .action_type_id(kind.build().unwrap())
-            .configuration("ProjectName", "site")
-            .input_artifacts(pipelines::InputArtifact::builder().name("SourceArtifact").build().unwrap())
-            .output_artifacts(pipelines::OutputArtifact::builder().name("BuildArtifact").build().unwrap())
-            .build()
-            .unwrap();
-        pipeline.stages.insert(1, pipelines::StageDeclaration::builder().name("Build").actions(build).build().unwrap());
-        let input = pipelines::InputArtifact::builder().name("BuildArtifact").build().unwrap();
-        pipeline.stages[2].actions[0].input_artifacts = Some(vec![input]);
+        crate::support::served::put_build_between(&mut pipeline);
         client.update_pipeline().pipeline(pipeline).send().await.unwrap();
     });
 }

@@ -40,5 +40,6 @@ mod schemas;
 mod shell;
 mod sides;
 mod snapshots;
+mod store_keys;
 mod support;
 mod variables;

@@ -208,23 +208,7 @@ fn doubled(served: &Served) {
         stage.actions.push(second);
     }
     // A build makes of one of them what is deployed, so that neither is the one.
-    use aws_sdk_codepipeline::types as pipelines;
-    let kind = pipelines::ActionTypeId::builder()
-        .category(pipelines::ActionCategory::Build)
-        .owner(pipelines::ActionOwner::Aws)
-        .provider("CodeBuild")
-        .version("1");
-    let build = pipelines::ActionDeclaration::builder()
-        .name("Build")
-        .action_type_id(kind.build().unwrap())
-        .configuration("ProjectName", "site")
-        .input_artifacts(pipelines::InputArtifact::builder().name("SourceArtifact").build().unwrap())
-        .output_artifacts(pipelines::OutputArtifact::builder().name("Built").build().unwrap());
-    let stage = pipelines::StageDeclaration::builder().name("Build").actions(build.build().unwrap()).build().unwrap();
-    for deploy in &mut pipeline.stages[1].actions {
-        deploy.input_artifacts = Some(vec![pipelines::InputArtifact::builder().name("Built").build().unwrap()]);
-    }
-    pipeline.stages.insert(1, stage);
+    served::put_build_between(&mut pipeline);
     runtime.block_on(client.update_pipeline().pipeline(pipeline).send()).unwrap();
 }
 

@@ -39,14 +39,7 @@ async fn scenario(rehearsal: &Rehearsal) {
 
     let session = sts.assume_role().role_arn(&service).role_session_name("me").send().await.unwrap();
     let credentials = session.credentials().unwrap();
-    let keys = aws_credential_types::Credentials::new(
-        credentials.access_key_id(),
-        credentials.secret_access_key(),
-        Some(credentials.session_token().to_owned()),
-        None,
-        "test",
-    );
-    let keys = aws_credential_types::provider::SharedCredentialsProvider::new(keys);
+    let keys = crate::support::served::of_session(credentials);
     let as_service = config(DEV).into_builder().credentials_provider(keys).build();
     let (own, iam) = (aws_sdk_sts::Client::new(&as_service), aws_sdk_iam::Client::new(&as_service));
     let deploy = format!("arn:aws:iam::{PROD}:role/deploy");

@@ -246,14 +246,7 @@ async fn the_accounts_in_memory_take_a_variable_without_a_value_as_aws_does() {
         let session =
             sts.assume_role().role_arn(format!("arn:aws:iam::{DEV}:role/caller")).role_session_name("session").send().await.unwrap();
         let credentials = session.credentials().unwrap();
-        let keys = aws_credential_types::Credentials::new(
-            credentials.access_key_id(),
-            credentials.secret_access_key(),
-            Some(credentials.session_token().to_owned()),
-            None,
-            "test",
-        );
-        let keys = aws_credential_types::provider::SharedCredentialsProvider::new(keys);
+        let keys = crate::support::served::of_session(credentials);
         let caller = aws_sdk_iam::Client::new(&config.to_builder().credentials_provider(keys).build());
         for (document, right) in documents(row) {
             asked += 1;

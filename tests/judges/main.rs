@@ -92,9 +92,10 @@ fn main() -> ExitCode {
     .into_iter()
     .flatten()
     .collect();
+    needs::check_slow(&trials);
     let conclusion = libtest_mimic::run(&arguments, trials);
     if !arguments.list {
-        needs::tell_slowest();
+        needs::print_slowest();
     }
     conclusion.exit_code()
 }

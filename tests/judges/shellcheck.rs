@@ -1,7 +1,7 @@
 //! shellcheck on the scripts of the generated CI jobs.
 
 use crate::needs::TOOLS;
-use crate::support::tools;
+use crate::support::{scripts, tools};
 use libtest_mimic::Trial;
 use std::fs;
 use std::process::Command;
@@ -16,24 +16,6 @@ fn workflow(service: &str) -> Yaml {
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     YamlLoader::load_from_str(&String::from_utf8(output.stdout).unwrap()).unwrap().remove(0)
-}
-
-fn scripts(yaml: &Yaml, found: &mut Vec<String>) {
-    match yaml {
-        Yaml::Array(list) => list.iter().for_each(|one| scripts(one, found)),
-        Yaml::Hash(members) => {
-            for (key, value) in members {
-                match (key.as_str(), value) {
-                    (Some("run"), Yaml::String(text)) => found.push(text.clone()),
-                    (Some("script" | "before_script"), Yaml::Array(lines)) => {
-                        found.extend(lines.iter().map(|line| line.as_str().unwrap().to_owned()));
-                    }
-                    _ => scripts(value, found),
-                }
-            }
-        }
-        _ => {}
-    }
 }
 
 fn shellcheck_finds_nothing() {

@@ -7,6 +7,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::print_stderr, clippy::disallowed_methods)]
 
 mod agent;
+#[allow(dead_code, reason = "the lab samples nothing else")]
+#[path = "../it/support/depth.rs"]
+mod depth;
 mod docker;
 mod fix;
 mod http;

@@ -1,11 +1,14 @@
 //! What a test needs of the machine, and what becomes of it where that is missing.
 
 use std::env;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
 use libtest_mimic::{Completion, Failed, Trial};
+
+use crate::depth;
 
 /// Programs that the lab starts, with the package of Debian that has each.
 const PROGRAMS: [(&str, &str); 12] = [
@@ -41,6 +44,22 @@ pub fn trial(name: &str, more: &'static [(&str, &str)], test: impl FnOnce() + Se
         }
         Ok(Completion::ignored_with(reason))
     })
+}
+
+/// Says whether a sample is enough: nobody asked for everything, nor named a test.
+pub fn is_quick() -> bool {
+    let named = env::args().skip(1).any(|word| !word.starts_with('-'));
+    !(depth::full() || named || env::var_os("XDEPLOY_LAB").is_some())
+}
+
+/// The backends of iptables that something is tried with: all of them, or one where a sample is enough, another with each seed.
+pub fn sampled<T: Copy>(name: &str, backends: &[T]) -> Vec<T> {
+    if !is_quick() || backends.is_empty() {
+        return backends.to_vec();
+    }
+    let mut hasher = DefaultHasher::new();
+    (name, depth::seed()).hash(&mut hasher);
+    vec![backends[usize::try_from(hasher.finish() % backends.len() as u64).unwrap()]]
 }
 
 /// Whether there is such a program; also where only root looks.

@@ -6,6 +6,7 @@ use std::thread;
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
+use crate::depth;
 use crate::lab::{Backend, Lab, with};
 use crate::needs;
 use crate::probe::Got;
@@ -250,8 +251,9 @@ const ROWS: [Row; 24] = [
 pub fn trials() -> Vec<Trial> {
     let mut trials = Vec::new();
     // By turns, so that both hosts are always at work.
-    for row in &ROWS {
-        for &backend in row.backends {
+    let rows: Vec<&Row> = ROWS.iter().collect();
+    for row in if needs::is_quick() { depth::sampled("rows of the matrix", rows, ROWS.len() / 2) } else { rows } {
+        for backend in needs::sampled(row.name, row.backends) {
             trials.push(needs::trial(&format!("matrix::{}::{}", backend.name(), row.name), &[], move || {
                 with(backend, |lab| row.check(lab));
             }));

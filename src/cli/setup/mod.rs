@@ -7,6 +7,7 @@ use super::sides::SideFlags;
 use super::wizard::{self, Answers};
 use super::{Stop, ask, lock, panics, proof, session, show, telling};
 use crate::aws::Accounts;
+use crate::cli::session::IfDenied;
 use crate::deploy::kept;
 use crate::deploy::observe::Organisations;
 use crate::deploy::plan::Plan;
@@ -42,7 +43,7 @@ pub struct Args {
     /// Apply a plan even if the proof says that the deployment would still fail, or that the caller may not do it
     #[arg(long, env = "XDEPLOY_ACCEPT_BROKEN", value_parser = FalseyValueParser::new())]
     pub accept_broken: bool,
-    /// Count what can't be told as broken, also calls that may not be needed and organisation policies that can't be read
+    /// Count what is unknown as broken, also denied calls that may not be needed and organisation policies that can't be read
     #[arg(long, env = "XDEPLOY_STRICT", value_parser = FalseyValueParser::new(), conflicts_with = "side")]
     pub strict: bool,
     /// Write the settings of this run to a new file
@@ -165,12 +166,8 @@ pub async fn on(
         "applied": false,
     });
     reports.say(telling::of_plan(reports.command(), &plan, &proof, &document));
-    let unable = match (args.dry_run, args.accept_broken) {
-        (true, _) => session::Unable::Told,
-        (false, true) => session::Unable::Accepted,
-        (false, false) => session::Unable::Refused(Some("--accept-broken")),
-    };
-    session::check_callers(ui, accounts, (plan.writes(), plan.snapshot()), &plan.pipeline_arn(), unable, &mut document).await?;
+    let if_denied = IfDenied::by_flags(args.dry_run, args.accept_broken);
+    session::check_callers(ui, accounts, (plan.writes(), plan.snapshot()), &plan.pipeline_arn(), if_denied, &mut document).await?;
     if plan.is_empty() || args.dry_run {
         if !plan.is_empty() {
             ui.status("nothing was changed: this was a dry run");

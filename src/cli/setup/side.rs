@@ -2,6 +2,7 @@
 
 use super::{Args, summary, waiting};
 use crate::cli::reports::Reports;
+use crate::cli::session::IfDenied;
 use crate::cli::sides::{self, OneSide};
 use crate::cli::{Stop, ask, lock, proof, session, show, telling};
 use crate::deploy::handoff::{self, Handoff};
@@ -60,12 +61,8 @@ async fn on(one: &OneSide, args: &Args, artifact: Option<Artifact>, ui: &Ui, sto
         "applied": false,
     });
     reports.say(telling::of_plan(reports.command(), &plan, &proven, &document));
-    let unable = match (args.dry_run, args.accept_broken) {
-        (true, _) => session::Unable::Told,
-        (false, true) => session::Unable::Accepted,
-        (false, false) => session::Unable::Refused(Some("--accept-broken")),
-    };
-    session::check_callers(ui, &one.accounts, (plan.writes(), plan.snapshot()), &plan.pipeline_arn(), unable, &mut document).await?;
+    let if_denied = IfDenied::by_flags(args.dry_run, args.accept_broken);
+    session::check_callers(ui, &one.accounts, (plan.writes(), plan.snapshot()), &plan.pipeline_arn(), if_denied, &mut document).await?;
     if args.dry_run {
         if !plan.is_empty() {
             ui.status("nothing was changed: this was a dry run");

@@ -16,8 +16,9 @@ fn valued(common: &CommonFlags, flags: &DeploymentFlags) -> impl Iterator<Item =
         value.as_ref().map(|value| value as &dyn std::fmt::Display)
     }
     let administrators = (!flags.key_administrator.is_empty()).then(|| flags.key_administrator.join(","));
+    let keys = (!flags.artifact_key.is_empty()).then(|| flags.artifact_key.iter().map(|key| key.as_str()).collect::<Vec<_>>().join(","));
     let dead = (!flags.remove_dead_principal.is_empty()).then(|| flags.remove_dead_principal.join(","));
-    let valued: [(&str, Option<String>); 26] = [
+    let valued: [(&str, Option<String>); 27] = [
         ("--dev-profile", common.dev_profile.clone()),
         ("--prod-profile", common.prod_profile.clone()),
         ("--dev-account", text(dynamic(&common.dev_account))),
@@ -30,6 +31,7 @@ fn valued(common: &CommonFlags, flags: &DeploymentFlags) -> impl Iterator<Item =
         ("--output-bucket", text(dynamic(&flags.output_bucket))),
         ("--artifact-bucket", text(dynamic(&flags.artifact_bucket))),
         ("--key-alias", text(dynamic(&flags.key_alias))),
+        ("--artifact-key", keys),
         ("--key-administrator", administrators),
         ("--service-role", flags.service_role.clone()),
         ("--deploy-role", text(dynamic(&flags.deploy_role))),
@@ -109,6 +111,9 @@ mod tests {
                     ("dev-account" | "prod-account", _) => "111111111111".to_owned(),
                     ("region" | "prod-region", _) => "eu-west-1".to_owned(),
                     ("key-administrator", _) => "arn:aws:iam::111111111111:role/a,arn:aws:iam::111111111111:user/b".to_owned(),
+                    ("artifact-key", _) => {
+                        "arn:aws:kms:eu-west-1:111111111111:key/a,arn:aws:kms:us-east-1:333333333333:key/mrk-b".to_owned()
+                    }
                     ("object-key" | "deploy-path" | "config" | "artifact" | "stage" | "action", _) => "it's $HOME; a b".to_owned(),
                     _ => format!("some-{long}"),
                 });

@@ -334,7 +334,7 @@ impl<'c, 'a> Drawing<'c, 'a> {
         let Some(all) = self.link.all.clone() else { return };
         let folder = all.trim_end_matches('*');
         let mut found = BTreeSet::new();
-        each_document(self.request.values(), &mut |document| {
+        policy::each_document(self.request.values(), &mut |document| {
             for statement in policy::statements(document).into_iter().filter(|statement| statement["Effect"] == "Deny") {
                 for pattern in policy::names_in(statement.get("Resource")) {
                     if !policy::matches_pattern(pattern, &all) {
@@ -667,7 +667,7 @@ impl<'c, 'a> Drawing<'c, 'a> {
     /// Lists the keys that some document asks for, in lower case.
     fn asked_keys(&self) -> BTreeSet<String> {
         let mut asked = BTreeSet::new();
-        each_document(self.request.values(), &mut |document| asked.extend(policy::condition_keys(document)));
+        policy::each_document(self.request.values(), &mut |document| asked.extend(policy::condition_keys(document)));
         asked
     }
 
@@ -686,16 +686,5 @@ fn tag(tags: &Tags, key: &str) -> Option<Value> {
         (None, _) => Some(Value::Null),
         (Some(value), None) => Some(json!(value)),
         _ => None,
-    }
-}
-
-/// Visits every document, however deep in lists it is.
-fn each_document<'v>(values: impl Iterator<Item = &'v Value>, visit: &mut dyn FnMut(&'v Value)) {
-    for value in values {
-        match value {
-            Value::Array(list) => each_document(list.iter(), visit),
-            Value::Object(_) => visit(value),
-            _ => {}
-        }
     }
 }

@@ -4,7 +4,7 @@ use super::Handoff;
 use crate::deploy::blueprint::Blueprint;
 use crate::deploy::snapshot::{Identity, Snapshot};
 use crate::error::{Error, Result};
-use crate::model::{BucketName, ChangeDetection, KeyAlias, ObjectKey, PipelineName, Policies, RegionName, RoleName, Side, quoted};
+use crate::model::{BucketName, ChangeDetection, KeyAlias, KeyArn, ObjectKey, PipelineName, Policies, RegionName, RoleName, Side, quoted};
 use crate::settings::{CommonFlags, DEFAULT_PIPELINE, DeploymentFlags, Settings};
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +20,8 @@ pub struct Deployment {
     pub output_bucket: Option<BucketName>,
     pub artifact_bucket: Option<BucketName>,
     pub key_alias: Option<KeyAlias>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub artifact_keys: Vec<KeyArn>,
     pub service_role: Option<String>,
     pub deploy_path: Option<String>,
     pub no_extract: bool,
@@ -35,6 +37,11 @@ pub struct Deployment {
     pub deploy_role: Option<RoleName>,
     pub output_policy: Option<String>,
     pub artifact_policy: Option<String>,
+}
+
+/// Keys as a flag takes them; `None` for none.
+fn keys(all: &[KeyArn]) -> Option<String> {
+    (!all.is_empty()).then(|| all.iter().map(KeyArn::as_str).collect::<Vec<_>>().join(","))
 }
 
 impl Handoff {
@@ -64,7 +71,13 @@ impl Handoff {
             let word = |on: bool| on.then(|| "yes".to_owned());
             Ok::<_, Error>(of_dev(flag).settle(word(own), &word(theirs))?.is_some())
         };
+        let artifact_key = match of_dev("--artifact-key").settle(keys(&flags.artifact_key), &keys(&told.artifact_keys))? {
+            None => Vec::new(),
+            Some(_) if flags.artifact_key.is_empty() => told.artifact_keys.clone(),
+            Some(_) => flags.artifact_key,
+        };
         let flags = DeploymentFlags {
+            artifact_key,
             pipeline: Some(told.pipeline.clone()),
             input_bucket: of_dev("--input-bucket").settle(flags.input_bucket, &told.input_bucket)?,
             object_key: of_dev("--object-key").settle(flags.object_key, &told.object_key)?,
@@ -112,6 +125,7 @@ impl Handoff {
             ("--object-key", text(&told.object_key), text(&flags.object_key)),
             ("--artifact-bucket", text(&told.artifact_bucket), text(&flags.artifact_bucket)),
             ("--key-alias", text(&told.key_alias), text(&flags.key_alias)),
+            ("--artifact-key", keys(&told.artifact_keys), keys(&flags.artifact_key)),
             ("--service-role", told.service_role.clone(), flags.service_role.clone()),
             ("--deploy-path", told.deploy_path.clone(), flags.deploy_path.clone()),
             ("--change-detection", text(&told.change_detection), text(&flags.change_detection)),
@@ -170,6 +184,13 @@ impl Decision {
     }
 }
 
+/// The stores' keys that neither development's own policies nor a file about development speak of.
+fn foreign_keys(settings: &Settings, snapshot: &Snapshot) -> Vec<KeyArn> {
+    let found = snapshot.keys.values().filter_map(|slot| slot.found.as_ref()).filter(|key| key.account() != snapshot.dev.account);
+    let found: Vec<KeyArn> = found.filter_map(|key| key.arn.parse().ok()).collect();
+    if found.is_empty() { settings.artifact_keys.clone() } else { found }
+}
+
 impl Deployment {
     /// What is decided now, with the style of the policies as it turned out.
     pub(super) fn of(settings: &Settings, snapshot: &Snapshot) -> Deployment {
@@ -184,6 +205,7 @@ impl Deployment {
             output_bucket: snapshot.output.name.parse().ok().or_else(|| settings.output_bucket.clone()),
             artifact_bucket: settings.artifact_bucket.clone(),
             key_alias: settings.key_alias.clone(),
+            artifact_keys: foreign_keys(settings, snapshot),
             service_role: settings.service_role.clone(),
             deploy_path: settings.deploy_path.clone(),
             no_extract: settings.no_extract,

@@ -96,6 +96,11 @@ pub fn trusted(settings: &Settings, snapshot: &Snapshot) -> Result<Vec<String>> 
     let mut lines: Vec<String> = snapshot.told.as_ref().map(|told| told.untold.clone()).unwrap_or_default();
     let line = |key| format!("the pipeline names key {key} for what it deploys: the role will be allowed to use it");
     lines.extend(trusted_keys(snapshot).into_iter().map(line));
+    let foreign = snapshot.keys.values().filter_map(|slot| slot.found.as_ref()).filter(|key| key.account() != snapshot.dev.account);
+    let told = settings.is_told("--artifact-key");
+    lines.extend(foreign.filter(|_| told).map(|key| {
+        format!("the artifacts are encrypted with key {0} of account {1}: say `--artifact-key {0}` if it is right", key.arn, key.account())
+    }));
     lines.extend(trusted_names(settings, snapshot)?);
     Ok(lines)
 }

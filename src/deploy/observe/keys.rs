@@ -3,7 +3,7 @@
 use crate::aws::{Account, ApiError, ApiResult, present};
 use crate::deploy::declaration;
 use crate::deploy::snapshot::{BucketSlot, KeyFound, KeySlot, is_own};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::{Arn, Readable};
 use crate::settings::Settings;
 use aws_sdk_kms::types::{KeyState, MultiRegionKeyType};
@@ -12,7 +12,7 @@ use futures_util::stream::{self, StreamExt};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// Finds the key of a store: what the pipeline names, else the alias, else one that a dead run of ours left (`architecture.md`).
+/// Finds the key of a store: what the pipeline names, else the one that was named by its ARN, else the alias, else one that a dead run of ours left (`architecture.md`).
 pub(super) async fn read_key_slot(
     dev: &Account,
     region: &str,
@@ -25,13 +25,26 @@ pub(super) async fn read_key_slot(
         .and_then(declaration::store_key)
         .map(str::to_owned);
     let mut replaces_managed_key = false;
+    let said = settings.artifact_key(region);
     if let Some(named) = named {
-        let found = read_key(dev, region, &named).await?;
+        let found = read_named(dev, region, &named).await?;
         // An AWS managed key means the same as none (facts E.7).
         replaces_managed_key = found.as_ref().is_some_and(|key| key.manager == "AWS");
         if !replaces_managed_key {
+            if let Some(said) = said.filter(|said| found.as_ref().is_some_and(|found| found.arn != said.as_str())) {
+                return Err(Error::refused(format!("the artifact store in {region} names key {named}, not {said}")).hint(
+                    "leave `--artifact-key` out: a pipeline that exists keeps its key, since what it stored can't be read with another",
+                ));
+            }
             return Ok(KeySlot { asked: named, from_pipeline: true, replaces_managed_key, alias_exists: true, found });
         }
+    }
+    if let Some(said) = said {
+        let found = read_named(dev, region, said.as_str()).await?;
+        let found = found.ok_or_else(|| {
+            Error::refused(format!("there is no key {said}")).hint("correct `--artifact-key`, or leave it out to have a key made")
+        })?;
+        return Ok(KeySlot { asked: said.to_string(), from_pipeline: false, replaces_managed_key, alias_exists: true, found: Some(found) });
     }
     let asked = settings.key_alias_or_default().to_owned();
     // Without a pipeline the alias is likely not there, and then the list of all is needed anyway.
@@ -64,6 +77,21 @@ async fn replica_of(
         return Ok(None);
     }
     read_key(dev, region, key.id()).await
+}
+
+/// Reads a key that somebody named. Another account's key that development may not look at can't be used by its roles either.
+async fn read_named(dev: &Account, region: &str, key: &str) -> Result<Option<KeyFound>> {
+    let owner = key.parse::<Arn>().map(|arn| arn.account).unwrap_or_default();
+    read_key(dev, region, key).await.map_err(|error| {
+        let strange = error.is_denied() && !owner.is_empty() && owner != dev.id;
+        let hint = format!(
+            "only account {owner} can change the key's policy: the key's owner must let account {} (`arn:{}:iam::{}:root`) in, with \
+             `kms:DescribeKey`, `kms:Decrypt` and `kms:GenerateDataKey*` at the least",
+            dev.id, dev.partition, dev.id
+        );
+        let error = Error::from(error);
+        if strange { error.hint(hint) } else { error }
+    })
 }
 
 /// Reads a key by ARN, id or alias; `None` if there is none.

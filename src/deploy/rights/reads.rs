@@ -55,7 +55,7 @@ impl Reads<'_> {
     }
 
     fn identity(&self, side: Side) -> &Identity {
-        if side == Side::Dev { &self.snapshot.dev } else { &self.snapshot.prod }
+        self.snapshot.identity(side)
     }
 
     fn pipeline(&mut self) {
@@ -106,6 +106,10 @@ impl Reads<'_> {
     fn keys(&mut self) {
         for (region, slot) in &self.snapshot.keys {
             let any = self.snapshot.dev.regional("kms", region, "key/*");
+            if let Some(found) = slot.found.as_ref().filter(|found| found.account() != self.snapshot.dev.account) {
+                self.need(Side::Dev, "OthersKeys", &found.arn, &["kms:DescribeKey"]);
+                continue;
+            }
             if slot.found.is_some() {
                 self.need(Side::Dev, "Keys", &any, &["kms:DescribeKey", "kms:GetKeyPolicy", "kms:ListResourceTags"]);
                 self.may(Side::Dev, "Keys", &any, &["kms:GetKeyRotationStatus"]);

@@ -3,10 +3,10 @@
 use super::{Right, Scenario};
 use crate::deploy::blueprint::Names;
 use crate::deploy::snapshot::{
-    BucketFound, BucketSlot, Encryption, Identity, KeySlot, PipelineFound, ReadAt, RoleFound, RuleFound, Snapshot, Tags,
+    BucketFound, BucketSlot, Encryption, Identity, KeyFound, KeySlot, PipelineFound, ReadAt, RoleFound, RuleFound, Snapshot, Tags,
 };
 use crate::error::{Error, Result};
-use crate::model::{Arn, Readable};
+use crate::model::{Arn, KeyArn, Readable};
 use crate::settings::Settings;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -27,8 +27,12 @@ pub fn before(settings: &Settings, scenario: Scenario) -> Result<Snapshot> {
     let (dev, prod) = identities(settings, scenario)?;
     let regions: Vec<&str> = if prod.region == dev.region { vec![&dev.region] } else { vec![&dev.region, &prod.region] };
     let key = |region: &str| {
-        let asked = settings.key_alias_or_default().to_owned();
-        let slot = KeySlot { asked, from_pipeline: false, replaces_managed_key: false, alias_exists: false, found: None };
+        let named = settings.artifact_key(region);
+        let asked = named.map_or_else(|| settings.key_alias_or_default().to_owned(), ToString::to_string);
+        // The policy of an own key is read, and brought up to date.
+        let policy = |key: &KeyArn| (key.account() == dev.account).then(|| json!({"Version": "2012-10-17", "Statement": []}));
+        let found = named.map(|key| KeyFound { policy: policy(key), ..KeyFound::named(key.as_str()) });
+        let slot = KeySlot { asked, from_pipeline: false, replaces_managed_key: false, alias_exists: named.is_some(), found };
         (region.to_owned(), slot)
     };
     let input = settings.input_bucket.as_ref().map_or(ANY, |bucket| bucket.as_str());

@@ -148,12 +148,6 @@ fn adopt(context: &Context<'_>, draft: &mut Draft, store: &Store, slot: &KeySlot
         }
         state => return refuse(&format!("a key in state {state}"), another),
     }
-    if found.account() != context.blueprint.dev.account {
-        return refuse(
-            &format!("a key of account {}", found.account()),
-            "the key must be of the development account: name another with `--key-alias`",
-        );
-    }
     if found.arn.split(':').nth(3) != Some(store.region.as_str()) {
         return refuse(&format!("a key of another region than {}", store.region), another);
     }
@@ -167,11 +161,19 @@ fn adopt(context: &Context<'_>, draft: &mut Draft, store: &Store, slot: &KeySlot
         )),
     };
     draft.notes.extend(note.map(Note::warning));
+    if found.account() != context.blueprint.dev.account {
+        draft.notes.push(Note::warning(format!(
+            "key {} is of account {}, whose key policies xdeploy can neither read nor change; if it isn't there yet, that account must add {}",
+            found.arn,
+            found.account(),
+            key_policy::of_another_account(context.blueprint)
+        )));
+    }
     let made_by_us = found.tags.contains_key(TAG);
     if made_by_us && found.rotation == Some(false) && found.primary_region.is_none() {
         rotate(draft, store);
     }
-    if !made_by_us && found.policy.as_ref().is_some_and(|policy| policy.to_string().contains("\"AROA")) {
+    if !made_by_us && found.policy.as_ref().is_some_and(|document| !crate::policy::orphans(document).is_empty()) {
         draft.notes.push(Note::warning(format!("the policy of {} names a role or user that was deleted", found.arn)));
     }
     Ok(())

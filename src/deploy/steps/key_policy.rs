@@ -1,9 +1,9 @@
 //! The statements of the key policy (A1.2, A1.3, A3), as the console writes them (facts/codepipeline.md B.4).
 
 use super::{Context, least};
-use crate::deploy::blueprint::Store;
+use crate::deploy::blueprint::{Blueprint, Store};
 use crate::error::{Error, Result};
-use crate::model::{Policies, Readable};
+use crate::model::{Policies, Readable, account_of};
 use crate::policy;
 use serde_json::{Value, json};
 
@@ -86,6 +86,34 @@ pub fn user_statements(context: &Context<'_>, store: &Store, with_service_role: 
             "Condition": {"Bool": {"kms:GrantIsForAWSResource": "true"}},
         }),
     ]
+}
+
+/// What the policy of another account's key must hold. It names accounts, since the roles may not be there yet and KMS takes
+/// no principal that isn't; their own policies say which role may use the key (KMS guide, "Allowing users in other accounts to
+/// use a KMS key").
+pub fn of_another_account(blueprint: &Blueprint) -> Value {
+    json!({
+        "Sid": blueprint.sid("KeyUsers"),
+        "Effect": "Allow",
+        "Principal": {"AWS": [blueprint.dev.root(), blueprint.prod.root()]},
+        "Action": ["kms:Decrypt", "kms:GenerateDataKey*", "kms:DescribeKey"],
+        "Resource": "*",
+    })
+}
+
+/// What the service role's own policy needs for a store's key of another account: there the key's policy alone isn't enough.
+pub fn own_statements(blueprint: &Blueprint) -> Vec<Value> {
+    let foreign = |store: &&Store| store.key_exists && account_of(&store.key) != blueprint.dev.account;
+    let statement = |(index, store): (usize, &Store)| {
+        let sid = if index == 0 { "AllowArtifactKey".to_owned() } else { format!("AllowArtifactKey{}", index + 1) };
+        let mut uses = json!({"Sid": sid, "Effect": "Allow", "Action": ["kms:GenerateDataKey", "kms:Decrypt"], "Resource": store.key});
+        if blueprint.policies == Policies::LeastPrivilege {
+            uses["Condition"] = json!({"StringEquals": least::via_s3(&store.region)});
+        }
+        let describe = json!({"Sid": format!("{sid}Describe"), "Effect": "Allow", "Action": "kms:DescribeKey", "Resource": store.key});
+        [uses, describe]
+    };
+    blueprint.stores.iter().filter(foreign).enumerate().flat_map(statement).collect()
 }
 
 /// Adds administrators to those that a statement names already: who was let in by somebody else stays, dead ids go.

@@ -1,7 +1,7 @@
 //! A2.1: the pipeline's service role with what CodePipeline needs at the least (facts/codepipeline.md A.3, A.5).
 
 use super::managed_policy::granted_by_others;
-use super::{Context, Draft, customer_key, least};
+use super::{Context, Draft, customer_key, key_policy, least};
 use crate::deploy::blueprint::Named;
 use crate::deploy::names;
 use crate::deploy::snapshot::{RoleFound, is_own};
@@ -39,6 +39,7 @@ fn baseline(context: &Context<'_>) -> Value {
             "Action": ["s3:GetObject", "s3:GetObjectVersion", "s3:GetObjectTagging", "s3:GetObjectVersionTagging"],
             "Resource": source, "Condition": ours}),
     ];
+    statements.extend(key_policy::own_statements(blueprint));
     statements.extend(customer_key::source_statement(context));
     json!({"Version": "2012-10-17", "Statement": statements})
 }

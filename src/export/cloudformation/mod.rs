@@ -42,10 +42,7 @@ struct Work<'a> {
 impl Work<'_> {
     /// Gives the account and the main region of a side.
     fn identity(&self, side: Side) -> &crate::deploy::snapshot::Identity {
-        match side {
-            Side::Dev => &self.after.dev,
-            Side::Prod => &self.after.prod,
-        }
+        self.after.identity(side)
     }
 
     /// Says whether the pipeline can be made with the rest of its template, since all else is there.

@@ -401,7 +401,7 @@ fn seconds(text: &str) -> Option<usize> {
     (unit.starts_with('s') && ends).then_some(whole + 1 + fraction + space + 1)
 }
 
-fn replace_request_ids(text: &str) -> String {
+pub fn replace_request_ids(text: &str) -> String {
     let mut replaced = String::with_capacity(text.len());
     let mut rest = text;
     loop {

@@ -25,7 +25,7 @@
 // Test support says what went wrong by panicking, and not every test file uses all of it.
 #![allow(dead_code, unused_imports, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod cli;
+pub mod cli;
 pub mod compare;
 pub mod depth;
 pub mod emulators;
@@ -54,11 +54,31 @@ use std::sync::Mutex;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use yaml_rust2::Yaml;
 
 pub use cli::{Checked, Killed, Output, Running, normalised};
 pub use emulators::{OracleError, emulators};
 pub use proxy::{Action, Proxy, Request, RequestInfo, When, longest_chain, table};
 pub use tools::tools;
+
+/// Lists the scripts of a CI job's workflow, of GitHub's `run` and of GitLab's `script`.
+pub fn scripts(yaml: &Yaml, found: &mut Vec<String>) {
+    match yaml {
+        Yaml::Array(list) => list.iter().for_each(|one| scripts(one, found)),
+        Yaml::Hash(members) => {
+            for (key, value) in members {
+                match (key.as_str(), value) {
+                    (Some("run"), Yaml::String(text)) => found.push(text.clone()),
+                    (Some("script" | "before_script"), Yaml::Array(lines)) => {
+                        found.extend(lines.iter().map(|line| line.as_str().unwrap().to_owned()));
+                    }
+                    _ => scripts(value, found),
+                }
+            }
+        }
+        _ => {}
+    }
+}
 
 /// The region of the profiles.
 pub const REGION: &str = "us-east-1";

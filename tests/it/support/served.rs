@@ -151,3 +151,30 @@ pub fn remove_policy(served: &Served, name: &str) {
 pub fn with<'a>(args: &[&'a str]) -> Vec<&'a str> {
     [&args[..1], &BUCKETS[..], &args[1..]].concat()
 }
+
+/// Puts a build behind the source of a pipeline: what is deployed is what it makes of the source's artifact.
+pub fn put_build_between(pipeline: &mut aws_sdk_codepipeline::types::PipelineDeclaration) {
+    use aws_sdk_codepipeline::types as pipelines;
+    let kind = pipelines::ActionTypeId::builder()
+        .category(pipelines::ActionCategory::Build)
+        .owner(pipelines::ActionOwner::Aws)
+        .provider("CodeBuild")
+        .version("1");
+    let build = pipelines::ActionDeclaration::builder()
+        .name("Build")
+        .action_type_id(kind.build().unwrap())
+        .configuration("ProjectName", "site")
+        .input_artifacts(pipelines::InputArtifact::builder().name("SourceArtifact").build().unwrap())
+        .output_artifacts(pipelines::OutputArtifact::builder().name("BuildArtifact").build().unwrap());
+    for deploy in &mut pipeline.stages[1].actions {
+        deploy.input_artifacts = Some(vec![pipelines::InputArtifact::builder().name("BuildArtifact").build().unwrap()]);
+    }
+    pipeline.stages.insert(1, pipelines::StageDeclaration::builder().name("Build").actions(build.build().unwrap()).build().unwrap());
+}
+
+/// The credentials of a session that STS gave.
+pub fn of_session(credentials: &aws_sdk_sts::types::Credentials) -> aws_credential_types::provider::SharedCredentialsProvider {
+    let token = Some(credentials.session_token().to_owned());
+    let (id, secret) = (credentials.access_key_id(), credentials.secret_access_key());
+    aws_credential_types::provider::SharedCredentialsProvider::new(aws_credential_types::Credentials::new(id, secret, token, None, "test"))
+}
