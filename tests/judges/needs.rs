@@ -46,8 +46,20 @@ pub fn trial_where_there_is(name: &'static str, special: &'static [Need], needs:
 pub static NAMED: AtomicBool = AtomicBool::new(false);
 
 /// Files of which a quick run takes some tests: on other emulators they try what the rest tries on ours.
-const SAMPLED: [&str; 11] =
-    ["adoption", "article", "errors", "export", "export_cloudformation", "played", "policies", "proof", "settling", "stops", "teardown"];
+const SAMPLED: [&str; 12] = [
+    "adoption",
+    "article",
+    "errors",
+    "export",
+    "export_cloudformation",
+    "played",
+    "policies",
+    "proof",
+    "requests",
+    "settling",
+    "stops",
+    "teardown",
+];
 
 /// Makes sure that each name of [`SLOW`] is a test's: a test that was renamed would be quick again without a word.
 ///
@@ -68,13 +80,12 @@ fn is_of_the_sample(name: &str) -> bool {
 }
 
 /// What takes a minute, and tries what others try too: by other people's programs, at every moment, or in every way.
-const SLOW: [&str; 10] = [
+const SLOW: [&str; 9] = [
     "agreement::the_emulators_and_the_rehearsal_agree_but_for_what_is_listed",
     "export::a_script_makes_buckets_and_uploads_the_artifact_once",
     "export::a_script_that_was_ended_anywhere_is_finished_by_running_it_again",
     "export::each_side_runs_its_own_script_and_both_come_to_what_setup_gives",
     "policies::a_set_up_goes_from_each_style_to_the_other_and_back",
-    "requests::sso_sessions_need_few_requests",
     "teardown::a_teardown_of_an_adoption_that_was_killed_is_finished_by_running_it_again",
     "teardown::a_teardown_that_was_killed_is_finished_by_running_it_again",
     "teardown::two_pipelines_that_share_key_and_artifact_bucket_are_torn_down_in_either_order",
