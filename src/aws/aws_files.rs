@@ -5,6 +5,9 @@ use aws_types::os_shim_internal::Env;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+/// The largest file that is read, in bytes.
+const LARGEST: u64 = 16 << 20;
+
 /// Both files as they were when the profiles were read.
 #[derive(Debug)]
 pub(super) struct AwsFiles {
@@ -101,7 +104,7 @@ impl AwsFile {
             }
             (None, _) => path.into(),
         };
-        let content = match std::fs::read(&path) {
+        let content = match std::fs::File::open(&path).and_then(|file| crate::files::read_some(file, LARGEST)) {
             Ok(bytes) => match std::str::from_utf8(&bytes) {
                 Ok(text) => Content::Sections(sections(text)),
                 Err(error) => {

@@ -195,17 +195,11 @@ fn mistake(error: &clap::Error, args: &[OsString]) -> bool {
     mistake
 }
 
-/// Waits for Ctrl-C or SIGTERM: at once while reading, after the calls under way while writing.
+/// Waits for a signal to end: at once while reading, after the calls under way while writing.
 async fn interruption(ui: &Ui, stop: &Stop) -> Error {
     let asked = || Error::new(Kind::Interrupted, "interrupted").hint("run the same command again: what is done stays done");
-    let Ok(mut term) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) else {
-        return std::future::pending().await;
-    };
     loop {
-        tokio::select! {
-            _ = tokio::signal::ctrl_c() => {}
-            _ = term.recv() => {}
-        }
+        ui::signals::asked_to_end().await;
         if !stop.applying.load(Ordering::SeqCst) || stop.asked.swap(true, Ordering::SeqCst) {
             return asked();
         }

@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+/// The largest plan that is read, in bytes.
+const LARGEST: u64 = 64 << 20;
+
 /// The format of saved plans; a plan of another format is refused.
 pub const SCHEMA: &str = "xdeploy.plan/1";
 
@@ -162,7 +165,7 @@ impl Plan {
     /// Not a plan, of another format or version, or changed since it was saved.
     pub fn load(path: &std::path::Path) -> Result<Plan> {
         let cannot = |error: std::io::Error| Error { kind: Kind::Usage, ..crate::error::file_error("read the plan", path, &error) };
-        let text = std::fs::read_to_string(path).map_err(cannot)?;
+        let text = crate::files::read_text(path, LARGEST).map_err(cannot)?;
         let again = "make it again with `xdeploy plan --out FILE`";
         let value: Value = serde_json::from_str(&text)
             .map_err(|error| Error::usage(format!("{} is not a plan", path.display())).because(error.to_string()).hint(again))?;

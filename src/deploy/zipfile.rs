@@ -101,12 +101,13 @@ pub fn check_bytes(bytes: &[u8]) -> Result<Contents> {
 /// Opens a file that may be an S3 source, and gives its size.
 fn open(path: &Path) -> Result<(File, u64)> {
     let cannot = |error: std::io::Error| file_error("read", path, &error);
-    let file = File::open(path).map_err(cannot)?;
-    let metadata = file.metadata().map_err(cannot)?;
-    if !metadata.is_file() {
-        return Err(Error::failed(format!("{} is not a file", path.display())).hint("name a zip file; a folder must be zipped first"));
-    }
-    let size = metadata.len();
+    let file = match crate::files::open_regular(path) {
+        Err(error) if matches!(error.kind(), std::io::ErrorKind::IsADirectory | std::io::ErrorKind::InvalidInput) => {
+            return Err(Error::failed(format!("{} is not a file", path.display())).hint("name a zip file; a folder must be zipped first"));
+        }
+        opened => opened.map_err(cannot)?,
+    };
+    let size = file.metadata().map_err(cannot)?.len();
     if size > LARGEST {
         return Err(Error::failed(format!("{} has {size} bytes; an S3 source may have 5 GB at most", path.display()))
             .hint("split it, or leave out what the site doesn't need"));

@@ -308,7 +308,7 @@ pub struct Container {
     /// Its processes.
     pub processes: Readable<Vec<Process>>,
     /// php-fpm's pools in it, with their files.
-    pub php: Vec<(String, Vec<Pool>)>,
+    pub php: Readable<Vec<(String, Vec<Pool>)>>,
     /// AWS profile files in it.
     pub profiles: Readable<Vec<ProfileFile>>,
     /// The SDKs in it.

@@ -125,6 +125,10 @@ fn write(root: &Path, inside: &str, change: impl Fn(&str) -> String, done: &mut 
             Error::refused(format!("{} is no plain file, and is left alone", path.display())).hint("change what it leads to by hand")
         );
     }
+    if found.as_ref().is_some_and(|found| std::os::unix::fs::MetadataExt::nlink(found) > 1) {
+        return Err(Error::refused(format!("{} has another name as well, which would keep the old text", path.display()))
+            .hint("change it by hand, or give the other name up"));
+    }
     let old = match &found {
         Some(_) => fs::read_to_string(path).map_err(|error| file_error("read", path, &error))?,
         None => String::new(),
@@ -137,11 +141,16 @@ fn write(root: &Path, inside: &str, change: impl Fn(&str) -> String, done: &mut 
         fs::create_dir_all(folder).map_err(|error| file_error("make", folder, &error))?;
     }
     match &found {
-        Some(found) => {
+        Some(_) => {
             let backup = free(path);
-            put(&backup, &old, Some(found))?;
+            put(&backup, &old, Some(path))?;
             done.backups.push(backup.clone());
-            put(path, &new, Some(found))?;
+            if let Err(error) = put(path, &new, Some(path)) {
+                // What stands for nothing is not left behind.
+                let _ = fs::remove_file(&backup);
+                done.backups.pop();
+                return Err(error);
+            }
             done.backs.push(Back::Restore(path.to_owned(), backup));
         }
         None => {
@@ -162,8 +171,8 @@ fn free(path: &Path) -> PathBuf {
     (0..).map(name).find(|path| fs::symlink_metadata(path).is_err()).unwrap_or_else(|| name(0))
 }
 
-/// Writes a file with mode and owner of the one that it follows.
-fn put(path: &Path, text: &str, like: Option<&fs::Metadata>) -> Result<()> {
+/// Writes a file with all that another one has beside its text.
+fn put(path: &Path, text: &str, like: Option<&Path>) -> Result<()> {
     crate::files::write_whole(path, text, like).map_err(|error| file_error("write", path, &error))
 }
 

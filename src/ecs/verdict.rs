@@ -148,7 +148,10 @@ fn decide(facts: &HostFacts, container: &Container) -> (Identity, Vec<String>) {
         if !php_fpm::clearing(container).is_empty() {
             return instance(facts, container, "php-fpm clears the environment of its workers (XD-ECS-061)".to_owned());
         }
-        if container.php.is_empty() {
+        if let Some(why) = container.php.unknown() {
+            return (Identity::CannotTell, vec![format!("php-fpm runs, and its pools can't be told: {why} (XD-ECS-061)")]);
+        }
+        if container.php.known().is_none_or(Vec::is_empty) {
             return (Identity::CannotTell, vec!["php-fpm runs, and no file of its pools was found (XD-ECS-061)".to_owned()]);
         }
     }

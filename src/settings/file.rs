@@ -2,9 +2,13 @@
 
 use super::Settings;
 use crate::error::{Error, Kind, Result, file_error};
+use crate::files::{read_text, write_new};
 use crate::model::{AccountId, BucketName, ChangeDetection, KeyAlias, KeyArn, ObjectKey, PipelineName, Policies, RegionName, RoleName};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
+
+/// The largest settings file that is read, in bytes.
+pub const LARGEST: u64 = 1 << 20;
 
 /// The settings file that is read when it is there and `--config` isn't given.
 pub const DEFAULT_FILE: &str = "xdeploy.toml";
@@ -56,11 +60,10 @@ impl Settings {
         };
         let text = toml::to_string(&file).map_err(|error| Error::internal(format!("settings can't be written: {error}")))?;
         // A run that was refused has written it already; the same run again is no other settings.
-        if std::fs::read_to_string(path).is_ok_and(|there| there == text) {
+        if read_text(path, LARGEST).is_ok_and(|there| there == text) {
             return Ok(());
         }
-        let written = std::fs::File::create_new(path).and_then(|mut out| std::io::Write::write_all(&mut out, text.as_bytes()));
-        written.map_err(|error| file_error("write", path, &error))
+        write_new(path, &text).map_err(|error| file_error("write", path, &error))
     }
 }
 
@@ -126,7 +129,7 @@ pub(super) struct TargetTable {
 impl File {
     pub(super) fn load(named: Option<&Path>) -> Result<File> {
         let path = named.unwrap_or(Path::new(DEFAULT_FILE));
-        let text = match std::fs::read_to_string(path) {
+        let text = match read_text(path, LARGEST) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound && named.is_none() => return Ok(File::default()),
             Err(error) => return Err(Error { kind: Kind::Usage, ..file_error("read", path, &error) }),

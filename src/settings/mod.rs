@@ -37,7 +37,7 @@ pub fn environment() -> BTreeMap<String, String> {
 /// Lists the pipelines that are named here without asking AWS: by the settings file, or by the variable of `--pipeline`.
 pub fn named_pipelines() -> Vec<String> {
     let path = variable("XDEPLOY_CONFIG").unwrap_or_else(|| DEFAULT_FILE.to_owned());
-    let table = std::fs::read_to_string(path).ok().and_then(|text| text.parse::<toml::Table>().ok());
+    let table = crate::files::read_text(path.as_ref(), file::LARGEST).ok().and_then(|text| text.parse::<toml::Table>().ok());
     let named = table.as_ref().and_then(|table| table.get("pipeline")?.get("name")?.as_str()).map(str::to_owned);
     let mut all: Vec<String> = named.into_iter().chain(variable("XDEPLOY_PIPELINE")).collect();
     all.dedup();

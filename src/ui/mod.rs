@@ -5,6 +5,7 @@ mod keys;
 mod lines;
 mod progress;
 mod prompts;
+pub mod signals;
 
 pub use lines::answer_lines;
 pub use progress::Busy;

@@ -482,11 +482,9 @@ impl Drop for Watch {
 
 /// Says whether a signal to end came before the answer did.
 async fn signalled(ended: tokio::sync::oneshot::Receiver<()>) -> bool {
-    let Ok(mut term) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) else { return false };
     tokio::select! {
         _ = ended => false,
-        _ = tokio::signal::ctrl_c() => true,
-        _ = term.recv() => true,
+        () = super::signals::asked_to_end() => true,
     }
 }
 

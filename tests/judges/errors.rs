@@ -1049,7 +1049,7 @@ error: xdeploy.toml is not usable
   |
 2 | input-buckte = 'a-bucket'
   | ^^^^^^^^^^^^
-unknown field `input-buckte`, expected one of `profile`, `account`, `region`, `input-bucket`, `artifact-bucket`, `key-alias`, `no-create-key`, `key-administrators`, `service-role`, `assume-policy`, `event-role`, `event-rule`, `enable-versioning`
+unknown field `input-buckte`, expected one of `profile`, `account`, `region`, `input-bucket`, `artifact-bucket`, `key-alias`, `artifact-keys`, `no-create-key`, `key-administrators`, `service-role`, `assume-policy`, `event-role`, `event-rule`, `enable-versioning`
 
 hint: did you mean `input-bucket`?
 

@@ -51,6 +51,16 @@ impl Docker {
         self.call("POST", &format!("/containers/{name}/wait"), None, 200);
     }
 
+    /// Removes a container, running or not.
+    pub fn remove(&self, name: &str) {
+        self.call("DELETE", &format!("/containers/{name}?force=1"), None, 204);
+    }
+
+    /// What a container has printed.
+    pub fn logs(&self, name: &str) -> String {
+        self.send("GET", &format!("/containers/{name}/logs?stdout=1&stderr=1"), "text/plain", b"").map(|(_, text)| text).unwrap_or_default()
+    }
+
     fn call(&self, method: &str, path: &str, body: Option<&Value>, good: u16) -> Value {
         let body = body.map(ToString::to_string).unwrap_or_default();
         let (status, text) = self.send(method, path, "application/json", body.as_bytes()).unwrap();

@@ -340,7 +340,8 @@ impl Lab {
             ("python-app", "1", Some(BOTOCORE)),
             ("js-app", "1", Some(JS)),
         ] {
-            self.docker.import(name, tag, &image(&self.folder, sdk));
+            let files = sdk.map(|(text, path)| (text.as_bytes(), path, 0o644));
+            self.docker.import(name, tag, &image(&self.folder, files.as_slice()));
         }
         let docker = &self.docker;
         let run = |task: Option<&Task>, container: &str, image: &str, mode: &str, env: Vec<String>| {
@@ -541,12 +542,14 @@ const SAVED: &str = "*nat
 COMMIT
 ";
 
-/// A root file system of one static program, packed, with what tells the SDK of an application.
-fn image(folder: &Path, sdk: Option<(&str, &str)>) -> Vec<u8> {
+/// A root file system of one static program, packed, with more files: bytes, path and mode.
+pub fn image(folder: &Path, files: &[(&[u8], &str, u32)]) -> Vec<u8> {
     let root = folder.join("image");
-    if let Some((path, text)) = sdk.map(|(text, path)| (root.join(path), text)) {
+    for (bytes, path, mode) in files {
+        let path = root.join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
+        fs::write(&path, bytes).unwrap();
+        fs::set_permissions(path, Permissions::from_mode(*mode)).unwrap();
     }
     for below in ["app", "bin", "etc", "log", "data", "tmp", "root"] {
         fs::create_dir_all(root.join(below)).unwrap();

@@ -12,6 +12,7 @@ mod agent;
 mod depth;
 mod docker;
 mod fix;
+mod hostile;
 mod http;
 mod imds;
 mod inside;
@@ -51,6 +52,7 @@ fn tests() -> libtest_mimic::Conclusion {
     trials.extend(fix::trials());
     trials.extend(inside::trials());
     trials.extend(traces::trials());
+    trials.extend(hostile::trials());
     trials.extend(machine::trials());
     let conclusion = libtest_mimic::run(&arguments, trials);
     lab::close_all();

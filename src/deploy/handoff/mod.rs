@@ -31,6 +31,8 @@ pub const SCHEMA: &str = "xdeploy.handoff/1";
 pub const DEFAULT_FILE: &str = "handoff.json";
 
 /// The only reason to look further: what is to be done about a file that can't be used.
+/// The largest file that is read, in bytes.
+const LARGEST: u64 = 32 << 20;
 const AGAIN: &str = "take the file as the other side wrote it, or delete it: then the other side's next file begins anew";
 
 /// Something that still has to be done.
@@ -175,7 +177,7 @@ impl Handoff {
     /// # Errors
     /// It can't be read, is no hand-off of this format, was changed after it was written, or names what can't be.
     pub fn load(path: &Path) -> Result<Option<Handoff>> {
-        let text = match std::fs::read_to_string(path) {
+        let text = match crate::files::read_text(path, LARGEST) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(Error { kind: Kind::Usage, ..file_error("read the hand-off", path, &error) }),

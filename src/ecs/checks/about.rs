@@ -3,7 +3,7 @@
 use crate::ecs::environment::{Environment, TASK_ENI, TASK_ROLE, TASK_ROLE_HOST};
 use crate::ecs::facts::{Answer, Container, HostFacts, Introspection};
 use crate::ecs::host::TASK_LABEL;
-use crate::ecs::host::docker::is_agent_image;
+use crate::ecs::host::docker::agent_of;
 use crate::ecs::parse::env_files::go_bool;
 use crate::model::{Check, Finding, Outcome, Subject};
 
@@ -87,10 +87,7 @@ impl Flavour {
 
 /// Finds the agent's container, the running one first.
 pub fn agent_container(facts: &HostFacts) -> Option<&Container> {
-    let containers = facts.containers.known()?;
-    let mut agents: Vec<&Container> = containers.iter().filter(|container| is_agent_image(&container.image)).collect();
-    agents.sort_by_key(|agent| !agent.running);
-    agents.first().copied()
+    agent_of(facts.containers.known()?)
 }
 
 /// Says whether the agent runs, where that can be told.

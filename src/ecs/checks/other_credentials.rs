@@ -16,6 +16,17 @@ pub static CHECK: Check = Check {
     article: &["B"],
 };
 
+/// The most profiles that a line names.
+const SHOWN: usize = 20;
+
+fn shown(profiles: &[String]) -> String {
+    let text = profiles.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
+    match profiles.len().checked_sub(SHOWN).filter(|more| *more > 0) {
+        Some(more) => format!("{text} and {more} more"),
+        None => text,
+    }
+}
+
 /// Looks.
 pub fn look(facts: &HostFacts) -> Vec<Finding> {
     let mut found = Vec::new();
@@ -29,7 +40,7 @@ pub fn look(facts: &HostFacts) -> Vec<Finding> {
                 Some(file) => Finding::new(
                     &CHECK,
                     Outcome::Warn,
-                    format!("{} has profiles ({}): they win wherever one is asked for", file.path, file.profiles.join(", ")),
+                    format!("{} has profiles ({}): they win wherever one is asked for", file.path, shown(&file.profiles)),
                 ),
                 None => Finding::new(&CHECK, Outcome::Pass, "no keys, no profile, no web identity"),
             },

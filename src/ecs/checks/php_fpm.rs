@@ -27,6 +27,10 @@ pub fn look(facts: &HostFacts) -> Vec<Finding> {
         let pools = pools(container);
         let clearing = clearing(container);
         let finding = match (clearing.first(), pools.is_empty()) {
+            _ if container.php.unknown().is_some() => {
+                let why = container.php.unknown().unwrap_or_default();
+                Finding::new(&CHECK, Outcome::CannotTell, format!("php-fpm runs, and its pools can't be told: {why}"))
+            }
             (_, true) => Finding::new(
                 &CHECK,
                 Outcome::CannotTell,
@@ -50,7 +54,7 @@ pub fn look(facts: &HostFacts) -> Vec<Finding> {
 }
 
 fn pools(container: &Container) -> Vec<(&str, &Pool)> {
-    container.php.iter().flat_map(|(path, pools)| pools.iter().map(move |pool| (path.as_str(), pool))).collect()
+    container.php.known().into_iter().flatten().flat_map(|(path, pools)| pools.iter().map(move |pool| (path.as_str(), pool))).collect()
 }
 
 /// Lists the pools that keep the variable from their workers. Several files may speak of one pool: what one of them says counts.

@@ -188,8 +188,6 @@ fn audit(source: &Source, config: &[ConfigFile]) -> Readable<audit_log::Summary>
 
 /// What the agent's container got, or its process where it is none.
 pub fn given(facts: &HostFacts) -> Option<&Environment> {
-    let containers = facts.containers.known();
-    let container = containers
-        .and_then(|containers| containers.iter().find(|container| container.running && super::docker::is_agent_image(&container.image)));
-    container.map(|container| &container.environment).or(facts.agent.process.as_ref())
+    let agent = facts.containers.known().and_then(|containers| super::docker::agent_of(containers));
+    agent.filter(|agent| agent.running).map(|container| &container.environment).or(facts.agent.process.as_ref())
 }

@@ -111,11 +111,22 @@ fn text(value: &Value, name: &str) -> String {
     value[name].as_str().unwrap_or_default().to_owned()
 }
 
-/// Says whether an image is the agent's: its repository ends in `amazon-ecs-agent` (facts A.1).
-pub fn is_agent_image(image: &str) -> bool {
+/// Says whether an image may be the agent's: its repository ends in `amazon-ecs-agent` (facts A.1).
+fn is_agent_image(image: &str) -> bool {
     let image = image.split('@').next().unwrap_or_default();
     let last = image.rsplit('/').next().unwrap_or_default();
     last.split(':').next() == Some("amazon-ecs-agent")
+}
+
+/// Says whether a container is the agent's own: tasks have ECS's labels, whatever their image is called.
+pub fn is_agent(container: &Container) -> bool {
+    is_agent_image(&container.image) && !container.labels.contains_key(super::TASK_LABEL)
+}
+
+/// Gives the agent's container, the running one first, and of several the one that is called as ecs-init calls it.
+pub fn agent_of(containers: &[Container]) -> Option<&Container> {
+    let agents = containers.iter().filter(|container| is_agent(container));
+    agents.min_by_key(|agent| (!agent.running, agent.name != "ecs-agent"))
 }
 
 /// Takes from a document of `docker inspect` what is needed; values of variables stay behind.
@@ -146,7 +157,7 @@ fn container(document: &Value) -> Container {
         labels: ours.map(label).collect::<BTreeMap<_, _>>(),
         environment: Environment::of_texts(config["Env"].as_array().into_iter().flatten().filter_map(Value::as_str)),
         processes: Readable::Unknown(unread()),
-        php: Vec::new(),
+        php: Readable::Unknown(unread()),
         profiles: Readable::Unknown(unread()),
         sdks: Readable::Unknown(unread()),
         routes: Readable::Unknown(unread()),

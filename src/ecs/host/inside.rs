@@ -10,7 +10,9 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// The largest file that [`Inside::text`] reads, in bytes.
 pub const LARGEST_TEXT: usize = 4 * 1024 * 1024;
@@ -89,12 +91,58 @@ struct Place {
     stat: Stat,
 }
 
+/// How much of a root may be read altogether. Whoever fills a container with files decides how much there is.
+#[derive(Debug)]
+pub struct Budget {
+    bytes: AtomicU64,
+    names: AtomicU64,
+    until: Instant,
+}
+
+impl Budget {
+    /// Allows so many bytes of files and names in folders, for so long from now on.
+    pub fn new(bytes: u64, names: u64, time: Duration) -> Budget {
+        let until = Instant::now().checked_add(time).unwrap_or_else(|| Instant::now() + Duration::from_secs(86_400));
+        Budget { bytes: AtomicU64::new(bytes), names: AtomicU64::new(names), until }
+    }
+
+    /// Gives how many bytes may still be read.
+    fn bytes_left(&self) -> io::Result<u64> {
+        self.in_time()?;
+        match self.bytes.load(Ordering::Relaxed) {
+            0 => Err(io::Error::new(io::ErrorKind::QuotaExceeded, "too much was read of it before")),
+            left => Ok(left),
+        }
+    }
+
+    fn names_left(&self) -> io::Result<u64> {
+        self.in_time()?;
+        match self.names.load(Ordering::Relaxed) {
+            0 => Err(io::Error::new(io::ErrorKind::QuotaExceeded, "too many names were read of it before")),
+            left => Ok(left),
+        }
+    }
+
+    fn in_time(&self) -> io::Result<()> {
+        match Instant::now() < self.until {
+            true => Ok(()),
+            false => Err(io::Error::new(io::ErrorKind::TimedOut, "it took too long")),
+        }
+    }
+
+    fn spend(left: &AtomicU64, used: usize) {
+        let used = u64::try_from(used).unwrap_or(u64::MAX);
+        let _ = left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| Some(left.saturating_sub(used)));
+    }
+}
+
 /// A root and what is below it. Paths are `/`-separated, with or without a leading `/`, and always start at the root.
 #[derive(Debug)]
 pub struct Inside {
     path: PathBuf,
     root: Result<OwnedFd, Errno>,
     own: bool,
+    budget: Option<Arc<Budget>>,
 }
 
 impl Inside {
@@ -102,7 +150,19 @@ impl Inside {
     /// One that can't be opened answers every question with that error, never with [`io::ErrorKind::NotFound`].
     pub fn new(root: PathBuf) -> Inside {
         let opened = rustix::fs::open(&root, ON_THE_WAY, Mode::empty());
-        Inside { path: root, root: opened, own: cfg!(not(target_os = "linux")) }
+        Inside { path: root, root: opened, own: cfg!(not(target_os = "linux")), budget: None }
+    }
+
+    /// Takes a folder below this root as a root of its own; a link that it is leads nowhere else than below this one.
+    pub fn below(&self, path: &str) -> Inside {
+        let opened = self.descriptor(path, ON_THE_WAY, ANY);
+        Inside { path: self.path.join(path.trim_start_matches('/')), root: opened, own: self.own, budget: None }
+    }
+
+    /// Reads no more than this altogether; whoever shares the budget shares what is left of it.
+    #[must_use]
+    pub fn limited(self, budget: Arc<Budget>) -> Inside {
+        Inside { budget: Some(budget), ..self }
     }
 
     #[cfg(test)]
@@ -119,7 +179,8 @@ impl Inside {
     ///
     /// # Errors
     /// `NotFound`; `IsADirectory`; `InvalidInput` for a pipe, a socket or a device; `FileTooLarge` above the limit, since half a
-    /// configuration says something else than the whole; and what the system answers.
+    /// configuration says something else than the whole; `QuotaExceeded` or `TimedOut` past the root's [`Budget`]; and what the
+    /// system answers.
     pub fn read(&self, path: &str, limit: usize) -> io::Result<Vec<u8>> {
         let bytes = self.head(path, limit.saturating_add(1))?;
         if bytes.len() > limit {
@@ -133,8 +194,27 @@ impl Inside {
     /// # Errors
     /// As [`Inside::read`], but for the size.
     pub fn head(&self, path: &str, limit: usize) -> io::Result<Vec<u8>> {
+        let limit = u64::try_from(limit).unwrap_or(u64::MAX);
         let mut bytes = Vec::new();
-        self.open(path)?.take(u64::try_from(limit).unwrap_or(u64::MAX)).read_to_end(&mut bytes)?;
+        let Some(budget) = &self.budget else {
+            self.open(path)?.take(limit).read_to_end(&mut bytes)?;
+            return Ok(bytes);
+        };
+        let left = budget.bytes_left()?;
+        let mut file = self.open(path)?.take(limit.min(left));
+        let mut piece = [0; 64 * 1024];
+        loop {
+            budget.in_time()?;
+            match file.read(&mut piece)? {
+                0 => break,
+                count => bytes.extend_from_slice(&piece[..count]),
+            }
+        }
+        Budget::spend(&budget.bytes, bytes.len());
+        // Half a file isn't told for the whole.
+        if left < limit && bytes.len() as u64 == left {
+            return Err(io::Error::new(io::ErrorKind::QuotaExceeded, "too much was read before"));
+        }
         Ok(bytes)
     }
 
@@ -163,9 +243,23 @@ impl Inside {
     }
 
     fn open_on(&self, path: &str, way: Way) -> io::Result<File> {
-        // Opening a device or a pipe can already do something, so its kind is asked for first.
-        regular(&self.stat(path, way)?)?;
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        // Opening a device or a pipe can already do something, so its kind is asked for first.
+        #[cfg(target_os = "linux")]
+        {
+            let found = self.descriptor(path, OFlags::PATH | OFlags::CLOEXEC, way)?;
+            regular(&rustix::fs::fstat(&found)?)?;
+            // What was looked at is what is opened, whatever has become of its name (proc_pid_fd(5)).
+            let again = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&found));
+            match rustix::fs::open(again, flags, Mode::empty()) {
+                Ok(file) => return Ok(File::from(file)),
+                // Without /proc there is no such name.
+                Err(Errno::NOENT | Errno::NOTDIR) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+        #[cfg(not(target_os = "linux"))]
+        regular(&self.stat(path, way)?)?;
         let file = self.descriptor(path, flags, way)?;
         // It may be another one by now.
         regular(&rustix::fs::fstat(&file)?)?;
@@ -177,9 +271,14 @@ impl Inside {
     /// # Errors
     /// `NotFound`; `NotADirectory`; `FileTooLarge` for more than [`MOST_NAMES`]; and what the system answers.
     pub fn names(&self, path: &str) -> io::Result<Vec<(String, FileKind)>> {
-        let listing = self.list(path, ANY, MOST_NAMES)?;
+        let left = self.budget.as_ref().map_or(Ok(u64::MAX), |budget| budget.names_left())?;
+        let most = MOST_NAMES.min(usize::try_from(left).unwrap_or(usize::MAX));
+        let listing = self.list(path, ANY, most)?;
+        if let Some(budget) = &self.budget {
+            Budget::spend(&budget.names, listing.names.len().max(1));
+        }
         if !listing.whole {
-            return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it has more than {MOST_NAMES} names")));
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it has more than {most} names")));
         }
         Ok(listing.names)
     }

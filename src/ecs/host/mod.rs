@@ -5,6 +5,7 @@ pub mod docker;
 mod http;
 pub mod inside;
 mod netfilter;
+mod patience;
 pub mod probe;
 mod processes;
 mod saved;
@@ -12,18 +13,25 @@ pub use saved::ROUTE_LOCALNET;
 pub mod sdks;
 pub mod source;
 
-use super::environment::RELATIVE_URI;
+use super::environment::{Environment, RELATIVE_URI};
 use super::facts::{Agent, Answer, AwsFacts, Container, HostFacts, Imds, Introspection, Need, RoleFacts, SdksFound, TaskFacts};
 use crate::model::Readable;
+use patience::{too_long, within};
+use processes::{Files, PATIENCE};
 use sdks::{Limits, Start};
 use serde_json::Value;
 use source::Source;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The label that names a container's task (facts/ecs.md B.1).
 pub const TASK_LABEL: &str = "com.amazonaws.ecs.task-arn";
+
+/// How many containers are looked into at once: those that never answer must not keep the others waiting.
+const AT_ONCE: usize = 25;
+/// What a search may take beyond its time, which it looks at between two files.
+const GRACE: Duration = Duration::from_millis(500);
 
 /// What to gather.
 #[derive(Debug, Clone)]
@@ -79,8 +87,14 @@ pub async fn gather(source: &Source, wanted: &Wanted) -> HostFacts {
         tokio::join!(introspection, endpoint, imds, rules, unit, containers);
     let config = agent::config(source);
     let lost = |error: tokio::task::JoinError| Readable::Unknown(error.to_string());
-    let own = processes::named(source, "amazon-ecs-agent")
-        .or_else(|| processes::named(source, "agent").filter(|_| source.exists("/usr/bin/amazon-ecs-agent")));
+    let own = {
+        let source = source.clone();
+        within(PATIENCE, move || own_agent(&source)).await.flatten()
+    };
+    let network = {
+        let source = source.clone();
+        within(PATIENCE, move || saved::network(&source)).await.unwrap_or_else(|| saved::unread(&too_long(PATIENCE)))
+    };
     let facts = HostFacts {
         live: source.live,
         in_task: false,
@@ -88,19 +102,14 @@ pub async fn gather(source: &Source, wanted: &Wanted) -> HostFacts {
         root: rustix::process::geteuid().is_root(),
         now: now(source),
         platform: agent::platform(source),
-        agent: Agent {
-            introspection,
-            unit: unit.unwrap_or_else(lost),
-            process: own.and_then(|pid| processes::environment(source, pid).known().cloned()),
-            endpoint,
-        },
+        agent: Agent { introspection, unit: unit.unwrap_or_else(lost), process: own, endpoint },
         config_json: agent::config_json(source),
         proxies: agent::proxies(source),
         netfilter: rules.unwrap_or_else(|error| {
             let why = error.to_string();
             super::facts::Netfilter { nft: Readable::Unknown(why.clone()), legacy: Readable::Unknown(why) }
         }),
-        network: saved::network(source),
+        network,
         saved: saved::gather(source),
         docker,
         containers,
@@ -113,14 +122,20 @@ pub async fn gather(source: &Source, wanted: &Wanted) -> HostFacts {
     HostFacts { unread: source.unread(), ..facts }
 }
 
+/// Finds the agent where it is a process of the host's own, and gives its environment. Any process may call itself so.
+fn own_agent(source: &Source) -> Option<Environment> {
+    let pid = processes::named(source, "amazon-ecs-agent")
+        .or_else(|| processes::named(source, "agent").filter(|_| source.exists("/usr/bin/amazon-ecs-agent")))?;
+    processes::environment(source, pid).known().cloned()
+}
+
 /// Gathers what can be seen from inside a container: it is the only one, and its host isn't to be seen.
 pub async fn gather_inside(source: &Source, wanted: &Wanted) -> HostFacts {
     let elsewhere = || "it is the host's, and this is the inside of a container".to_owned();
     let mut container = docker::inside(processes::environment(source, 1).known().cloned().unwrap_or_default());
     let own = std::process::id();
-    let all = processes::every(source).into_iter().filter(|process| process.pid != own);
-    container.processes = Readable::Known(all.collect());
-    processes::fill_from(source, &mut container, own);
+    let others = processes::every(source).into_iter().filter(|pid| *pid != own).collect();
+    look_into_one(source, &mut container, own, others).await;
     // What this program itself was given is what `docker exec` gives, and what the task's definition says.
     if let Some(given) = processes::environment(source, own).known() {
         container.environment = given.clone();
@@ -145,21 +160,8 @@ pub async fn gather_inside(source: &Source, wanted: &Wanted) -> HostFacts {
     };
     let (answer, reaches, imds) = asked.await;
     (container.probe, container.reaches_imds) = (answer, reaches);
-    let searched = {
-        let source = source.clone();
-        let pids: Vec<u32> = container.processes.known().into_iter().flatten().map(|process| process.pid).collect();
-        let time = wanted.sdk_search;
-        tokio::task::spawn_blocking(move || {
-            sdks::find(&source.process_file(own, "root"), &start(&source, &pids), &Limits { time, ..Limits::default() })
-        })
-    };
-    container.sdks = match searched.await {
-        Ok(found) => {
-            let incomplete = if found.complete { None } else { found.why.or(Some("the search was cut short".into())) };
-            Readable::Known(SdksFound { sdks: found.sdks, incomplete })
-        }
-        Err(error) => Readable::Unknown(error.to_string()),
-    };
+    let pids: Vec<u32> = container.processes.known().into_iter().flatten().map(|process| process.pid).collect();
+    container.sdks = Readable::Known(search(source, own, pids, wanted.sdk_search).await);
     HostFacts {
         live: source.live,
         in_task: true,
@@ -209,19 +211,23 @@ fn now(source: &Source) -> i64 {
 /// Reads processes, files and SDKs of the containers, and asks from inside their networks.
 async fn look_into(source: &Source, wanted: &Wanted, mut containers: Vec<Container>) -> Vec<Container> {
     let ids: Vec<String> = containers.iter().filter(|container| container.running).map(|container| container.id.clone()).collect();
-    let mut processes = processes::of_containers(source, &ids);
-    for container in containers.iter_mut().filter(|container| container.running && container.pid > 0) {
-        container.processes = match processes.remove(&container.id) {
-            Some(found) => Readable::Known(found),
-            // An engine elsewhere numbers its processes as it likes: a number alone is nobody's.
-            None => {
-                container.pid = 0;
-                container.processes = Readable::Unknown("no process of it is to be seen in /proc".into());
-                continue;
+    let mut pids = processes::of_containers(source, &ids);
+    let looks = containers.iter_mut().filter(|container| container.running && container.pid > 0).map(|container| {
+        let own = pids.remove(&container.id).unwrap_or_default();
+        async move {
+            // An engine elsewhere numbers its processes as it likes, and a number is given again: only the control group says whose it is.
+            if !own.contains(&container.pid) {
+                container.pid = own.iter().copied().min().unwrap_or(0);
             }
-        };
-        processes::fill(source, container);
-    }
+            if container.pid == 0 {
+                container.processes = Readable::Unknown("no process of it is to be seen in /proc".into());
+                return;
+            }
+            let pid = container.pid;
+            look_into_one(source, container, pid, own).await;
+        }
+    });
+    futures_util::StreamExt::for_each_concurrent(futures_util::stream::iter(looks), AT_ONCE, |look| look).await;
     share_network(&mut containers);
     let probed = async {
         match source.live {
@@ -250,6 +256,19 @@ async fn look_into(source: &Source, wanted: &Wanted, mut containers: Vec<Contain
     containers
 }
 
+/// Reads the processes of one container, and its files as one of them sees them.
+async fn look_into_one(source: &Source, container: &mut Container, pid: u32, pids: Vec<u32>) {
+    let (own, given) = (source.clone(), container.environment.clone());
+    let looked = within(PATIENCE, move || {
+        let processes = processes::all(&own, &pids);
+        let files = Files::read(&own, pid, &given, processes.as_deref().unwrap_or_default());
+        (processes, files)
+    });
+    let (processes, files) = looked.await.unwrap_or_else(|| (Err(too_long(PATIENCE)), Files::unknown(&too_long(PATIENCE))));
+    container.processes = processes.map_or_else(Readable::Unknown, Readable::Known);
+    (container.routes, container.profiles, container.php) = (files.routes, files.profiles, files.php);
+}
+
 /// A container in another's network has that one's addresses; awsvpc's arrive by `ecs-bridge` (facts B.4).
 fn share_network(containers: &mut [Container]) {
     let owners: BTreeMap<String, (String, Option<String>, Vec<String>)> = containers
@@ -264,19 +283,23 @@ fn share_network(containers: &mut [Container]) {
     }
 }
 
+/// The network of a process of this host's, as a file to be opened.
+fn network_of(pid: u32) -> PathBuf {
+    format!("/proc/{pid}/ns/net").into()
+}
+
 /// Asks side by side, once for each network.
 async fn ask_from_inside(source: &Source, containers: &[Container]) -> Vec<(String, Readable<Answer>, Readable<bool>)> {
     let tasks = containers.iter().filter(|container| container.pid > 0 && container.labels.contains_key(TASK_LABEL));
     let mut networks: BTreeMap<String, Vec<&Container>> = BTreeMap::new();
     for container in tasks {
-        let path = source.process_file(container.pid, "ns/net");
-        let name = std::fs::read_link(&path).map_or_else(|_| container.id.clone(), |link| link.display().to_string());
+        let name = source.link_of_process(container.pid, "ns/net").unwrap_or_else(|| container.id.clone());
         networks.entry(name).or_default().push(container);
     }
     // The agent answers 40 questions a second, of tasks and of ours together (facts A.2).
     let asked = networks.into_values().enumerate().map(|(number, members)| async move {
         tokio::time::sleep(Duration::from_millis(50) * u32::try_from(number.saturating_sub(19)).unwrap_or(0)).await;
-        let path = members.first().map(|member| source.process_file(member.pid, "ns/net"))?;
+        let path = members.first().map(|member| network_of(member.pid))?;
         let (answer, imds) = tokio::join!(probe::credentials(Some(path.clone()), probe::ENDPOINT), probe::reaches_imds(path.clone()));
         Some((path, members, answer, imds))
     });
@@ -305,18 +328,9 @@ async fn sdks_of(source: &Source, wanted: &Wanted, containers: &[Container]) -> 
     let searches = images.into_values().map(|members| {
         let first = members.first().map(|member| (member.pid, member.processes.known().cloned().unwrap_or_default()));
         let ids: Vec<String> = members.iter().map(|member| member.id.clone()).collect();
-        let source = source.clone();
         async move {
             let (pid, processes) = first?;
-            let search = tokio::task::spawn_blocking(move || {
-                let pids: Vec<u32> = processes.iter().map(|process| process.pid).collect();
-                sdks::find(&source.process_file(pid, "root"), &start(&source, &pids), &Limits { time, ..Limits::default() })
-            });
-            let found = search.await.ok()?;
-            let found = SdksFound {
-                sdks: found.sdks,
-                incomplete: if found.complete { None } else { found.why.or(Some("the search was cut short".into())) },
-            };
+            let found = search(source, pid, processes.iter().map(|process| process.pid).collect(), time).await;
             Some(ids.into_iter().map(|id| (id, found.clone())).collect::<Vec<_>>())
         }
     });
@@ -325,21 +339,47 @@ async fn sdks_of(source: &Source, wanted: &Wanted, containers: &[Container]) -> 
     found.into_iter().flatten().flatten().collect()
 }
 
+/// Looks for SDKs in one root, no longer than this, however slow its files are.
+async fn search(source: &Source, pid: u32, pids: Vec<u32>, time: Duration) -> SdksFound {
+    let own = source.clone();
+    let searched = within(time.saturating_add(GRACE), move || {
+        let root = own.root_of(pid);
+        sdks::find_in(&root, &start(&own, &pids), &Limits { time, ..Limits::default() })
+    });
+    match searched.await {
+        Some(found) => {
+            let incomplete = if found.complete { None } else { found.why.or(Some("the search was cut short".into())) };
+            SdksFound { sdks: found.sdks, incomplete }
+        }
+        None => SdksFound { sdks: Vec::new(), incomplete: Some(too_long(time)) },
+    }
+}
+
+/// The largest command line that is looked through, and the largest list of mapped files.
+const LARGEST_ARGUMENTS: usize = 64 << 10;
+const LARGEST_MAPS: usize = 4 << 20;
+/// The most processes that a search starts from, and the most arguments and mapped files that they have.
+const MOST_STARTS: usize = 200;
+const MOST_WORDS: usize = 5_000;
+
 /// Where a search starts: what the processes run, and where they stand.
 fn start(source: &Source, pids: &[u32]) -> Start {
     let mut start = Start::default();
-    for pid in pids {
-        let link = |name: &str| std::fs::read_link(source.process_file(*pid, name)).ok().and_then(|path| path.to_str().map(str::to_owned));
-        start.executables.extend(link("exe"));
-        start.folders.extend(link("cwd"));
-        let arguments = std::fs::read(source.process_file(*pid, "cmdline")).unwrap_or_default();
-        let arguments = String::from_utf8_lossy(&arguments).into_owned();
-        start.arguments.extend(arguments.split('\0').filter(|argument| !argument.is_empty()).map(str::to_owned));
-        let maps = std::fs::read_to_string(source.process_file(*pid, "maps")).unwrap_or_default();
-        start.maps.extend(maps.lines().filter_map(|line| line.find('/').map(|at| line[at..].to_owned())));
+    let mut maps = BTreeSet::new();
+    for pid in pids.iter().take(MOST_STARTS) {
+        start.executables.extend(source.link_of_process(*pid, "exe"));
+        start.folders.extend(source.link_of_process(*pid, "cwd"));
+        let text =
+            |name: &str, limit: usize| String::from_utf8_lossy(&source.head_of_process(*pid, name, limit).unwrap_or_default()).into_owned();
+        let arguments = text("cmdline", LARGEST_ARGUMENTS);
+        let words = arguments.split('\0').filter(|argument| !argument.is_empty()).map(str::to_owned);
+        start.arguments.extend(words.take(MOST_WORDS.saturating_sub(start.arguments.len())));
+        if maps.len() < MOST_WORDS {
+            let lines = text("maps", LARGEST_MAPS);
+            maps.extend(lines.lines().filter_map(|line| line.find('/').map(|at| line[at..].to_owned())).take(MOST_WORDS));
+        }
     }
-    start.maps.sort();
-    start.maps.dedup();
+    start.maps = maps.into_iter().collect();
     start
 }
 

@@ -25,7 +25,6 @@ const FOLDERS: [&str; 4] = ["/usr/sbin", "/sbin", "/usr/bin", "/bin"];
 /// A host to read.
 #[derive(Debug, Clone)]
 pub struct Source {
-    root: PathBuf,
     inside: Arc<Inside>,
     unread: Arc<Mutex<BTreeMap<String, String>>>,
     /// It is the running host.
@@ -35,22 +34,49 @@ pub struct Source {
 impl Source {
     /// Reads the running host.
     pub fn live() -> Source {
-        Source { root: "/".into(), inside: Arc::new(Inside::new("/".into())), unread: Arc::default(), live: true }
+        Source { inside: Arc::new(Inside::new("/".into())), unread: Arc::default(), live: true }
     }
 
     /// Reads a folder.
     pub fn folder(root: PathBuf) -> Source {
-        Source { inside: Arc::new(Inside::new(root.clone())), unread: Arc::default(), root, live: false }
+        Source { inside: Arc::new(Inside::new(root)), unread: Arc::default(), live: false }
     }
 
     /// Gives a view of another root below this one: a container's, by a process of it.
     pub fn root_of(&self, pid: u32) -> Inside {
-        Inside::new(self.root.join(format!("proc/{pid}/root")))
+        match self.live {
+            // The kernel's own link, which no path can stand for.
+            true => Inside::new(format!("/proc/{pid}/root").into()),
+            false => self.inside.below(&format!("proc/{pid}/root")),
+        }
     }
 
-    /// Gives the path of a file of the kernel's for a process, as this program has to open it.
-    pub fn process_file(&self, pid: u32, name: &str) -> PathBuf {
-        self.root.join(format!("proc/{pid}/{name}"))
+    /// Reads a file of the kernel's for a process, of at most `limit` bytes. In it may be what the process wrote, and the kernel may
+    /// have to wait for the process's memory.
+    ///
+    /// # Errors
+    /// As [`Inside::read`].
+    pub fn of_process(&self, pid: u32, name: &str, limit: usize) -> std::io::Result<Vec<u8>> {
+        self.inside.read(&format!("/proc/{pid}/{name}"), limit)
+    }
+
+    /// Reads the beginning of such a file.
+    ///
+    /// # Errors
+    /// As [`Inside::head`].
+    pub fn head_of_process(&self, pid: u32, name: &str, limit: usize) -> std::io::Result<Vec<u8>> {
+        self.inside.head(&format!("/proc/{pid}/{name}"), limit)
+    }
+
+    /// Gives where a link of the kernel's for a process leads, such as `exe`; `None` where that isn't to be seen.
+    pub fn link_of_process(&self, pid: u32, name: &str) -> Option<String> {
+        self.inside.link(&format!("/proc/{pid}/{name}")).ok()
+    }
+
+    /// Lists a folder of the kernel's for a process, such as `fd`.
+    pub fn names_of_process(&self, pid: u32, name: &str) -> Vec<String> {
+        let names = self.inside.names(&format!("/proc/{pid}/{name}")).unwrap_or_default();
+        names.into_iter().map(|(name, _)| name).collect()
     }
 
     /// Reads a file; `None` if there is none.
@@ -65,7 +91,8 @@ impl Source {
         }
     }
 
-    fn note(&self, path: &str, error: &std::io::Error) {
+    /// Remembers what was there and could not be read.
+    pub fn note(&self, path: &str, error: impl std::fmt::Display) {
         if let Ok(mut unread) = self.unread.lock() {
             unread.insert(path.to_owned(), error.to_string());
         }

@@ -321,6 +321,54 @@ fn a_file_is_changed_and_what_was_there_is_kept() {
     assert_eq!(std::fs::read_dir(tree.path().join("etc/ecs")).unwrap().count(), 2);
 }
 
+/// An access control list as the kernel takes it (acl(5), linux/posix_acl_xattr.h): user 65534 may read.
+#[cfg(target_os = "linux")]
+fn access_list() -> Vec<u8> {
+    let mut list = 2_u32.to_le_bytes().to_vec();
+    let nobody = u32::MAX;
+    for (tag, rights, id) in [(1_u16, 6_u16, nobody), (2, 4, 65_534), (4, 4, nobody), (16, 4, nobody), (32, 0, nobody)] {
+        list.extend(tag.to_le_bytes());
+        list.extend(rights.to_le_bytes());
+        list.extend(id.to_le_bytes());
+    }
+    list
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_changed_file_keeps_its_label_and_its_access_list() {
+    use rustix::fs::{XattrFlags, getxattr, setxattr};
+    let tree = quoted();
+    let path = tree.path().join("etc/ecs/ecs.config");
+    setxattr(&path, "user.label", b"ours", XattrFlags::empty()).unwrap();
+    setxattr(&path, "system.posix_acl_access", &access_list(), XattrFlags::empty()).unwrap();
+    assert!(fix(tree.path(), &["--yes"]).status().unwrap().success());
+    assert!(!std::fs::read_to_string(&path).unwrap().contains('"'));
+    for name in ["ecs.config", "ecs.config.before-xdeploy"] {
+        let read = |attribute: &str| {
+            let mut value = vec![0; 256];
+            let length = getxattr(tree.path().join("etc/ecs").join(name), attribute, value.as_mut_slice()).unwrap();
+            value.truncate(length);
+            value
+        };
+        assert_eq!(read("user.label"), b"ours", "{name}");
+        assert_eq!(read("system.posix_acl_access"), access_list(), "{name}");
+    }
+}
+
+#[test]
+fn a_file_with_two_names_is_left_alone() {
+    let tree = quoted();
+    let path = tree.path().join("etc/ecs/ecs.config");
+    let before = std::fs::read_to_string(&path).unwrap();
+    std::fs::hard_link(&path, tree.path().join("etc/ecs/other")).unwrap();
+    let output = fix(tree.path(), &["--yes"]).output().unwrap();
+    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(!output.status.success() && text.contains("has another name as well"), "{text}");
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), before);
+    assert_eq!(std::fs::read_dir(tree.path().join("etc/ecs")).unwrap().count(), 2);
+}
+
 #[test]
 fn who_is_killed_leaves_the_old_file_or_the_new_one() {
     let old = std::fs::read_to_string(quoted().path().join("etc/ecs/ecs.config")).unwrap();

@@ -2,6 +2,7 @@
 
 mod article;
 mod fixing;
+mod hostile;
 mod mutations;
 mod output;
-mod tree;
+pub mod tree;

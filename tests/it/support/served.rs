@@ -12,7 +12,7 @@ pub fn now() -> u64 {
 }
 
 /// Both profiles, as flags.
-const PROFILES: [&str; 4] = ["--dev-profile", "dev", "--prod-profile", "prod"];
+pub const PROFILES: [&str; 4] = ["--dev-profile", "dev", "--prod-profile", "prod"];
 
 /// Two accounts in memory behind a port of the loopback, with profiles `dev` and `prod`.
 pub struct Served {

@@ -441,7 +441,7 @@ impl<'a> Search<'a> {
 
     /// One library has several names, of which links are left out; without a version in its name its texts may tell one.
     fn library(&mut self, (kind, version): (Kind, String), path: &str) {
-        if !self.seen_files.insert(path.to_owned()) {
+        if self.spent() || !self.seen_files.insert(path.to_owned()) {
             return;
         }
         let told = match self.inside.open_here(path).and_then(|file| binary::read(&file, true)) {

@@ -1,0 +1,128 @@
+//! Containers that want to keep whoever looks at them busy, in numbers: they decide nothing about time and memory.
+
+use std::fs;
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use libtest_mimic::Trial;
+use serde_json::{Value, json};
+
+use crate::depth;
+use crate::lab::{Lab, image, with_third};
+use crate::needs;
+use crate::rows::healthy;
+
+/// The longest that all of them may take, and the most memory, in KiB.
+const LONGEST: Duration = Duration::from_secs(5);
+const LARGEST: u64 = 300 << 10;
+
+/// What a container does, as a script of its shell.
+const KINDS: [(&str, &str); 6] = [
+    ("environment", "exec /bin/hostile large"),
+    ("mount", "exec /bin/hostile silent /root/.aws"),
+    (
+        "pools",
+        "mkdir -p /usr/local/etc/php-fpm.d; cd /usr/local/etc/php-fpm.d; yes '[a]' | head -n 1000000 >0.conf; \
+         for n in $(seq 40); do ln 0.conf $n.conf; done; echo ready; exec sleep 86400",
+    ),
+    (
+        "profiles",
+        "mkdir -p /root/.aws; seq 30000 | sed 's/.*/[&]\\naws_access_key_id=1/' >/root/.aws/credentials; echo ready; exec sleep 86400",
+    ),
+    (
+        "libraries",
+        "cd /app; head -c 64 /bin/hostile >lib; truncate -s 64M lib; for n in $(seq 1000); do ln lib libaws-cpp-sdk-core.so.$n; done; \
+         echo ready; exec sleep 86400",
+    ),
+    ("names", "mkdir -p /home; cd /home; for n in $(seq 5000); do mkdir $n; done; echo ready; exec sleep 86400"),
+];
+
+/// The image has the one program, which is called by the names of what it can do.
+const APPLETS: &str = "[ $(/bin/busybox id -u) != 0 ] || /bin/busybox --install -s /bin; ";
+
+pub fn trials() -> Vec<Trial> {
+    vec![needs::trial("hostile::containers_decide_nothing_about_time_and_memory", &[("cc", "gcc libc6-dev")], || {
+        with_third(containers_decide_nothing);
+    })]
+}
+
+fn containers_decide_nothing(lab: &mut Lab) {
+    lab.reset();
+    healthy(lab);
+    let program = lab.folder.join("hostile");
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/lab/hostile.c");
+    let made = Command::new("cc").args(["-static", "-O1", "-o"]).arg(&program).arg(source).output().unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    lab.docker.import("hostile", "1", &image(&lab.folder, &[(&fs::read(&program).unwrap(), "bin/hostile", 0o755)]));
+    let each = if depth::full() { 8 } else { 1 };
+    let names: Vec<(String, &str, &str)> =
+        (0..each).flat_map(|number| KINDS.map(|(kind, script)| (format!("hostile-{kind}-{number}"), kind, script))).collect();
+    let docker = &lab.docker;
+    thread::scope(|scope| {
+        for part in names.chunks(names.len().div_ceil(8)) {
+            scope.spawn(move || {
+                for (name, kind, script) in part {
+                    docker.run(name, &config(name, kind, script));
+                }
+            });
+        }
+    });
+    // Each says so when it has become what it is to be.
+    for (name, ..) in &names {
+        let until = Instant::now() + Duration::from_secs(60);
+        while !docker.logs(name).contains("ready") {
+            assert!(Instant::now() < until, "{name}: {}", docker.logs(name));
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+    let measured = lab.folder.join("measured");
+    let mut command = lab.inside("busybox");
+    command.args(["time", "-v", "-o"]).arg(&measured).arg(env!("CARGO_BIN_EXE_xdeploy"));
+    command.args(["ecs-check", "--output", "json", "--docker-host", &format!("unix://{}", docker.socket.display())]);
+    let started = Instant::now();
+    let output = command.output().unwrap();
+    let took = started.elapsed();
+    let text = fs::read_to_string(&measured).unwrap();
+    let kib = text.lines().find_map(|line| line.trim().strip_prefix("Maximum resident set size (kbytes): ")?.parse::<u64>().ok());
+    let said: Value = serde_json::from_slice(&output.stdout).unwrap();
+    thread::scope(|scope| {
+        for (name, ..) in &names {
+            scope.spawn(move || docker.remove(name));
+        }
+    });
+    let kib = kib.unwrap_or_else(|| panic!("{text}"));
+    println!("{} hostile containers: {took:?}, {} MiB", names.len(), kib >> 10);
+    let identity = |wanted: &str| {
+        let containers = said["containers"].as_array().unwrap();
+        let found = containers.iter().filter(|container| container["name"].as_str().unwrap().contains(wanted));
+        let found: Vec<&str> = found.map(|container| container["verdict"]["identity"].as_str().unwrap()).collect();
+        assert!(!found.is_empty(), "{wanted}: {said:#}");
+        found
+    };
+    // Nobody else is told anything else for it.
+    assert_eq!(identity("ecs-bridge-1-app"), ["task-role"], "{said:#}");
+    assert_eq!(identity("ecs-host-1-app"), ["task-role"]);
+    for kind in ["environment", "mount"] {
+        assert!(identity(&format!("hostile-{kind}-")).iter().all(|identity| *identity == "cannot-tell"), "{kind}: {said:#}");
+    }
+    assert!(took < LONGEST && kib < LARGEST, "{took:?}, {kib} KiB");
+}
+
+fn config(name: &str, kind: &str, script: &str) -> Value {
+    let task = format!("arn:aws:ecs:eu-central-1:111122223333:task/lab/{name}");
+    let mut config = json!({
+        "Image": "hostile:1",
+        "Cmd": ["/bin/busybox", "sh", "-c", format!("{APPLETS}{script}")],
+        "Env": ["AWS_CONTAINER_CREDENTIALS_RELATIVE_URI=/v2/credentials/x"],
+        "Labels": {"com.amazonaws.ecs.task-arn": task, "com.amazonaws.ecs.container-name": "app"},
+        "HostConfig": {"NetworkMode": "none"},
+    });
+    match kind {
+        "environment" => config["User"] = json!("65534"),
+        // It stands for a file server that is gone, which needs no right in the container.
+        "mount" => config["HostConfig"]["Privileged"] = json!(true),
+        _ => {}
+    }
+    config
+}
