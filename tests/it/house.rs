@@ -9,7 +9,7 @@ const MAY_IMPORT: [(&str, Option<&[&str]>); 13] = [
     ("error", Some(&[])),
     ("files", Some(&[])),
     ("policy", Some(&["model"])),
-    ("settings", Some(&["model", "error"])),
+    ("settings", Some(&["model", "error", "files"])),
     ("aws", Some(&["model", "error", "files"])),
     ("deploy", Some(&["model", "policy", "settings", "aws", "error", "files"])),
     ("ecs", Some(&["model", "policy", "settings", "aws", "error", "files"])),
