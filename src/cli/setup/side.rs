@@ -87,7 +87,7 @@ async fn on(one: &OneSide, args: &Args, artifact: Option<Artifact>, ui: &Ui, sto
         )),
     })?;
     let (add, change, remove) = plan.counts();
-    ui.result(&format!("\nDone: {add} added, {change} changed, {remove} removed."));
+    ui.section(&format!("Done: {add} added, {change} changed, {remove} removed."));
     document["applied"] = json!(true);
     let (again, settled) = read_again(one, &proven, ui).await?;
     let proven_again = proof::of_plan(&again)?;
@@ -176,7 +176,7 @@ fn finish(one: &OneSide, plan: &Plan, ui: &Ui, document: &mut Value) -> Result<(
     let works = proof::of_plan(plan)?.verdict() != Verdict::Denied;
     document["complete"] = json!(plan.later().is_empty() && works);
     if plan.later().is_empty() && !works {
-        ui.result("\nBoth sides have written what they should, but the pipeline would still fail: the proof above says where.");
+        ui.section("Both sides have written what they should, but the pipeline would still fail: the proof above says where.");
         return Ok(());
     }
     for line in next(one, plan, &told) {
