@@ -434,9 +434,9 @@ fn tell(ui: &Ui, facts: &HostFacts, findings: &[Finding], verdicts: &[Verdict]) 
         let task = verdict.task.rsplit('/').next().unwrap_or_default();
         match facts.in_task {
             true => ui.section(paint(Tone::Heading, "this container")),
-            false => ui.section(
-                paint(Tone::Heading, format!("container {}", verdict.container)) + format!(" (task {task}, {})", verdict.mode),
-            ),
+            false => {
+                ui.section(paint(Tone::Heading, format!("container {}", verdict.container)) + format!(" (task {task}, {})", verdict.mode))
+            }
         }
         let tone = match verdict.identity {
             Identity::TaskRole => Tone::Added,

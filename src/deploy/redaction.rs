@@ -93,8 +93,25 @@ const NAMES_OF_TARGETS: [&str; 6] = ["Id", "Arn", "RoleArn", "InputPath", "DeadL
 
 /// Members whose values are names: policies, titles and comparisons are made from them.
 const NAMES: [&str; 19] = [
-    "name", "asked", "title", "resource", "lane", "arn", "bucket", "key", "file", "region", "alias", "Sid", "Action", "NotAction",
-    "Resource", "NotResource", "Principal", "NotPrincipal", "notification",
+    "name",
+    "asked",
+    "title",
+    "resource",
+    "lane",
+    "arn",
+    "bucket",
+    "key",
+    "file",
+    "region",
+    "alias",
+    "Sid",
+    "Action",
+    "NotAction",
+    "Resource",
+    "NotResource",
+    "Principal",
+    "NotPrincipal",
+    "notification",
 ];
 
 /// What stands in a name that says that a secret follows.
@@ -245,9 +262,8 @@ pub fn shown(value: &Value) -> Value {
 }
 
 /// What stands in a text that may hold a secret, in lower case; looking for it is cheaper than for the secret.
-const SIGNS: [&str; 14] = [
-    "signature", "secret", "token", "passw", "apikey", "api_key", "api-key", "bearer", "basic", "://", "private key", "eyj", "gh", "xox",
-];
+const SIGNS: [&str; 14] =
+    ["signature", "secret", "token", "passw", "apikey", "api_key", "api-key", "bearer", "basic", "://", "private key", "eyj", "gh", "xox"];
 
 fn looks_secret(text: &str) -> bool {
     if text.starts_with("arn:") || text.starts_with('<') {

@@ -4,4 +4,4 @@ mod article;
 mod fixing;
 mod mutations;
 mod output;
-mod tree;
+pub mod tree;
