@@ -149,7 +149,10 @@ pub fn show(ui: &Ui, proof: &Proof, telling: &Telling<'_>) {
             Level::Note if !telling.all => finding.text.lines().next().unwrap_or_default(),
             _ => &finding.text,
         };
-        format!("{word}: {text}").lines().for_each(|line| say(line.into()));
+        for (number, line) in text.lines().enumerate() {
+            // What follows the first line begins with blanks, whoever wrote it.
+            say(if number == 0 { format!("{word}: {line}") } else { format!("  {}", line.strip_prefix("  ").unwrap_or(line)) }.into());
+        }
     }
     for assumption in &proof.assumptions {
         ui.result(&format!("assumed: {assumption}"));

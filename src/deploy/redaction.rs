@@ -163,8 +163,8 @@ impl Redaction {
                 }
                 ("targets", Value::Array(targets)) => targets.iter_mut().for_each(|target| self.target(target)),
                 ("target", target) => self.target(target),
-                (name, value @ Value::String(_)) if says_secret(name) => self.take(value),
-                (name, Value::String(_)) if NAMES.contains(&name) => {}
+                (name, value) if value.is_string() && says_secret(name) => self.take(value),
+                (name, value) if value.is_string() && NAMES.contains(&name) => {}
                 (_, value) => self.redact(value),
             }
         }

@@ -203,7 +203,7 @@ pub fn print_clap(error: &clap::Error) -> bool {
     // Arguments may come from others, as the name of a branch does in CI.
     let text = error.render().to_string();
     let shown: Vec<String> = text.lines().map(|line| without_commands(printable(line.to_owned()))).collect();
-    let is_plain = !text.contains(|letter| is_acted_on(letter) && letter != '\n') && shown.iter().eq(text.lines());
+    let is_plain = !text.contains(|letter: char| is_acted_on(letter) && letter != '\n') && shown.iter().eq(text.lines());
     if is_plain {
         let _ = error.print();
     } else {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use std::fs;
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
-use xdeploy::model::is_acted_on;
+use xdeploy::model::{inert_json, is_acted_on};
 use xdeploy::rehearsal::{DEV, PROD};
 
 /// What a terminal and a CI system's log would act on, and a word that shows that it was printed.
@@ -65,7 +65,7 @@ fn hostile() -> Served {
         // Without one of ours, so that there is something to do beside theirs.
         policy["Statement"].as_array_mut().unwrap().retain(|one| !one["Sid"].as_str().is_some_and(|sid| sid.ends_with("KeyUsers")));
         policy["Statement"].as_array_mut().unwrap().push(statement("kms:Decrypt", "*"));
-        kms.put_key_policy().key_id(&key).policy_name("default").policy(policy.to_string()).send().await.unwrap();
+        kms.put_key_policy().key_id(&key).policy_name("default").policy(inert_json(policy.to_string())).send().await.unwrap();
         let pipelines = aws_sdk_codepipeline::Client::new(&dev);
         let mut pipeline = pipelines.get_pipeline().name("crossaccountdeploy").send().await.unwrap().pipeline.unwrap();
         pipeline.stages[1].actions[0].role_arn = None;

@@ -1,11 +1,13 @@
 //! Secrets of others: no output of any command and no file that xdeploy writes holds them, and what is written to AWS has them still.
 
+use crate::support::compare::same;
 use crate::support::served::{Served, served, with};
 use serde_json::{Value, json};
+use snapbox::str;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use xdeploy::rehearsal::DEV;
+use xdeploy::rehearsal::{DEV, PROD};
 
 /// Whoever finds this has found a secret.
 const CANARY: &str = "CANARY-do-not-tell-7Qz";
@@ -49,8 +51,9 @@ fn world() -> Served {
         let events = aws_sdk_eventbridge::Client::new(&dev);
         events.put_rule().name("theirs").schedule_expression("rate(1 day)").send().await.unwrap();
         let target = aws_sdk_eventbridge::types::Target::builder().id("1").arn(format!("arn:aws:codepipeline:{HOME}:{DEV}:{NAME}"));
-        let target = target.role_arn(format!("arn:aws:iam::{DEV}:role/cwe-role-{HOME}-{NAME}")).input(json!({"token": CANARY}).to_string());
-        let _ = events.put_targets().rule("theirs").targets(target.build().unwrap()).send().await;
+        let target = target.role_arn(format!("arn:aws:iam::{DEV}:role/service-role/cwe-role-{HOME}-{NAME}")).input(json!({"token": CANARY}).to_string());
+        let put = events.put_targets().rule("theirs").targets(target.build().unwrap()).send().await.unwrap();
+        assert!(put.failed_entries().is_empty(), "{put:?}");
         let client = aws_sdk_codepipeline::Client::new(&dev);
         let mut pipeline = client.get_pipeline().name(NAME).send().await.unwrap().pipeline.unwrap();
         let kind = |category, owner, provider: &str| {
@@ -86,7 +89,7 @@ fn world() -> Served {
 }
 
 fn dump(served: &Served) -> String {
-    served.rehearsal.dump()["accounts"].to_string()
+    served.rehearsal.dump().to_string()
 }
 
 /// Finds the canaries in a folder's files.
@@ -110,7 +113,8 @@ const REPORTS: [&str; 5] = ["json=r.json", "junit=r.xml", "sarif=r.sarif", "gith
 #[test]
 fn no_output_and_no_file_tells_a_secret() {
     let served = world();
-    assert!(dump(&served).matches("CANARY").count() > 8, "{}", dump(&served));
+    let there = dump(&served).matches("CANARY").count();
+    assert!(there > 8, "{there}");
     let reports: Vec<&str> = REPORTS.iter().flat_map(|report| ["--report", report]).collect();
     let commands: [&[&str]; 7] = [
         &["plan", "--out", "plan.json"],
@@ -119,14 +123,18 @@ fn no_output_and_no_file_tells_a_secret() {
         &["verify"],
         &["teardown", "--dry-run"],
         &["explain"],
-        &["setup", "--side", "dev", "--dry-run"],
+        &["setup", "--side", "dev", "--prod-account", PROD],
     ];
     for command in commands {
         for format in [&[][..], &["--output", "json"], &reports] {
             if command[0] == "explain" && format.len() > 2 {
                 continue;
             }
-            let output = served.try_run(&with(&[command, format].concat()));
+            let all = with(&[command, format].concat());
+            let output = match command.contains(&"--side") {
+                true => served.command(&[&all[..], &["--dev-profile", "dev", "--yes"]].concat()).output().unwrap(),
+                false => served.try_run(&all),
+            };
             let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
             assert!(matches!(output.status.code(), Some(0 | 1 | 5)), "{command:?}: {said}");
             assert!(!tells(&said), "{command:?} {format:?}: {:?}", said.lines().filter(|line| tells(line)).collect::<Vec<_>>());
@@ -135,6 +143,8 @@ fn no_output_and_no_file_tells_a_secret() {
             assert!(found.is_empty(), "{command:?} {format:?}: {found:#?}");
         }
     }
+    let handoff = fs::read_to_string(served.dir.path().join("handoff.json")).unwrap();
+    assert!(handoff.contains("(withheld)") && !handoff.contains("sha256 "), "{handoff}");
     let plan = served.dir.path().join("plan.json");
     assert_eq!(fs::metadata(&plan).unwrap().permissions().mode() & 0o777, 0o600);
     assert!(fs::read_to_string(&plan).unwrap().contains("(withheld, sha256 "));
@@ -164,16 +174,24 @@ fn no_export_tells_a_secret() {
 }
 
 #[test]
+fn a_script_that_would_hold_a_secret_is_refused() {
+    let served = world();
+    let output = served.try_run(&with(&["export", "--format", "awscli"]));
+    same(&String::from_utf8(output.stderr).unwrap().lines().skip(2).map(|line| format!("{line}\n")).collect::<String>(), str![]);
+}
+
+#[test]
 fn a_saved_plan_is_applied_with_the_secrets_that_are_there() {
     let served = world();
     let before = dump(&served);
     served.run(&with(&["plan", "--out", "plan.json"]));
     served.run(&["apply", "plan.json"]);
     let after = dump(&served);
-    for secret in ["CANARY", KEY] {
-        assert_eq!(after.matches(secret).count() >= before.matches(secret).count(), true, "{after}");
+    // The pipeline has a version more, with all that the one before it had.
+    for (secret, of_pipeline) in [("CANARY", 4), (KEY, 1)] {
+        assert_eq!(after.matches(secret).count(), before.matches(secret).count() + of_pipeline, "{secret}");
     }
-    assert!(!after.contains("withheld"), "{after}");
+    assert!(!after.contains("withheld"));
     let said = served.run(&with(&["setup", "--dry-run"]));
     assert!(said.contains("No changes."), "{said}");
 }
