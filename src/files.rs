@@ -97,12 +97,24 @@ fn replace(path: &Path, beside: &Path, make: impl FnOnce() -> io::Result<File>, 
 /// # Errors
 /// The folder or the file can't be written, or can't be made like the other; the place is a folder.
 pub fn write_whole(path: &Path, text: &str, like: Option<&Path>) -> io::Result<()> {
+    write_with(path, text, 0o666, like)
+}
+
+/// Writes a file beside its place and moves it there; nobody else may read it.
+///
+/// # Errors
+/// As [`write_whole`].
+pub fn write_whole_private(path: &Path, text: &str) -> io::Result<()> {
+    write_with(path, text, 0o600, None)
+}
+
+fn write_with(path: &Path, text: &str, mode: u32, like: Option<&Path>) -> io::Result<()> {
     if is_stream(path) {
         return File::options().write(true).open(path)?.write_all(text.as_bytes());
     }
     let beside = beside(path);
     let made = || {
-        let file = make(&beside, 0o666)?;
+        let file = make(&beside, mode)?;
         if let Some(like) = like {
             be_like(&file, like)?;
         }

@@ -36,8 +36,8 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop) -> Res
 
 /// Applies a plan, and gives the exit code and the JSON document.
 async fn on(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop, reports: &Reports) -> Result<(u8, Value)> {
-    let plan = &Plan::load(&args.plan)?;
-    let mut settings = plan.settings().clone();
+    let saved = Plan::load(&args.plan)?;
+    let mut settings = saved.settings().clone();
     // Another person may apply it, with other profile names for the same accounts.
     if let Some(profile) = &common.dev_profile {
         settings.dev_profile.clone_from(profile);
@@ -45,7 +45,7 @@ async fn on(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop, reports: &R
     if let Some(profile) = &common.prod_profile {
         settings.prod_profile.clone_from(profile);
     }
-    let saw = plan.snapshot();
+    let saw = saved.snapshot();
     settings.region =
         Some(saw.dev.region.parse().map_err(|why: String| Error::usage(why).hint("make the plan again with `xdeploy plan --out FILE`"))?);
     let accounts = session::connect(ui, &settings).await?;
@@ -63,19 +63,18 @@ async fn on(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop, reports: &R
     }
     session::introduce(ui, &accounts);
     let _lock = lock::take(ui, &accounts.dev.id, &accounts.dev.region, settings.pipeline.as_str())?;
-    let artifact = session::artifact(plan.artifact().map(|artifact| std::path::Path::new(&artifact.file)), !settings.no_extract)?;
-    if artifact.as_ref() != plan.artifact() {
+    let artifact = session::artifact(saved.artifact().map(|artifact| std::path::Path::new(&artifact.file)), !settings.no_extract)?;
+    if artifact.as_ref() != saved.artifact() {
         return Err(Error::new(Kind::Conflict, "the artifact has changed since the plan was made").hint("make the plan again"));
     }
     let asked = if saw.dev_organisation.is_some() { Organisations::Always } else { Organisations::Never };
     // Only read, not planned anew: the world may have moved to where no plan can be made, and what moved is what must be told.
-    let now = session::read(ui, &accounts, plan.settings(), plan.artifact(), asked).await?;
-    let moved = moved(saw, &now);
-    if !moved.is_empty() {
-        let mut error = Error::new(Kind::Conflict, format!("the world has moved since the plan was made: {}", moved.join(", ")));
-        error = error.hint("nothing was changed; look at the new plan with `xdeploy plan --out FILE`, then apply that");
-        return Err(error);
-    }
+    let now = session::read(ui, &accounts, saved.settings(), saved.artifact(), asked).await?;
+    refuse_moved(saw, &saved.redacted_like(&now)?)?;
+    let plan = &saved.completed(&now, &args.plan)?;
+    let saw = plan.snapshot();
+    // What was put back is what is there.
+    refuse_moved(saw, &now)?;
     show::plan(ui, plan);
     let proof = proof::of_plan(plan)?;
     proof::show(ui, &proof, &proof::Telling { snapshot: saw, all: false, when: proof::when(plan), mended: &[] });
@@ -100,7 +99,7 @@ async fn on(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop, reports: &R
         }
         let made = session::apply_writes(&accounts, plan.writes(), &plan.pipeline_arn(), args.wait_for_runs, ui, stop).await?;
         let (add, change, remove) = plan.counts();
-        ui.result(&format!("\nDone: {add} added, {change} changed, {remove} removed."));
+        ui.section(&format!("Done: {add} added, {change} changed, {remove} removed."));
         document["applied"] = json!(true);
         document["made"] = json!({"keys": made.keys()});
         let (told, back) = proof::check(&accounts, plan.settings(), &proof, false, ui, &mut document).await;
@@ -108,6 +107,16 @@ async fn on(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop, reports: &R
         reports.say(telling::of_writes("apply", plan, &proof, &back, &document));
     }
     Ok((code, document))
+}
+
+/// Refuses a plan that was made on something else than what is there now.
+fn refuse_moved(saw: &Snapshot, now: &Snapshot) -> Result<()> {
+    let moved = moved(saw, now);
+    if moved.is_empty() {
+        return Ok(());
+    }
+    Err(Error::new(Kind::Conflict, format!("the world has moved since the plan was made: {}", moved.join(", ")))
+        .hint("nothing was changed; look at the new plan with `xdeploy plan --out FILE`, then apply that"))
 }
 
 /// Names the parts that differ between what the plan saw and what is there now.

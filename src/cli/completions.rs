@@ -48,7 +48,7 @@ pub fn run(args: &Args, ui: &Ui) -> Result<u8> {
         .write_registration(ASKED, "xdeploy", "xdeploy", "xdeploy", &mut script)
         .map_err(|error| Error::internal(error.to_string()))?;
     let script = String::from_utf8_lossy(&script).into_owned();
-    ui.result(script.trim_end());
+    ui.document(script.trim_end());
     ui.json(&serde_json::json!({"schema": "xdeploy.completions/1", "shell": name, "script": script}));
     Ok(0)
 }

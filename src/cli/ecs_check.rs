@@ -18,7 +18,7 @@ use crate::error::{Error, Kind, Result};
 use crate::model::{Finding, Outcome, Readable, Subject};
 use crate::report;
 use crate::settings::CommonFlags;
-use crate::ui::{Tone, Ui, paint};
+use crate::ui::{Text, Tone, Ui, paint};
 use clap::ValueEnum;
 use clap::builder::FalseyValueParser;
 use serde_json::{Value, json};
@@ -163,7 +163,8 @@ async fn on(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop, reports: &R
         };
         if changed {
             seen = look().await?;
-            ui.result("\nAfter that:\n");
+            ui.section("After that:");
+            ui.result("");
             tell(ui, &seen.facts, &seen.findings, &seen.verdicts);
         }
     }
@@ -197,10 +198,10 @@ async fn mend_all(
 ) -> Result<bool> {
     let fixes = fixes::plan(&seen.facts, &seen.findings);
     if fixes.is_empty() {
-        ui.result("\nNothing here is for --fix to mend.");
+        ui.section("Nothing here is for --fix to mend.");
         return Ok(false);
     }
-    ui.result(&format!("\n{}", paint(Tone::Heading, "To mend it:")));
+    ui.section(paint(Tone::Heading, "To mend it:"));
     for fix in &fixes {
         ui.result(&format!("  {} ({})", fix.what, fix.checks.join(", ")));
         for change in &fix.changes {
@@ -432,19 +433,17 @@ fn tell(ui: &Ui, facts: &HostFacts, findings: &[Finding], verdicts: &[Verdict]) 
     for verdict in verdicts {
         let task = verdict.task.rsplit('/').next().unwrap_or_default();
         match facts.in_task {
-            true => ui.result(&format!("\n{}", paint(Tone::Heading, "this container"))),
-            false => ui.result(&format!(
-                "\n{} (task {task}, {})",
-                paint(Tone::Heading, &format!("container {}", verdict.container)),
-                verdict.mode
-            )),
+            true => ui.section(paint(Tone::Heading, "this container")),
+            false => {
+                ui.section(paint(Tone::Heading, format!("container {}", verdict.container)) + format!(" (task {task}, {})", verdict.mode))
+            }
         }
         let tone = match verdict.identity {
             Identity::TaskRole => Tone::Added,
             Identity::CannotTell => Tone::Changed,
             _ => Tone::Removed,
         };
-        ui.result(&format!("  {}", paint(tone, &verdict.text())));
+        ui.result(Text::from("  ") + paint(tone, verdict.text()));
         if !verdict.findings.is_empty() {
             ui.result(&format!("  see {}", verdict.findings.join(", ")));
         }
@@ -455,8 +454,8 @@ fn tell(ui: &Ui, facts: &HostFacts, findings: &[Finding], verdicts: &[Verdict]) 
     tell_unknown(ui, findings);
     let count = |outcome| findings.iter().filter(|finding| finding.outcome == outcome).count();
     let causes = findings.iter().filter(|finding| finding.is_cause()).count();
-    ui.result(&format!(
-        "\n{} pass, {} fail ({causes} of them a cause), {} to know of, {} can't be told, {} don't apply.",
+    ui.section(&format!(
+        "{} pass, {} fail ({causes} of them a cause), {} to know of, {} can't be told, {} don't apply.",
         count(Outcome::Pass),
         count(Outcome::Fail),
         count(Outcome::Warn),
@@ -478,7 +477,7 @@ fn tell_unknown(ui: &Ui, findings: &[Finding]) {
         }
     }
     if !reasons.is_empty() {
-        ui.result(&format!("\n{}", paint(Tone::Heading, "Can't be told:")));
+        ui.section(paint(Tone::Heading, "Can't be told:"));
     }
     for reason in reasons {
         ui.result(&format!("  {reason}"));
@@ -497,7 +496,7 @@ fn tell_finding(ui: &Ui, finding: &Finding) {
     };
     let check = finding.check;
     let article: String = if check.article == ["B"] { String::new() } else { format!(" ({})", check.article.join(", ")) };
-    ui.result(&format!("\n{} {} {}{article}", paint(tone, word), check.id, check.title));
+    ui.section(paint(tone, word) + format!(" {} {}{article}", check.id, check.title));
     ui.result(&format!("  {}: {}", finding.subject, finding.message));
     for line in &finding.evidence {
         ui.result(&format!("    {line}"));

@@ -76,7 +76,7 @@ pub async fn run(common: &CommonFlags, args: &Args, ui: &Ui) -> Result<u8> {
                 ui.status(&format!("{} written", path.display()));
             }
         }
-        (None, [sheet]) => ui.result(sheet.text.trim_end_matches('\n')),
+        (None, [sheet]) => ui.document(&sheet.text),
         (None, several) => {
             let names: Vec<&str> = several.iter().map(|sheet| sheet.name.as_str()).collect();
             return Err(Error::usage(format!("there are several files: {}", names.join(", "))).hint("pass `--out FOLDER` to write them"));
@@ -109,7 +109,9 @@ fn refuse_to_overwrite(folder: &Path, sheets: &[Sheet]) -> Result<()> {
 
 async fn plan(common: &CommonFlags, args: &Args, ui: &Ui) -> Result<Plan> {
     if let Some(path) = &args.plan {
-        return Plan::load(path);
+        let plan = Plan::load(path)?;
+        // Nobody is asked, so that it can't be completed.
+        return if plan.is_redacted() { plan.made_again(path) } else { Ok(plan) };
     }
     let (common, flags) = with_file(common, &args.deployment)?;
     if let Some(side) = args.side.side() {

@@ -44,7 +44,7 @@ pub fn run(args: &Args, ui: &Ui) -> Result<u8> {
     let pages = pages()?;
     let Some(folder) = &args.folder else {
         let (_, first) = pages.into_iter().next().ok_or_else(|| Error::internal("a manual without pages"))?;
-        ui.result(first.trim_end());
+        ui.document(first.trim_end());
         ui.json(&json!({"schema": "xdeploy.man/1", "page": first}));
         return Ok(0);
     };

@@ -51,7 +51,7 @@ async fn on(common: &CommonFlags, args: &Args, ui: &Ui, reports: &Reports) -> Re
     show::plan(ui, &plan);
     let proof = proof::of_plan(&plan)?;
     proof::show(ui, &proof, &proof::Telling { snapshot: plan.snapshot(), all: false, when: proof::when(&plan), mended: &[] });
-    let mut document = serde_json::to_value(&plan).map_err(|error| Error::internal(error.to_string()))?;
+    let mut document = serde_json::to_value(plan.redacted()?).map_err(|error| Error::internal(error.to_string()))?;
     document["kept"] = json!(kept::of_plan(&plan));
     document["proof"] = proof::to_json(&proof, plan.snapshot(), &[]);
     reports.say(telling::of_plan("plan", &plan, &proof, &document));

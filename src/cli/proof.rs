@@ -12,7 +12,7 @@ use crate::deploy::write::{Step, Write};
 use crate::error::{Error, Kind, Result};
 use crate::model::Verdict;
 use crate::settings::Settings;
-use crate::ui::{Tone, Ui, paint};
+use crate::ui::{Text, Tone, Ui, paint};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -119,7 +119,7 @@ fn details(link: &Judged, telling: &Telling<'_>) -> Vec<String> {
 
 /// Prints a proof: the links, the findings, the assumptions and the count.
 pub fn show(ui: &Ui, proof: &Proof, telling: &Telling<'_>) {
-    let say = |text: &str| ui.result(&without_stand_ins(text, telling.snapshot));
+    let say = |text: Text| ui.result(text.map(|words| without_stand_ins(words, telling.snapshot)));
     let mut who = "";
     ui.result("");
     let shown = proof.links.iter().filter(|link| telling.all || link.verdict != Verdict::Allowed);
@@ -127,14 +127,15 @@ pub fn show(ui: &Ui, proof: &Proof, telling: &Telling<'_>) {
         if link.who != who {
             who = &link.who;
             let who = if who.is_empty() { "nobody" } else { who };
-            say(&paint(Tone::Heading, who));
+            say(paint(Tone::Heading, who));
         }
         let (tone, word) = word(link);
         let told = if link.told.is_empty() { "" } else { " (in part told, not read)" };
-        say(&format!("  {} {:<28} {} on {}{told}", paint(tone, &format!("{word:<10}")), link.name, link.action, link.resource));
+        let call = format!(" {:<28} {} on {}{told}", link.name, link.action, link.resource);
+        say(Text::from("  ") + paint(tone, format!("{word:<10}")) + call);
         if link.verdict != Verdict::Allowed {
             for line in details(link, telling) {
-                say(&format!("             {line}"));
+                say(format!("             {line}").into());
             }
         }
     }
@@ -148,7 +149,10 @@ pub fn show(ui: &Ui, proof: &Proof, telling: &Telling<'_>) {
             Level::Note if !telling.all => finding.text.lines().next().unwrap_or_default(),
             _ => &finding.text,
         };
-        say(&format!("{word}: {text}"));
+        for (number, line) in text.lines().enumerate() {
+            // What follows the first line begins with blanks, whoever wrote it.
+            say(if number == 0 { format!("{word}: {line}") } else { format!("  {}", line.strip_prefix("  ").unwrap_or(line)) }.into());
+        }
     }
     for assumption in &proof.assumptions {
         ui.result(&format!("assumed: {assumption}"));

@@ -236,7 +236,7 @@ pub async fn arrival(accounts: &Accounts, uploaded: &Uploaded, ui: &Ui, document
     let arrival = arrival::arrival(accounts, route, wanted, *since).await?;
     document["arrival"] = json!(arrival);
     if arrival.not_looked_for.is_none() {
-        ui.result(&format!("\n{} in s3://{}:", counted(arrival.objects.len(), "object", "objects"), route.output_bucket));
+        ui.section(&format!("{} in s3://{}:", counted(arrival.objects.len(), "object", "objects"), route.output_bucket));
     }
     for object in &arrival.objects {
         let owner = match object.owned_by_production {

@@ -4,7 +4,7 @@ use super::ask;
 use crate::deploy::{findings, rules};
 use crate::error::{Error, Result, file_error};
 use crate::files;
-use crate::model::{Check, Finding};
+use crate::model::{Check, Finding, json_text};
 use crate::report::{self, Report};
 use crate::settings::variable;
 use crate::ui::Ui;
@@ -204,7 +204,7 @@ impl Reports {
     fn write(&self, ui: &Ui, told: &Told) -> Result<()> {
         let Told { command, findings, checks, verdicts, .. } = told;
         let report = Report { tool_version: env!("CARGO_PKG_VERSION"), command, findings, checks, verdicts: verdicts.clone() };
-        let pretty = |value: &Value| format!("{}\n", serde_json::to_string_pretty(value).unwrap_or_default());
+        let pretty = |value: &Value| json_text(value) + "\n";
         let markdown = || told.markdown.clone().unwrap_or_else(|| report::markdown(&report));
         for (format, path) in &self.wanted {
             let text = match format {
@@ -216,7 +216,7 @@ impl Reports {
             };
             match path == Path::new(LOG) {
                 true if text.is_empty() => {}
-                true => ui.status(text.trim_end()),
+                true => ui.annotations(&text),
                 false => files::write_whole(path, &text, None).map_err(|error| file_error("write the report", path, &error))?,
             }
         }

@@ -2,7 +2,7 @@
 
 use crate::deploy::rights::{self, CHARACTERS, Command, OPTIONAL, Right, Scenario};
 use crate::error::Result;
-use crate::model::Side;
+use crate::model::{Side, json_text};
 use crate::settings::{CommonFlags, DeploymentFlags, Settings};
 use crate::ui::Ui;
 use clap::builder::FalseyValueParser;
@@ -49,7 +49,7 @@ pub fn run(common: &CommonFlags, args: &Args, ui: &Ui) -> Result<u8> {
     let policy = rights::policy(&found, args.required_only);
     let size = rights::characters(&policy);
     let parts = rights::policies(&policy);
-    ui.result(&serde_json::to_string_pretty(&policy).unwrap_or_default());
+    ui.document(&json_text(&policy));
     if parts.len() > 1 {
         ui.warning(&format!(
             "it has {size} characters, and IAM takes {CHARACTERS} in a managed policy: attach it as {}, `--output json` has them as `policies`",

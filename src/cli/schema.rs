@@ -1,6 +1,7 @@
 //! `xdeploy schema`.
 
 use crate::error::{Error, Result};
+use crate::model::json_text;
 use crate::report;
 use crate::ui::Ui;
 use serde_json::{Value, json};
@@ -32,7 +33,7 @@ pub fn run(args: &Args, ui: &Ui) -> Result<u8> {
         };
         error.hint(format!("there are {}", names.join(", ")))
     })?;
-    ui.result(&serde_json::to_string_pretty(&schema).unwrap_or_default());
+    ui.document(&json_text(&schema));
     ui.json(&schema);
     Ok(0)
 }

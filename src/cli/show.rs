@@ -6,7 +6,7 @@ use crate::deploy::snapshot::Identity;
 use crate::deploy::write::{Write, counts};
 use crate::model::{Side, counted};
 use crate::report;
-use crate::ui::{Tone, Ui, paint};
+use crate::ui::{Text, Tone, Ui, paint};
 
 /// Prints writes grouped by the article's steps, with what changes in each document, and what stays.
 pub fn writes(ui: &Ui, writes: &[Write], kept: &[Kept], dev: &Identity, prod: &Identity) {
@@ -16,14 +16,14 @@ pub fn writes(ui: &Ui, writes: &[Write], kept: &[Kept], dev: &Identity, prod: &I
             Side::Prod => &prod.account,
         };
         let line = format!("{} {} ({} {account})", group.step.article(), group.step.title(), group.account);
-        ui.result(&format!("\n{}", paint(Tone::Heading, &line)));
+        ui.section(paint(Tone::Heading, &line));
         for write in group.writes {
             let sign = write.call.change().sign();
-            ui.result(&format!("  {} {} {}", paint(tone(sign), &sign.to_string()), write.call.verb(), write.title));
+            ui.result(Text::from("  ") + paint(tone(sign), sign) + format!(" {} {}", write.call.verb(), write.title));
             ui.result(&format!("      {} {}", write.call.action(), write.resource));
             for line in report::short(write, writes) {
-                let sign = paint(tone(line.sign), &line.sign.to_string());
-                ui.result(&format!("      {}{sign} {}", "    ".repeat(line.depth), line.text));
+                let before = format!("      {}", "    ".repeat(line.depth));
+                ui.result(Text::from(before) + paint(tone(line.sign), line.sign) + format!(" {}", line.text));
             }
         }
         for one in group.kept {
@@ -63,7 +63,7 @@ pub fn plan(ui: &Ui, plan: &Plan) {
     }
     notes(ui, plan);
     if !plan.is_empty() {
-        ui.result(&format!("\n{}", count_line(plan.writes(), kept.len())));
+        ui.section(count_line(plan.writes(), kept.len()));
     }
 }
 
@@ -75,7 +75,7 @@ pub fn later(ui: &Ui, plan: &Plan, side: Side) {
         if writes.is_empty() {
             return;
         }
-        ui.result(&format!("\n{}", paint(Tone::Heading, &heading)));
+        ui.section(paint(Tone::Heading, &heading));
         for write in writes {
             ui.result(&format!("  {:<11} {} {}", write.step.article(), write.call.verb(), write.title));
         }

@@ -68,7 +68,7 @@ async fn on(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop, reports: &R
         show::writes(ui, &undo.writes, &[], &snapshot.dev, &snapshot.prod);
     }
     if !undo.left.is_empty() {
-        ui.result("\nLeft as it is:");
+        ui.section("Left as it is:");
         for left in &undo.left {
             ui.result(&format!("  = {} ({})", left.what, left.why));
         }
@@ -96,7 +96,7 @@ async fn on(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop, reports: &R
     if undo.writes.is_empty() || args.dry_run {
         return Ok(document);
     }
-    ui.result(&format!("\nTeardown: {change} to change, {remove} to remove, {} left.", undo.left.len()));
+    ui.section(&format!("Teardown: {change} to change, {remove} to remove, {} left.", undo.left.len()));
     let running = snapshot.pipeline.as_ref().map(|found| found.running.join(", ")).unwrap_or_default();
     if !running.is_empty() && !args.wait_for_runs {
         return Err(Error::refused(format!("pipeline {name} is running ({running})"))
@@ -121,7 +121,7 @@ async fn on(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop, reports: &R
         stop,
     )
     .await?;
-    ui.result(&format!("\nDone: {change} changed, {remove} removed."));
+    ui.section(&format!("Done: {change} changed, {remove} removed."));
     if undo.writes.iter().any(|write| matches!(write.call, Call::ScheduleKeyDeletion { .. })) {
         let days = u64::try_from(KEY_DAYS).unwrap_or_default();
         let date = humantime::format_rfc3339_seconds(SystemTime::now() + Duration::from_secs(days * 24 * 60 * 60)).to_string();

@@ -186,9 +186,9 @@ fn drift(ui: &Ui, settings: &Settings, plan: &Result<Plan>) -> bool {
     ui.result(&format!("Pipeline {} differs from what setup would make:", settings.pipeline));
     show::writes(ui, plan.writes(), &[], &snapshot.dev, &snapshot.prod);
     for note in plan.notes() {
-        ui.result(&format!("\n{}: {}", if note.warning { "warning" } else { "note" }, note.text));
+        ui.section(&format!("{}: {}", if note.warning { "warning" } else { "note" }, note.text));
     }
     let count = plan.writes().len();
-    ui.result(&format!("\n{}.", counted(count, "difference; `xdeploy setup` mends it", "differences; `xdeploy setup` mends them")));
+    ui.section(&format!("{}.", counted(count, "difference; `xdeploy setup` mends it", "differences; `xdeploy setup` mends them")));
     true
 }

@@ -1,5 +1,6 @@
 //! What a write changes, in the terms of what it changes: statements of a policy, members of anything else.
 
+use super::redaction::shown;
 use super::write::{Call, Write};
 use crate::policy::{self, PolicyDiff};
 use serde_json::{Map, Value};
@@ -30,13 +31,15 @@ pub enum Difference {
 /// Gives the difference that a write makes; `all` are the writes of its plan, since one may change what another has just made.
 pub fn of(write: &Write, all: &[Write]) -> Difference {
     let (before, after) = write.call.documents();
+    // A difference is to be shown.
+    let (before, after) = (before.as_ref().map(shown), after.as_ref().map(shown));
     match &write.call {
         _ if before.is_none() && after.is_none() => Difference::None,
         Call::PutBucketNotification { before, after, .. } => Difference::Members(members(Some(&of_xml(before)), Some(&of_xml(after)))),
         Call::PutRule { .. } | Call::PutTargets { .. } | Call::CreatePipeline { .. } | Call::UpdatePipeline { .. } => {
             Difference::Members(members(before.as_ref(), after.as_ref()))
         }
-        _ => Difference::Policy(policy::diff(before.as_ref().or(made_with(write, all)), after.as_ref())),
+        _ => Difference::Policy(policy::diff(before.or(made_with(write, all).map(shown)).as_ref(), after.as_ref())),
     }
 }
 

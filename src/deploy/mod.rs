@@ -19,6 +19,7 @@ pub mod names;
 pub mod observe;
 pub mod plan;
 pub mod proof;
+pub mod redaction;
 pub mod release;
 pub mod rights;
 pub mod rules;

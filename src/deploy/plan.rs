@@ -1,14 +1,16 @@
 //! The plan: ordered writes as data, sealed, so that what was shown is what is done.
 
+use super::redaction::{Redaction, holds_hash, put_back};
 use super::savable;
 use super::snapshot::Snapshot;
 use super::write::{Artifact, EVERYTHING, Note, UNKNOWN, Write, counts};
 use crate::error::{Error, Kind, Result};
-use crate::model::Side;
+use crate::model::{Side, json_text};
 use crate::settings::Settings;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use std::path::Path;
 
 /// The largest plan that is read, in bytes.
 const LARGEST: u64 = 64 << 20;
@@ -150,28 +152,60 @@ impl Plan {
         counts(&self.writes)
     }
 
-    /// Writes the plan to a file, in the place of an older one; it holds no secret.
+    /// Gives the plan as it is written down: with hashes in the place of what may be other people's secrets.
+    ///
+    /// # Errors
+    /// What is left makes no plan, which can't be.
+    pub fn redacted(&self) -> Result<Plan> {
+        let mut value = serde_json::to_value(self).map_err(unwritten)?;
+        let mut redaction = self.redaction();
+        for part in ["snapshot", "writes", "later"] {
+            if let Some(part) = value.get_mut(part) {
+                redaction.redact(part);
+            }
+        }
+        let mut plan: Plan = serde_json::from_value(value).map_err(unwritten)?;
+        plan.seal = plan.computed_seal();
+        Ok(plan)
+    }
+
+    /// Gives a snapshot as this plan would be saved with it.
+    ///
+    /// # Errors
+    /// As [`Plan::redacted`].
+    pub fn redacted_like(&self, snapshot: &Snapshot) -> Result<Snapshot> {
+        let mut value = serde_json::to_value(snapshot).map_err(unwritten)?;
+        self.redaction().redact(&mut value);
+        serde_json::from_value(value).map_err(unwritten)
+    }
+
+    fn redaction(&self) -> Redaction {
+        Redaction::with_hashes(self.pipeline_arn())
+    }
+
+    /// Writes the plan to a file that nobody else may read, in the place of an older one. It holds no secret, but hashes of what may
+    /// be one: a short one can be found by trying.
     ///
     /// # Errors
     /// The file can't be written.
-    pub fn save(&self, path: &std::path::Path) -> Result<()> {
-        let text = serde_json::to_string_pretty(self).map_err(|error| Error::internal(format!("the plan can't be written: {error}")))?;
-        crate::files::write_whole(path, &(text + "\n"), None).map_err(|error| crate::error::file_error("write the plan to", path, &error))
+    pub fn save(&self, path: &Path) -> Result<()> {
+        let text = json_text(&self.redacted()?) + "\n";
+        crate::files::write_whole_private(path, &text).map_err(|error| crate::error::file_error("write the plan to", path, &error))
     }
 
-    /// Reads a saved plan and makes sure that it is whole and ours.
+    /// Reads a saved plan and makes sure that it is whole and ours. One that was saved with hashes must be completed before it is
+    /// applied.
     ///
     /// # Errors
     /// Not a plan, of another format or version, or changed since it was saved.
-    pub fn load(path: &std::path::Path) -> Result<Plan> {
+    pub fn load(path: &Path) -> Result<Plan> {
         let cannot = |error: std::io::Error| Error { kind: Kind::Usage, ..crate::error::file_error("read the plan", path, &error) };
         let text = crate::files::read_text(path, LARGEST).map_err(cannot)?;
-        let again = "make it again with `xdeploy plan --out FILE`";
         let value: Value = serde_json::from_str(&text)
-            .map_err(|error| Error::usage(format!("{} is not a plan", path.display())).because(error.to_string()).hint(again))?;
+            .map_err(|error| Error::usage(format!("{} is not a plan", path.display())).because(error.to_string()).hint(AGAIN))?;
         let schema = value.get("schema").and_then(Value::as_str).unwrap_or("none");
         if schema != SCHEMA {
-            return Err(Error::usage(format!("{} has format {schema}; this xdeploy reads {SCHEMA}", path.display())).hint(again));
+            return Err(Error::usage(format!("{} has format {schema}; this xdeploy reads {SCHEMA}", path.display())).hint(AGAIN));
         }
         let version = value.get("version").and_then(Value::as_str).unwrap_or("none");
         if version != env!("CARGO_PKG_VERSION") {
@@ -180,24 +214,62 @@ impl Plan {
                 path.display(),
                 env!("CARGO_PKG_VERSION")
             ))
-            .hint(again));
+            .hint(AGAIN));
         }
         let plan: Plan = serde_json::from_value(value)
-            .map_err(|error| Error::usage(format!("{} is not a whole plan", path.display())).because(error.to_string()).hint(again))?;
-        // The writes must also follow from what the plan saw, so that a resealed forgery does nothing that setup wouldn't do.
-        let changed = || Error::new(Kind::Refused, format!("{} was changed after it was made", path.display())).hint(again);
+            .map_err(|error| Error::usage(format!("{} is not a whole plan", path.display())).because(error.to_string()).hint(AGAIN))?;
         if plan.seal != plan.computed_seal() {
-            return Err(changed());
+            return Err(changed(path));
         }
-        let remade = Plan::make(&plan.settings, plan.callers.clone(), plan.snapshot.clone(), plan.artifact.clone());
-        match remade {
-            Ok(remade) if remade.writes == plan.writes => {}
-            // One that an xdeploy made which didn't look whether AWS saves it.
-            Err(error) if savable::refuse_unsavable(&plan.writes, &plan.snapshot, plan.settings.pipeline.as_str()).is_err() => {
-                return Err(error);
-            }
-            _ => return Err(changed()),
+        if !plan.is_redacted() {
+            plan.made_again(path)?;
         }
         Ok(plan)
     }
+
+    /// Returns true if hashes stand in the place of what may be secrets.
+    pub fn is_redacted(&self) -> bool {
+        serde_json::to_string(self).is_ok_and(|text| holds_hash(&text))
+    }
+
+    /// Makes it again from what it saw: the writes must follow from that, so that a resealed forgery does nothing that setup
+    /// wouldn't do.
+    ///
+    /// # Errors
+    /// They don't, or AWS would not save what they write.
+    pub fn made_again(&self, path: &Path) -> Result<Plan> {
+        match Plan::make(&self.settings, self.callers.clone(), self.snapshot.clone(), self.artifact.clone()) {
+            Ok(again) if again.redacted()?.writes == self.redacted()?.writes => Ok(again),
+            // One that an xdeploy made which didn't look whether AWS saves it.
+            Err(error) if savable::refuse_unsavable(&self.writes, &self.snapshot, self.settings.pipeline.as_str()).is_err() => Err(error),
+            _ => Err(changed(path)),
+        }
+    }
+
+    /// Puts back what a saved plan tells by its hash, from what is there now.
+    ///
+    /// # Errors
+    /// The writes don't follow from what the plan saw.
+    pub fn completed(self, now: &Snapshot, path: &Path) -> Result<Plan> {
+        if !self.is_redacted() {
+            return Ok(self);
+        }
+        let mut redaction = self.redaction();
+        redaction.redact(&mut serde_json::to_value(now).map_err(unwritten)?);
+        let mut saw = serde_json::to_value(&self.snapshot).map_err(unwritten)?;
+        put_back(&mut saw, &redaction.taken());
+        let snapshot = serde_json::from_value(saw).map_err(unwritten)?;
+        Plan { snapshot, ..self }.made_again(path)
+    }
+}
+
+/// What to do about a file that isn't the plan that was made.
+const AGAIN: &str = "make it again with `xdeploy plan --out FILE`";
+
+fn changed(path: &Path) -> Error {
+    Error::new(Kind::Refused, format!("{} was changed after it was made", path.display())).hint(AGAIN)
+}
+
+fn unwritten(error: serde_json::Error) -> Error {
+    Error::internal(format!("the plan can't be written: {error}"))
 }

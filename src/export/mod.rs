@@ -12,7 +12,8 @@ mod shared;
 mod terraform;
 
 use crate::deploy::plan::Plan;
-use crate::error::Result;
+use crate::deploy::redaction::holds_hash;
+use crate::error::{Error, Result};
 use crate::model::Side;
 
 /// What to write a plan as.
@@ -35,14 +36,22 @@ pub struct Sheet {
     pub text: String,
 }
 
-/// Writes a plan's part of one account, or of both, as text.
+/// Writes a plan's part of one account, or of both, as text. What may be a secret isn't written.
 ///
 /// # Errors
-/// The plan holds something that the format can't say even as a separate step.
+/// The plan holds something that the format can't say even as a separate step, or not without what may be a secret.
 pub fn of_plan(plan: &Plan, side: Option<Side>, format: Format) -> Result<Vec<Sheet>> {
-    match format {
+    let plan = &plan.redacted()?;
+    let sheets = match format {
         Format::Cloudformation => cloudformation::of_plan(plan, side),
         Format::Terraform => terraform::of_plan(plan, side),
         Format::Awscli => awscli::of_plan(plan, side),
+    }?;
+    match sheets.iter().find(|sheet| holds_hash(&sheet.text)) {
+        None => Ok(sheets),
+        // Run as it is, it would put the hash in the place of the value.
+        Some(sheet) => Err(Error::refused(format!("{} would hold what may be a secret", sheet.name))
+            .because(format!("it has to write the whole of: {}", shared::withheld(plan).join("; ")))
+            .hint("`xdeploy setup`, or `xdeploy plan --out FILE` and `xdeploy apply FILE`, write it without showing it")),
     }
 }

@@ -1,6 +1,7 @@
 //! What the formats share: which writes are whose, what they wait for, and names for keys that nobody knows yet.
 
 use crate::deploy::plan::Plan;
+use crate::deploy::redaction::holds_hash;
 use crate::deploy::snapshot::Identity;
 use crate::deploy::write::{Call, EVERYTHING, Write, key_placeholder};
 use crate::error::Error;
@@ -91,6 +92,20 @@ pub(super) fn code(text: &str) -> String {
     let (marks, space) = ("`".repeat(longest + 1), if longest > 0 { " " } else { "" });
     format!("{marks}{space}{text}{space}{marks}")
 }
+
+/// Lists the writes of a redacted plan whose documents hold more than may be written down.
+pub(super) fn withheld(plan: &Plan) -> Vec<String> {
+    every(plan).filter(|write| is_withheld(write)).map(title).collect()
+}
+
+/// Returns true if a write of a redacted plan would put a hash in the place of a value.
+pub(super) fn is_withheld(write: &Write) -> bool {
+    serde_json::to_string(&write.call).is_ok_and(|call| holds_hash(&call))
+}
+
+/// What is said in the place of a document that holds what may be a secret.
+pub(super) const WITHHELD_STEP: &str =
+    "The document holds what may be a secret, so it isn't written here: `xdeploy setup` makes this change, and shows none of it.";
 
 /// Says that a plan of setup never holds a call, since only teardown makes it.
 pub(super) fn never_planned(call: &Call) -> Error {

@@ -71,14 +71,15 @@ pub enum Subject {
 
 impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Subject::Host => f.write_str("host"),
-            Subject::Interface(name) => write!(f, "interface {name}"),
-            Subject::Container(name) => write!(f, "container {name}"),
-            Subject::Role(arn) => write!(f, "role {arn}"),
-            Subject::Pipeline(name) => write!(f, "pipeline {name}"),
-            Subject::Command(name) => write!(f, "command {name}"),
-        }
+        let (kind, name) = match self {
+            Subject::Host => return f.write_str("host"),
+            Subject::Interface(name) => ("interface", name),
+            Subject::Container(name) => ("container", name),
+            Subject::Role(arn) => ("role", arn),
+            Subject::Pipeline(name) => ("pipeline", name),
+            Subject::Command(name) => ("command", name),
+        };
+        write!(f, "{kind} {}", printable(name.clone()))
     }
 }
 

@@ -1,12 +1,14 @@
 //! Names and identifiers, parsed once at the edge; everything inside may rely on them being well formed.
 
 mod finding;
+mod foreign;
 mod message;
 mod mfa;
 mod names;
 pub mod quotas;
 
 pub use finding::{Check, Finding, Outcome, Subject};
+pub use foreign::{inert_json, is_acted_on, json_text, printable, without_commands};
 pub use message::{ApiService, AwsMessage, DenialReason, PolicyKind, SessionOwner, plain, uncut};
 pub use mfa::{MfaCode, is_mfa_code};
 pub use names::{AccountId, Arn, BucketName, KeyAlias, KeyArn, ObjectKey, Partition, PipelineName, RegionName, RoleName, account_of};
@@ -17,11 +19,6 @@ use std::fmt;
 /// Puts a number before what is said of one or of many: `1 file is missing`, `2 files are missing`.
 pub fn counted(number: usize, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })
-}
-
-/// Takes out what a terminal would act on and what would end a line: much of what is told comes from containers and from names.
-pub fn printable(text: String) -> String {
-    if text.contains(char::is_control) { text.replace(char::is_control, "\u{fffd}") } else { text }
 }
 
 /// What stands in the place of a profile's name for the credentials of the environment (`AWS_ACCESS_KEY_ID` and its like).
@@ -37,10 +34,10 @@ pub fn real_profile(profile: &str) -> &str {
     if profile == ENVIRONMENT_PROFILE { "" } else { profile }
 }
 
-/// Quotes an argument for a shell where it must be: for any POSIX shell, and for bash where it holds control characters, so that
-/// a command never has a second line.
+/// Quotes an argument for a shell where it must be: for any POSIX shell, and for bash where it holds what a terminal
+/// acts on, so that a command never has a second line and is shown as it runs.
 pub fn quoted(text: &str) -> String {
-    if text.contains(char::is_control) {
+    if text.contains(is_acted_on) {
         let escaped = |byte: u8| match byte {
             b'\'' | b'\\' => format!("\\{}", char::from(byte)),
             b' '..=b'~' => char::from(byte).to_string(),

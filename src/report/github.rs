@@ -1,11 +1,11 @@
 //! Annotations for GitHub Actions, as workflow commands; a line each.
 
 use super::{Report, matters};
-use crate::model::{Finding, Outcome};
+use crate::model::{Finding, Outcome, printable};
 
 /// The message of a workflow command. A line break in it would begin a line of its own, and with it any command.
 fn data(text: &str) -> String {
-    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+    printable(text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A"))
 }
 
 /// A property of a workflow command.

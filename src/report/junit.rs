@@ -1,7 +1,7 @@
 //! JUnit's XML, as Jenkins and GitLab read it: a suite for each subject, a case for each of its checks.
 
 use super::Report;
-use crate::model::{Finding, Outcome};
+use crate::model::{Finding, Outcome, is_acted_on};
 use std::fmt::Write;
 
 /// One case: the findings of a check about a subject.
@@ -61,7 +61,7 @@ fn escape_text(text: &str) -> String {
     escape(text).replace("&#10;", "\n")
 }
 
-/// Text for an attribute; what XML 1.0 can't hold becomes U+FFFD.
+/// Text for an attribute. What a terminal would act on, control characters among it, which XML 1.0 can't hold, is made visible.
 fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
@@ -76,7 +76,8 @@ fn escape(text: &str) -> String {
             '\t' => escaped.push_str("&#9;"),
             '\n' => escaped.push_str("&#10;"),
             '\r' => escaped.push_str("&#13;"),
-            '\0'..'\u{20}' | '\u{FFFE}' | '\u{FFFF}' => escaped.push('\u{FFFD}'),
+            '\u{FFFE}' | '\u{FFFF}' => escaped.push('\u{FFFD}'),
+            other if is_acted_on(other) => escaped.extend(other.escape_default()),
             other => escaped.push(other),
         }
     }

@@ -1,7 +1,7 @@
 //! Markdown (GitHub's), for a job's summary or a ticket.
 
 use super::{Report, matters};
-use crate::model::{Finding, Outcome};
+use crate::model::{Finding, Outcome, is_acted_on, printable};
 
 /// Text in a paragraph or a cell of a table: whatever Markdown or HTML would make of it is taken away.
 pub(super) fn escape(text: &str) -> String {
@@ -14,7 +14,8 @@ pub(super) fn escape(text: &str) -> String {
             '>' => escaped.push_str("&gt;"),
             // Names and links of others (`@team`) would call them.
             '@' => escaped.push_str("&#64;"),
-            character if character.is_control() => escaped.push(' '),
+            // The backslash that begins an escape is one of Markdown as well.
+            character if is_acted_on(character) => escaped.extend(std::iter::once('\\').chain(character.escape_default())),
             other => escaped.push(other),
         }
     }
@@ -23,7 +24,7 @@ pub(super) fn escape(text: &str) -> String {
 
 /// A block of text as it is, in a fence that is longer than any in it.
 pub(super) fn block(language: &str, lines: &[String]) -> String {
-    let text = lines.join("\n");
+    let text = lines.iter().map(|line| printable(line.clone())).collect::<Vec<_>>().join("\n");
     let (mut longest, mut run) = (0, 0);
     for character in text.chars() {
         run = if character == '`' { run + 1 } else { 0 };

@@ -5,7 +5,7 @@ use super::markdown::{block, details, escape};
 use super::matters;
 use crate::deploy::kept::Kept;
 use crate::deploy::write::{Note, Write};
-use crate::model::{Finding, Side};
+use crate::model::{Finding, Side, printable};
 
 /// What the comment is about.
 #[derive(Debug, Clone)]
@@ -91,14 +91,12 @@ fn changes(sheet: &Sheet<'_>) -> String {
 /// A line as `diff` has it: its sign comes first, and what changes inside is marked as a change.
 fn as_diff(line: &Line) -> String {
     let sign = if line.sign == '~' { '!' } else { line.sign };
-    let text: String = line.text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect();
-    format!("{sign} {}{text}", "    ".repeat(line.depth))
+    format!("{sign} {}{}", "    ".repeat(line.depth), printable(line.text.clone()))
 }
 
 /// Text within a tag, where Markdown has no say and would show its own escapes.
 fn html(text: &str) -> String {
-    let plain: String = text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect();
-    plain.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('@', "&#64;")
+    printable(text.to_owned()).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('@', "&#64;")
 }
 
 fn difference(write: &Write, all: &[Write]) -> String {

@@ -1,5 +1,6 @@
 //! Draws a question where it stands: a few lines that are drawn again at each key, on stderr. All of it is ASCII but what is typed.
 
+use crate::model::is_acted_on;
 use crossterm::cursor::{Hide, MoveToColumn, MoveUp, Show};
 use crossterm::event::{DisableBracketedPaste, EnableBracketedPaste};
 use crossterm::style::{Color, Print, ResetColor, SetForegroundColor};
@@ -111,7 +112,7 @@ impl PromptFrame {
             }
             let mut row = String::new();
             // What isn't printed would move the cursor to where nobody knows it.
-            for letter in text.chars().filter(|letter| !letter.is_control()) {
+            for letter in text.chars().filter(|letter| !is_acted_on(*letter)) {
                 let wide = letter.width().unwrap_or_default();
                 if column + wide > width {
                     queue!(out, Print(std::mem::take(&mut row)), Print("\r\n"))?;

@@ -1,5 +1,6 @@
 //! What keys mean at a question: those that a shell's line has, whatever the terminal sends for them.
 
+use crate::model::is_acted_on;
 use crossterm::event::{Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use tui_input::InputRequest;
 
@@ -111,7 +112,7 @@ pub(super) fn on_one_line(text: &str) -> String {
     let text = text.trim_end_matches(['\r', '\n']);
     text.chars()
         .map(|letter| if matches!(letter, '\n' | '\r' | '\t') { ' ' } else { letter })
-        .filter(|letter| !letter.is_control())
+        .filter(|letter| !is_acted_on(*letter))
         .collect()
 }
 

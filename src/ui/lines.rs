@@ -1,5 +1,6 @@
 //! Answers to lines of standard input, in order.
 
+use crate::model::inert_json;
 use std::io::{IsTerminal, Write};
 
 /// How much is read at once; a longer line makes the room for it.
@@ -59,7 +60,7 @@ fn answers(lines: &[u8], answer: &(impl Fn(&[u8]) -> String + Sync)) -> Vec<u8> 
     let alone = |lines: &[u8]| {
         let mut told = Vec::with_capacity(lines.len() / 4);
         for line in lines.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty()) {
-            told.extend_from_slice(answer(line).as_bytes());
+            told.extend_from_slice(inert_json(answer(line)).as_bytes());
             told.push(b'\n');
         }
         told

@@ -1,4 +1,7 @@
 //! The only code that touches stdout, stderr, colour, progress and prompts.
+//!
+//! What is printed goes line by line through [`Text`], which shows what others wrote and obeys none of it; JSON and documents have
+//! their own escapes.
 
 mod frame;
 mod keys;
@@ -6,49 +9,20 @@ mod lines;
 mod progress;
 mod prompts;
 pub mod signals;
+mod text;
 
 pub use lines::answer_lines;
 pub use progress::Busy;
 pub use prompts::{Answer, Choice, Completion, Objection};
+pub use text::{Text, Tone, paint};
 
-use crate::model::{ColorWhen, MfaCode, OutputFormat};
+use crate::model::{ColorWhen, MfaCode, OutputFormat, is_acted_on, json_text, printable, without_commands};
 use anstream::{AutoStream, ColorChoice};
 use progress::Spinner;
 use serde_json::Value;
 use std::io::{IsTerminal, Write};
 
 use std::sync::Mutex;
-
-const BOLD: &str = "\x1b[1m";
-const RED: &str = "\x1b[1;31m";
-const YELLOW: &str = "\x1b[1;33m";
-const GREEN: &str = "\x1b[1;32m";
-const CYAN: &str = "\x1b[1;36m";
-const RESET: &str = "\x1b[0m";
-
-/// How a piece of text is meant; never carries meaning by itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Tone {
-    /// A heading.
-    Heading,
-    /// Something new.
-    Added,
-    /// Something that changes.
-    Changed,
-    /// Something that goes.
-    Removed,
-}
-
-/// Paints text; the streams take the paint off where it isn't wanted.
-pub fn paint(tone: Tone, text: &str) -> String {
-    let colour = match tone {
-        Tone::Heading => BOLD,
-        Tone::Added => GREEN,
-        Tone::Changed => YELLOW,
-        Tone::Removed => RED,
-    };
-    format!("{colour}{text}{RESET}")
-}
 
 /// Where results, talk and questions go.
 #[derive(Debug)]
@@ -112,11 +86,35 @@ impl Ui {
         self.interactive
     }
 
-    /// Prints a piece of the result; nothing when the result is JSON. A reader that went away is not our failure.
-    pub fn result(&self, text: &str) {
-        if !self.is_json()
-            && let Ok(mut out) = self.out.lock()
-        {
+    /// Prints a line of the result; nothing when the result is JSON. A reader that went away is not our failure.
+    pub fn result(&self, text: impl Into<Text>) {
+        if !self.is_json() {
+            self.write(&text.into().line());
+        }
+    }
+
+    /// Prints a line of the result below an empty one.
+    pub fn section(&self, text: impl Into<Text>) {
+        self.result("");
+        self.result(text);
+    }
+
+    /// Prints a text of several lines as part of the result.
+    pub fn lines(&self, text: &str) {
+        text.lines().for_each(|line| self.result(line));
+    }
+
+    /// Prints a file that is the result, such as a script: for a program as it is, for a person line by line.
+    pub fn document(&self, text: &str) {
+        match std::io::stdout().is_terminal() {
+            true => self.lines(text),
+            false if self.is_json() => {}
+            false => self.write(text.trim_end_matches('\n')),
+        }
+    }
+
+    fn write(&self, text: &str) {
+        if let Ok(mut out) = self.out.lock() {
             self.spinner.aside(|| self.wrote(writeln!(out, "{text}")));
         }
     }
@@ -141,56 +139,77 @@ impl Ui {
 
     /// Prints the JSON document that is the result.
     pub fn json(&self, document: &Value) {
-        if self.is_json()
-            && let Ok(mut out) = self.out.lock()
-        {
-            self.spinner.aside(|| self.wrote(writeln!(out, "{}", serde_json::to_string_pretty(document).unwrap_or_default())));
+        if self.is_json() {
+            self.write(&json_text(document));
         }
     }
 
-    /// Prints progress or talk.
-    pub fn status(&self, text: &str) {
+    /// Prints a line of progress or talk.
+    pub fn status(&self, text: impl Into<Text>) {
+        self.talk(&text.into().line());
+    }
+
+    /// Prints the annotations of a report where GitHub reads them: commands of our own, a line each.
+    pub fn annotations(&self, commands: &str) {
+        commands.lines().for_each(|line| self.talk(&printable(line.to_owned())));
+    }
+
+    fn talk(&self, line: &str) {
         if let Ok(mut err) = self.err.lock() {
             self.spinner.aside(|| {
-                let _ = writeln!(err, "{text}");
+                let _ = writeln!(err, "{line}");
             });
         }
     }
 
     /// Prints a warning.
-    pub fn warning(&self, text: &str) {
-        self.status(&format!("{YELLOW}warning{RESET}: {text}"));
+    pub fn warning(&self, text: impl Into<Text>) {
+        self.status(paint(Tone::Changed, "warning") + ": " + text);
     }
 
     /// Prints a failure with its causes and hints.
     pub fn failure(&self, message: &str, causes: &[String], hints: &[String]) {
-        self.status(&laid_out(&format!("{RED}error{RESET}: {message}"), causes, hints));
+        self.laid_out(paint(Tone::Removed, "error"), message, causes, hints);
     }
 
     /// Prints a failure that does not end the command, in the same way.
     pub fn caution(&self, message: &str, causes: &[String], hints: &[String]) {
-        self.warning(&laid_out(message, causes, hints));
+        self.laid_out(paint(Tone::Changed, "warning"), message, causes, hints);
     }
-}
 
-/// Puts causes and hints below a message.
-fn laid_out(message: &str, causes: &[String], hints: &[String]) -> String {
-    let mut text = message.to_owned();
-    for cause in causes {
-        text.push_str(&format!("\n  caused by: {cause}"));
+    /// Puts causes and hints below a message.
+    fn laid_out(&self, word: Text, message: &str, causes: &[String], hints: &[String]) {
+        self.paragraph(word, message);
+        for cause in causes {
+            self.paragraph("  caused by".into(), cause);
+        }
+        if !hints.is_empty() {
+            self.status("");
+        }
+        for hint in hints {
+            self.paragraph(paint(Tone::Hint, "hint"), hint);
+        }
     }
-    if !hints.is_empty() {
-        text.push('\n');
+
+    /// Prints a text that may have several lines behind a word; none but the first begins at the left.
+    fn paragraph(&self, word: Text, text: &str) {
+        let mut lines = text.lines();
+        self.status(word + ": " + lines.next().unwrap_or_default());
+        lines.for_each(|line| self.status(format!("    {line}")));
     }
-    for hint in hints {
-        text.push_str(&format!("\n{CYAN}hint{RESET}: {hint}"));
-    }
-    text
 }
 
 /// Prints what the argument parser has to say (help, version, a wrong flag) and says whether it was a mistake.
 pub fn print_clap(error: &clap::Error) -> bool {
-    let _ = error.print();
+    // Arguments may come from others, as the name of a branch does in CI.
+    let text = error.render().to_string();
+    let shown: Vec<String> = text.lines().map(|line| without_commands(printable(line.to_owned()))).collect();
+    let is_plain = !text.contains(|letter: char| is_acted_on(letter) && letter != '\n') && shown.iter().eq(text.lines());
+    if is_plain {
+        let _ = error.print();
+    } else {
+        let _ = writeln!(anstream::stderr(), "{}", shown.join("\n"));
+    }
     error.use_stderr()
 }
 

@@ -1,6 +1,7 @@
 //! What is under way: a spinner with the time on a terminal, nothing elsewhere, where what is done is told line by line.
 
 use super::Ui;
+use crate::model::printable;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
 use std::sync::{Mutex, PoisonError};
@@ -37,13 +38,14 @@ impl Spinner {
 
     /// Shows a text and gives the one that stood there.
     fn show(&self, text: &str) -> Option<String> {
+        let text = printable(text.to_owned());
         let mut bar = self.bar();
         if let Some(bar) = bar.as_ref() {
             let before = bar.message();
-            bar.set_message(text.to_owned());
+            bar.set_message(text);
             return Some(before);
         }
-        let new = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()).with_message(text.to_owned());
+        let new = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()).with_message(text);
         if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg} {elapsed}") {
             new.set_style(style.tick_chars("|/-\\ "));
         }

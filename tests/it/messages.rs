@@ -116,7 +116,7 @@ exit 64
 $ xdeploy who-am-i
 error: the AWS configuration files can't be read
   caused by: could not parse profile file: error parsing DIR/config on line 1:
-  Profile definition must end with ']'
+      Profile definition must end with ']'
 
 hint: mend the file; `aws configure list-profiles` reads the same ones
 exit 4

@@ -89,7 +89,7 @@ pub fn run(common: &CommonFlags, args: &Args, ui: &Ui) -> Result<u8> {
         true => (None, roles::told(&wanted, &roles)),
         false => (Some(workflow::file(args.service, &wanted.pipeline)), workflow::of(&wanted)),
     };
-    ui.result(text.trim_end_matches('\n'));
+    ui.document(&text);
     if let Some(file) = &file {
         ui.status(&format!("its place is {file}; `xdeploy ci {} --roles` says which roles it needs", args.service.word()));
     }

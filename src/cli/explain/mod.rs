@@ -235,6 +235,6 @@ fn tell_ecs(ui: &Ui, denial: &Denial) {
         ui.result(&format!("  {advice}"));
     }
     let run = "xdeploy ecs-check --explain-error TEXT";
-    ui.result(&format!("\n`{run}` explains such messages, `xdeploy ecs-check` looks at the container host."));
+    ui.section(&format!("`{run}` explains such messages, `xdeploy ecs-check` looks at the container host."));
     ui.json(&json!({"schema": "xdeploy.explain/1", "kind": "ecs-denial", "denial": denial, "run": run}));
 }

@@ -80,7 +80,7 @@ fn of_rule(ui: &Ui, rule: &'static Check) -> Value {
         "schema": "xdeploy.explain/1", "kind": "rule", "id": rule.id, "title": rule.title, "why": rule.why, "fix": rule.fix,
         "article": rule.article, "docs": rule.docs,
     });
-    ui.result(&paint(Tone::Heading, &format!("{} {}", rule.id, rule.title)));
+    ui.result(paint(Tone::Heading, format!("{} {}", rule.id, rule.title)));
     let row = failures::rows().iter().find(|row| row.check.id == rule.id);
     if let Some(row) = row {
         let at: Vec<&str> = row.at.iter().map(|place| place.word()).collect();
@@ -114,7 +114,7 @@ fn of_call(ui: &Ui, call: &'static Call) -> Value {
         Grade::MayBeCalled => "may not be needed: without it `xdeploy verify` warns",
         _ => "every run that it applies to makes it: without it the deployment fails",
     };
-    ui.result(&paint(Tone::Heading, &format!("{} {}", call.id(), call.name)));
+    ui.result(paint(Tone::Heading, format!("{} {}", call.id(), call.name)));
     ui.result(&format!("  who:   {}", call.who.words()));
     ui.result(&format!("  what:  {} on {}", call.action, call.on.words()));
     ui.result(&format!("  for:   {}", call.why));
@@ -124,7 +124,7 @@ fn of_call(ui: &Ui, call: &'static Call) -> Value {
     if !rows.is_empty() {
         ui.result(&format!("  fails: {}", rows.join(", ")));
     }
-    ui.result("\n`xdeploy verify` says whether it is allowed, by which statement, and what would allow it.");
+    ui.section("`xdeploy verify` says whether it is allowed, by which statement, and what would allow it.");
     json!({
         "schema": "xdeploy.explain/1", "kind": "link", "id": call.id(), "name": call.name, "who": call.who.words(), "action": call.action,
         "on": call.on.words(), "why": call.why, "mayBeCalled": call.grade() == Grade::MayBeCalled, "grade": call.grade(), "restsOn": call.grounds, "article": call.article.split(", ").collect::<Vec<_>>(),

@@ -3,7 +3,7 @@
 use crate::deploy::failures::gather::Run;
 use crate::deploy::failures::{Cause, Explanation, Kind};
 use crate::deploy::release::Route;
-use crate::ui::{Tone, Ui, paint};
+use crate::ui::{Text, Tone, Ui, paint};
 use serde_json::{Value, json};
 
 /// How many causes are told; of the rest only the ids are.
@@ -41,7 +41,7 @@ pub fn run(ui: &Ui, route: &Route, run: Option<&Run>, explanation: &Explanation)
         Kind::Message => {
             let place = run.and_then(|run| run.failed.as_ref()).map(|failed| format!("{}/{}: ", failed.state.stage, failed.state.action));
             let code = explanation.symptom.code.as_ref().map(|code| format!("{code}: ")).unwrap_or_default();
-            ui.result(&format!("{}{code}{}", place.unwrap_or_default(), explanation.symptom.text));
+            ui.lines(&format!("{}{code}{}", place.unwrap_or_default(), explanation.symptom.text));
         }
     }
     rest(ui, explanation);
@@ -51,13 +51,13 @@ pub fn run(ui: &Ui, route: &Route, run: Option<&Run>, explanation: &Explanation)
 pub fn pasted(ui: &Ui, explanation: &Explanation) {
     let text = &explanation.symptom.text;
     let shown: String = text.chars().take(SHOWN).collect();
-    ui.result(&format!("{shown}{}", if shown.len() < text.len() { " …" } else { "" }));
+    ui.lines(&format!("{shown}{}", if shown.len() < text.len() { " …" } else { "" }));
     rest(ui, explanation);
 }
 
 fn rest(ui: &Ui, explanation: &Explanation) {
     if let Some(caller) = &explanation.caller {
-        ui.result(&format!("\nWho was denied: {}", caller.text));
+        ui.section(&format!("Who was denied: {}", caller.text));
     }
     if explanation.denial_only && !explanation.with_accounts && !explanation.causes.is_empty() {
         ui.result(
@@ -70,22 +70,22 @@ fn rest(ui: &Ui, explanation: &Explanation) {
             (true, true) => "nothing that could fail here is denied as far as it can be told",
             (true, false) => "but a call that could fail here is denied",
         };
-        ui.result(&format!("\nThis text is not in the catalogue; {then}."));
+        ui.section(&format!("This text is not in the catalogue; {then}."));
     }
     for (index, cause) in explanation.causes.iter().take(CAUSES).enumerate() {
         tell_cause(ui, cause, index, explanation.symptom.kind);
     }
     let rest: Vec<&str> = explanation.causes.iter().skip(CAUSES).filter_map(|cause| cause.id).collect();
     if !rest.is_empty() {
-        ui.result(&format!("\n{} {}; `xdeploy explain ID` tells each", paint(Tone::Heading, "May also be:"), rest.join(", ")));
+        ui.section(paint(Tone::Heading, "May also be:") + format!(" {}; `xdeploy explain ID` tells each", rest.join(", ")));
     }
     let first = explanation.causes.first().and_then(|cause| cause.link.as_ref()).map(|link| link.name.as_str());
     let more: Vec<&str> = explanation.denied.iter().map(String::as_str).filter(|name| first.is_some_and(|first| first != *name)).collect();
     if !more.is_empty() {
-        ui.result(&format!("\n{} {}; `xdeploy verify` says what each lacks", paint(Tone::Heading, "Denied as well:"), more.join(", ")));
+        ui.section(paint(Tone::Heading, "Denied as well:") + format!(" {}; `xdeploy verify` says what each lacks", more.join(", ")));
     }
     if !explanation.ruled_out.is_empty() || (!explanation.allowed.is_empty() && explanation.symptom.kind == Kind::Message) {
-        ui.result(&format!("\n{}", paint(Tone::Heading, "Ruled out:")));
+        ui.section(paint(Tone::Heading, "Ruled out:"));
     }
     for out in &explanation.ruled_out {
         ui.result(&format!("  {} {}: {}", out.id, out.title, out.why));
@@ -94,7 +94,7 @@ fn rest(ui: &Ui, explanation: &Explanation) {
         ui.result(&format!("  allowed as things stand: {}", explanation.allowed.join(", ")));
     }
     if !explanation.cannot_tell.is_empty() {
-        ui.result(&format!("\n{}", paint(Tone::Heading, "Can't be told:")));
+        ui.section(paint(Tone::Heading, "Can't be told:"));
     }
     for text in &explanation.cannot_tell {
         ui.result(&format!("  {text}"));
@@ -110,7 +110,7 @@ fn tell_cause(ui: &Ui, cause: &Cause, index: usize, kind: Kind) {
         _ => "Or:",
     };
     let id = cause.id.map(|id| format!(" ({id})")).unwrap_or_default();
-    ui.result(&format!("\n{} {}{id}", paint(Tone::Heading, word), cause.title));
+    ui.section(paint(Tone::Heading, word) + format!(" {}{id}", cause.title));
     ui.result(&format!("  {}", cause.why));
     for seen in &cause.evidence {
         ui.result(&format!("  seen: {seen}"));
@@ -118,7 +118,7 @@ fn tell_cause(ui: &Ui, cause: &Cause, index: usize, kind: Kind) {
     for read in &cause.read {
         ui.result(&format!("  look at: {read}"));
     }
-    ui.result(&format!("  {} {}", paint(Tone::Added, "fix:"), cause.fix));
+    ui.result(Text::from("  ") + paint(Tone::Added, "fix:") + format!(" {}", cause.fix));
     for (number, run) in cause.run.iter().enumerate() {
         let word = if number == 0 { "- " } else { "or " };
         for (line, text) in run.lines().enumerate() {

@@ -19,7 +19,7 @@ use crate::model::{ChangeDetection, Side};
 use crate::policy::Decided;
 use crate::rehearsal::{DEV, Logged, PROD, Rehearsal};
 use crate::settings::Settings;
-use crate::ui::{Tone, Ui, paint};
+use crate::ui::{Text, Tone, Ui, paint};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
@@ -112,7 +112,7 @@ impl Stage {
         };
         ui.result("Links that the pipeline needs:");
         show(&proof, false);
-        ui.result("\nLinks of calls that may not be needed (without one the run goes on, and verify warns):");
+        ui.section("Links of calls that may not be needed (without one the run goes on, and verify warns):");
         show(&proof, true);
         let link = |link: &Judged| json!({"name": link.name, "action": link.action, "who": link.who, "why": link.why, "article": link.article, "needed": !link.may_be_called(), "grade": link.grade, "restsOn": link.rests_on});
         let all: Vec<Value> = proof.links.iter().map(link).collect();
@@ -189,7 +189,8 @@ impl Stage {
         let Break { writes, text, denied } = breaking::breaking(settings, &snapshot, link)?;
         let manner = Manner { pipeline_arn: "", wait_for_runs: false, listen: &|_| (), stop: &AtomicBool::new(false) };
         apply::apply(&self.accounts, &writes, &manner).await?;
-        ui.result(&format!("\n{} {text}.\n", paint(Tone::Removed, "Broken on purpose:")));
+        ui.section(paint(Tone::Removed, "Broken on purpose:") + format!(" {text}."));
+        ui.result("");
         document["broken"] = json!({"link": link, "what": text, "denied": denied});
         let failed = self.sample(settings, ui, document).await?.1.err();
         document["failure"] = failed.as_ref().map(ask::error_document).unwrap_or_default();
@@ -197,7 +198,7 @@ impl Stage {
             ui.result("");
             ui.failure(&error.message, &error.causes, &[]);
         }
-        ui.result("\nxdeploy verify says:");
+        ui.section("xdeploy verify says:");
         let arguments = verify::Args {
             deployment: args.setup.deployment.clone(),
             detailed_exitcode: false,
@@ -210,7 +211,7 @@ impl Stage {
         document["verify"] = told;
         around.released(settings, &document["release"]);
         match (&failed, code) {
-            (None, 0) => ui.result(&format!("\nThe pipeline went green without `{link}`, which may not be needed.")),
+            (None, 0) => ui.section(&format!("The pipeline went green without `{link}`, which may not be needed.")),
             (None, _) => return Err(Error::internal(format!("verify calls `{link}` broken, but the pipeline went green"))),
             (Some(_), 0) => return Err(Error::internal(format!("the pipeline fails without `{link}`, but verify finds nothing"))),
             (Some(_), _) => {}
@@ -218,7 +219,7 @@ impl Stage {
         if !args.fix {
             return Ok(code);
         }
-        ui.result("\nxdeploy setup, once more:");
+        ui.section("xdeploy setup, once more:");
         let again = setup::Args { yes: true, artifact: None, ..args.setup.clone() };
         let (code, told) = setup::on(&self.accounts, settings, &again, None, ui, stop, reports).await?;
         let mut mended = json!({"setup": told});
@@ -236,17 +237,17 @@ impl Stage {
         let own = log.get(since..).unwrap_or_default().iter().filter(|call| !is_ours(call));
         let (mut told, mut who) = (Vec::new(), String::new());
         let mut allowed = 0;
-        ui.result("\nThe calls that the pipeline made:");
+        ui.section("The calls that the pipeline made:");
         for call in own {
             let link = link_of(&links, call).map_or("", |link| link.name.as_str());
             if call.caller != who {
                 who.clone_from(&call.caller);
-                ui.result(&paint(Tone::Heading, &who));
+                ui.result(paint(Tone::Heading, &who));
             }
             let tone = if call.verdict == Decided::Allowed { Tone::Added } else { Tone::Removed };
             let word = if call.verdict == Decided::Allowed { "allowed" } else { "denied" };
             allowed += usize::from(call.verdict == Decided::Allowed);
-            ui.result(&format!("  {} {link:<20} {} on {}", paint(tone, &format!("{word:<7}")), call.action, call.resource));
+            ui.result(Text::from("  ") + paint(tone, format!("{word:<7}")) + format!(" {link:<20} {} on {}", call.action, call.resource));
             told.push(json!({"link": link, "caller": call.caller, "action": call.action, "resource": call.resource, "verdict": call.verdict.word()}));
         }
         ui.result(&format!("{allowed} of {} calls allowed.", told.len()));
@@ -267,7 +268,9 @@ impl Stage {
             ));
             profiles.push(json!({"name": name, "account": account, "region": region, "accessKeyId": id, "secretAccessKey": secret}));
         }
-        ui.result(&format!("\nBoth accounts are served on {url} until Ctrl-C. Two profiles for ~/.aws/config:\n\n{}", text.trim_end()));
+        ui.section(&format!("Both accounts are served on {url} until Ctrl-C. Two profiles for ~/.aws/config:"));
+        ui.result("");
+        ui.lines(text.trim_end());
         Ok(json!({"url": url, "profiles": profiles}))
     }
 }

@@ -11,6 +11,7 @@ use crate::cli::session::IfDenied;
 use crate::deploy::kept;
 use crate::deploy::observe::Organisations;
 use crate::deploy::plan::Plan;
+use crate::deploy::redaction::shown;
 use crate::deploy::snapshot::Snapshot;
 use crate::deploy::write::{Artifact, Call, Write};
 use crate::error::{Error, Kind, Result};
@@ -92,7 +93,9 @@ async fn whole(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop, reports:
     let interrupted = done.as_ref().is_err_and(|error| error.kind == Kind::Interrupted);
     if asked && !interrupted {
         let line = wizard::command_line(&answers.common, &answers.flags, answers.artifact.as_deref());
-        ui.status(&format!("\nThe same run as one command:\n\n  {line}\n"));
+        for line in ["", "The same run as one command:", "", &format!("  {line}"), ""] {
+            ui.status(line);
+        }
     }
     if let Ok((_, document)) = &done {
         let applied = document["applied"] == json!(true);
@@ -188,7 +191,7 @@ pub async fn on(
     }
     let made = session::apply_writes(accounts, plan.writes(), &plan.pipeline_arn(), wait, ui, stop).await?;
     let (add, change, remove) = plan.counts();
-    ui.result(&format!("\nDone: {add} added, {change} changed, {remove} removed."));
+    ui.section(&format!("Done: {add} added, {change} changed, {remove} removed."));
     document["applied"] = json!(true);
     document["made"] = json!({"keys": made.keys()});
     let (code, back) = proof::check(accounts, settings, &proof, args.strict, ui, &mut document).await;
@@ -226,6 +229,7 @@ pub fn summary(plan: &Plan) -> Value {
         .iter()
         .map(|write| {
             let (before, after) = write.call.documents();
+            let (before, after) = (before.as_ref().map(shown), after.as_ref().map(shown));
             json!({"account": write.account, "step": write.step, "article": write.step.article(), "action": write.call.action(),
                 "change": write.call.change(), "resource": write.resource, "title": write.title, "before": before, "after": after})
         })
@@ -251,7 +255,7 @@ pub fn stops_a_run(writes: &[Write], snapshot: &Snapshot) -> Option<String> {
 
 /// Names what comes next, as commands that can be pasted.
 fn follow_ups(ui: &Ui, reach: &str) {
-    ui.result("\nRecommended follow-up:");
+    ui.section("Recommended follow-up:");
     ui.result(&format!("  `xdeploy release FILE {reach}` uploads an artifact and follows it"));
     ui.result(&format!("  `xdeploy verify {reach}` reads everything again, also in CI"));
     ui.result("  `xdeploy ecs-check`, on a container host, where ECS tasks use what is deployed");

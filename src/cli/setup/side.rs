@@ -87,7 +87,7 @@ async fn on(one: &OneSide, args: &Args, artifact: Option<Artifact>, ui: &Ui, sto
         )),
     })?;
     let (add, change, remove) = plan.counts();
-    ui.result(&format!("\nDone: {add} added, {change} changed, {remove} removed."));
+    ui.section(&format!("Done: {add} added, {change} changed, {remove} removed."));
     document["applied"] = json!(true);
     let (again, settled) = read_again(one, &proven, ui).await?;
     let proven_again = proof::of_plan(&again)?;
@@ -176,7 +176,7 @@ fn finish(one: &OneSide, plan: &Plan, ui: &Ui, document: &mut Value) -> Result<(
     let works = proof::of_plan(plan)?.verdict() != Verdict::Denied;
     document["complete"] = json!(plan.later().is_empty() && works);
     if plan.later().is_empty() && !works {
-        ui.result("\nBoth sides have written what they should, but the pipeline would still fail: the proof above says where.");
+        ui.section("Both sides have written what they should, but the pipeline would still fail: the proof above says where.");
         return Ok(());
     }
     for line in next(one, plan, &told) {
@@ -187,33 +187,38 @@ fn finish(one: &OneSide, plan: &Plan, ui: &Ui, document: &mut Value) -> Result<(
 
 /// What comes next, in a line or two that can be sent.
 fn next(one: &OneSide, plan: &Plan, told: &Handoff) -> Vec<String> {
-    let file = quoted(&one.path.display().to_string());
+    let (file, below) = (quoted(&one.path.display().to_string()), String::new());
     let (side, other) = (one.side, one.side.other());
     // Production looks at what it was told only when it runs; development's last run asks CodePipeline itself.
     let handed_back = side == Side::Prod && told.half(Side::Dev).is_some() && plan.later().is_empty();
     match plan.later().first() {
         None if handed_back => {
-            vec![format!("\nBoth sides are done. {file} says so; development needs it only if it hasn't seen production's part yet.")]
+            vec![below, format!("Both sides are done. {file} says so; development needs it only if it hasn't seen production's part yet.")]
         }
         None => vec![
-            format!("\nBoth sides are done: the pipeline is complete. {file} says so, for the other side's records."),
+            below,
+            format!("Both sides are done: the pipeline is complete. {file} says so, for the other side's records."),
             format!("  `xdeploy verify --side {side} {}--handoff {file}` reads it again", of_other(one)),
         ],
         Some(_) => {
             let fail = match told.open.links.as_slice() {
                 [] => Vec::new(),
-                links => vec![format!("\nThese calls of the pipeline need what is left: {}.", links.join(", "))],
+                links => vec![below.clone(), format!("These calls of the pipeline need what is left: {}.", links.join(", "))],
             };
-            let to = format!("\nSend {file} to whoever runs {} ({})", other.long(), one.accounts.of(other).id);
+            let to = format!("Send {file} to whoever runs {} ({})", other.long(), one.accounts.of(other).id);
             let (pipeline, account) = (&one.settings.pipeline, &one.accounts.of(side).id);
             let send = match (other, told.half(Side::Dev).is_some()) {
                 (Side::Prod, _) => vec![
+                    below,
                     format!("{to}; there:"),
                     format!("  xdeploy setup --side prod --prod-profile PROFILE --dev-account {account} --handoff {file}"),
                 ],
                 // What development decided it says itself.
-                (Side::Dev, true) => vec![format!("{to}, who runs the same `xdeploy setup --side dev` again with `--handoff {file}`.")],
+                (Side::Dev, true) => {
+                    vec![below, format!("{to}, who runs the same `xdeploy setup --side dev` again with `--handoff {file}`.")]
+                }
                 (Side::Dev, false) => vec![
+                    below,
                     format!("{to}; there:"),
                     format!(
                         "  xdeploy setup --side dev --dev-profile PROFILE --pipeline {pipeline} --prod-account {account} --input-bucket BUCKET --handoff {file}"

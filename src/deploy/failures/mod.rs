@@ -15,7 +15,7 @@ mod told;
 
 pub use evidence::{Asked, Evidence, Readings, Source};
 pub use explain::{explain, explain_unread};
-pub use redact::{redact, redact_pasted};
+pub use redact::{SECRET_LENGTH, looks_secret, redact, redact_pasted};
 pub use symptom::{Kind, Place, Symptom};
 pub use told::{CallerTold, Cause, Explanation, LinkTold, RuledOut};
 

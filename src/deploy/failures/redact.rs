@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 const HIDDEN: &str = "(hidden)";
 
 /// A secret access key has 40 of these characters, a session token hundreds; a shorter run may be an artifact's key.
-const SECRET_LENGTH: usize = 40;
+pub const SECRET_LENGTH: usize = 40;
 
 /// A name that says that a secret follows, in any case.
 const NAME: &str = r"[a-z0-9_.-]*(?:signature|secret|token|passw(?:or)?d|api[_-]?key)[a-z0-9_.-]*";
@@ -63,9 +63,18 @@ pub fn redact_pasted(text: &str) -> String {
     if visible(&found_more) + frames < visible(&shown) { found_more } else { shown }
 }
 
+fn on_a_terminal(text: &str) -> String {
+    text.chars().map(|letter| if letter.is_control() && letter != '\n' { ' ' } else { letter }).collect()
+}
+
+/// Returns true if a text holds what looks like a secret.
+pub fn looks_secret(text: &str) -> bool {
+    redact(text) != on_a_terminal(text)
+}
+
 /// Replaces what looks like a secret with `(hidden)`, and control characters but line ends with a space. Access key ids stay.
 pub fn redact(text: &str) -> String {
-    let mut text: String = text.chars().map(|letter| if letter.is_control() && letter != '\n' { ' ' } else { letter }).collect();
+    let mut text = on_a_terminal(text);
     for pattern in COMPILED.iter() {
         text = pattern
             .replace_all(&text, |found: &Captures<'_>| format!("{}{HIDDEN}", found.name("keep").map_or("", |keep| keep.as_str())))

@@ -1,44 +1,17 @@
-//! What a hand-off leaves out: all that the other side doesn't need to judge the chain, and all that may be a secret.
+//! What a hand-off leaves out: all that the other side doesn't need to judge the chain, and by the rule of all outputs what may be a
+//! secret.
 
 use crate::deploy::declaration::{self, Place};
-use crate::deploy::failures::redact;
 use crate::deploy::names::{ARN_TAG, DETECTION_TAG, NOTIFICATION_TAG, TAG};
+use crate::deploy::redaction::{NAMES_OF_S3, REDACTED, Redaction};
 use crate::deploy::snapshot::{BucketFound, BucketSlot, Half, PipelineFound, RoleFound, RuleFound, Snapshot, Tags};
 use crate::deploy::steps::has_eventbridge;
 use crate::error::{Error, Result};
+use crate::model::is_acted_on;
 use crate::settings::Settings;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
-
-/// What stands in the place of a value that isn't told.
-pub const WITHHELD: &str = "(withheld)";
-
-/// Condition keys whose values are names and places. Those of any other, such as `aws:Referer` or `sts:ExternalId`, are passwords
-/// to some; no call of a pipeline sends them, so that the verdict is the same without them.
-const TOLD_CONDITIONS: [&str; 17] = [
-    "aws:source",
-    "aws:principal",
-    "aws:resource",
-    "aws:called",
-    "aws:via",
-    "aws:securetransport",
-    "aws:requestedregion",
-    "aws:multifactor",
-    "aws:currenttime",
-    "aws:epochtime",
-    "aws:userid",
-    "kms:viaservice",
-    "kms:calleraccount",
-    "kms:grant",
-    "kms:encryptioncontext:aws:s3:arn",
-    "s3:",
-    "iam:",
-];
-
-/// Members of an action's configuration that the chain hangs on; all others stay at home.
-const TOLD_CONFIGURATION: [&str; 8] =
-    ["S3Bucket", "S3ObjectKey", "PollForSourceChanges", "BucketName", "Extract", "ObjectKey", "CannedACL", "KMSEncryptionKeyARN"];
 
 /// Takes out of a half what the other side needn't know.
 ///
@@ -142,49 +115,32 @@ fn short(action: &Value, configuration: bool) -> Value {
         .map(|(key, value)| (key.clone(), value.clone()))
         .collect();
     if configuration && let Some(members) = action.get("configuration").and_then(Value::as_object) {
-        let kept = members.iter().filter(|(key, _)| TOLD_CONFIGURATION.contains(&key.as_str()));
+        let kept = members.iter().filter(|(key, _)| NAMES_OF_S3.contains(&key.as_str()));
         next.insert("configuration".to_owned(), kept.map(|(key, value)| (key.clone(), value.clone())).collect());
     }
     Value::Object(next)
 }
 
-/// Withholds the values of conditions that may be secrets, and whatever looks like one anywhere.
+/// Takes out the values of conditions that may be secrets, whatever looks like one anywhere, and what no screen should show.
 fn clean<T: Serialize + DeserializeOwned>(half: &T) -> Result<T> {
     let internal = |error: serde_json::Error| Error::internal(format!("the hand-off can't be written: {error}"));
     let mut value = serde_json::to_value(half).map_err(internal)?;
-    walk(&mut value);
+    Redaction::without_hashes().redact(&mut value);
+    only_printable(&mut value);
     serde_json::from_value(value).map_err(internal)
 }
 
-fn walk(value: &mut Value) {
+fn only_printable(value: &mut Value) {
     match value {
         Value::Object(members) => {
-            if let Some(Value::Object(operators)) = members.get_mut("Condition") {
-                operators.values_mut().for_each(conditions);
-            }
             // Names of objects and things are told as they are: policies are written from them.
             members
                 .iter_mut()
                 .filter(|(key, _)| !["configuration", "name", "asked"].contains(&key.as_str()))
-                .for_each(|(_, value)| walk(value));
+                .for_each(|(_, value)| only_printable(value));
         }
-        Value::Array(list) => list.iter_mut().for_each(walk),
-        Value::String(text) if text.chars().any(char::is_control) || !text.starts_with("arn:") && redact(text) != *text => {
-            *text = WITHHELD.to_owned();
-        }
+        Value::Array(list) => list.iter_mut().for_each(only_printable),
+        Value::String(text) if text.contains(is_acted_on) => *text = REDACTED.to_owned(),
         _ => {}
-    }
-}
-
-fn conditions(operator: &mut Value) {
-    for (key, value) in operator.as_object_mut().into_iter().flatten() {
-        let name = key.to_ascii_lowercase();
-        // Tags may say anything.
-        if !TOLD_CONDITIONS.iter().any(|told| name.starts_with(told)) || name.contains("tag/") {
-            // Whether something is there is no secret, and decides.
-            if !matches!(value.as_str(), Some("true" | "false")) && !value.is_boolean() {
-                *value = WITHHELD.into();
-            }
-        }
     }
 }

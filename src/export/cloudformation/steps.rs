@@ -1,10 +1,11 @@
 //! `STEPS.md`: the order of the stacks, and what no template may own, with the statements to merge and the commands.
 
-use super::super::shared::{code, title};
+use super::super::shared::{WITHHELD_STEP, code, title};
 use super::apart::{Apart, apart};
 use super::places::{Place, StackId};
 use super::{CREATE, Sheet, Work, regional};
 use crate::deploy::names::own_tags;
+use crate::deploy::redaction::holds_hash;
 use crate::deploy::write::{Call, Write, key_placeholder};
 use crate::error::{Error, Result};
 use crate::model::{Side, profile_option, quoted};
@@ -214,6 +215,10 @@ fn apart_section(work: &Work<'_>, text: &mut String, number: usize, write: &Writ
         "`{action}` in {whose} on {} ({article}). {why}\n",
         code(work.with_outputs(&write.resource.clone().into())?.as_str().unwrap_or_default())
     );
+    if json.as_ref().is_some_and(|json| holds_hash(&json.to_string())) {
+        let _ = writeln!(text, "{WITHHELD_STEP}");
+        return Ok(());
+    }
     if let Some(json) = json {
         let into = commands.iter().any(|line| line.starts_with("# merge"));
         let what = match (merge, into) {

@@ -1,6 +1,6 @@
 //! What Terraform can't say without owning a document that others write into as well: steps of their own.
 
-use super::super::shared::{comment, identity, notification, title};
+use super::super::shared::{WITHHELD_STEP, comment, identity, is_withheld, notification, title};
 use super::hcl::{References, written};
 use crate::deploy::plan::Plan;
 use crate::deploy::write::{Call, Write};
@@ -107,6 +107,19 @@ pub(super) fn of(plan: &Plan, references: &References, write: &Write, number: us
     };
     let output = format!("by_hand_{number}");
     let file = format!("{output}.json");
+    let block = |name: &str, value: &Value| {
+        let block = Block::builder("output").add_label(name).add_attribute(("value", references.document(value)?));
+        written(block.build())
+    };
+    let ours = step.document.as_ref().map(|(_, document)| statements_to_merge(step.before.as_ref(), document)).unwrap_or_default();
+    if is_withheld(write) {
+        text.push_str(&comment(WITHHELD_STEP));
+        if !ours.is_empty() {
+            text.push_str(&comment("Or merge these statements into it:"));
+            text.push_str(&block(&format!("{output}_statements"), &json!(ours))?);
+        }
+        return Ok(text);
+    }
     let mut arguments = step.arguments.clone();
     if let Some((argument, _)) = &step.document {
         for line in [
@@ -121,12 +134,7 @@ pub(super) fn of(plan: &Plan, references: &References, write: &Write, number: us
     let (command, profile, region) = (step.command, profile_option(profile), quoted(&step.region));
     text.push_str(&comment(&format!("  aws {command}{profile} --region {region} {arguments}")));
     let Some((_, document)) = step.document else { return Ok(text) };
-    let block = |name: &str, value: &Value| {
-        let block = Block::builder("output").add_label(name).add_attribute(("value", references.document(value)?));
-        written(block.build())
-    };
     text.push_str(&block(&output, &document)?);
-    let ours = statements_to_merge(step.before.as_ref(), &document);
     if !ours.is_empty() {
         text.push('\n');
         text.push_str(&block(&format!("{output}_statements"), &json!(ours))?);

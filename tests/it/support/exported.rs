@@ -30,7 +30,7 @@ pub fn strange() -> Scene {
     at_once(async {
         let dev = scene.accounts(&scene.rehearsal.line()).await.unwrap().dev;
         let statement = json!({"Sid": "Strange", "Effect": "Deny", "Principal": "*", "Action": "s3:PutObject",
-            "Resource": format!("arn:aws:s3:::{ARTIFACTS}/${{aws:username}}/*"), "Condition": {"StringEquals": {"aws:UserAgent": STRANGE}}});
+            "Resource": format!("arn:aws:s3:::{ARTIFACTS}/${{aws:username}}/*"), "Condition": {"StringEquals": {"aws:SourceIdentity": STRANGE}}});
         let policy = scene::document(json!([statement]));
         dev.s3(HOME).put_bucket_policy().bucket(ARTIFACTS).policy(policy).send().await.unwrap();
     });
