@@ -201,7 +201,7 @@ async fn mend_all(
         ui.section("Nothing here is for --fix to mend.");
         return Ok(false);
     }
-    ui.section(paint(Tone::Heading, "To mend it:"));
+    ui.section(&paint(Tone::Heading, "To mend it:"));
     for fix in &fixes {
         ui.result(&format!("  {} ({})", fix.what, fix.checks.join(", ")));
         for change in &fix.changes {
@@ -433,17 +433,16 @@ fn tell(ui: &Ui, facts: &HostFacts, findings: &[Finding], verdicts: &[Verdict]) 
     for verdict in verdicts {
         let task = verdict.task.rsplit('/').next().unwrap_or_default();
         match facts.in_task {
-            true => ui.section(paint(Tone::Heading, "this container")),
-            false => {
-                ui.section(paint(Tone::Heading, format!("container {}", verdict.container)) + format!(" (task {task}, {})", verdict.mode))
-            }
+            true => ui.section(&paint(Tone::Heading, "this container")),
+            false => ui
+                .section(&(paint(Tone::Heading, format!("container {}", verdict.container)) + format!(" (task {task}, {})", verdict.mode))),
         }
         let tone = match verdict.identity {
             Identity::TaskRole => Tone::Added,
             Identity::CannotTell => Tone::Changed,
             _ => Tone::Removed,
         };
-        ui.result(Text::from("  ") + paint(tone, verdict.text()));
+        ui.result(&(Text::from("  ") + paint(tone, verdict.text())));
         if !verdict.findings.is_empty() {
             ui.result(&format!("  see {}", verdict.findings.join(", ")));
         }
@@ -477,7 +476,7 @@ fn tell_unknown(ui: &Ui, findings: &[Finding]) {
         }
     }
     if !reasons.is_empty() {
-        ui.section(paint(Tone::Heading, "Can't be told:"));
+        ui.section(&paint(Tone::Heading, "Can't be told:"));
     }
     for reason in reasons {
         ui.result(&format!("  {reason}"));
@@ -496,7 +495,7 @@ fn tell_finding(ui: &Ui, finding: &Finding) {
     };
     let check = finding.check;
     let article: String = if check.article == ["B"] { String::new() } else { format!(" ({})", check.article.join(", ")) };
-    ui.section(paint(tone, word) + format!(" {} {}{article}", check.id, check.title));
+    ui.section(&(paint(tone, word) + format!(" {} {}{article}", check.id, check.title)));
     ui.result(&format!("  {}: {}", finding.subject, finding.message));
     for line in &finding.evidence {
         ui.result(&format!("    {line}"));

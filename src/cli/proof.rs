@@ -119,7 +119,7 @@ fn details(link: &Judged, telling: &Telling<'_>) -> Vec<String> {
 
 /// Prints a proof: the links, the findings, the assumptions and the count.
 pub fn show(ui: &Ui, proof: &Proof, telling: &Telling<'_>) {
-    let say = |text: Text| ui.result(text.map(|words| without_stand_ins(words, telling.snapshot)));
+    let say = |text: Text| ui.result(&text.map(|words| without_stand_ins(words, telling.snapshot)));
     let mut who = "";
     ui.result("");
     let shown = proof.links.iter().filter(|link| telling.all || link.verdict != Verdict::Allowed);

@@ -16,14 +16,14 @@ pub fn writes(ui: &Ui, writes: &[Write], kept: &[Kept], dev: &Identity, prod: &I
             Side::Prod => &prod.account,
         };
         let line = format!("{} {} ({} {account})", group.step.article(), group.step.title(), group.account);
-        ui.section(paint(Tone::Heading, &line));
+        ui.section(&paint(Tone::Heading, &line));
         for write in group.writes {
             let sign = write.call.change().sign();
-            ui.result(Text::from("  ") + paint(tone(sign), sign) + format!(" {} {}", write.call.verb(), write.title));
+            ui.result(&(Text::from("  ") + paint(tone(sign), sign) + format!(" {} {}", write.call.verb(), write.title)));
             ui.result(&format!("      {} {}", write.call.action(), write.resource));
             for line in report::short(write, writes) {
                 let before = format!("      {}", "    ".repeat(line.depth));
-                ui.result(Text::from(before) + paint(tone(line.sign), line.sign) + format!(" {}", line.text));
+                ui.result(&(Text::from(before) + paint(tone(line.sign), line.sign) + format!(" {}", line.text)));
             }
         }
         for one in group.kept {
@@ -63,7 +63,7 @@ pub fn plan(ui: &Ui, plan: &Plan) {
     }
     notes(ui, plan);
     if !plan.is_empty() {
-        ui.section(count_line(plan.writes(), kept.len()));
+        ui.section(&count_line(plan.writes(), kept.len()));
     }
 }
 
@@ -75,7 +75,7 @@ pub fn later(ui: &Ui, plan: &Plan, side: Side) {
         if writes.is_empty() {
             return;
         }
-        ui.section(paint(Tone::Heading, &heading));
+        ui.section(&paint(Tone::Heading, &heading));
         for write in writes {
             ui.result(&format!("  {:<11} {} {}", write.step.article(), write.call.verb(), write.title));
         }

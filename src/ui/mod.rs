@@ -14,7 +14,7 @@ mod text;
 pub use lines::answer_lines;
 pub use progress::Busy;
 pub use prompts::{Answer, Choice, Completion, Objection};
-pub use text::{Text, Tone, paint};
+pub use text::{AsText, Text, Tone, paint};
 
 use crate::model::{ColorWhen, MfaCode, OutputFormat, is_acted_on, json_text, printable, without_commands};
 use anstream::{AutoStream, ColorChoice};
@@ -87,14 +87,14 @@ impl Ui {
     }
 
     /// Prints a line of the result; nothing when the result is JSON. A reader that went away is not our failure.
-    pub fn result(&self, text: impl Into<Text>) {
+    pub fn result(&self, text: &(impl AsText + ?Sized)) {
         if !self.is_json() {
-            self.write(&text.into().line());
+            self.write(&text.as_text().line());
         }
     }
 
     /// Prints a line of the result below an empty one.
-    pub fn section(&self, text: impl Into<Text>) {
+    pub fn section(&self, text: &(impl AsText + ?Sized)) {
         self.result("");
         self.result(text);
     }
@@ -145,8 +145,8 @@ impl Ui {
     }
 
     /// Prints a line of progress or talk.
-    pub fn status(&self, text: impl Into<Text>) {
-        self.talk(&text.into().line());
+    pub fn status(&self, text: &(impl AsText + ?Sized)) {
+        self.talk(&text.as_text().line());
     }
 
     /// Prints the annotations of a report where GitHub reads them: commands of our own, a line each.
@@ -163,8 +163,8 @@ impl Ui {
     }
 
     /// Prints a warning.
-    pub fn warning(&self, text: impl Into<Text>) {
-        self.status(paint(Tone::Changed, "warning") + ": " + text);
+    pub fn warning(&self, text: &(impl AsText + ?Sized)) {
+        self.status(&(paint(Tone::Changed, "warning") + ": " + text.as_text()));
     }
 
     /// Prints a failure with its causes and hints.
@@ -181,7 +181,7 @@ impl Ui {
     fn laid_out(&self, word: Text, message: &str, causes: &[String], hints: &[String]) {
         self.paragraph(word, message);
         for cause in causes {
-            self.paragraph("  caused by".into(), cause);
+            self.paragraph(Text::from("  caused by"), cause);
         }
         if !hints.is_empty() {
             self.status("");
@@ -194,8 +194,8 @@ impl Ui {
     /// Prints a text that may have several lines behind a word; none but the first begins at the left.
     fn paragraph(&self, word: Text, text: &str) {
         let mut lines = text.lines();
-        self.status(word + ": " + lines.next().unwrap_or_default());
-        lines.for_each(|line| self.status(format!("    {line}")));
+        self.status(&(word + ": " + lines.next().unwrap_or_default()));
+        lines.for_each(|line| self.status(&format!("    {line}")));
     }
 }
 

@@ -75,15 +75,39 @@ impl From<&str> for Text {
     }
 }
 
-impl From<&String> for Text {
-    fn from(words: &String) -> Text {
-        Text::from(words.clone())
-    }
-}
-
 impl From<String> for Text {
     fn from(words: String) -> Text {
         Text(vec![(None, words)])
+    }
+}
+
+/// What can be printed as a line.
+pub trait AsText {
+    /// Gives it in pieces.
+    fn as_text(&self) -> Text;
+}
+
+impl AsText for Text {
+    fn as_text(&self) -> Text {
+        self.clone()
+    }
+}
+
+impl AsText for str {
+    fn as_text(&self) -> Text {
+        Text::from(self)
+    }
+}
+
+impl AsText for String {
+    fn as_text(&self) -> Text {
+        Text::from(self.as_str())
+    }
+}
+
+impl<T: AsText + ?Sized> AsText for &T {
+    fn as_text(&self) -> Text {
+        (**self).as_text()
     }
 }
 

@@ -22,7 +22,8 @@ fn acted_on(text: &str, annotated: bool) -> Option<String> {
     let plain = PAINT.iter().fold(text.to_owned(), |text, paint| text.replace(paint, ""));
     let command = |line: &str| {
         let ours = annotated && ["::error ", "::warning ", "::notice "].iter().any(|command| line.starts_with(command));
-        (line.trim_start().starts_with("::") && !ours) || (line.contains("##[") && !ours) || line.contains(|one| is_acted_on(one))
+        let is_command = line.trim_start().starts_with("::") || line.contains("##[");
+        is_command && !ours || line.contains(is_acted_on)
     };
     plain.split('\n').find(|line| command(line)).map(|line| format!("{line:?}"))
 }

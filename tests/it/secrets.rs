@@ -177,7 +177,16 @@ fn no_export_tells_a_secret() {
 fn a_script_that_would_hold_a_secret_is_refused() {
     let served = world();
     let output = served.try_run(&with(&["export", "--format", "awscli"]));
-    same(&String::from_utf8(output.stderr).unwrap().lines().skip(2).map(|line| format!("{line}\n")).collect::<String>(), str![]);
+    same(
+        &String::from_utf8(output.stderr).unwrap().lines().skip(2).map(|line| format!("{line}\n")).collect::<String>(),
+        str![[r#"
+error: set-up.sh would hold what may be a secret
+  caused by: it has to write the whole of: update policy of the key in us-east-1: users are the service role and account 222222222222; update policy of codepipeline-us-east-1-111111111111: account 222222222222 may read and write artifacts; update pipeline crossaccountdeploy: the deploy action's roleArn
+
+hint: `xdeploy setup`, or `xdeploy plan --out FILE` and `xdeploy apply FILE`, write it without showing it
+
+"#]],
+    );
 }
 
 #[test]

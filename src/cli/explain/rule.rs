@@ -80,7 +80,7 @@ fn of_rule(ui: &Ui, rule: &'static Check) -> Value {
         "schema": "xdeploy.explain/1", "kind": "rule", "id": rule.id, "title": rule.title, "why": rule.why, "fix": rule.fix,
         "article": rule.article, "docs": rule.docs,
     });
-    ui.result(paint(Tone::Heading, format!("{} {}", rule.id, rule.title)));
+    ui.result(&paint(Tone::Heading, format!("{} {}", rule.id, rule.title)));
     let row = failures::rows().iter().find(|row| row.check.id == rule.id);
     if let Some(row) = row {
         let at: Vec<&str> = row.at.iter().map(|place| place.word()).collect();
@@ -114,7 +114,7 @@ fn of_call(ui: &Ui, call: &'static Call) -> Value {
         Grade::MayBeCalled => "may not be needed: without it `xdeploy verify` warns",
         _ => "every run that it applies to makes it: without it the deployment fails",
     };
-    ui.result(paint(Tone::Heading, format!("{} {}", call.id(), call.name)));
+    ui.result(&paint(Tone::Heading, format!("{} {}", call.id(), call.name)));
     ui.result(&format!("  who:   {}", call.who.words()));
     ui.result(&format!("  what:  {} on {}", call.action, call.on.words()));
     ui.result(&format!("  for:   {}", call.why));

@@ -60,8 +60,8 @@ fn rest(ui: &Ui, explanation: &Explanation) {
         ui.section(&format!("Who was denied: {}", caller.text));
     }
     if explanation.denial_only && !explanation.with_accounts && !explanation.causes.is_empty() {
-        ui.result(
-            "\nThe text says that something was denied, and no more. These are the rows of such denials, the likeliest first; with both profiles the calls are proven:",
+        ui.section(
+            "The text says that something was denied, and no more. These are the rows of such denials, the likeliest first; with both profiles the calls are proven:",
         );
     }
     if !explanation.in_catalogue && explanation.symptom.kind == Kind::Message {
@@ -77,15 +77,15 @@ fn rest(ui: &Ui, explanation: &Explanation) {
     }
     let rest: Vec<&str> = explanation.causes.iter().skip(CAUSES).filter_map(|cause| cause.id).collect();
     if !rest.is_empty() {
-        ui.section(paint(Tone::Heading, "May also be:") + format!(" {}; `xdeploy explain ID` tells each", rest.join(", ")));
+        ui.section(&(paint(Tone::Heading, "May also be:") + format!(" {}; `xdeploy explain ID` tells each", rest.join(", "))));
     }
     let first = explanation.causes.first().and_then(|cause| cause.link.as_ref()).map(|link| link.name.as_str());
     let more: Vec<&str> = explanation.denied.iter().map(String::as_str).filter(|name| first.is_some_and(|first| first != *name)).collect();
     if !more.is_empty() {
-        ui.section(paint(Tone::Heading, "Denied as well:") + format!(" {}; `xdeploy verify` says what each lacks", more.join(", ")));
+        ui.section(&(paint(Tone::Heading, "Denied as well:") + format!(" {}; `xdeploy verify` says what each lacks", more.join(", "))));
     }
     if !explanation.ruled_out.is_empty() || (!explanation.allowed.is_empty() && explanation.symptom.kind == Kind::Message) {
-        ui.section(paint(Tone::Heading, "Ruled out:"));
+        ui.section(&paint(Tone::Heading, "Ruled out:"));
     }
     for out in &explanation.ruled_out {
         ui.result(&format!("  {} {}: {}", out.id, out.title, out.why));
@@ -94,7 +94,7 @@ fn rest(ui: &Ui, explanation: &Explanation) {
         ui.result(&format!("  allowed as things stand: {}", explanation.allowed.join(", ")));
     }
     if !explanation.cannot_tell.is_empty() {
-        ui.section(paint(Tone::Heading, "Can't be told:"));
+        ui.section(&paint(Tone::Heading, "Can't be told:"));
     }
     for text in &explanation.cannot_tell {
         ui.result(&format!("  {text}"));
@@ -110,7 +110,7 @@ fn tell_cause(ui: &Ui, cause: &Cause, index: usize, kind: Kind) {
         _ => "Or:",
     };
     let id = cause.id.map(|id| format!(" ({id})")).unwrap_or_default();
-    ui.section(paint(Tone::Heading, word) + format!(" {}{id}", cause.title));
+    ui.section(&(paint(Tone::Heading, word) + format!(" {}{id}", cause.title)));
     ui.result(&format!("  {}", cause.why));
     for seen in &cause.evidence {
         ui.result(&format!("  seen: {seen}"));
@@ -118,7 +118,7 @@ fn tell_cause(ui: &Ui, cause: &Cause, index: usize, kind: Kind) {
     for read in &cause.read {
         ui.result(&format!("  look at: {read}"));
     }
-    ui.result(Text::from("  ") + paint(Tone::Added, "fix:") + format!(" {}", cause.fix));
+    ui.result(&(Text::from("  ") + paint(Tone::Added, "fix:") + format!(" {}", cause.fix)));
     for (number, run) in cause.run.iter().enumerate() {
         let word = if number == 0 { "- " } else { "or " };
         for (line, text) in run.lines().enumerate() {

@@ -189,7 +189,7 @@ impl Stage {
         let Break { writes, text, denied } = breaking::breaking(settings, &snapshot, link)?;
         let manner = Manner { pipeline_arn: "", wait_for_runs: false, listen: &|_| (), stop: &AtomicBool::new(false) };
         apply::apply(&self.accounts, &writes, &manner).await?;
-        ui.section(paint(Tone::Removed, "Broken on purpose:") + format!(" {text}."));
+        ui.section(&(paint(Tone::Removed, "Broken on purpose:") + format!(" {text}.")));
         ui.result("");
         document["broken"] = json!({"link": link, "what": text, "denied": denied});
         let failed = self.sample(settings, ui, document).await?.1.err();
@@ -242,12 +242,14 @@ impl Stage {
             let link = link_of(&links, call).map_or("", |link| link.name.as_str());
             if call.caller != who {
                 who.clone_from(&call.caller);
-                ui.result(paint(Tone::Heading, &who));
+                ui.result(&paint(Tone::Heading, &who));
             }
             let tone = if call.verdict == Decided::Allowed { Tone::Added } else { Tone::Removed };
             let word = if call.verdict == Decided::Allowed { "allowed" } else { "denied" };
             allowed += usize::from(call.verdict == Decided::Allowed);
-            ui.result(Text::from("  ") + paint(tone, format!("{word:<7}")) + format!(" {link:<20} {} on {}", call.action, call.resource));
+            ui.result(
+                &(Text::from("  ") + paint(tone, format!("{word:<7}")) + format!(" {link:<20} {} on {}", call.action, call.resource)),
+            );
             told.push(json!({"link": link, "caller": call.caller, "action": call.action, "resource": call.resource, "verdict": call.verdict.word()}));
         }
         ui.result(&format!("{allowed} of {} calls allowed.", told.len()));
