@@ -1032,10 +1032,10 @@ fn settings_files_that_are_wrong() {
         str![[r#"
 error: xdeploy.toml is not usable
   caused by: TOML parse error at line 1, column 5
-  |
-1 | [dev
-  |     ^
-unclosed table, expected `]`
+      |
+    1 | [dev
+      |     ^
+    unclosed table, expected `]`
 
 hint: the README lists every key of xdeploy.toml
 
@@ -1046,10 +1046,10 @@ hint: the README lists every key of xdeploy.toml
         str![[r#"
 error: xdeploy.toml is not usable
   caused by: TOML parse error at line 2, column 1
-  |
-2 | input-buckte = 'a-bucket'
-  | ^^^^^^^^^^^^
-unknown field `input-buckte`, expected one of `profile`, `account`, `region`, `input-bucket`, `artifact-bucket`, `key-alias`, `artifact-keys`, `no-create-key`, `key-administrators`, `service-role`, `assume-policy`, `event-role`, `event-rule`, `enable-versioning`
+      |
+    2 | input-buckte = 'a-bucket'
+      | ^^^^^^^^^^^^
+    unknown field `input-buckte`, expected one of `profile`, `account`, `region`, `input-bucket`, `artifact-bucket`, `key-alias`, `artifact-keys`, `no-create-key`, `key-administrators`, `service-role`, `assume-policy`, `event-role`, `event-rule`, `enable-versioning`
 
 hint: did you mean `input-bucket`?
 
@@ -1060,10 +1060,10 @@ hint: did you mean `input-bucket`?
         str![[r#"
 error: xdeploy.toml is not usable
   caused by: TOML parse error at line 1, column 2
-  |
-1 | [prod]
-  |  ^^^^
-unknown field `prod`, expected one of `create-buckets`, `pipeline`, `dev`, `target`
+      |
+    1 | [prod]
+      |  ^^^^
+    unknown field `prod`, expected one of `create-buckets`, `pipeline`, `dev`, `target`
 
 hint: the keys here are: create-buckets, pipeline, dev, target
 
@@ -1074,10 +1074,10 @@ hint: the keys here are: create-buckets, pipeline, dev, target
         str![[r#"
 error: xdeploy.toml is not usable
   caused by: TOML parse error at line 2, column 16
-  |
-2 | input-bucket = 'A_Bucket'
-  |                ^^^^^^^^^^
-`A_Bucket` is not a bucket name: `A` is not allowed; use lower-case letters, digits, `.` and `-`
+      |
+    2 | input-bucket = 'A_Bucket'
+      |                ^^^^^^^^^^
+    `A_Bucket` is not a bucket name: `A` is not allowed; use lower-case letters, digits, `.` and `-`
 
 hint: the README lists every key of xdeploy.toml
 
@@ -1088,10 +1088,10 @@ hint: the README lists every key of xdeploy.toml
         str![[r#"
 error: xdeploy.toml is not usable
   caused by: TOML parse error at line 2, column 20
-  |
-2 | change-detection = 'magic'
-  |                    ^^^^^^^
-unknown variant `magic`, expected one of `eventbridge`, `polling`, `none`
+      |
+    2 | change-detection = 'magic'
+      |                    ^^^^^^^
+    unknown variant `magic`, expected one of `eventbridge`, `polling`, `none`
 
 hint: the README lists every key of xdeploy.toml
 
