@@ -26,6 +26,7 @@ mod proxies;
 mod readme;
 mod rehearsal;
 mod rehearse;
+mod rehearsed_answers;
 mod rehearsed_moves;
 mod rehearsed_properties;
 mod rehearsed_races;

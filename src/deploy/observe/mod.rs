@@ -11,6 +11,7 @@ mod second_opinion;
 
 pub use buckets::{SOURCE_SHA256, head_bucket, read_notification};
 pub use caller::{Means, means};
+pub use keys::key_tags;
 pub use pipeline::{read_pipeline_version, running_executions};
 pub use second_opinion::second_opinion;
 
