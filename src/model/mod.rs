@@ -9,7 +9,9 @@ pub mod quotas;
 pub use finding::{Check, Finding, Outcome, Subject};
 pub use message::{ApiService, AwsMessage, DenialReason, PolicyKind, SessionOwner, plain, uncut};
 pub use mfa::{MfaCode, is_mfa_code};
-pub use names::{AccountId, Arn, BucketName, KeyAlias, KeyArn, ObjectKey, Partition, PipelineName, RegionName, RoleName, account_of};
+pub use names::{
+    AccountId, Arn, BucketName, KeyAlias, KeyArn, ObjectKey, Partition, PipelineName, PolicyArn, RegionName, RoleName, account_of,
+};
 
 use serde::{Deserialize, Serialize};
 use std::fmt;

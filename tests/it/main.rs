@@ -1,6 +1,7 @@
 //! All integration tests, as one binary.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::print_stderr, clippy::disallowed_methods)]
 
+mod boundary;
 mod breaks;
 mod callers;
 mod ci;

@@ -1,7 +1,7 @@
 //! Writes of KMS keys.
 
 use super::REPLICA_LIMIT;
-use super::worker::{Learned, NONE, Worker, key_id};
+use super::worker::{Learned, NONE, UNSEEN_TAGS, Worker, key_id};
 use crate::aws::present;
 use crate::deploy::observe;
 use crate::deploy::snapshot::is_own;
@@ -112,7 +112,7 @@ impl Worker<'_> {
         let tags = self.kms_tags()?;
         let kms = self.account.kms(region);
         let result = self
-            .settled(&["NotFoundException", "KMSInvalidStateException"], || {
+            .settled(&["NotFoundException", "KMSInvalidStateException", UNSEEN_TAGS], || {
                 let request = kms.replicate_key().key_id(key_id(key)).replica_region(replica_region).policy(policy.to_string());
                 self.account.call("kms:ReplicateKey", key, request.description(description).set_tags(Some(tags.clone())).send())
             })
@@ -170,7 +170,7 @@ impl Worker<'_> {
         if !self.to_write(&what, before, read().await?.as_ref(), Some(after))? {
             return Ok(());
         }
-        self.settled(&["NotFoundException", "KMSInvalidStateException"], || {
+        self.settled(&["NotFoundException", "KMSInvalidStateException", UNSEEN_TAGS], || {
             self.account.call("kms:PutKeyPolicy", key, kms.put_key_policy().key_id(key_id(key)).policy(after.to_string()).send())
         })
         .await?;

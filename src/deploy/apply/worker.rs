@@ -1,6 +1,6 @@
 //! One write: the call it stands for, patient where AWS settles late, careful where others write too.
 
-use super::{ENTITY_LIMIT, Event, Manner, OLD_PRINCIPAL_LIMIT, PRINCIPAL_LIMIT, READ_LIMIT, REMOVAL_LIMIT, VERSIONING_LIMIT};
+use super::{ENTITY_LIMIT, Event, Manner, OLD_PRINCIPAL_LIMIT, PRINCIPAL_LIMIT, READ_LIMIT, REMOVAL_LIMIT, TAGS_LIMIT, VERSIONING_LIMIT};
 use crate::aws::{Account, ApiError, ApiResult, present, retry_while, service_of};
 use crate::deploy::names::{ARN_TAG, TAG};
 use crate::deploy::release;
@@ -30,6 +30,9 @@ pub(super) type Learned = BTreeMap<String, String>;
 
 pub(super) const NONE: &[&str] = &[];
 
+/// What KMS says to who may change keys with our tags, as long as it doesn't see those of a key that was just made.
+pub(super) const UNSEEN_TAGS: &str = "AccessDeniedException";
+
 /// Refusals that pass by themselves: AWS did nothing (facts/codepipeline.md D.1). The SDK repeats throttled calls too, but not
 /// those whose retries are off.
 pub(super) const PASSING: &[&str] = &[
@@ -53,7 +56,11 @@ impl Worker<'_> {
         F: Future<Output = ApiResult<T>>,
     {
         let made_now = self.write.needs.iter().any(|need| self.fresh.contains(need.as_str()));
-        let limit = if made_now { PRINCIPAL_LIMIT } else { OLD_PRINCIPAL_LIMIT };
+        let limit = match made_now {
+            true if late_codes.contains(&UNSEEN_TAGS) => TAGS_LIMIT,
+            true => PRINCIPAL_LIMIT,
+            false => OLD_PRINCIPAL_LIMIT,
+        };
         let late = |error: &ApiError| unseen_principal(error) || (made_now && error.is(late_codes));
         self.patient(limit, &self.unseen(), late, attempt).await.map_err(|mut error| {
             if !self.stopped() && late(&error) {
@@ -195,12 +202,13 @@ impl Worker<'_> {
                 let request = account.kms(region).schedule_key_deletion().key_id(key_id(key)).pending_window_in_days(*days).send();
                 present(account.call(call.action(), key, request).await, &["NotFoundException", "KMSInvalidStateException"])?;
             }
-            Call::CreateRole { name, path, trust, description } => {
+            Call::CreateRole { name, path, trust, description, boundary } => {
                 let iam = account.iam();
                 let tags = self.iam_tags()?;
                 let result = self
                     .settled(NONE, || {
                         let request = iam.create_role().role_name(name).path(path).assume_role_policy_document(trust.to_string());
+                        let request = request.set_permissions_boundary(boundary.clone());
                         account.call(call.action(), resource, request.description(description).set_tags(Some(tags.clone())).send())
                     })
                     .await;

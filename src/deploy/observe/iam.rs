@@ -184,6 +184,21 @@ pub(super) async fn read_policy(account: &Account, arn: &str) -> ApiResult<Optio
     }))
 }
 
+/// Reads the permissions boundaries that were named: the proof needs them, and one that isn't there is refused.
+pub(super) async fn read_boundaries(accounts: [&Account; 2], settings: &Settings) -> BTreeMap<String, Readable<Option<Value>>> {
+    let read = settings.permissions_boundaries.iter().filter_map(|policy| {
+        let account = accounts.into_iter().find(|account| account.logged_in && policy.is_for(&account.id))?;
+        Some(async move {
+            let document = match read_policy_document(account, policy.as_str()).await {
+                Ok(found) => Readable::Known(found.map(|(document, _)| document)),
+                Err(error) => Readable::Unknown(error.told()),
+            };
+            (policy.to_string(), document)
+        })
+    });
+    join_all(read).await.into_iter().collect()
+}
+
 async fn policy_versions(account: &Account, arn: &str) -> ApiResult<Vec<String>> {
     let (mut found, mut marker) = (Vec::new(), None);
     loop {
