@@ -15,6 +15,7 @@ mod explain;
 mod explain_renderings;
 mod explain_worlds;
 mod export_terraform;
+mod forged_plans;
 mod fuzz;
 mod grades;
 mod handoff;
