@@ -2,6 +2,7 @@
 
 use super::Account;
 use super::http::{Reach, innermost};
+use super::skew::{self, Skew};
 use crate::error::{Error, Kind, chain_of};
 use crate::model::Side;
 use aws_credential_types::provider::error::CredentialsError;
@@ -9,10 +10,24 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use aws_types::request_id::RequestId;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// The result of one AWS call.
 pub type ApiResult<T> = Result<T, Box<ApiError>>;
+
+/// The code of an answer that isn't the service's, though its status says that all went well.
+pub(super) const UNUSABLE: &str = "UnusableAnswer";
+
+/// How a call is refused that was signed at another time; S3's answer to HEAD is the bare status. `AccessDenied` comes after that.
+const FOR_ITS_TIME: [&str; 7] = [
+    "Http403",
+    "RequestTimeTooSkewed",
+    "RequestExpired",
+    "RequestInTheFuture",
+    "SignatureDoesNotMatch",
+    "InvalidSignatureException",
+    "IncompleteSignature",
+];
 
 /// A failed AWS call.
 #[derive(Debug, Clone)]
@@ -41,6 +56,10 @@ pub struct ApiError {
     pub status: Option<u16>,
     /// The profile gave no credentials at all.
     pub no_credentials: bool,
+    /// The status says that all went well, but what came isn't an answer of the service's.
+    pub is_unusable: bool,
+    /// The clock here is so far from the service's that this may be why it refused.
+    pub skew: Option<Skew>,
     /// The host that couldn't be reached, where that was all.
     pub reach: Option<Reach>,
 }
@@ -60,11 +79,15 @@ impl ApiError {
             }
             _ => (None, String::new()),
         };
+        let is_unusable = code.is_none() && status.is_some_and(|status| (200..300).contains(&status));
         let reach = Reach::of(&error).filter(|reach| !reach.is_link_local());
         if let Some(reach) = &reach {
             message = format!("cannot reach {}: {}", reach.way(), reach.why);
-        } else if message.is_empty() && !matches!(error, SdkError::ServiceError(_)) {
+        } else if message.is_empty() && (is_unusable || !matches!(error, SdkError::ServiceError(_))) {
             message = innermost(&error);
+        }
+        if is_unusable {
+            code = Some(UNUSABLE.to_owned());
         }
         let credentials = credentials_error(&error).filter(|_| reach.is_none());
         if let Some(why) = credentials {
@@ -74,6 +97,9 @@ impl ApiError {
         if code.as_deref().is_none_or(str::is_empty) {
             code = status.map(|status| format!("Http{status}"));
         }
+        let code = code.unwrap_or_else(|| "NoAnswer".to_owned());
+        let date = raw.and_then(|raw| raw.headers().get("date")).filter(|_| FOR_ITS_TIME.contains(&code.as_str()));
+        let skew = date.and_then(|date| Skew::of(date, SystemTime::now()));
         Box::new(ApiError {
             action,
             resource,
@@ -81,12 +107,14 @@ impl ApiError {
             account: account.id.clone(),
             caller: account.caller.to_string(),
             profile: account.profile.clone(),
-            code: code.unwrap_or_else(|| "NoAnswer".to_owned()),
+            code,
             message,
             request_id,
             bucket_region,
             status,
             no_credentials: credentials.is_some(),
+            is_unusable,
+            skew,
             reach,
         })
     }
@@ -94,6 +122,11 @@ impl ApiError {
     /// Says whether AWS gave one of these codes.
     pub fn is(&self, codes: &[&str]) -> bool {
         codes.contains(&self.code.as_str())
+    }
+
+    /// Gives the name of the service that was asked.
+    pub fn service(&self) -> &'static str {
+        service_of(self.action)
     }
 
     /// Says whether the caller may not do this.
@@ -131,6 +164,21 @@ impl ApiError {
     pub(super) fn as_given(&self) -> String {
         let id = self.request_id.as_deref().map(|id| format!(" (request id {id})")).unwrap_or_default();
         if self.message.is_empty() { format!("{}{id}", self.code) } else { format!("{}: {}{id}", self.code, self.message) }
+    }
+}
+
+/// Gives the name of the service that an action is of, such as `EventBridge`.
+pub fn service_of(action: &str) -> &'static str {
+    match action.split_once(':').map(|(service, _)| service) {
+        Some("iam") => "IAM",
+        Some("kms") => "KMS",
+        Some("s3") => "S3",
+        Some("events") => "EventBridge",
+        Some("codepipeline") => "CodePipeline",
+        Some("organizations") => "Organizations",
+        Some("sts") => "STS",
+        Some("ecs") => "ECS",
+        _ => "AWS",
     }
 }
 
@@ -196,10 +244,29 @@ impl From<Box<ApiError>> for Error {
             return unreached(reach, &error.profile, Some(error.action));
         }
         let what = format!("{} on {} failed in {} ({})", error.action, error.resource, error.side, error.account);
+        if let Some(skew) = error.skew {
+            return Error::failed(what).because(error.as_given()).because(skew.to_string()).hint(skew::HINT);
+        }
         if error.is_credentials() {
             return Error::new(Kind::Credentials, what)
                 .because(error.told())
                 .hint(format!("renew the credentials of profile `{}` and run the same command again", error.profile));
+        }
+        if error.is_unusable {
+            let told = format!(
+                "{} on {} in {} ({}) got an answer that isn't one of {}'s",
+                error.action,
+                error.resource,
+                error.side,
+                error.account,
+                error.service()
+            );
+            let is_read = error.action.split_once(':').is_some_and(|(_, operation)| super::answers::is_read(operation));
+            let effect = if is_read { "nothing was changed on its word" } else { "whether it was done isn't known" };
+            return Error::failed(told).because(error.message).hint(format!(
+                "{effect}: look at what answers in the place of AWS, such as a proxy or what AWS_ENDPOINT_URL names, then run the same \
+                 command again"
+            ));
         }
         if error.is_denied() {
             let (action, resource) = missing(&error.message).unwrap_or((error.action, None));
@@ -299,6 +366,8 @@ mod tests {
             bucket_region: None,
             status: Some(403),
             no_credentials: false,
+            is_unusable: false,
+            skew: None,
             reach: None,
         };
         assert_eq!(error.told(), "s3:GetBucketPolicy on arn:aws:s3:::b: AccessDenied: Access Denied");

@@ -1,5 +1,6 @@
 //! A named profile becomes a verified account: id, partition, caller, region, SDK clients.
 
+mod answers;
 mod api_error;
 mod aws_files;
 mod certificates;
@@ -17,10 +18,13 @@ pub mod raw;
 pub mod role;
 mod sdk_settings;
 mod session_cache;
+mod skew;
 
-pub use api_error::{ApiError, ApiResult, present, retry_while};
+pub use answers::decoded_key;
+pub use api_error::{ApiError, ApiResult, present, retry_while, service_of};
 pub use http::Reach;
 pub use mfa::{AskForCode, MfaQuestion};
+pub use skew::Skew;
 
 use crate::error::{Error, Kind, Result};
 use crate::model::{Arn, ENVIRONMENT_PROFILE, MfaCode, Partition, Side};
@@ -390,6 +394,7 @@ macro_rules! clients {
                 $visible fn $name(&self, region: &str) -> $krate::Client {
                     self.clients.$name.get_or_make(region, || {
                         let config = $krate::config::Builder::from(&self.config).region(Region::new(region.to_owned()));
+                        let config = config.interceptor(answers::OnlyAnswers);
                         $krate::Client::from_conf(config.build())
                     })
                 }
@@ -528,6 +533,8 @@ impl Account {
             bucket_region: None,
             status: None,
             no_credentials: false,
+            is_unusable: false,
+            skew: None,
             reach: None,
         }
     }

@@ -1,15 +1,8 @@
 //! A role of IAM's with everything that it is granted.
 
-use super::{Account, ApiError, ApiResult, present};
+use super::{Account, ApiResult, present};
 use futures_util::future::try_join_all;
-use percent_encoding::percent_decode_str;
 use serde_json::Value;
-
-/// Reads a document as IAM gives it: URL-encoded (facts/codepipeline.md D.1).
-pub fn decoded(document: &str) -> Value {
-    let text = percent_decode_str(document).decode_utf8_lossy();
-    serde_json::from_str(&text).unwrap_or(Value::Null)
-}
 
 /// A role's trust policy, and its boundary's ARN.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,14 +20,14 @@ pub struct Role {
 /// # Errors
 /// What AWS answered.
 pub async fn role(account: &Account, name: &str) -> ApiResult<Option<Role>> {
+    let resource = account.iam_arn(&format!("role/{name}"));
     let request = account.iam().get_role().role_name(name).send();
-    let found = present(account.call("iam:GetRole", account.iam_arn(&format!("role/{name}")), request).await, &["NoSuchEntity"])?;
-    Ok(found.and_then(|found| {
-        found.role().map(|role| Role {
-            arn: role.arn().to_owned(),
-            trust: role.assume_role_policy_document().map(decoded).unwrap_or_default(),
-            boundary: role.permissions_boundary().and_then(|boundary| boundary.permissions_boundary_arn()).map(str::to_owned),
-        })
+    let Some(found) = present(account.call("iam:GetRole", &resource, request).await, &["NoSuchEntity"])? else { return Ok(None) };
+    let role = found.role().ok_or_else(|| account.unusable("iam:GetRole", &resource, "the answer has no role"))?;
+    Ok(Some(Role {
+        arn: role.arn().to_owned(),
+        trust: account.iam_document("iam:GetRole", &resource, role.assume_role_policy_document())?,
+        boundary: role.permissions_boundary().and_then(|boundary| boundary.permissions_boundary_arn()).map(str::to_owned),
     }))
 }
 
@@ -45,12 +38,12 @@ pub async fn role(account: &Account, name: &str) -> ApiResult<Option<Role>> {
 pub async fn policy(account: &Account, arn: &str) -> ApiResult<Option<Value>> {
     let iam = account.iam();
     let found = present(account.call("iam:GetPolicy", arn, iam.get_policy().policy_arn(arn).send()).await, &["NoSuchEntity"])?;
-    let Some(version) = found.and_then(|found| found.policy().and_then(|policy| policy.default_version_id()).map(str::to_owned)) else {
-        return Ok(None);
-    };
+    let Some(found) = found else { return Ok(None) };
+    let version = found.policy().and_then(|policy| policy.default_version_id());
+    let version = version.ok_or_else(|| account.unusable("iam:GetPolicy", arn, "the answer has no policy"))?;
     let request = iam.get_policy_version().policy_arn(arn).version_id(version).send();
     let got = account.call("iam:GetPolicyVersion", arn, request).await?;
-    Ok(got.policy_version().and_then(|version| version.document()).map(decoded))
+    account.iam_document("iam:GetPolicyVersion", arn, got.policy_version().and_then(|version| version.document())).map(Some)
 }
 
 /// Reads every policy of a role, inline and attached.
@@ -73,7 +66,10 @@ pub async fn policies(account: &Account, name: &str) -> ApiResult<Vec<Value>> {
         let read = names.into_iter().map(|policy| {
             let request = account.iam().get_role_policy().role_name(name).policy_name(policy).send();
             let arn = &arn;
-            async move { Ok::<_, Box<ApiError>>(decoded(account.call("iam:GetRolePolicy", arn, request).await?.policy_document())) }
+            async move {
+                let got = account.call("iam:GetRolePolicy", arn, request).await?;
+                account.iam_document("iam:GetRolePolicy", arn, Some(got.policy_document()))
+            }
         });
         try_join_all(read).await
     };

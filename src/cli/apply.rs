@@ -24,6 +24,9 @@ pub struct Args {
     /// Apply a plan even if the proof says that the deployment would still fail, or that the caller may not do it
     #[arg(long, env = "XDEPLOY_ACCEPT_BROKEN", value_parser = FalseyValueParser::new())]
     pub accept_broken: bool,
+    /// Let a user or role of another account administer the key, as the plan says
+    #[arg(long, env = "XDEPLOY_ALLOW_FOREIGN_ADMINISTRATOR", value_parser = FalseyValueParser::new())]
+    pub allow_foreign_administrator: bool,
     #[command(flatten)]
     pub reports: ReportFlags,
 }
@@ -75,6 +78,7 @@ async fn on(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop, reports: &R
     let saw = plan.snapshot();
     // What was put back is what is there.
     refuse_moved(saw, &now)?;
+    refuse_administrators(plan, &now, args.allow_foreign_administrator)?;
     show::plan(ui, plan);
     let proof = proof::of_plan(plan)?;
     proof::show(ui, &proof, &proof::Telling { snapshot: saw, all: false, when: proof::when(plan), mended: &[] });
@@ -117,6 +121,29 @@ fn refuse_moved(saw: &Snapshot, now: &Snapshot) -> Result<()> {
     }
     Err(Error::new(Kind::Conflict, format!("the world has moved since the plan was made: {}", moved.join(", ")))
         .hint("nothing was changed; look at the new plan with `xdeploy plan --out FILE`, then apply that"))
+}
+
+/// Refuses to let somebody administer the key whom only the plan's file names: anybody who can write it can seal it.
+///
+/// # Errors
+/// An administrator is of another account, or isn't who applies the plan.
+fn refuse_administrators(plan: &Plan, now: &Snapshot, foreign_allowed: bool) -> Result<()> {
+    let foreign = plan.foreign_administrators();
+    if !foreign.is_empty() && !foreign_allowed {
+        return Err(Error::refused(format!(
+            "the plan lets {} administer the key, not of the development account ({})",
+            foreign.join(", "),
+            now.dev.account
+        ))
+        .hint("pass `--allow-foreign-administrator` to `apply` as well, if that is meant"));
+    }
+    match plan.unnamed_administrator() {
+        Some(planned) if now.administrator.known().and_then(Option::as_deref) != Some(planned) => Err(Error::refused(format!(
+            "the plan lets {planned} administer the key, who made it but doesn't apply it"
+        ))
+        .hint("name the administrator when the plan is made, `xdeploy plan --key-administrator ARN`, or let who made the plan apply it")),
+        _ => Ok(()),
+    }
 }
 
 /// Names the parts that differ between what the plan saw and what is there now.

@@ -13,8 +13,8 @@ use serde_json::{Value, json};
     after_long_help = "Prints an IAM policy for the user or role behind one profile, and asks AWS nothing. The more is said, the narrower it is: what is \
 left out becomes `*`.\n\nStatements whose Sid begins with `XdeployOptionalReads` are reads that a command goes on without, saying what it then can't tell; \
 `--required-only` leaves them out.\n\n`--scenario change` is for a role that keeps a set-up: it makes all of nothing, changes the policies, the change \
-detection and the deploy path of what setup made, mends it, and need not be the key's administrator. Other names are other resources, so print it again for them.\n\nA key's id isn't known before setup makes it, so actions on keys name all of the region, but deletion only those \
-with xdeploy's tag. Two rights depend on who runs it and what is there: a role (not a user, nor one of IAM Identity Center, nor any with CI=true) that runs a first setup needs iam:GetRole on itself, or \
+detection and the deploy path of what setup made, mends it, and need not be the key's administrator. Other names are other resources, so print it again for them.\n\nA key's id isn't known before setup makes it, so actions on keys name all of the region, but deletion, another key policy and \
+replication only those with xdeploy's tag; and only keys without an alias can be given it. Two rights depend on who runs it and what is there: a role (not a user, nor one of IAM Identity Center, nor any with CI=true) that runs a first setup needs iam:GetRole on itself, or \
 pass `--key-administrator ARN` to setup; and uploading to a bucket that a customer managed key encrypts needs kms:GenerateDataKey on that key.\n\n\
 Examples:\n  xdeploy rights --command setup --side dev --dev-account 111111111111 --region us-east-1 \\\n    --input-bucket codepipeline-input-bucket \
 --output-bucket codepipeline-output-bucket > setup-dev.json\n  xdeploy rights --command verify --side prod --required-only"

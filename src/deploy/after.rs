@@ -3,7 +3,7 @@
 
 use super::names::own_tags;
 use super::snapshot::{
-    BucketFound, BucketSlot, Encryption, Identity, KeyFound, PipelineFound, PolicyFound, RoleFound, RuleFound, Snapshot, Tags,
+    Boundary, BucketFound, BucketSlot, Encryption, Identity, KeyFound, PipelineFound, PolicyFound, RoleFound, RuleFound, Snapshot, Tags,
 };
 use super::write::{Call, Step, Write, key_placeholder};
 use crate::model::{Readable, Side};
@@ -97,7 +97,13 @@ impl Taking<'_> {
                     found.policy = Some(after.clone());
                 }
             }
-            Call::CreateRole { name, trust, .. } => {
+            Call::CreateRole { name, trust, boundary, .. } => {
+                let document = |arn: &str| match self.next.boundaries.get(arn) {
+                    Some(Readable::Known(Some(document))) => Readable::Known(document.clone()),
+                    Some(Readable::Unknown(why)) => Readable::Unknown(why.clone()),
+                    _ => Readable::Unknown("it was not read".to_owned()),
+                };
+                let boundary = boundary.as_ref().map(|arn| Boundary { arn: arn.clone(), document: document(arn) });
                 let role = RoleFound {
                     name: name.clone(),
                     arn: resource.clone(),
@@ -108,7 +114,7 @@ impl Taking<'_> {
                     inline: BTreeMap::new(),
                     attached_documents: BTreeMap::new(),
                     other_documents: BTreeMap::new(),
-                    boundary: None,
+                    boundary,
                 };
                 let slot = match (account, step) {
                     (Side::Prod, _) => &mut self.next.deploy_role,

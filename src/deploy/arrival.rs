@@ -1,10 +1,10 @@
 //! A8's end: what arrived in the output bucket, who owns it, with which key it is encrypted, and what stays there.
 
 use super::release::Route;
-use crate::aws::{Accounts, present};
+use crate::aws::{Accounts, decoded_key, present};
 use crate::error::Result;
 use crate::model::counted;
-use aws_sdk_s3::types::Object;
+use aws_sdk_s3::types::{EncodingType, Object};
 use futures_util::stream::{self, StreamExt};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -154,14 +154,22 @@ pub async fn left_behind(accounts: &Accounts, route: &Route, wanted: &[String]) 
     }
     let prod = &accounts.prod;
     let folder = route.path.as_ref().filter(|path| !path.is_empty()).map(|path| format!("{path}/")).unwrap_or_default();
-    let request =
-        prod.s3(&route.target_region).list_objects_v2().bucket(&route.output_bucket).prefix(folder).expected_bucket_owner(&prod.id);
+    let s3 = prod.s3(&route.target_region);
     let arn = format!("arn:{}:s3:::{}", prod.partition, route.output_bucket);
-    let Ok(page) = prod.call("s3:ListBucket", arn, request.send()).await else { return LeftBehind::default() };
+    let mut token = None;
+    let page = loop {
+        let request = s3.list_objects_v2().bucket(&route.output_bucket).prefix(&folder).encoding_type(EncodingType::Url);
+        let request = request.set_continuation_token(token).expected_bucket_owner(&prod.id);
+        let Ok(page) = prod.call("s3:ListBucket", &arn, request.send()).await else { return LeftBehind::default() };
+        token = page.next_continuation_token().filter(|_| page.is_truncated() == Some(true)).map(str::to_owned);
+        // A page may be empty although another follows.
+        if token.is_none() || !page.contents().is_empty() {
+            break page;
+        }
+    };
     let wanted: BTreeSet<&str> = wanted.iter().map(String::as_str).collect();
-    let keys = page.contents().iter().filter_map(|object| object.key());
-    let keys = keys.filter(|key| !wanted.contains(key)).map(str::to_owned).collect();
-    LeftBehind { keys, more: page.is_truncated() == Some(true) }
+    let keys = page.contents().iter().filter_map(|object| object.key()).map(|key| decoded_key(key, page.encoding_type()));
+    LeftBehind { keys: keys.filter(|key| !wanted.contains(key.as_str())).collect(), more: token.is_some() }
 }
 
 /// Lists the output bucket below what all wanted keys have in common.
@@ -182,13 +190,15 @@ async fn list(accounts: &Accounts, route: &Route, wanted: &[String]) -> Result<B
             .bucket(&route.output_bucket)
             .prefix(&prefix)
             .fetch_owner(true)
+            .encoding_type(EncodingType::Url)
             .set_continuation_token(token)
             .expected_bucket_owner(&prod.id)
             .send();
         let page = prod.call("s3:ListBucket", &arn, request).await?;
         for object in page.contents() {
-            if let Some(key) = object.key().filter(|key| wanted.contains(key)) {
-                found.insert(key.to_owned(), object.clone());
+            let key = object.key().map(|key| decoded_key(key, page.encoding_type()));
+            if let Some(key) = key.filter(|key| wanted.contains(key.as_str())) {
+                found.insert(key, object.clone());
             }
         }
         token = page.next_continuation_token().filter(|_| page.is_truncated() == Some(true)).map(str::to_owned);

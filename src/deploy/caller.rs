@@ -109,11 +109,12 @@ pub struct KnownCallers {
 pub fn judge(writes: &[Write], snapshot: &Snapshot, callers: &KnownCallers, pipeline_arn: &str) -> Judgement {
     let mut judgement = Judgement::default();
     let tags = own_tags(pipeline_arn);
+    let pipeline = pipeline_arn.rsplit(':').next().unwrap_or(pipeline_arn);
     for write in writes {
         let Some(caller) = callers.callers.get(&write.account) else { continue };
         judgement.writes += 1;
         let mut worst = Verdict::Allowed;
-        for right in of_write(write, snapshot).iter().filter(|right| !right.optional) {
+        for right in of_write(write, snapshot, pipeline).iter().filter(|right| !right.optional) {
             let organisation = callers.organisations.get(&write.account);
             let asked = AskedRight { write, right, snapshot, writes, caller, organisation, tags: &tags };
             let (verdict, undone) = asked.judged();
@@ -200,7 +201,10 @@ impl AskedRight<'_> {
         let resource = &self.right.resource;
         let Some((start, _)) = resource.split_once(":key/*") else { return resource.clone() };
         let region = start.split(':').nth(3).unwrap_or_default();
-        let own = &self.write.resource;
+        let own = match &self.write.call {
+            Call::ReplicateKey { key, .. } => key,
+            _ => &self.write.resource,
+        };
         if own.contains(":key/") && own.split(':').nth(3) == Some(region) { own.clone() } else { stand_in(&self.snapshot.dev, region) }
     }
 
@@ -360,8 +364,13 @@ impl AskedRight<'_> {
     fn resource_policy(&self, request: &mut SentRequest, resource: &str) -> Option<String> {
         match self.service() {
             "kms" if resource.contains(":key/") => {
-                if let Some(found) = self.key_found(resource) {
-                    resource_tags(request, &found.tags);
+                let region = resource.split(':').nth(3).unwrap_or_default();
+                match self.key_found(resource) {
+                    Some(found) => resource_tags(request, &found.tags),
+                    None if self.is_making(region) => request.lacks(&["aws:ResourceTag/*", "kms:ResourceAliases"]),
+                    // A key that is made has its tags from the start.
+                    None if self.policy_of_new_key(region).is_some() => resource_tags(request, self.tags),
+                    None => {}
                 }
                 let (name, found) = self.key_policy(resource);
                 match found {
@@ -394,6 +403,25 @@ impl AskedRight<'_> {
         slots.chain(known).find(|found| found.arn == arn)
     }
 
+    /// The policy with which a key of a region is made.
+    fn policy_of_new_key(&self, region: &str) -> Option<&Value> {
+        self.writes.iter().find_map(|write| match &write.call {
+            Call::CreateKey { region: own, policy, .. } if own == region => Some(policy),
+            Call::ReplicateKey { replica_region, policy, .. } if replica_region == region => Some(policy),
+            _ => None,
+        })
+    }
+
+    /// Says whether a key of a region isn't there yet: its tags come with it; all else that a write does with it comes after that.
+    fn is_making(&self, region: &str) -> bool {
+        self.right.action == "kms:TagResource"
+            && match &self.write.call {
+                Call::CreateKey { region: own, .. } => own == region,
+                Call::ReplicateKey { replica_region, .. } => replica_region == region,
+                _ => false,
+            }
+    }
+
     /// The policy of a key; of a new one, the policy with which it is made.
     fn key_policy(&self, resource: &str) -> (String, Option<Value>) {
         let region = resource.split(':').nth(3).unwrap_or_default();
@@ -401,21 +429,9 @@ impl AskedRight<'_> {
         if let Some(found) = self.key_found(resource) {
             return (format!("policy of key {resource}"), found.policy.clone());
         }
-        let made = self.writes.iter().find_map(|write| match &write.call {
-            Call::CreateKey { region: own, policy, .. } if own == region => Some(policy),
-            Call::ReplicateKey { replica_region, policy, .. } if replica_region == region => Some(policy),
-            _ => None,
-        });
-        // Its tags come with the key; all else that a write does with a key that it makes comes after it.
-        let making = self.right.action == "kms:TagResource"
-            && match &self.write.call {
-                Call::CreateKey { region: own, .. } => own == region,
-                Call::ReplicateKey { replica_region, .. } => replica_region == region,
-                _ => false,
-            };
         let name = format!("policy of the new key in {region}");
-        match made {
-            Some(policy) if !making => (name, Some(policy.clone())),
+        match self.policy_of_new_key(region) {
+            Some(policy) if !self.is_making(region) => (name, Some(policy.clone())),
             // Before the key is there, the account's own policies decide.
             _ => {
                 let own = json!({"Effect": "Allow", "Principal": {"AWS": account}, "Action": "kms:*", "Resource": "*"});
@@ -489,7 +505,7 @@ impl AskedRight<'_> {
         }
     }
 
-    /// Boundary and tags of the role that a call is about: what setup makes has no boundary.
+    /// Boundary and tags of the role that a call is about.
     fn of_iam(&self, request: &mut SentRequest) {
         let arn = &self.right.resource;
         let is_new = self
@@ -498,8 +514,12 @@ impl AskedRight<'_> {
             .any(|write| matches!(write.call, Call::CreateRole { .. } | Call::CreatePolicy { .. }) && write.resource == *arn);
         let makes = matches!(self.right.action, "iam:CreateRole" | "iam:CreatePolicy");
         let role = self.role(arn);
-        match role.and_then(|role| role.boundary.as_ref()) {
-            Some(boundary) => request.set("iam:PermissionsBoundary", boundary.arn.as_str()),
+        let given = self.writes.iter().find_map(|write| match &write.call {
+            Call::CreateRole { boundary, .. } if write.resource == *arn => boundary.as_deref(),
+            _ => None,
+        });
+        match role.and_then(|role| role.boundary.as_ref()).map(|boundary| boundary.arn.as_str()).or(given) {
+            Some(boundary) => request.set("iam:PermissionsBoundary", boundary),
             None if role.is_some() || is_new => request.lacks(&["iam:PermissionsBoundary"]),
             None => {}
         }

@@ -3,9 +3,9 @@
 use super::redaction::{Redaction, holds_hash, put_back};
 use super::savable;
 use super::snapshot::Snapshot;
-use super::write::{Artifact, EVERYTHING, Note, UNKNOWN, Write, counts};
+use super::write::{Artifact, Call, EVERYTHING, Note, UNKNOWN, Write, counts};
 use crate::error::{Error, Kind, Result};
-use crate::model::{Side, json_text};
+use crate::model::{Side, account_of, json_text};
 use crate::settings::Settings;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -59,13 +59,46 @@ fn of_side(side: Side, writes: Vec<Write>) -> (Vec<Write>, Vec<Write>) {
     (now, later)
 }
 
+/// Refuses a key administrator of another account: it could change the key's policy and delete the key.
+///
+/// # Errors
+/// There is one, and it wasn't said that it may be.
+fn refuse_foreign_administrators(settings: &Settings, snapshot: &Snapshot) -> Result<()> {
+    let own = &snapshot.dev.account;
+    let strangers = administrators(settings, snapshot).filter(|arn| account_of(arn) != own.as_str()).collect::<Vec<_>>();
+    if strangers.is_empty() || settings.allow_foreign_administrator {
+        return Ok(());
+    }
+    Err(Error::refused(format!("key administrator {} is not of the development account ({own})", strangers.join(", ")))
+        .because("who administers a key can change its policy and delete it")
+        .hint(format!("name a user or role of account {own}, or pass `--allow-foreign-administrator` if that is meant")))
+}
+
+/// Lists who was named to administer the key, or who does so unnamed.
+fn administrators<'a>(settings: &'a Settings, snapshot: &'a Snapshot) -> impl Iterator<Item = &'a str> {
+    let unnamed = snapshot.administrator.known().and_then(Option::as_deref);
+    settings.key_administrators.iter().map(String::as_str).chain(unnamed)
+}
+
 impl Plan {
+    /// Lists the key administrators that are of another account.
+    pub fn foreign_administrators(&self) -> Vec<&str> {
+        administrators(&self.settings, &self.snapshot).filter(|arn| account_of(arn) != self.snapshot.dev.account).collect()
+    }
+
+    /// Gives who becomes the administrator of a key that the plan makes without having been named: whoever made the plan.
+    pub fn unnamed_administrator(&self) -> Option<&str> {
+        let makes = self.writes.iter().any(|write| matches!(write.call, Call::CreateKey { .. } | Call::ReplicateKey { .. }));
+        self.snapshot.administrator.known().and_then(Option::as_deref).filter(|_| makes && self.settings.key_administrators.is_empty())
+    }
+
     /// Judges: the difference between what should be there and what is there.
     ///
     /// # Errors
     /// What is there can't be adopted, what was asked for makes no sense with it, or AWS would not save what it writes; the error says
     /// which flag helps.
     pub fn make(settings: &Settings, callers: Callers, snapshot: Snapshot, artifact: Option<Artifact>) -> Result<Plan> {
+        refuse_foreign_administrators(settings, &snapshot)?;
         let (mut writes, mut notes) = super::steps::wants(settings, &snapshot, artifact.as_ref())?;
         notes.extend(savable::take_out(&mut writes, &snapshot, &settings.remove_dead_principals));
         let (writes, later) = match settings.side {
@@ -218,6 +251,7 @@ impl Plan {
         }
         let plan: Plan = serde_json::from_value(value)
             .map_err(|error| Error::usage(format!("{} is not a whole plan", path.display())).because(error.to_string()).hint(AGAIN))?;
+        // Who it says was there is compared with who is before anything is applied.
         if plan.seal != plan.computed_seal() {
             return Err(changed(path));
         }

@@ -299,9 +299,18 @@ pub async fn executions(accounts: &Accounts, route: &Route) -> Result<Vec<String
 /// The executions can't be read.
 pub async fn summaries(accounts: &Accounts, route: &Route) -> Result<Vec<PipelineExecutionSummary>> {
     let dev = &accounts.dev;
-    let request = dev.codepipeline(&route.home).list_pipeline_executions().pipeline_name(&route.pipeline).max_results(50).send();
-    let list = dev.call("codepipeline:ListPipelineExecutions", arn_of(dev, route), request).await?;
-    Ok(list.pipeline_execution_summaries.unwrap_or_default())
+    let request = dev.codepipeline(&route.home).list_pipeline_executions().pipeline_name(&route.pipeline).max_results(50);
+    let mut token = None;
+    loop {
+        let page = request.clone().set_next_token(token).send();
+        let page = dev.call("codepipeline:ListPipelineExecutions", arn_of(dev, route), page).await?;
+        token = page.next_token().filter(|token| !token.is_empty()).map(str::to_owned);
+        // A page may be empty although another follows.
+        let found = page.pipeline_execution_summaries.unwrap_or_default();
+        if token.is_none() || !found.is_empty() {
+            return Ok(found);
+        }
+    }
 }
 
 /// Looks for the execution whose source revision is this version.

@@ -94,6 +94,9 @@ pub struct Snapshot {
     /// Roles with which other rules start this pipeline, and those that its source actions name, by ARN.
     #[serde(default)]
     pub other_roles: BTreeMap<String, Readable<Option<RoleFound>>>,
+    /// Documents of the permissions boundaries that were named for new roles, by ARN; `None` for one that isn't there.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub boundaries: BTreeMap<String, Readable<Option<Value>>>,
     /// What the organisation says about the development account; `None` where it was not asked.
     #[serde(default)]
     pub dev_organisation: Option<Organisation>,

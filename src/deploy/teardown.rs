@@ -11,11 +11,12 @@ use super::savable;
 use super::snapshot::{BucketSlot, KeyFound, RoleFound, Snapshot, Tags, is_own};
 use super::steps;
 use super::write::{Call, EVERYTHING, Note, Step, Write};
-use crate::aws::{Account, Accounts};
+use crate::aws::{Account, Accounts, decoded_key};
 use crate::error::Result;
 use crate::model::{Readable, Side};
 use crate::policy;
 use crate::settings::Settings;
+use aws_sdk_s3::types::EncodingType;
 use futures_util::stream::{self, StreamExt};
 use serde::Serialize;
 use serde_json::Value;
@@ -80,11 +81,15 @@ pub async fn look_back(accounts: &Accounts, settings: &Settings, snapshot: &Snap
             past.living.insert(maker.clone());
         }
     }
-    // What is asked only before a key is scheduled costs a request for each pipeline of the region.
+    // What is asked only before a key is scheduled or a bucket is deleted costs a request for each pipeline of the region.
     if keys.iter().any(|(_, key)| key.tags.contains_key(TAG)) {
         for (region, key) in &keys {
             past.aliases.insert(key.arn.clone(), aliases(dev, region, key).await?);
         }
+        past.output_keys = output_keys(accounts, snapshot).await;
+    }
+    let buckets = snapshot.artifact_buckets.values().filter_map(|slot| slot.found.as_ref());
+    if keys.iter().any(|(_, key)| key.tags.contains_key(TAG)) || buckets.into_iter().any(|bucket| bucket.tags.contains_key(TAG)) {
         // A store's key and bucket are their region's, and so are the pipelines that may share them.
         let mut others = Some(Vec::new());
         for region in snapshot.keys.keys() {
@@ -92,17 +97,23 @@ pub async fn look_back(accounts: &Accounts, settings: &Settings, snapshot: &Snap
             others = others.zip(here).map(|(all, here)| [all, here].concat());
         }
         past.other_pipelines = others;
-        past.output_keys = output_keys(accounts, snapshot).await;
     }
     Ok(past)
 }
 
 async fn aliases(dev: &Account, region: &str, key: &KeyFound) -> Result<Vec<String>> {
     let kms = dev.kms(region);
-    let request = kms.list_aliases().key_id(key.id()).limit(100).send();
-    let page = dev.call("kms:ListAliases", &key.arn, request).await?;
-    let ours = page.aliases().iter().filter(|alias| alias.target_key_id() == Some(key.id()));
-    Ok(ours.filter_map(|alias| alias.alias_name()).map(str::to_owned).collect())
+    let (mut found, mut marker) = (Vec::new(), None);
+    loop {
+        let request = kms.list_aliases().key_id(key.id()).limit(100).set_marker(marker).send();
+        let page = dev.call("kms:ListAliases", &key.arn, request).await?;
+        let ours = page.aliases().iter().filter(|alias| alias.target_key_id() == Some(key.id()));
+        found.extend(ours.filter_map(|alias| alias.alias_name()).map(str::to_owned));
+        marker = page.next_marker().filter(|_| page.truncated()).map(str::to_owned);
+        if marker.is_none() {
+            return Ok(found);
+        }
+    }
 }
 
 async fn other_pipelines(dev: &Account, home: &str, but: Option<&str>) -> Option<Vec<String>> {
@@ -130,11 +141,20 @@ async fn output_keys(accounts: &Accounts, snapshot: &Snapshot) -> Option<BTreeSe
     let bucket = &snapshot.output.name;
     let s3 = prod.s3(&found.region);
     let arn = snapshot.prod.bucket(bucket);
-    let request = s3.list_objects_v2().bucket(bucket).max_keys(20).expected_bucket_owner(&prod.id).send();
-    let page = prod.call("s3:ListBucket", &arn, request).await.ok()?;
+    let mut token = None;
+    let page = loop {
+        let request = s3.list_objects_v2().bucket(bucket).max_keys(20).encoding_type(EncodingType::Url).set_continuation_token(token);
+        let page = prod.call("s3:ListBucket", &arn, request.expected_bucket_owner(&prod.id).send()).await.ok()?;
+        token = page.next_continuation_token().filter(|_| page.is_truncated() == Some(true)).map(str::to_owned);
+        // A page may be empty although another follows.
+        if token.is_none() || !page.contents().is_empty() {
+            break page;
+        }
+    };
     let mut keys = BTreeSet::new();
     for key in page.contents().iter().filter_map(|object| object.key()) {
-        let request = s3.head_object().bucket(bucket).key(key).expected_bucket_owner(&prod.id).send();
+        let key = decoded_key(key, page.encoding_type());
+        let request = s3.head_object().bucket(bucket).key(&key).expected_bucket_owner(&prod.id).send();
         let head = prod.call("s3:GetObject", format!("{arn}/{key}"), request).await.ok()?;
         keys.extend(head.ssekms_key_id().map(str::to_owned));
     }
@@ -181,7 +201,10 @@ async fn other_patterns(dev: &Account, home: &str, snapshot: &Snapshot) -> Optio
     loop {
         let page = dev.call("events:ListRules", "*", events.list_rules().set_next_token(token).send()).await.ok()?;
         let others = page.rules().iter().filter(|rule| rule.name() != ours);
-        patterns.extend(others.filter_map(|rule| serde_json::from_str(rule.event_pattern()?).ok()));
+        // One that can't be read may be the one that listens.
+        let read: std::result::Result<Vec<Value>, serde_json::Error> =
+            others.filter_map(|rule| rule.event_pattern()).map(serde_json::from_str).collect();
+        patterns.extend(read.ok()?);
         token = page.next_token().map(str::to_owned);
         if token.is_none() {
             return Some(patterns);
@@ -434,10 +457,11 @@ impl Scene<'_> {
             let arn = self.snapshot.dev.bucket(&slot.name);
             let what = format!("artifact bucket {}", slot.name);
             let made_by_us = found.tags.contains_key(TAG);
+            let named = self.named_elsewhere(&[&slot.name]);
             let shared = self.shared(found.policy.as_ref())
                 || self.made_for_others(&found.tags, found.policy.as_ref()).is_some()
-                || self.named_elsewhere(&[&slot.name]) == Some(true);
-            if made_by_us && !shared && found.empty == Some(true) {
+                || named == Some(true);
+            if made_by_us && !shared && named.is_some() && found.empty == Some(true) {
                 let call = Call::DeleteBucket { bucket: slot.name.clone(), region: region.clone() };
                 undo.writes.push(Write::new(Side::Dev, Step::BucketPolicy, &arn, &arn, what, call));
                 continue;
@@ -454,6 +478,7 @@ impl Scene<'_> {
             let why = match (made_by_us, shared) {
                 (false, _) => "xdeploy did not make it",
                 (true, true) => "another pipeline uses it",
+                (true, false) if named.is_none() => "whether another pipeline names it could not be read",
                 (true, false) => {
                     "it holds objects, which can't be read once the key is deleted; empty it and delete it by hand, or keep the key with `--keep-key`"
                 }

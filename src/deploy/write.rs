@@ -122,7 +122,14 @@ pub enum Call {
     #[serde(rename = "kms:ScheduleKeyDeletion")]
     ScheduleKeyDeletion { region: String, key: String, days: i32 },
     #[serde(rename = "iam:CreateRole")]
-    CreateRole { name: String, path: String, trust: Value, description: String },
+    CreateRole {
+        name: String,
+        path: String,
+        trust: Value,
+        description: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        boundary: Option<String>,
+    },
     #[serde(rename = "iam:UpdateAssumeRolePolicy")]
     UpdateAssumeRolePolicy { name: String, before: Value, after: Value },
     #[serde(rename = "iam:DeleteRole")]

@@ -256,8 +256,9 @@ impl Scribe<'_> {
             Call::PutKeyPolicy { region, key, before, after, .. } => {
                 self.both(before.as_ref().or(self.first_policy()), after)? + &self.run("put_key_policy", region, &[key])
             }
-            Call::CreateRole { name, path, trust, description } => {
-                self.document("after", trust)? + &self.in_home("create_role", &[name, path, description])
+            Call::CreateRole { name, path, trust, description, boundary } => {
+                let given = [name, path, description].into_iter().chain(boundary).map(String::as_str).collect::<Vec<_>>();
+                self.document("after", trust)? + &self.in_home("create_role", &given)
             }
             Call::UpdateAssumeRolePolicy { name, before, after } => self.both(Some(before), after)? + &self.in_home("put_trust", &[name]),
             Call::PutRolePolicy { role, name, before, document } => {

@@ -218,7 +218,7 @@ put_key_policy() {
   fi
 }
 
-# Makes a role with the trust policy in after.json.
+# Makes a role with the trust policy in after.json, and with a permissions boundary where one is given.
 create_role() {
   try NoSuchEntity "$1" iam get-role --region "$2" --role-name "$3"
   if [ "$(cat "$work/live.json")" != null ]; then
@@ -227,7 +227,7 @@ create_role() {
     return
   fi
   patient 'MalformedPolicyDocument.*[Ii]nvalid principal' "$1" iam create-role --region "$2" --role-name "$3" --path "$4" \
-    --description "$5" --assume-role-policy-document "file://$work/after.json" \
+    --description "$5" --assume-role-policy-document "file://$work/after.json" ${6:+--permissions-boundary "$6"} \
     --tags "Key=xdeploy:pipeline,Value=$PIPELINE" "Key=xdeploy:pipeline-arn,Value=$PIPELINE_ARN"
 }
 

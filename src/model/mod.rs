@@ -11,7 +11,9 @@ pub use finding::{Check, Finding, Outcome, Subject};
 pub use foreign::{inert_json, is_acted_on, json_text, printable, without_commands};
 pub use message::{ApiService, AwsMessage, DenialReason, PolicyKind, SessionOwner, plain, uncut};
 pub use mfa::{MfaCode, is_mfa_code};
-pub use names::{AccountId, Arn, BucketName, KeyAlias, KeyArn, ObjectKey, Partition, PipelineName, RegionName, RoleName, account_of};
+pub use names::{
+    AccountId, Arn, BucketName, KeyAlias, KeyArn, ObjectKey, Partition, PipelineName, PolicyArn, RegionName, RoleName, account_of,
+};
 
 use serde::{Deserialize, Serialize};
 use std::fmt;

@@ -239,6 +239,43 @@ impl FromStr for KeyArn {
     }
 }
 
+name! {
+    /// The ARN of a managed policy: `arn:aws:iam::111111111111:policy/…`, or one of AWS's own.
+    PolicyArn
+}
+
+/// What stands in the place of the account in the ARNs of AWS's own policies.
+const AWS_OWN: &str = "aws";
+
+impl PolicyArn {
+    /// Says whether a role of an account can have it: it is that account's, or AWS's own.
+    pub fn is_for(&self, account: &str) -> bool {
+        let owner = self.owner();
+        owner == account || owner == AWS_OWN
+    }
+
+    /// Gives the account that owns it, or `aws`.
+    pub fn owner(&self) -> String {
+        account_of(self.as_str()).to_owned()
+    }
+}
+
+impl FromStr for PolicyArn {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let name =
+            |resource: &str| resource.strip_prefix("policy/").is_some_and(|name| !name.is_empty() && !name.contains(['*', '?', ' ']));
+        let good = text.parse::<Arn>().is_ok_and(|arn| {
+            let owned = arn.account == AWS_OWN || arn.account.parse::<AccountId>().is_ok();
+            arn.service == "iam" && arn.region.is_empty() && owned && name(&arn.resource)
+        });
+        if good && !text.contains(char::is_control) {
+            return Ok(PolicyArn(text.to_owned()));
+        }
+        Err(format!("`{}` is not the ARN of a managed policy: it looks like `arn:aws:iam::111111111111:policy/name`", text.escape_debug()))
+    }
+}
+
 /// An AWS partition, taken from the caller's ARN and never written as a literal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -362,6 +399,19 @@ mod tests {
         assert_eq!("alias/a/b".parse::<KeyAlias>().map(String::from), Ok("alias/a/b".to_owned()));
         assert!("alias/aws/s3".parse::<KeyAlias>().is_err());
         assert!("a b".parse::<KeyAlias>().is_err());
+    }
+
+    #[test]
+    fn a_policy_is_an_account_s_or_aws_s() {
+        let policy: PolicyArn = "arn:aws:iam::111111111111:policy/limits/roles".parse().unwrap();
+        assert!(policy.is_for("111111111111") && !policy.is_for("222222222222"));
+        let own: PolicyArn = "arn:aws:iam::aws:policy/PowerUserAccess".parse().unwrap();
+        assert!(own.is_for("111111111111") && own.is_for("222222222222"));
+        for odd in
+            ["", "PowerUserAccess", "arn:aws:iam::1:policy/a", "arn:aws:iam::111111111111:role/a", "arn:aws:iam::111111111111:policy/*"]
+        {
+            assert!(odd.parse::<PolicyArn>().is_err(), "{odd}");
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! A line stands where the network would: what goes wrong with it goes wrong below the SDK, which retries as it always does.
 
 use super::wire::{self, Call};
-use super::{Rehearsal, Request, config, http, whole};
+use super::{Rehearsal, Request, Response, config, http, whole};
 use aws_config::SdkConfig;
 use aws_smithy_runtime_api::client::http::{HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector};
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
@@ -40,6 +40,47 @@ pub enum Fault {
     GoneAfter,
 }
 
+/// What comes with the status 200 in the place of an answer to a read, from somebody on the way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stranger {
+    /// Nothing.
+    Nothing,
+    /// The first half of the answer; of XML as far as its elements go.
+    Half,
+    /// A page for people.
+    Page,
+    /// Another document of the answer's format.
+    Another,
+}
+
+impl Stranger {
+    /// All of them.
+    pub const ALL: [Stranger; 4] = [Stranger::Nothing, Stranger::Half, Stranger::Page, Stranger::Another];
+
+    /// Puts it in the place of the answer to a call of this name.
+    fn instead(self, name: &str, mut answer: Response) -> Response {
+        let is_xml = answer.body.starts_with(b"<");
+        let operation = name.split_once(':').map(|(_, rest)| rest.split(' ').next().unwrap_or_default()).unwrap_or_default();
+        answer.status = 200;
+        answer.body = match self {
+            Stranger::Nothing => Vec::new(),
+            Stranger::Half => {
+                let half = &answer.body[..answer.body.len() / 2];
+                let end = half.iter().rposition(|byte| is_xml && *byte == b'>').map_or(half.len(), |at| at + 1);
+                half[..end].to_vec()
+            }
+            Stranger::Page => b"<!DOCTYPE html><html><body><p>Sign in to the network<br></body></html>".to_vec(),
+            Stranger::Another if name.starts_with("iam:") => {
+                let namespace = "https://iam.amazonaws.com/doc/2010-05-08/";
+                format!("<{operation}Response xmlns=\"{namespace}\"><{operation}Result/></{operation}Response>").into_bytes()
+            }
+            Stranger::Another if is_xml => b"<Answer>of something else</Answer>".to_vec(),
+            Stranger::Another => br#"{"answer": "of something else"}"#.to_vec(),
+        };
+        answer
+    }
+}
+
 /// A line to the two accounts, to be used as an [`HttpClient`]. A clone is the same line.
 #[derive(Debug, Clone)]
 pub struct Line {
@@ -58,6 +99,8 @@ struct Script {
     /// The names of the calls, as they arrived.
     calls: Vec<String>,
     faults: BTreeMap<usize, Fault>,
+    strangers: BTreeMap<String, Stranger>,
+    pages: bool,
     expired: bool,
     gone: bool,
     gated: bool,
@@ -79,6 +122,20 @@ impl Line {
     #[must_use]
     pub fn fault(self, number: usize, fault: Fault) -> Line {
         self.script().faults.insert(number, fault);
+        self
+    }
+
+    /// Lets somebody else answer every call of a name that [`Line::calls`] gives.
+    #[must_use]
+    pub fn answered_by(self, name: &str, stranger: Stranger) -> Line {
+        self.script().strangers.insert(name.to_owned(), stranger);
+        self
+    }
+
+    /// Lets every list begin with an empty page.
+    #[must_use]
+    pub fn with_empty_first_pages(self) -> Line {
+        self.script().pages = true;
         self
     }
 
@@ -144,11 +201,17 @@ impl Line {
         (fault.or(script.expired.then_some(Fault::Expired)), gate)
     }
 
-    async fn send(&self, request: Request) -> Result<HttpResponse, ConnectorError> {
+    async fn send(&self, mut request: Request) -> Result<HttpResponse, ConnectorError> {
         if self.script().gone {
             return pending().await;
         }
-        let (fault, gate) = self.arrive(name(&request));
+        let name = name(&request);
+        let (stranger, pages) = {
+            let script = self.script();
+            (script.strangers.get(&name).copied(), script.pages)
+        };
+        let page = if pages { super::pages::empty_first(&mut request, &name) } else { None };
+        let (fault, gate) = self.arrive(name.clone());
         if let Some(gate) = gate {
             // A line that nobody holds any more lets nothing through.
             if gate.await.is_err() {
@@ -157,7 +220,11 @@ impl Line {
         }
         let answer = |refused: fn(&Call) -> wire::Fault| http(self.rehearsal.answer_unless(request.clone(), |call| Some(refused(call))));
         match fault {
-            None => http(self.rehearsal.answer(request)),
+            None => match (stranger, page) {
+                (Some(stranger), _) => http(stranger.instead(&name, self.rehearsal.answer(request))),
+                (None, Some(page)) => http(page),
+                (None, None) => http(self.rehearsal.answer(request)),
+            },
             Some(Fault::Throttled) => answer(throttled),
             Some(Fault::Failed) => answer(failed),
             Some(Fault::Expired) => answer(expired),

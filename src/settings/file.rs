@@ -3,7 +3,9 @@
 use super::Settings;
 use crate::error::{Error, Kind, Result, file_error};
 use crate::files::{read_text, write_new};
-use crate::model::{AccountId, BucketName, ChangeDetection, KeyAlias, KeyArn, ObjectKey, PipelineName, Policies, RegionName, RoleName};
+use crate::model::{
+    AccountId, BucketName, ChangeDetection, KeyAlias, KeyArn, ObjectKey, PipelineName, Policies, PolicyArn, RegionName, RoleName,
+};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -21,6 +23,7 @@ impl Settings {
     pub fn write_file(&self, path: &Path) -> Result<()> {
         let file = File {
             create_buckets: self.create_buckets.then_some(true),
+            permissions_boundaries: (!self.permissions_boundaries.is_empty()).then(|| self.permissions_boundaries.clone()),
             pipeline: PipelineTable {
                 name: Some(self.pipeline.clone()),
                 object_key: self.object_key.clone(),
@@ -73,6 +76,8 @@ impl Settings {
 pub(super) struct File {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) create_buckets: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) permissions_boundaries: Option<Vec<PolicyArn>>,
     #[serde(default)]
     pub(super) pipeline: PipelineTable,
     #[serde(default)]
@@ -197,6 +202,7 @@ mod tests {
             policies: Some(Policies::LeastPrivilege),
             deploy_encrypts_with_dev_key: true,
             key_administrator: vec!["arn:aws:iam::111111111111:role/a/b".into()],
+            permissions_boundary: vec!["arn:aws:iam::aws:policy/PowerUserAccess".parse().unwrap()],
             ..DeploymentFlags::default()
         };
         let common = CommonFlags {

@@ -7,7 +7,7 @@ pub use file::DEFAULT_FILE;
 use crate::error::{Error, Result};
 use crate::model::{
     AccountId, BucketName, ChangeDetection, ColorWhen, ENVIRONMENT_PROFILE, KeyAlias, KeyArn, MfaCode, ObjectKey, OutputFormat,
-    PipelineName, Policies, RegionName, RoleName, Side,
+    PipelineName, Policies, PolicyArn, RegionName, RoleName, Side,
 };
 use clap::Args;
 use clap::builder::FalseyValueParser;
@@ -119,6 +119,12 @@ pub struct DeploymentFlags {
     /// IAM user or role that administers the key; may be given several times [default: the caller, for a new key, if it lasts]
     #[arg(long, value_name = "ARN", env = "XDEPLOY_KEY_ADMINISTRATORS", value_delimiter = ',')]
     pub key_administrator: Vec<String>,
+    /// Let a user or role of another account administer the key
+    #[arg(long, env = "XDEPLOY_ALLOW_FOREIGN_ADMINISTRATOR", value_parser = FalseyValueParser::new())]
+    pub allow_foreign_administrator: bool,
+    /// Policy that limits every role that is made, as its permissions boundary; once an account, or one of AWS's own
+    #[arg(long, value_name = "ARN", env = "XDEPLOY_PERMISSIONS_BOUNDARY", value_delimiter = ',')]
+    pub permissions_boundary: Vec<PolicyArn>,
     /// Service role of the pipeline: a name for a new or an existing role, or the ARN of an existing one
     #[arg(long, value_name = "NAME|ARN", env = "XDEPLOY_SERVICE_ROLE")]
     pub service_role: Option<String>,
@@ -211,6 +217,12 @@ pub fn with_file(common: &CommonFlags, flags: &DeploymentFlags) -> Result<(Commo
                 given if given.is_empty() => dev.key_administrators.unwrap_or_default(),
                 given => given,
             },
+            // A settings file lets no stranger in.
+            allow_foreign_administrator: flags.allow_foreign_administrator,
+            permissions_boundary: match flags.permissions_boundary {
+                given if given.is_empty() => file.permissions_boundaries.unwrap_or_default(),
+                given => given,
+            },
             service_role: flags.service_role.or(dev.service_role),
             deploy_role: flags.deploy_role.or(target.deploy_role),
             deploy_path: flags.deploy_path.or(target.deploy_path),
@@ -268,6 +280,12 @@ pub struct Settings {
     pub no_create_key: bool,
     /// Key administrators, where they were said (A1.2).
     pub key_administrators: Vec<String>,
+    /// A key administrator may be of another account.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub allow_foreign_administrator: bool,
+    /// Permissions boundaries of the roles that are made, at most one an account.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub permissions_boundaries: Vec<PolicyArn>,
     /// Service role, name or ARN, where it was said (A2.1).
     pub service_role: Option<String>,
     /// Cross-account role, where it was said (A4.3).
@@ -388,6 +406,8 @@ impl Settings {
             artifact_keys: flags.artifact_key,
             no_create_key: flags.no_create_key,
             key_administrators: flags.key_administrator,
+            allow_foreign_administrator: flags.allow_foreign_administrator,
+            permissions_boundaries: flags.permissions_boundary,
             service_role: flags.service_role,
             deploy_role: flags.deploy_role,
             deploy_path: flags.deploy_path,
@@ -442,6 +462,14 @@ impl Settings {
             if let Some(other) = self.artifact_keys.iter().take(index).find(|other| other.region() == key.region() && *other != key) {
                 return Err(Error::usage(format!("two artifact keys of {}: {other} and {key}", key.region()))
                     .hint("give `--artifact-key` once for each region that has an artifact bucket"));
+            }
+        }
+        for (index, policy) in self.permissions_boundaries.iter().enumerate() {
+            if let Some(other) =
+                self.permissions_boundaries.iter().take(index).find(|other| other.owner() == policy.owner() && *other != policy)
+            {
+                return Err(Error::usage(format!("two permissions boundaries of one account: {other} and {policy}"))
+                    .hint("give `--permissions-boundary` once for each account, or one of AWS's own policies"));
             }
         }
         for arn in &self.key_administrators {
@@ -512,6 +540,12 @@ impl Settings {
     /// The key that was said for a region.
     pub fn artifact_key(&self, region: &str) -> Option<&KeyArn> {
         self.artifact_keys.iter().find(|key| key.region() == region)
+    }
+
+    /// The permissions boundary that was said for an account's roles: its own policy, or else one of AWS's.
+    pub fn permissions_boundary(&self, account: &str) -> Option<&PolicyArn> {
+        let own = self.permissions_boundaries.iter().find(|policy| policy.owner() == account);
+        own.or_else(|| self.permissions_boundaries.iter().find(|policy| policy.is_for(account)))
     }
 
     /// The key's alias: what was said, or the article's; pipelines share it, as the console shares it.

@@ -1,6 +1,7 @@
 //! All integration tests, as one binary.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::print_stderr, clippy::disallowed_methods)]
 
+mod boundary;
 mod breaks;
 mod callers;
 mod ci;
@@ -16,6 +17,7 @@ mod explain_renderings;
 mod explain_worlds;
 mod export_terraform;
 mod foreign_text;
+mod forged_plans;
 mod fuzz;
 mod fuzz_inputs;
 mod grades;
@@ -30,6 +32,7 @@ mod proxies;
 mod readme;
 mod rehearsal;
 mod rehearse;
+mod rehearsed_answers;
 mod rehearsed_moves;
 mod rehearsed_properties;
 mod rehearsed_races;

@@ -156,7 +156,10 @@ fn a_replica_that_never_gets_ready() {
         let accounts = accounts(&scene, move |asked| {
             made.fetch_or(asked.what.ends_with(".ReplicateKey"), Ordering::SeqCst);
             let there = made.load(Ordering::SeqCst) && asked.host.contains("eu-west-1") && asked.what.ends_with(".DescribeKey");
-            there.then(|| json!({"KeyMetadata": {"KeyId": "mrk-1", "KeyState": "Creating"}}).to_string())
+            there.then(|| {
+                let arn = format!("arn:aws:kms:eu-west-1:{DEV}:key/mrk-1");
+                json!({"KeyMetadata": {"KeyId": "mrk-1", "Arn": arn, "KeyState": "Creating"}}).to_string()
+            })
         })
         .await;
         set_up(&scene, &accounts, &AtomicBool::new(false)).await.unwrap_err()

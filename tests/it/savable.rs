@@ -285,7 +285,7 @@ fn writes_of(length: usize) -> Vec<(&'static str, usize, Write)> {
         (
             "a trust policy may have 4096",
             4_096,
-            write(Call::CreateRole { name: text(), path: "/".to_owned(), trust: sized(length), description: text() }, "r"),
+            write(Call::CreateRole { name: text(), path: "/".to_owned(), trust: sized(length), description: text(), boundary: None }, "r"),
         ),
     ]
 }
@@ -390,7 +390,7 @@ fn usage(iam: &[(&str, usize)]) -> BTreeMap<Side, Usage> {
 fn role_and_policy() -> Vec<Write> {
     let trust = sized(2_049);
     vec![
-        write(Call::CreateRole { name: "r".to_owned(), path: "/".to_owned(), trust, description: String::new() }, "r"),
+        write(Call::CreateRole { name: "r".to_owned(), path: "/".to_owned(), trust, description: String::new(), boundary: None }, "r"),
         write(Call::CreatePolicy { name: "p".to_owned(), document: sized(300), description: String::new() }, "p"),
         write(Call::AttachRolePolicy { role: "r".to_owned(), arn: "arn:aws:iam::111111111111:policy/p".to_owned() }, "r"),
     ]

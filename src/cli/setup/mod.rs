@@ -93,9 +93,9 @@ async fn whole(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop, reports:
     let interrupted = done.as_ref().is_err_and(|error| error.kind == Kind::Interrupted);
     if asked && !interrupted {
         let line = wizard::command_line(&answers.common, &answers.flags, answers.artifact.as_deref());
-        for line in ["", "The same run as one command:", "", &format!("  {line}"), ""] {
-            ui.status(line);
-        }
+        let text = format!("\nThe same run as one command:\n\n  {line}");
+        text.lines().for_each(|line| ui.status(line));
+        ui.status("");
     }
     if let Ok((_, document)) = &done {
         let applied = document["applied"] == json!(true);

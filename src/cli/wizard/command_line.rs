@@ -18,7 +18,8 @@ fn valued(common: &CommonFlags, flags: &DeploymentFlags) -> impl Iterator<Item =
     let administrators = (!flags.key_administrator.is_empty()).then(|| flags.key_administrator.join(","));
     let keys = (!flags.artifact_key.is_empty()).then(|| flags.artifact_key.iter().map(|key| key.as_str()).collect::<Vec<_>>().join(","));
     let dead = (!flags.remove_dead_principal.is_empty()).then(|| flags.remove_dead_principal.join(","));
-    let valued: [(&str, Option<String>); 27] = [
+    let boundaries = flags.permissions_boundary.iter().map(|policy| policy.as_str()).collect::<Vec<_>>().join(",");
+    let valued: [(&str, Option<String>); 28] = [
         ("--dev-profile", common.dev_profile.clone()),
         ("--prod-profile", common.prod_profile.clone()),
         ("--dev-account", text(dynamic(&common.dev_account))),
@@ -33,6 +34,7 @@ fn valued(common: &CommonFlags, flags: &DeploymentFlags) -> impl Iterator<Item =
         ("--key-alias", text(dynamic(&flags.key_alias))),
         ("--artifact-key", keys),
         ("--key-administrator", administrators),
+        ("--permissions-boundary", Some(boundaries).filter(|policies| !policies.is_empty())),
         ("--service-role", flags.service_role.clone()),
         ("--deploy-role", text(dynamic(&flags.deploy_role))),
         ("--deploy-path", flags.deploy_path.clone()),
@@ -58,6 +60,7 @@ fn switches(flags: &DeploymentFlags) -> impl Iterator<Item = &'static str> {
         ("--create-buckets", flags.create_buckets),
         ("--enable-versioning", flags.enable_versioning),
         ("--no-create-key", flags.no_create_key),
+        ("--allow-foreign-administrator", flags.allow_foreign_administrator),
     ];
     switches.into_iter().filter(|(_, on)| *on).map(|(flag, _)| flag)
 }
@@ -111,6 +114,7 @@ mod tests {
                     ("dev-account" | "prod-account", _) => "111111111111".to_owned(),
                     ("region" | "prod-region", _) => "eu-west-1".to_owned(),
                     ("key-administrator", _) => "arn:aws:iam::111111111111:role/a,arn:aws:iam::111111111111:user/b".to_owned(),
+                    ("permissions-boundary", _) => "arn:aws:iam::111111111111:policy/b,arn:aws:iam::aws:policy/c".to_owned(),
                     ("artifact-key", _) => {
                         "arn:aws:kms:eu-west-1:111111111111:key/a,arn:aws:kms:us-east-1:333333333333:key/mrk-b".to_owned()
                     }

@@ -75,7 +75,7 @@ impl Worker<'_> {
         let account = self.account;
         let request = account.s3(region).get_bucket_policy().bucket(bucket).expected_bucket_owner(&account.id).send();
         let got = present(account.call("s3:GetBucketPolicy", &self.write.resource, request).await, &["NoSuchBucketPolicy"])?;
-        Ok(got.and_then(|got| got.policy().and_then(|text| serde_json::from_str(text).ok())))
+        got.map(|got| account.document("s3:GetBucketPolicy", &self.write.resource, got.policy())).transpose()
     }
 
     pub(super) async fn put_bucket_policy(&self, bucket: &str, region: &str, before: Option<&Value>, after: &Value) -> Result<()> {

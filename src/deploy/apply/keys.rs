@@ -1,8 +1,9 @@
 //! Writes of KMS keys.
 
 use super::REPLICA_LIMIT;
-use super::worker::{Learned, NONE, Worker, key_id};
+use super::worker::{Learned, NONE, UNSEEN_TAGS, Worker, key_id};
 use crate::aws::present;
+use crate::deploy::observe;
 use crate::deploy::snapshot::is_own;
 use crate::deploy::write::{key_placeholder, new_key};
 use crate::error::{Error, Kind, Result};
@@ -77,8 +78,7 @@ impl Worker<'_> {
         if made_here {
             self.let_go(region, key).await?;
         }
-        let tags = account.call("kms:ListResourceTags", &named, kms.list_resource_tags().key_id(key_id(&named)).send()).await?;
-        let tags = tags.tags().iter().map(|tag| (tag.tag_key().to_owned(), tag.tag_value().to_owned())).collect();
+        let tags = observe::key_tags(account, region, &named, key_id(&named)).await?;
         if made_here && is_own(&tags, self.manner.pipeline_arn) {
             return Ok(Learned::from([(key_placeholder(region), named)]));
         }
@@ -112,7 +112,7 @@ impl Worker<'_> {
         let tags = self.kms_tags()?;
         let kms = self.account.kms(region);
         let result = self
-            .settled(&["NotFoundException", "KMSInvalidStateException"], || {
+            .settled(&["NotFoundException", "KMSInvalidStateException", UNSEEN_TAGS], || {
                 let request = kms.replicate_key().key_id(key_id(key)).replica_region(replica_region).policy(policy.to_string());
                 self.account.call("kms:ReplicateKey", key, request.description(description).set_tags(Some(tags.clone())).send())
             })
@@ -127,10 +127,7 @@ impl Worker<'_> {
         let arn = parts.join(":");
         if !made {
             // A retried request may have been answered the first time; a replica of somebody else's would lose its policy.
-            let there = self.account.kms(replica_region);
-            let request = there.list_resource_tags().key_id(key_id(&arn)).send();
-            let tags = self.account.call("kms:ListResourceTags", &arn, request).await?;
-            let tags = tags.tags().iter().map(|tag| (tag.tag_key().to_owned(), tag.tag_value().to_owned())).collect();
+            let tags = observe::key_tags(self.account, replica_region, &arn, key_id(&arn)).await?;
             if !is_own(&tags, self.manner.pipeline_arn) {
                 return Err(Error::new(Kind::Conflict, format!("{arn} was made by somebody else since the plan was made"))
                     .hint("make the plan again: it adopts the replica"));
@@ -167,13 +164,13 @@ impl Worker<'_> {
         let kms = self.account.kms(region);
         let read = || async {
             let got = self.account.call("kms:GetKeyPolicy", key, kms.get_key_policy().key_id(key_id(key)).send()).await?;
-            Ok(got.policy().and_then(|text| serde_json::from_str(text).ok()))
+            self.account.document("kms:GetKeyPolicy", key, got.policy()).map(Some)
         };
         let what = format!("the policy of key {key}");
         if !self.to_write(&what, before, read().await?.as_ref(), Some(after))? {
             return Ok(());
         }
-        self.settled(&["NotFoundException", "KMSInvalidStateException"], || {
+        self.settled(&["NotFoundException", "KMSInvalidStateException", UNSEEN_TAGS], || {
             self.account.call("kms:PutKeyPolicy", key, kms.put_key_policy().key_id(key_id(key)).policy(after.to_string()).send())
         })
         .await?;

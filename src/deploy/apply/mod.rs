@@ -29,6 +29,8 @@ use worker::Worker;
 const PRINCIPAL_LIMIT: Duration = Duration::from_secs(120);
 /// The same for one that this run didn't make: another run may have made it a moment ago.
 const OLD_PRINCIPAL_LIMIT: Duration = Duration::from_secs(30);
+/// How long tags of a key may take to count in what is allowed (facts D.2, KMS).
+const TAGS_LIMIT: Duration = Duration::from_secs(5 * 60);
 /// How long CodePipeline may take to be able to assume a role that was just made (facts D.2).
 const ASSUME_LIMIT: Duration = Duration::from_secs(180);
 /// How long a replica key may be `Creating` (facts C).

@@ -1,8 +1,7 @@
 //! One write: the call it stands for, patient where AWS settles late, careful where others write too.
 
-use super::{ENTITY_LIMIT, Event, Manner, OLD_PRINCIPAL_LIMIT, PRINCIPAL_LIMIT, READ_LIMIT, REMOVAL_LIMIT, VERSIONING_LIMIT};
-use crate::aws::role::decoded;
-use crate::aws::{Account, ApiError, ApiResult, present, retry_while};
+use super::{ENTITY_LIMIT, Event, Manner, OLD_PRINCIPAL_LIMIT, PRINCIPAL_LIMIT, READ_LIMIT, REMOVAL_LIMIT, TAGS_LIMIT, VERSIONING_LIMIT};
+use crate::aws::{Account, ApiError, ApiResult, present, retry_while, service_of};
 use crate::deploy::names::{ARN_TAG, TAG};
 use crate::deploy::release;
 use crate::deploy::snapshot::is_own;
@@ -31,6 +30,9 @@ pub(super) type Learned = BTreeMap<String, String>;
 
 pub(super) const NONE: &[&str] = &[];
 
+/// What KMS says to who may change keys with our tags, as long as it doesn't see those of a key that was just made.
+pub(super) const UNSEEN_TAGS: &str = "AccessDeniedException";
+
 /// Refusals that pass by themselves: AWS did nothing (facts/codepipeline.md D.1). The SDK repeats throttled calls too, but not
 /// those whose retries are off.
 pub(super) const PASSING: &[&str] = &[
@@ -54,7 +56,11 @@ impl Worker<'_> {
         F: Future<Output = ApiResult<T>>,
     {
         let made_now = self.write.needs.iter().any(|need| self.fresh.contains(need.as_str()));
-        let limit = if made_now { PRINCIPAL_LIMIT } else { OLD_PRINCIPAL_LIMIT };
+        let limit = match made_now {
+            true if late_codes.contains(&UNSEEN_TAGS) => TAGS_LIMIT,
+            true => PRINCIPAL_LIMIT,
+            false => OLD_PRINCIPAL_LIMIT,
+        };
         let late = |error: &ApiError| unseen_principal(error) || (made_now && error.is(late_codes));
         self.patient(limit, &self.unseen(), late, attempt).await.map_err(|mut error| {
             if !self.stopped() && late(&error) {
@@ -66,15 +72,7 @@ impl Worker<'_> {
 
     /// Says who may not see what yet, such as `IAM to see role r`: what this run made and the write needs.
     fn unseen(&self) -> String {
-        let action = self.write.call.action();
-        let service = match action.split_once(':').map(|(service, _)| service) {
-            Some("iam") => "IAM",
-            Some("kms") => "KMS",
-            Some("s3") => "S3",
-            Some("events") => "EventBridge",
-            Some("codepipeline") => "CodePipeline",
-            _ => "AWS",
-        };
+        let service = service_of(self.write.call.action());
         let fresh = self.write.needs.iter().filter(|need| self.fresh.contains(need.as_str()));
         let named = fresh.filter_map(|need| match need.split(':').collect::<Vec<_>>().as_slice() {
             ["key" | "new-key" | "replica-key", region] => Some(format!("the key in {region}")),
@@ -204,12 +202,13 @@ impl Worker<'_> {
                 let request = account.kms(region).schedule_key_deletion().key_id(key_id(key)).pending_window_in_days(*days).send();
                 present(account.call(call.action(), key, request).await, &["NotFoundException", "KMSInvalidStateException"])?;
             }
-            Call::CreateRole { name, path, trust, description } => {
+            Call::CreateRole { name, path, trust, description, boundary } => {
                 let iam = account.iam();
                 let tags = self.iam_tags()?;
                 let result = self
                     .settled(NONE, || {
                         let request = iam.create_role().role_name(name).path(path).assume_role_policy_document(trust.to_string());
+                        let request = request.set_permissions_boundary(boundary.clone());
                         account.call(call.action(), resource, request.description(description).set_tags(Some(tags.clone())).send())
                     })
                     .await;
@@ -223,7 +222,8 @@ impl Worker<'_> {
                 let iam = account.iam();
                 let read = || async {
                     let got = account.call("iam:GetRole", resource, iam.get_role().role_name(name).send()).await?;
-                    Ok(got.role().and_then(|role| role.assume_role_policy_document()).map(decoded))
+                    let text = got.role().and_then(|role| role.assume_role_policy_document());
+                    account.iam_document("iam:GetRole", resource, text).map(Some)
                 };
                 let what = format!("the trust policy of {resource}");
                 if !self.to_write(&what, Some(before), read().await?.as_ref(), Some(after))? {
@@ -246,7 +246,10 @@ impl Worker<'_> {
                 if !self.fresh_token(&format!("role:{}:{role}", self.write.account)) {
                     let request = iam.get_role_policy().role_name(role).policy_name(name).send();
                     let got = present(account.call("iam:GetRolePolicy", resource, request).await, &["NoSuchEntity"])?;
-                    let now = got.map(|got| decoded(got.policy_document()));
+                    let read = |got: aws_sdk_iam::operation::get_role_policy::GetRolePolicyOutput| {
+                        account.iam_document("iam:GetRolePolicy", resource, Some(got.policy_document()))
+                    };
+                    let now = got.map(read).transpose()?;
                     if !self.to_write(&format!("policy {name} of {resource}"), before.as_ref(), now.as_ref(), Some(document))? {
                         return Ok(Learned::new());
                     }
@@ -410,9 +413,11 @@ impl Worker<'_> {
         let version = policy.policy().and_then(|policy| policy.default_version_id()).unwrap_or_default();
         let request = iam.get_policy_version().policy_arn(arn).version_id(version).send();
         let got = self.account.call("iam:GetPolicyVersion", arn, request).await?;
+        let text = got.policy_version().and_then(|version| version.document());
+        let document = self.account.iam_document("iam:GetPolicyVersion", arn, text)?;
         // Between the two calls another may have become the default.
-        let version = got.policy_version().filter(|version| version.is_default_version());
-        Ok(version.and_then(|version| version.document()).map(decoded).unwrap_or_default())
+        let counts = got.policy_version().is_some_and(|version| version.is_default_version());
+        Ok(if counts { document } else { Value::Null })
     }
 
     /// Uploads the source object, again while it doesn't become a version of its own: versioning that was just turned on

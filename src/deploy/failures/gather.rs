@@ -1,13 +1,13 @@
 //! Reads what an explanation needs and a snapshot doesn't hold; judges nothing and writes nothing.
 
 use super::evidence::{Readings, Source};
-use crate::aws::{Account, Accounts, present};
+use crate::aws::{Account, Accounts, ApiError, decoded_key, present};
 use crate::deploy::release::{self, ActionState, Route};
 use crate::deploy::snapshot::Snapshot;
 use crate::error::{Error, Result};
 use crate::model::Readable;
 use aws_sdk_codepipeline::types::{PipelineExecutionStatus as Status, PipelineExecutionSummary};
-use aws_sdk_s3::types::{Payer, RequestPayer};
+use aws_sdk_s3::types::{EncodingType, Payer, RequestPayer};
 use futures_util::future::join_all;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -221,9 +221,21 @@ async fn deployed(accounts: &Accounts, route: &Route, run: Option<&Run>) -> Depl
     let (s3, bucket) = (prod.s3(&route.target_region), &route.output_bucket);
     let arn = format!("arn:{}:s3:::{bucket}", prod.partition);
     let prefix = route.path.as_deref().filter(|_| !route.keys_vary()).unwrap_or_default();
-    let page = s3.list_objects_v2().bucket(bucket).prefix(prefix).fetch_owner(true).expected_bucket_owner(&prod.id).send();
+    let page = async {
+        let mut token = None;
+        loop {
+            let request = s3.list_objects_v2().bucket(bucket).prefix(prefix).fetch_owner(true).encoding_type(EncodingType::Url);
+            let request = request.set_continuation_token(token).expected_bucket_owner(&prod.id).send();
+            let page = prod.call("s3:ListBucket", &arn, request).await?;
+            token = page.next_continuation_token().filter(|_| page.is_truncated() == Some(true)).map(str::to_owned);
+            // A page may be empty although another follows.
+            if token.is_none() || !page.contents().is_empty() {
+                return Ok::<_, Box<ApiError>>(page);
+            }
+        }
+    };
     let (page, ownership, owner) = tokio::join!(
-        prod.call("s3:ListBucket", &arn, page),
+        page,
         prod.call(
             "s3:GetBucketOwnershipControls",
             &arn,
@@ -237,8 +249,8 @@ async fn deployed(accounts: &Accounts, route: &Route, run: Option<&Run>) -> Depl
     };
     let cut_at = (page.is_truncated() == Some(true)).then(|| page.contents().len());
     let of_run = |object: &&aws_sdk_s3::types::Object| object.last_modified().is_none_or(|at| at.secs() + 1 >= run.started);
-    let older = page.contents().iter().filter(|object| !of_run(object)).filter_map(|object| object.key());
-    let older = Readable::Known(older.map(str::to_owned).collect());
+    let key_of = |object: &aws_sdk_s3::types::Object| object.key().map(|key| decoded_key(key, page.encoding_type()));
+    let older = Readable::Known(page.contents().iter().filter(|object| !of_run(object)).filter_map(key_of).collect());
     let enforced = ownership
         .as_ref()
         .ok()
@@ -250,17 +262,17 @@ async fn deployed(accounts: &Accounts, route: &Route, run: Option<&Run>) -> Depl
         (false, None) => Readable::Unknown("who production is to S3 could not be read".to_owned()),
         (false, Some(own)) => {
             let strange = |object: &&aws_sdk_s3::types::Object| object.owner().and_then(|owner| owner.id()).is_some_and(|id| id != own);
-            Readable::Known(page.contents().iter().find(strange).and_then(|object| object.key()).map(str::to_owned))
+            Readable::Known(page.contents().iter().find(strange).and_then(key_of))
         }
     };
-    let Some(key) = page.contents().iter().filter(of_run).find_map(|object| object.key()) else {
+    let Some(key) = page.contents().iter().filter(of_run).find_map(key_of) else {
         let output_key = match cut_at {
             Some(count) => Readable::Unknown(format!("none of the first {count} files is of the last run")),
             None => Readable::Known(None),
         };
         return Deployed { output_key, strangers, older, cut_at };
     };
-    let head = s3.head_object().bucket(bucket).key(key).expected_bucket_owner(&prod.id).send();
+    let head = s3.head_object().bucket(bucket).key(&key).expected_bucket_owner(&prod.id).send();
     let output_key = match prod.call("s3:GetObject", format!("{arn}/{key}"), head).await {
         Ok(head) => Readable::Known(head.ssekms_key_id().map(str::to_owned)),
         Err(error) => Readable::Unknown(error.told()),

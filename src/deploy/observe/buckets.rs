@@ -3,12 +3,13 @@
 use super::Purpose;
 use super::pipeline::pipeline_tags;
 use crate::aws::raw::KeepBody;
-use crate::aws::{Account, ApiError, ApiResult, present};
+use crate::aws::{Account, ApiError, ApiResult, decoded_key, present};
 use crate::deploy::declaration;
 use crate::deploy::snapshot::{BucketFound, BucketSlot, DevHalf, Encryption, Tags, is_own};
 use crate::error::{Error, Kind, Result};
 use crate::model::Readable;
 use crate::settings::Settings;
+use aws_sdk_s3::types::EncodingType;
 use serde_json::Value;
 
 /// Gives the region of a bucket of this account; `None` if there is no such bucket.
@@ -37,7 +38,8 @@ pub async fn head_bucket(account: &Account, region: &str, bucket: &str) -> Resul
 }
 
 fn stranger(bucket: &str, account: &Account, error: Box<ApiError>) -> Error {
-    if !error.is_denied() {
+    // Whether the bucket may be used isn't known if the call was refused for its time.
+    if !error.is_denied() || error.skew.is_some() {
         return Error::from(error);
     }
     Error::new(Kind::Denied, format!("bucket {bucket} is not one that {} ({}) may use", account.side, account.id))
@@ -101,9 +103,19 @@ pub(super) async fn look_at_told_buckets(prod: &Account, told: &DevHalf) -> Resu
 
 /// Says whether an account owns a bucket of this name, by its list.
 async fn list_named(account: &Account, region: &str, name: &str) -> ApiResult<bool> {
-    let request = account.s3(region).list_buckets().prefix(name).max_buckets(1000).send();
-    let page = account.call("s3:ListAllMyBuckets", "*", request).await?;
-    Ok(page.buckets().iter().any(|bucket| bucket.name() == Some(name)))
+    let s3 = account.s3(region);
+    let mut token = None;
+    loop {
+        let request = s3.list_buckets().prefix(name).max_buckets(1000).set_continuation_token(token).send();
+        let page = account.call("s3:ListAllMyBuckets", "*", request).await?;
+        if page.buckets().iter().any(|bucket| bucket.name() == Some(name)) {
+            return Ok(true);
+        }
+        token = page.continuation_token().map(str::to_owned);
+        if token.is_none() {
+            return Ok(false);
+        }
+    }
 }
 
 pub(super) async fn read_artifact_bucket(
@@ -136,21 +148,13 @@ pub(super) async fn read_artifact_bucket(
         return Err(Error::refused(format!("artifact bucket {name} is in {actual}, not in {region}"))
             .hint(format!("an artifact bucket must be in its store's region: name another with `--artifact-bucket`, or set the pipeline's region with `--region {actual}`")));
     }
+    // What can't be read is not replaced by our statements.
     let (policy, encryption, blocked, tags) = tokio::try_join!(
         bucket_policy(dev, region, &name),
         async { Ok(read_encryption(dev, region, &name).await) },
         public_access_blocked(dev, region, &name),
         bucket_tags(dev, region, &name),
     )?;
-    // Our statements would replace what can't be understood.
-    let policy = match policy {
-        (policy, None) => policy,
-        (_, Some(why)) => {
-            return Err(Error::failed(format!("the policy of artifact bucket {name} can't be understood"))
-                .because(why)
-                .hint("correct it by hand in the bucket's permissions, then run the same command again"));
-        }
-    };
     let empty = if purpose == Purpose::Teardown { Some(is_empty(dev, region, &name).await?) } else { None };
     Ok(BucketSlot {
         found: Some(BucketFound {
@@ -187,22 +191,18 @@ async fn like_the_console(dev: &Account, region: &str) -> Result<Option<String>>
     Ok(names.into_iter().next())
 }
 
-/// A bucket policy, or why it can't be understood.
-async fn bucket_policy(account: &Account, region: &str, bucket: &str) -> ApiResult<(Option<Value>, Option<String>)> {
+/// Reads a bucket's policy; S3 alone says that there is none, by its own code.
+async fn bucket_policy(account: &Account, region: &str, bucket: &str) -> ApiResult<Option<Value>> {
     let arn = format!("arn:{}:s3:::{bucket}", account.partition);
     let request = account.s3(region).get_bucket_policy().bucket(bucket).expected_bucket_owner(&account.id).send();
     let got = present(account.call("s3:GetBucketPolicy", &arn, request).await, &["NoSuchBucketPolicy"])?;
-    Ok(match got.as_ref().and_then(|got| got.policy()).map(serde_json::from_str) {
-        None => (None, None),
-        Some(Ok(policy)) => (Some(policy), None),
-        Some(Err(error)) => (None, Some(format!("it is no JSON: {error}"))),
-    })
+    got.map(|got| account.document("s3:GetBucketPolicy", &arn, got.policy())).transpose()
 }
 
 /// Reads a policy that only the proof needs, so that not being allowed to is no reason to stop.
 async fn judged_policy(account: &Account, region: &str, bucket: &str) -> (Option<Value>, Option<String>) {
     match bucket_policy(account, region, bucket).await {
-        Ok(read) => read,
+        Ok(policy) => (policy, None),
         Err(error) => (None, Some(error.told())),
     }
 }
@@ -240,9 +240,22 @@ async fn read_encryption(account: &Account, region: &str, bucket: &str) -> Reada
 async fn is_empty(account: &Account, region: &str, bucket: &str) -> ApiResult<bool> {
     let arn = format!("arn:{}:s3:::{bucket}", account.partition);
     let s3 = account.s3(region);
-    let request = s3.list_object_versions().bucket(bucket).max_keys(1).expected_bucket_owner(&account.id).send();
-    let got = account.call("s3:ListBucketVersions", &arn, request).await?;
-    Ok(got.versions().is_empty() && got.delete_markers().is_empty())
+    let (mut key, mut version) = (None, None);
+    loop {
+        // Keys that no XML can hold come encoded.
+        let request = s3.list_object_versions().bucket(bucket).max_keys(1).encoding_type(EncodingType::Url);
+        let request = request.set_key_marker(key).set_version_id_marker(version).expected_bucket_owner(&account.id).send();
+        let page = account.call("s3:ListBucketVersions", &arn, request).await?;
+        if !page.versions().is_empty() || !page.delete_markers().is_empty() {
+            return Ok(false);
+        }
+        // A page may be empty although another follows.
+        if page.is_truncated() != Some(true) {
+            return Ok(true);
+        }
+        key = page.next_key_marker().map(|key| decoded_key(key, page.encoding_type()));
+        version = page.next_version_id_marker().map(str::to_owned);
+    }
 }
 
 /// Reads tags, and whether it is empty, only where that decides whose bucket it is.

@@ -3,7 +3,7 @@
 
 use super::iam::{attached_policies, inline_policies};
 use super::organisation::read_organisation;
-use crate::aws::role::{decoded, policy};
+use crate::aws::role::policy;
 use crate::aws::{Account, Accounts, ApiResult};
 use crate::deploy::blueprint::Named;
 use crate::deploy::caller::{CallerRights, KnownCallers};
@@ -142,13 +142,14 @@ async fn of_role(account: &Account, name: &str, found: &mut CallerRights) -> Cal
         None => found.boundary_unread = Some(format!("whether the caller's role {name} has a permissions boundary could not be read")),
     }
     let names = unread(found, &format!("the inline policies of the caller's role {name}"), inline).unwrap_or_default();
-    let documents = join_all(names.iter().map(|policy| {
-        let request = iam.get_role_policy().role_name(name).policy_name(policy).send();
-        account.call("iam:GetRolePolicy", &arn, request)
+    let (iam, resource) = (&iam, arn.as_str());
+    let documents = join_all(names.iter().map(|policy| async move {
+        let got = account.call("iam:GetRolePolicy", resource, iam.get_role_policy().role_name(name).policy_name(policy).send()).await?;
+        account.iam_document("iam:GetRolePolicy", resource, Some(got.policy_document()))
     }));
     for (policy, document) in names.iter().zip(documents.await) {
-        if let Some(got) = unread(found, &format!("inline policy {policy} of the caller's role {name}"), document) {
-            found.policies.push((format!("inline policy {policy} of role {name}"), decoded(got.policy_document())));
+        if let Some(document) = unread(found, &format!("inline policy {policy} of the caller's role {name}"), document) {
+            found.policies.push((format!("inline policy {policy} of role {name}"), document));
         }
     }
     (unread(found, &format!("the policies of the caller's role {name}"), attached).unwrap_or_default(), boundary)
@@ -177,16 +178,17 @@ async fn of_user(account: &Account, name: &str, found: &mut CallerRights) -> Cal
         attached.iter().flat_map(|got| got.attached_policies()).filter_map(|one| one.policy_arn()).map(str::to_owned).collect();
     let inline = unread(found, &format!("the inline policies of the caller's user {name}"), inline);
     let names: Vec<String> = inline.map(|got| got.policy_names).unwrap_or_default();
-    let documents = join_all(names.iter().map(|policy| {
-        let request = iam.get_user_policy().user_name(name).policy_name(policy).send();
-        account.call("iam:GetUserPolicy", &arn, request)
+    let (iam, resource) = (&iam, arn.as_str());
+    let documents = join_all(names.iter().map(|policy| async move {
+        let got = account.call("iam:GetUserPolicy", resource, iam.get_user_policy().user_name(name).policy_name(policy).send()).await?;
+        account.iam_document("iam:GetUserPolicy", resource, Some(got.policy_document()))
     }));
     let groups = unread(found, &format!("the groups of the caller's user {name}"), groups).map(|got| got.groups).unwrap_or_default();
     let (documents, groups) =
         join(documents, join_all(groups.iter().map(|group| of_group(account, group.group_name(), group.arn())))).await;
     for (policy, document) in names.iter().zip(documents) {
-        if let Some(got) = unread(found, &format!("inline policy {policy} of the caller's user {name}"), document) {
-            found.policies.push((format!("inline policy {policy} of user {name}"), decoded(got.policy_document())));
+        if let Some(document) = unread(found, &format!("inline policy {policy} of the caller's user {name}"), document) {
+            found.policies.push((format!("inline policy {policy} of user {name}"), document));
         }
     }
     for (attached, inline, why) in groups {
@@ -210,13 +212,14 @@ async fn of_group(account: &Account, name: &str, arn: &str) -> (Vec<String>, Vec
     let arns = attached.iter().flat_map(|got| got.attached_policies()).filter_map(|one| one.policy_arn()).map(str::to_owned).collect();
     let inline = unread(&mut lost, &format!("the inline policies of the caller's group {name}"), inline);
     let names: Vec<String> = inline.map(|got| got.policy_names).unwrap_or_default();
-    let documents = join_all(names.iter().map(|policy| {
-        let request = iam.get_group_policy().group_name(name).policy_name(policy).send();
-        account.call("iam:GetGroupPolicy", arn, request)
+    let (iam, resource) = (&iam, arn);
+    let documents = join_all(names.iter().map(|policy| async move {
+        let got = account.call("iam:GetGroupPolicy", resource, iam.get_group_policy().group_name(name).policy_name(policy).send()).await?;
+        account.iam_document("iam:GetGroupPolicy", resource, Some(got.policy_document()))
     }));
     for (policy, document) in names.iter().zip(documents.await) {
-        if let Some(got) = unread(&mut lost, &format!("inline policy {policy} of the caller's group {name}"), document) {
-            lost.policies.push((format!("inline policy {policy} of group {name}"), decoded(got.policy_document())));
+        if let Some(document) = unread(&mut lost, &format!("inline policy {policy} of the caller's group {name}"), document) {
+            lost.policies.push((format!("inline policy {policy} of group {name}"), document));
         }
     }
     (arns, lost.policies, lost.unread)

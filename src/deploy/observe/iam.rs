@@ -1,6 +1,5 @@
 //! Reads roles and policies, and who the caller is.
 
-use crate::aws::role::decoded;
 use crate::aws::{Account, ApiError, ApiResult, present};
 use crate::deploy::blueprint::Named;
 use crate::deploy::names::TAG;
@@ -48,14 +47,16 @@ pub(super) async fn read_role(account: &Account, named: &Named, reading: Reading
         let Some(role) = present(get.await, absent)? else { return Ok(None) };
         (role, lists.await?)
     };
-    let Some(role) = role.role() else { return Ok(None) };
+    let role = role.role().ok_or_else(|| account.unusable("iam:GetRole", &named.arn, "the answer has no role"))?;
+    let trust = account.iam_document("iam:GetRole", &named.arn, role.assume_role_policy_document())?;
     let tags = iam_tags(role.tags());
     let (attached, inline) = lists;
     let inline = try_join_all(inline.into_iter().map(|name| {
         let request = iam.get_role_policy().role_name(&named.name).policy_name(&name).send();
         async move {
             let got = account.call("iam:GetRolePolicy", &named.arn, request).await?;
-            Ok::<_, Box<ApiError>>((name, decoded(got.policy_document())))
+            let document = account.iam_document("iam:GetRolePolicy", &named.arn, Some(got.policy_document()))?;
+            Ok::<_, Box<ApiError>>((name, document))
         }
     }));
     // Whose role it is decides whether what others attached can stand in for what we would write.
@@ -84,7 +85,7 @@ pub(super) async fn read_role(account: &Account, named: &Named, reading: Reading
         name: role.role_name().to_owned(),
         arn: role.arn().to_owned(),
         id: Some(role.role_id().to_owned()).filter(|id| !id.is_empty()),
-        trust: role.assume_role_policy_document().map(decoded).unwrap_or_default(),
+        trust,
         tags,
         attached,
         inline: inline.into_iter().collect(),
@@ -156,7 +157,8 @@ async fn read_policy_document(account: &Account, arn: &str) -> ApiResult<Option<
     let of_a_set_up = policy.policy().is_some_and(|policy| policy.tags().iter().any(|tag| tag.key() == TAG));
     let version = policy.policy().and_then(|policy| policy.default_version_id()).unwrap_or("v1");
     let got = account.call("iam:GetPolicyVersion", arn, iam.get_policy_version().policy_arn(arn).version_id(version).send()).await?;
-    Ok(got.policy_version().and_then(|version| version.document()).map(|document| (decoded(document), of_a_set_up)))
+    let text = got.policy_version().and_then(|version| version.document());
+    Ok(Some((account.iam_document("iam:GetPolicyVersion", arn, text)?, of_a_set_up)))
 }
 
 pub(super) async fn read_policy(account: &Account, arn: &str) -> ApiResult<Option<PolicyFound>> {
@@ -164,23 +166,50 @@ pub(super) async fn read_policy(account: &Account, arn: &str) -> ApiResult<Optio
     let Some(got) = present(account.call("iam:GetPolicy", arn, iam.get_policy().policy_arn(arn).send()).await, &["NoSuchEntity"])? else {
         return Ok(None);
     };
-    let Some(policy) = got.policy() else { return Ok(None) };
+    let policy = got.policy().ok_or_else(|| account.unusable("iam:GetPolicy", arn, "the answer has no policy"))?;
     let default_version = policy.default_version_id().unwrap_or("v1").to_owned();
-    let (version, versions) = tokio::try_join!(
+    let (version, mut versions) = tokio::try_join!(
         account.call("iam:GetPolicyVersion", arn, iam.get_policy_version().policy_arn(arn).version_id(&default_version).send()),
-        account.call("iam:ListPolicyVersions", arn, iam.list_policy_versions().policy_arn(arn).send()),
+        policy_versions(account, arn),
     )?;
-    let mut versions: Vec<String> = versions.versions().iter().filter_map(|version| version.version_id()).map(str::to_owned).collect();
     // Version ids count upwards and are never used twice, so their number is their age.
     versions.sort_by_key(|version| version.trim_start_matches('v').parse::<u64>().unwrap_or(0));
     Ok(Some(PolicyFound {
         arn: arn.to_owned(),
-        document: version.policy_version().and_then(|version| version.document()).map(decoded).unwrap_or_default(),
+        document: account.iam_document("iam:GetPolicyVersion", arn, version.policy_version().and_then(|version| version.document()))?,
         versions,
         default_version,
         tags: iam_tags(policy.tags()),
         attachments: policy.attachment_count().unwrap_or(0),
     }))
+}
+
+/// Reads the permissions boundaries that were named: the proof needs them, and one that isn't there is refused.
+pub(super) async fn read_boundaries(accounts: [&Account; 2], settings: &Settings) -> BTreeMap<String, Readable<Option<Value>>> {
+    let read = settings.permissions_boundaries.iter().filter_map(|policy| {
+        let account = accounts.into_iter().find(|account| account.logged_in && policy.is_for(&account.id))?;
+        Some(async move {
+            let document = match read_policy_document(account, policy.as_str()).await {
+                Ok(found) => Readable::Known(found.map(|(document, _)| document)),
+                Err(error) => Readable::Unknown(error.told()),
+            };
+            (policy.to_string(), document)
+        })
+    });
+    join_all(read).await.into_iter().collect()
+}
+
+async fn policy_versions(account: &Account, arn: &str) -> ApiResult<Vec<String>> {
+    let (mut found, mut marker) = (Vec::new(), None);
+    loop {
+        let request = account.iam().list_policy_versions().policy_arn(arn).set_marker(marker).send();
+        let page = account.call("iam:ListPolicyVersions", arn, request).await?;
+        found.extend(page.versions().iter().filter_map(|version| version.version_id()).map(str::to_owned));
+        marker = page.marker().filter(|_| page.is_truncated()).map(str::to_owned);
+        if marker.is_none() {
+            return Ok(found);
+        }
+    }
 }
 
 /// Says whether a role is a job's or a machine's: a web identity may assume it, or services alone may.
@@ -221,13 +250,16 @@ pub(super) async fn administrator(dev: &Account, settings: &Settings) -> (Readab
         return (known, None);
     };
     let iam = dev.iam();
-    match dev.call("iam:GetRole", dev.iam_arn(&format!("role/{name}")), iam.get_role().role_name(name).send()).await {
-        Ok(got) => match got.role() {
-            Some(role) if role.assume_role_policy_document().map(decoded).is_some_and(|trust| is_a_machines(&trust)) => {
-                (Readable::Known(None), Some(name.to_owned()))
-            }
-            role => (Readable::Known(role.map(|role| role.arn().to_owned())), None),
-        },
+    let resource = dev.iam_arn(&format!("role/{name}"));
+    let read = async {
+        let got = dev.call("iam:GetRole", &resource, iam.get_role().role_name(name).send()).await?;
+        let role = got.role().ok_or_else(|| dev.unusable("iam:GetRole", &resource, "the answer has no role"))?;
+        let trust = dev.iam_document("iam:GetRole", &resource, role.assume_role_policy_document())?;
+        Ok::<_, Box<ApiError>>((role.arn().to_owned(), trust))
+    };
+    match read.await {
+        Ok((_, trust)) if is_a_machines(&trust) => (Readable::Known(None), Some(name.to_owned())),
+        Ok((arn, _)) => (Readable::Known(Some(arn)), None),
         Err(error) => (Readable::Unknown(error.told()), None),
     }
 }

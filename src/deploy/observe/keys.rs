@@ -2,7 +2,7 @@
 
 use crate::aws::{Account, ApiError, ApiResult, present};
 use crate::deploy::declaration;
-use crate::deploy::snapshot::{BucketSlot, KeyFound, KeySlot, is_own};
+use crate::deploy::snapshot::{BucketSlot, KeyFound, KeySlot, Tags, is_own};
 use crate::error::{Error, Result};
 use crate::model::{Arn, Readable};
 use crate::settings::Settings;
@@ -112,7 +112,7 @@ async fn read_key(account: &Account, region: &str, key: &str) -> ApiResult<Optio
     else {
         return Ok(None);
     };
-    let Some(metadata) = described.key_metadata() else { return Ok(None) };
+    let metadata = described.key_metadata().ok_or_else(|| account.unusable("kms:DescribeKey", &shown, "the answer has no key"))?;
     let arn = metadata.arn().unwrap_or_default().to_owned();
     let id = metadata.key_id().to_owned();
     let own = arn.split(':').nth(4) == Some(account.id.as_str());
@@ -124,8 +124,11 @@ async fn read_key(account: &Account, region: &str, key: &str) -> ApiResult<Optio
     let dead = matches!(metadata.key_state(), Some(KeyState::PendingDeletion | KeyState::PendingReplicaDeletion));
     let (policy, tags, rotation) = if own && customer {
         tokio::try_join!(
-            account.call("kms:GetKeyPolicy", &arn, kms.get_key_policy().key_id(&id).send()),
-            account.call("kms:ListResourceTags", &arn, kms.list_resource_tags().key_id(&id).send()),
+            async {
+                let got = account.call("kms:GetKeyPolicy", &arn, kms.get_key_policy().key_id(&id).send()).await?;
+                account.document("kms:GetKeyPolicy", &arn, got.policy())
+            },
+            key_tags(account, region, &arn, &id),
             async {
                 if dead {
                     return Ok(None);
@@ -147,12 +150,27 @@ async fn read_key(account: &Account, region: &str, key: &str) -> ApiResult<Optio
         state: metadata.key_state().map_or("Enabled", |state| state.as_str()).to_owned(),
         multi_region: metadata.multi_region().unwrap_or(false),
         primary_region,
-        policy: policy.and_then(|got| got.policy().and_then(|text| serde_json::from_str(text).ok())),
+        policy,
         rotation: rotation.map(|got| got.key_rotation_enabled()),
-        tags: tags
-            .map(|got| got.tags().iter().map(|tag| (tag.tag_key().to_owned(), tag.tag_value().to_owned())).collect())
-            .unwrap_or_default(),
+        tags: tags.unwrap_or_default(),
     }))
+}
+
+/// Reads the tags of a key, by its bare id; KMS may give fewer than there are and say that there are more.
+///
+/// # Errors
+/// The read failed.
+pub async fn key_tags(account: &Account, region: &str, resource: &str, id: &str) -> ApiResult<Tags> {
+    let kms = account.kms(region);
+    let (mut found, mut marker) = (Tags::new(), None);
+    loop {
+        let page = account.call("kms:ListResourceTags", resource, kms.list_resource_tags().key_id(id).set_marker(marker).send()).await?;
+        found.extend(page.tags().iter().map(|tag| (tag.tag_key().to_owned(), tag.tag_value().to_owned())));
+        marker = page.next_marker().filter(|_| page.truncated()).map(str::to_owned);
+        if marker.is_none() {
+            return Ok(found);
+        }
+    }
 }
 
 /// Lists the aliases of a region with the keys that they stand for.
@@ -200,12 +218,11 @@ async fn left_by_a_dead_run(
     let (keys, aliased) = tokio::try_join!(keys, aliased)?;
     let unnamed = keys.into_iter().filter(|id| !aliased.iter().any(|(_, target)| target == id));
     let tagged = stream::iter(unnamed.map(|id| {
-        let (kms, everything) = (kms.clone(), everything.clone());
+        let everything = everything.clone();
         async move {
-            let got = dev.call("kms:ListResourceTags", everything, kms.list_resource_tags().key_id(&id).send()).await;
+            let got = key_tags(dev, region, &everything, &id).await;
             // A key whose tags this caller may not read is not one that this caller made.
             let tags = present(got, &["AccessDeniedException", "NotFoundException", "KMSInvalidStateException"])?;
-            let tags = tags.map(|got| got.tags().iter().map(|tag| (tag.tag_key().to_owned(), tag.tag_value().to_owned())).collect());
             let ours = tags.is_some_and(|tags| is_own(&tags, pipeline_arn));
             Ok::<_, Box<ApiError>>(ours.then_some(id))
         }

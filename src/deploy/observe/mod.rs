@@ -11,6 +11,7 @@ mod second_opinion;
 
 pub use buckets::{SOURCE_SHA256, head_bucket, read_notification};
 pub use caller::{Means, means};
+pub use keys::key_tags;
 pub use pipeline::{read_pipeline_version, running_executions};
 pub use second_opinion::second_opinion;
 
@@ -23,12 +24,13 @@ use crate::model::{Readable, Side};
 use crate::settings::Settings;
 use buckets::{look_at_told_buckets, read_artifact_bucket, read_input, read_output, stranger_s_region};
 use futures_util::future::try_join_all;
-use iam::{Reading, administrator, read_other_roles, read_policy, read_role};
+use iam::{Reading, administrator, read_boundaries, read_other_roles, read_policy, read_role};
 use keys::{customer_keys, read_key_slot};
 use organisation::read_organisation;
 use pipeline::{complete_pipeline, read_pipeline};
 use rules::{other_rules, read_rule, roles_of_rules};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// What the reading is for; it decides which extra reads are worth their request.
@@ -283,9 +285,11 @@ async fn observe_accounts(
     let of_sources = of_sources.into_iter().filter_map(|(_, source)| source.get("roleArn")?.as_str()).map(str::to_owned);
     let of_rules = roles_of_rules(rule.iter().chain(&other_rules), &pipeline_arn);
     let wanted_roles = of_rules.into_iter().chain(of_sources).chain(of_deploy).filter(|arn| !known.contains(&arn.as_str())).collect();
-    let (mut customer_keys, mut other_roles) = tokio::join!(
+    let (mut customer_keys, mut other_roles, boundaries) = tokio::join!(
         customer_keys(dev, prod, &home, &target, [&input, &output], declared_key),
-        read_other_roles([dev, prod], wanted_roles, reading)
+        read_other_roles([dev, prod], wanted_roles, reading),
+        // What is undone makes no role.
+        async { if purpose == Purpose::Teardown { BTreeMap::new() } else { read_boundaries([dev, prod], settings).await } }
     );
     let told_keys = others.dev.map(|half| &half.customer_keys).into_iter().chain(others.prod.map(|half| &half.customer_keys));
     // What was read is never replaced by what was told.
@@ -317,6 +321,7 @@ async fn observe_accounts(
         other_rules,
         customer_keys,
         other_roles,
+        boundaries,
         dev_organisation,
         prod_organisation,
         told: None,

@@ -3,7 +3,6 @@
 use crate::aws::raw::KeepBody;
 use crate::aws::{Account, ApiResult, present};
 use crate::deploy::snapshot::{PipelineFound, Tags};
-use serde_json::Value;
 
 /// Reads a pipeline's declaration as it came over the wire; its tags and runs are left for [`complete_pipeline`].
 pub(super) async fn read_pipeline(dev: &Account, region: &str, name: &str) -> ApiResult<Option<PipelineFound>> {
@@ -22,9 +21,10 @@ pub async fn read_pipeline_version(dev: &Account, region: &str, name: &str, vers
     if present(answer, &["PipelineNotFoundException", "PipelineVersionNotFoundException"])?.is_none() {
         return Ok(None);
     }
-    let whole: Value = serde_json::from_slice(&body.take()).unwrap_or_default();
+    let whole = dev.kept_json("codepipeline:GetPipeline", &arn, &body.take())?;
     let disabled = whole.pointer("/metadata/pollingDisabledAt").is_some_and(|at| !at.is_null());
-    let declaration = whole.get("pipeline").cloned().unwrap_or_default();
+    let lacks = || dev.unusable("codepipeline:GetPipeline", &arn, "the answer has no pipeline");
+    let declaration = whole.get("pipeline").cloned().ok_or_else(lacks)?;
     Ok(Some(PipelineFound { arn, declaration, tags: Tags::new(), running: Vec::new(), polling_disabled: disabled }))
 }
 
@@ -36,9 +36,16 @@ pub(super) async fn complete_pipeline(dev: &Account, region: &str, mut found: Pi
 
 pub(super) async fn pipeline_tags(dev: &Account, region: &str, name: &str) -> ApiResult<Tags> {
     let arn = format!("arn:{}:codepipeline:{region}:{}:{name}", dev.partition, dev.id);
-    let request = dev.codepipeline(region).list_tags_for_resource().resource_arn(&arn).send();
-    let tags = dev.call("codepipeline:ListTagsForResource", &arn, request).await?;
-    Ok(tags.tags().iter().map(|tag| (tag.key().to_owned(), tag.value().to_owned())).collect())
+    let (mut found, mut token) = (Tags::new(), None);
+    loop {
+        let request = dev.codepipeline(region).list_tags_for_resource().resource_arn(&arn).set_next_token(token).send();
+        let page = dev.call("codepipeline:ListTagsForResource", &arn, request).await?;
+        found.extend(page.tags().iter().map(|tag| (tag.key().to_owned(), tag.value().to_owned())));
+        token = page.next_token().filter(|token| !token.is_empty()).map(str::to_owned);
+        if token.is_none() {
+            return Ok(found);
+        }
+    }
 }
 
 /// How many pages of executions are looked through, 100 each, the newest first: what still runs is not far down.

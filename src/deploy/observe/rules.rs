@@ -19,10 +19,11 @@ pub(super) async fn read_rule(dev: &Account, region: &str, name: &str, with_tags
         let got = dev.call("events:ListTagsForResource", &arn, events.list_tags_for_resource().resource_arn(&arn).send()).await?;
         Ok(got.tags().iter().map(|tag| (tag.key().to_owned(), tag.value().to_owned())).collect())
     };
+    let pattern = rule.event_pattern().map(|text| dev.kept_json("events:DescribeRule", &arn, text.as_bytes())).transpose()?;
     let (tags, targets) = tokio::try_join!(tags, read_targets(dev, region, name, &arn))?;
     Ok(Some(RuleFound {
         name: name.to_owned(),
-        pattern: rule.event_pattern().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default(),
+        pattern: pattern.unwrap_or_default(),
         enabled: rule.state().is_none_or(|state| state.as_str() != "DISABLED"),
         tags,
         targets,
@@ -36,8 +37,9 @@ async fn read_targets(dev: &Account, region: &str, name: &str, arn: &str) -> Api
         let body = KeepBody::default();
         let request = dev.events(region).list_targets_by_rule().rule(name).set_next_token(token).customize().interceptor(body.clone());
         let page = dev.call("events:ListTargetsByRule", arn, request.send()).await?;
-        let raw: Value = serde_json::from_slice(&body.take()).unwrap_or_default();
-        found.extend(raw.get("Targets").and_then(Value::as_array).cloned().unwrap_or_default());
+        let raw = dev.kept_json("events:ListTargetsByRule", arn, &body.take())?;
+        let targets = raw.get("Targets").and_then(Value::as_array).cloned();
+        found.extend(targets.ok_or_else(|| dev.unusable("events:ListTargetsByRule", arn, "the answer has no targets"))?);
         token = page.next_token().map(str::to_owned);
         if token.is_none() {
             return Ok(found);

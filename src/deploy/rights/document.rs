@@ -46,16 +46,16 @@ type Place<'a> = (bool, &'static str, String, &'a str);
 fn statements(rights: &[Right], required_only: bool) -> Vec<Value> {
     let rights = &with_all_policies(rights);
     let condition = |right: &Right| right.condition.as_ref().map(ToString::to_string).unwrap_or_default();
-    // What a wider right gives needs no other.
+    // What a wider right gives needs no other, nor would another's condition mean anything.
     let given = |right: &Right| {
         let same =
             rights.iter().filter(|other| other.action == right.action && other.condition.is_none() && (right.optional || !other.optional));
-        same.filter(|other| other.resource != right.resource || right.optional && !other.optional)
+        same.filter(|other| right.condition.is_some() || other.resource != right.resource || right.optional && !other.optional)
             .any(|other| matches_pattern(&other.resource, &right.resource))
     };
     let mut by_resource: BTreeMap<Place<'_>, BTreeSet<&str>> = BTreeMap::new();
     for right in rights {
-        if !(right.optional && required_only || right.condition.is_none() && given(right)) {
+        if !(right.optional && required_only || given(right)) {
             by_resource.entry((right.optional, right.about, condition(right), &right.resource)).or_default().insert(right.action);
         }
     }

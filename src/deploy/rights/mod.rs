@@ -91,7 +91,7 @@ pub fn rights(settings: &Settings, command: Command, scenario: Scenario, artifac
         Command::Setup => {
             let reading = Reading { artifact, ..Reading::default() };
             let mut all = reads::observed(settings, &before, reading)?;
-            all.extend(writes.iter().flat_map(|write| writes::of(write, &before)));
+            all.extend(writes.iter().flat_map(|write| writes::of(write, &before, settings.pipeline.as_str())));
             // What was made is read again, and proven: what is known of a new bucket must then still be known.
             all.extend(reads::observed(settings, &there, Reading { proof_counts: settings.create_buckets, ..Reading::default() })?);
             match scenario {
@@ -125,7 +125,8 @@ pub fn rights(settings: &Settings, command: Command, scenario: Scenario, artifac
         }
         Command::Teardown => {
             let mut all = reads::observed(settings, &there, Reading { teardown: true, ..Reading::default() })?;
-            all.extend(undone(settings, &before, &there)?.iter().flat_map(|write| writes::of(write, &there)));
+            let undone = undone(settings, &before, &there)?;
+            all.extend(undone.iter().flat_map(|write| writes::of(write, &there, settings.pipeline.as_str())));
             all
         }
     };
@@ -143,7 +144,7 @@ fn changed(settings: &Settings, before: &Snapshot, written: bool) -> Result<Vec<
         all.extend(reads::observed(&run.settings, &run.found, Reading::default())?);
         all.extend(reads::observed(&run.settings, &run.there(), Reading::default())?);
         if written {
-            all.extend(run.writes.iter().flat_map(|write| writes::of(write, &run.found)));
+            all.extend(run.writes.iter().flat_map(|write| writes::of(write, &run.found, run.settings.pipeline.as_str())));
         }
     }
     Ok(all)

@@ -103,6 +103,14 @@ impl Reads<'_> {
         }
     }
 
+    fn boundaries(&mut self) {
+        for policy in &self.settings.permissions_boundaries {
+            let sides = [Side::Dev, Side::Prod];
+            let Some(side) = sides.into_iter().find(|side| policy.is_for(&self.identity(*side).account)) else { continue };
+            self.may(side, "Policies", policy.as_str(), &["iam:GetPolicy", "iam:GetPolicyVersion"]);
+        }
+    }
+
     fn keys(&mut self) {
         for (region, slot) in &self.snapshot.keys {
             let any = self.snapshot.dev.regional("kms", region, "key/*");
@@ -267,6 +275,8 @@ pub fn observed(settings: &Settings, snapshot: &Snapshot, reading: Reading) -> R
     reads.rules(&names);
     if reading.teardown {
         reads.look_back();
+    } else {
+        reads.boundaries();
     }
     reads.organisations();
     if !reading.proof_counts {

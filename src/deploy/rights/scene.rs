@@ -57,6 +57,7 @@ pub fn before(settings: &Settings, scenario: Scenario) -> Result<Snapshot> {
         other_rules: Vec::new(),
         customer_keys: BTreeMap::new(),
         other_roles: BTreeMap::new(),
+        boundaries: BTreeMap::new(),
         dev_organisation: None,
         prod_organisation: None,
         told: None,

@@ -1,10 +1,10 @@
 //! What a write's call needs: its own action, what AWS asks for beside it, and what apply reads around it.
 
 use super::Right;
-use crate::deploy::names::TAG;
+use crate::deploy::names::{ARN_TAG, TAG};
 use crate::deploy::snapshot::{Identity, Snapshot};
 use crate::deploy::write::{Call, Write};
-use crate::model::Side;
+use crate::model::{Readable, Side};
 use serde_json::{Value, json};
 
 /// The service-linked role of multi-Region keys (facts C).
@@ -14,6 +14,8 @@ const MULTI_REGION: &str = "mrk.kms.amazonaws.com";
 struct Needs<'a> {
     write: &'a Write,
     identity: &'a Identity,
+    /// The pipeline's name, which tags say.
+    pipeline: &'a str,
     about: &'static str,
     found: Vec<Right>,
 }
@@ -35,6 +37,17 @@ impl Needs<'_> {
         for action in actions {
             self.right(action, self.identity.regional("kms", region, "key/*"), "Keys", None);
         }
+    }
+
+    /// On a key that is made, the right to give it our tags and no others. The key has no alias yet: one that is in use mostly has, and
+    /// our tag on it would let in whoever may change the keys of xdeploy.
+    fn tags_of_new_key(&mut self, region: &str) {
+        let only = json!({
+            "StringEquals": {format!("aws:RequestTag/{TAG}"): self.pipeline},
+            "ForAllValues:StringEquals": {"aws:TagKeys": [TAG, ARN_TAG]},
+            "Null": {"kms:ResourceAliases": "true"},
+        });
+        self.right("kms:TagResource", self.identity.regional("kms", region, "key/*"), "NewKeys", Some(only));
     }
 
     /// The same, but only on those that carry our tag, whatever else the region holds.
@@ -80,14 +93,15 @@ fn about(write: &Write, snapshot: &Snapshot) -> &'static str {
 }
 
 /// Lists the rights of a write.
-pub fn of(write: &Write, snapshot: &Snapshot) -> Vec<Right> {
+pub fn of(write: &Write, snapshot: &Snapshot, pipeline: &str) -> Vec<Right> {
     let identity = if write.account == Side::Dev { &snapshot.dev } else { &snapshot.prod };
-    let mut needs = Needs { write, identity, about: about(write, snapshot), found: Vec::new() };
+    let mut needs = Needs { write, identity, pipeline, about: about(write, snapshot), found: Vec::new() };
     let action = write.call.action();
     match &write.call {
         Call::CreateKey { region, multi_region, .. } => {
-            needs.right(action, "*".to_owned(), "AccountWide", None);
-            needs.key(region, &["kms:TagResource"]);
+            let tagged = json!({"StringEquals": {format!("aws:RequestTag/{TAG}"): pipeline}});
+            needs.right(action, "*".to_owned(), "NewKeys", Some(tagged));
+            needs.tags_of_new_key(region);
             if *multi_region {
                 let role = identity.iam(&format!("role/aws-service-role/{MULTI_REGION}/*"));
                 let only = json!({"StringEquals": {"iam:AWSServiceName": MULTI_REGION}});
@@ -95,22 +109,28 @@ pub fn of(write: &Write, snapshot: &Snapshot) -> Vec<Right> {
             }
         }
         Call::ReplicateKey { region, replica_region, .. } => {
-            needs.key(region, &[action]);
+            // A replica takes another key policy, so that it would open any key.
+            needs.own_key(region, action);
+            // Whether AWS sees the tags in this place isn't documented.
             needs.right("kms:CreateKey", "*".to_owned(), "AccountWide", None);
-            needs.key(replica_region, &["kms:TagResource", "kms:DescribeKey", "kms:ListResourceTags"]);
+            needs.tags_of_new_key(replica_region);
+            needs.key(replica_region, &["kms:DescribeKey", "kms:ListResourceTags"]);
         }
         Call::CreateAlias { region, alias, .. } | Call::DeleteAlias { region, alias } => needs.alias(region, alias, action),
         Call::EnableKeyRotation { region, .. } => needs.key(region, &[action]),
-        Call::PutKeyPolicy { region, .. } => {
+        Call::PutKeyPolicy { region, key, .. } => {
             needs.key(region, &["kms:GetKeyPolicy"]);
-            // A tag may take five minutes to count, so that a new key's can't be asked for (facts D.2).
-            match snapshot.keys.get(region).is_some_and(|slot| slot.found.is_some()) {
-                true => needs.own_key(region, action),
-                false => needs.key(region, &[action]),
+            match of_others(snapshot, key) {
+                true => needs.right(action, key.clone(), "OthersKeys", None),
+                false => needs.own_key(region, action),
             }
         }
         Call::ScheduleKeyDeletion { region, .. } => needs.own_key(region, action),
-        Call::CreateRole { .. } => needs.own(&[action, "iam:TagRole", "iam:GetRole"]),
+        Call::CreateRole { boundary, .. } => {
+            let bounded = boundary.as_ref().map(|arn| json!({"StringEquals": {"iam:PermissionsBoundary": arn}}));
+            needs.right(action, write.resource.clone(), needs.about, bounded);
+            needs.own(&["iam:TagRole", "iam:GetRole"]);
+        }
         Call::UpdateAssumeRolePolicy { .. } => needs.own(&[action, "iam:GetRole"]),
         Call::CreatePolicy { .. } => needs.own(&[action, "iam:TagPolicy", "iam:GetPolicy"]),
         Call::AttachRolePolicy { arn, .. } | Call::DetachRolePolicy { arn, .. } => needs.attachment(action, arn),
@@ -156,6 +176,13 @@ pub fn of(write: &Write, snapshot: &Snapshot) -> Vec<Right> {
         | Call::DeletePipeline { .. } => needs.own(&[action]),
     }
     needs.found
+}
+
+/// Says whether a key that is there was made by somebody else, so that it doesn't carry our tag.
+fn of_others(snapshot: &Snapshot, key: &str) -> bool {
+    let slots = snapshot.keys.values().filter_map(|slot| slot.found.as_ref());
+    let known = snapshot.customer_keys.values().filter_map(Readable::known);
+    slots.chain(known).any(|found| found.arn == key && !found.tags.contains_key(TAG))
 }
 
 fn pass_service_role(needs: &mut Needs<'_>, declaration: &Value) {

@@ -2,7 +2,7 @@
 
 use super::managed_policy::{self, Wanted};
 use super::service_role::trusts;
-use super::{Context, Draft, customer_key, least};
+use super::{Context, Draft, boundary_of_new_role, customer_key, least};
 use crate::deploy::names;
 use crate::deploy::snapshot::is_own;
 use crate::deploy::write::{Call, Note, Step, Write};
@@ -63,6 +63,7 @@ pub fn wants(context: &Context<'_>, draft: &mut Draft) -> Result<()> {
                 path: role.path.clone(),
                 trust: json!({"Version": "2012-10-17", "Statement": [statement]}),
                 description: format!("CodePipeline {} of account {} deploys with it", blueprint.pipeline, blueprint.dev.account),
+                boundary: boundary_of_new_role(context, Side::Prod)?,
             };
             draft.writes.push(
                 Write::new(Side::Prod, Step::DeployRole, &role.arn, &role.arn, format!("cross-account role {}", role.name), call)

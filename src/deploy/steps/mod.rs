@@ -25,8 +25,8 @@ pub use key_policy::{ADMINISTRATORS_SID, ROOT_SID};
 use super::blueprint::Blueprint;
 use super::snapshot::Snapshot;
 use super::write::{Artifact, Note, Step, Write};
-use crate::error::Result;
-use crate::model::Policies;
+use crate::error::{Error, Result};
+use crate::model::{Policies, Readable, Side};
 use crate::policy::{self, Grant};
 use crate::settings::Settings;
 use serde_json::Value;
@@ -81,6 +81,29 @@ fn brought_up_to_date(blueprint: &Blueprint, live: &Value, wanted: &[Value], kin
 fn has_ours(blueprint: &Blueprint, live: &Value, kinds: &[&str]) -> bool {
     let there = policy::sids(live);
     kinds.iter().any(|what| there.contains(blueprint.sid(what).as_str()))
+}
+
+/// Gives the permissions boundary of a role that is made in an account.
+///
+/// # Errors
+/// Boundaries were named, and none of them is for that account's roles, or it isn't there.
+fn boundary_of_new_role(context: &Context<'_>, side: Side) -> Result<Option<String>> {
+    let (settings, account) = (context.settings, &context.snapshot.identity(side).account);
+    let Some(named) = settings.permissions_boundary(account) else {
+        // The other side names its own; and whose a boundary is isn't known of an account that wasn't said.
+        let is_left = settings.side.is_some_and(|own| own != side) || account.contains('*');
+        if settings.permissions_boundaries.is_empty() || is_left {
+            return Ok(None);
+        }
+        return Err(Error::refused(format!("a role is made in {side} ({account}), and no permissions boundary was named for it")).hint(
+            "give `--permissions-boundary ARN` once for each account, or once with one of AWS's own policies, which are every account's",
+        ));
+    };
+    match context.snapshot.boundaries.get(named.as_str()) {
+        Some(Readable::Known(None)) => Err(Error::refused(format!("there is no policy {named} to be the permissions boundary in {side}"))
+            .hint("correct `--permissions-boundary`, or make the policy first")),
+        _ => Ok(Some(named.to_string())),
+    }
 }
 
 type StepWants = fn(&Context<'_>, &mut Draft) -> Result<()>;

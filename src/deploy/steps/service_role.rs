@@ -1,7 +1,7 @@
 //! A2.1: the pipeline's service role with what CodePipeline needs at the least (facts/codepipeline.md A.3, A.5).
 
 use super::managed_policy::granted_by_others;
-use super::{Context, Draft, customer_key, key_policy, least};
+use super::{Context, Draft, boundary_of_new_role, customer_key, key_policy, least};
 use crate::deploy::blueprint::Named;
 use crate::deploy::names;
 use crate::deploy::snapshot::{RoleFound, is_own};
@@ -125,7 +125,8 @@ pub fn role_of_service(context: &Context<'_>, draft: &mut Draft, wanted: Service
     match found {
         None => {
             let trust = trust_of_service(service);
-            push(title, Call::CreateRole { name: role.name.clone(), path: role.path.clone(), trust, description });
+            let boundary = boundary_of_new_role(context, Side::Dev)?;
+            push(title, Call::CreateRole { name: role.name.clone(), path: role.path.clone(), trust, description, boundary });
         }
         Some(found) => {
             let trusted = trusts(&found.trust, service);

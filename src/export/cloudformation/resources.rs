@@ -28,7 +28,13 @@ pub fn of(work: &Work<'_>, stack: &StackId, id: &str, writes: &[&Write], referen
         Call::CreateAlias { alias, key, .. } => {
             ("AWS::KMS::Alias", object(json!({"AliasName": alias, "TargetKeyId": resolved(work, key)})))
         }
-        Call::CreateRole { name, path, description, .. } => ("AWS::IAM::Role", role(work, first.account, name, path, description, writes)?),
+        Call::CreateRole { name, path, description, boundary, .. } => {
+            let mut properties = role(work, first.account, name, path, description, writes)?;
+            if let Some(arn) = boundary {
+                properties.insert("PermissionsBoundary".to_owned(), json!(arn));
+            }
+            ("AWS::IAM::Role", properties)
+        }
         Call::PutRolePolicy { role, name, document, .. } => {
             ("AWS::IAM::RolePolicy", object(json!({"RoleName": role, "PolicyName": name, "PolicyDocument": document})))
         }

@@ -140,10 +140,14 @@ impl<'a> Draft<'a> {
             }
             // A key that is made has both from the start.
             Call::EnableKeyRotation { key, .. } | Call::PutKeyPolicy { key, .. } if self.makes_key(key) => return Ok(()),
-            Call::CreateRole { name, path, trust, description } => {
+            Call::CreateRole { name, path, trust, description, boundary } => {
                 let trust = self.references.document(trust)?;
-                self.resource(write, &home, "aws_iam_role", role_label(write))?
-                    .add_attribute(("name", name.as_str()))
+                let role = self.resource(write, &home, "aws_iam_role", role_label(write))?;
+                let role = match boundary {
+                    Some(arn) => role.add_attribute(("permissions_boundary", arn.as_str())),
+                    None => role,
+                };
+                role.add_attribute(("name", name.as_str()))
                     .add_attribute(("path", path.as_str()))
                     .add_attribute(("description", description.as_str()))
                     .add_attribute(("assume_role_policy", trust))

@@ -60,7 +60,9 @@ pub(super) fn buckets(state: &mut State, call: &Call) -> Outcome<Answer> {
 /// How keys are written.
 fn encoder(call: &Call) -> impl Fn(&str) -> String {
     let encodes = call.parameter("encoding-type") == Some("url");
-    move |key: &str| if encodes { percent_encode(key).replace("%2F", "/") } else { key.to_owned() }
+    // As S3 does: like a form, but for a slash and a star, which stay, and a tilde, which doesn't.
+    let encode = |key: &str| percent_encode(key).replace("%20", "+").replace("%2F", "/").replace("%2A", "*").replace('~', "%7E");
+    move |key: &str| if encodes { encode(key) } else { key.to_owned() }
 }
 
 fn storage(version: &Version) -> String {
@@ -129,9 +131,8 @@ pub(super) fn objects(state: &mut State, call: &Call, name: &str) -> Outcome<Ans
     }
     if second {
         head.push_str(&leaf("KeyCount", count));
-        for (parameter, member) in [("continuation-token", "ContinuationToken"), ("start-after", "StartAfter")] {
-            head.push_str(&call.parameter(parameter).map(|text| leaf(member, text)).unwrap_or_default());
-        }
+        head.push_str(&call.parameter("continuation-token").map(|text| leaf("ContinuationToken", text)).unwrap_or_default());
+        head.push_str(&call.parameter("start-after").map(|text| leaf("StartAfter", encoded(text))).unwrap_or_default());
         if more {
             head.push_str(&leaf("NextContinuationToken", base64::encode(&last)));
         }
@@ -195,6 +196,9 @@ pub(super) fn versions(state: &mut State, call: &Call, name: &str) -> Outcome<An
         + &leaf("VersionIdMarker", marked.unwrap_or_default())
         + &leaf("MaxKeys", most)
         + &leaf("IsTruncated", more);
+    if !delimiter.is_empty() {
+        head.push_str(&leaf("Delimiter", encoded(delimiter)));
+    }
     if call.parameter("encoding-type") == Some("url") {
         head.push_str(&leaf("EncodingType", "url"));
     }
