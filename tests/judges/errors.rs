@@ -1063,9 +1063,9 @@ error: xdeploy.toml is not usable
       |
     1 | [prod]
       |  ^^^^
-    unknown field `prod`, expected one of `create-buckets`, `pipeline`, `dev`, `target`
+    unknown field `prod`, expected one of `create-buckets`, `permissions-boundaries`, `pipeline`, `dev`, `target`
 
-hint: the keys here are: create-buckets, pipeline, dev, target
+hint: the keys here are: create-buckets, permissions-boundaries, pipeline, dev, target
 
 "#]],
     );
