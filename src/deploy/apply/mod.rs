@@ -29,8 +29,9 @@ use worker::Worker;
 const PRINCIPAL_LIMIT: Duration = Duration::from_secs(120);
 /// The same for one that this run didn't make: another run may have made it a moment ago.
 const OLD_PRINCIPAL_LIMIT: Duration = Duration::from_secs(30);
-/// How long tags of a key may take to count in what is allowed (facts D.2, KMS).
-const TAGS_LIMIT: Duration = Duration::from_secs(5 * 60);
+/// How long is waited for the tags of a new key to count in what is allowed. KMS may take five minutes (facts D.2), but a refusal
+/// doesn't say whether it is for that; whoever may do it goes on with the next run.
+const TAGS_LIMIT: Duration = Duration::from_secs(120);
 /// How long CodePipeline may take to be able to assume a role that was just made (facts D.2).
 const ASSUME_LIMIT: Duration = Duration::from_secs(180);
 /// How long a replica key may be `Creating` (facts C).

@@ -64,7 +64,8 @@ impl Worker<'_> {
         let late = |error: &ApiError| unseen_principal(error) || (made_now && error.is(late_codes));
         self.patient(limit, &self.unseen(), late, attempt).await.map_err(|mut error| {
             if !self.stopped() && late(&error) {
-                error.message.push_str(&format!(" (still so after {}: it does not exist)", humantime::format_duration(limit)));
+                let why = if error.is(&[UNSEEN_TAGS]) { "" } else { ": it does not exist" };
+                error.message.push_str(&format!(" (still so after {}{why})", humantime::format_duration(limit)));
             }
             error
         })
