@@ -166,11 +166,14 @@ pub fn open_regular(path: &Path) -> io::Result<File> {
     }
 }
 
-/// Reads a regular file of text.
+/// Reads a regular file of text. The place of nothing is read as such: people name it to have no file.
 ///
 /// # Errors
 /// As [`open_regular`]; `FileTooLarge` above so many bytes; `InvalidData` for what isn't UTF-8.
 pub fn read_text(path: &Path, most: u64) -> io::Result<String> {
+    if path == Path::new("/dev/null") {
+        return Ok(String::new());
+    }
     let bytes = read_some(open_regular(path)?, most)?;
     String::from_utf8(bytes).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8"))
 }
