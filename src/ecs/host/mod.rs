@@ -344,7 +344,7 @@ async fn search(source: &Source, pid: u32, pids: Vec<u32>, time: Duration) -> Sd
     let own = source.clone();
     let searched = within(time.saturating_add(GRACE), move || {
         let root = own.root_of(pid);
-        sdks::find_in(&root, &start(&own, &pids), &Limits { time, ..Limits::default() })
+        sdks::find(&root, &start(&own, &pids), &Limits { time, ..Limits::default() })
     });
     match searched.await {
         Some(found) => {

@@ -10,7 +10,6 @@ mod tests;
 use super::inside::Inside;
 use serde::Serialize;
 use std::fmt;
-use std::path::Path;
 use std::time::Duration;
 
 /// An AWS SDK.
@@ -138,14 +137,9 @@ pub struct Found {
     pub why: Option<String>,
 }
 
-/// Finds the SDKs in a container's root, which for a running one is `/proc/PID/root`. It begins where the processes are, goes on
-/// with the usual places, follows no link out of the root, and leaves mounts alone.
-pub fn find(root: &Path, start: &Start, limits: &Limits) -> Found {
-    find_in(&Inside::new(root.to_owned()), start, limits)
-}
-
-/// The same for a root that is open already.
-pub fn find_in(inside: &Inside, start: &Start, limits: &Limits) -> Found {
+/// Finds the SDKs in a container's root. It begins where the processes are, goes on with the usual places, follows no link out of the
+/// root, and leaves mounts alone.
+pub fn find(inside: &Inside, start: &Start, limits: &Limits) -> Found {
     let mut search = search::Search::new(inside, limits);
     search.run(start);
     search.into_found()

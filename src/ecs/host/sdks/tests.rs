@@ -70,6 +70,10 @@ pub(super) fn go_information(modules: &str) -> Vec<u8> {
 
 struct Root(tempfile::TempDir);
 
+fn inside(root: &Root) -> Inside {
+    Inside::new(root.0.path().to_owned())
+}
+
 impl Root {
     fn new() -> Root {
         Root(tempfile::tempdir().unwrap())
@@ -90,7 +94,7 @@ impl Root {
     }
 
     fn find(&self, start: &Start) -> Found {
-        find(self.0.path(), start, &Limits { time: Duration::from_secs(60), ..Limits::default() })
+        find(&inside(self), start, &Limits { time: Duration::from_secs(60), ..Limits::default() })
     }
 
     /// Kind, version and path of everything, which must be everything.
@@ -281,12 +285,12 @@ fn an_end_of_the_budget_is_not_nothing_found() {
     }
     let nothing = Root::new().put("/etc/passwd", "").find(&Start::default());
     assert_eq!(nothing, Found { sdks: Vec::new(), complete: true, why: None });
-    let few = find(root.0.path(), &Start::default(), &Limits { entries: 20, ..Limits::default() });
+    let few = find(&inside(&root), &Start::default(), &Limits { entries: 20, ..Limits::default() });
     assert_eq!((few.sdks.len(), few.complete), (0, false));
     assert_eq!(few.why.unwrap(), "the limit of 20 files was reached");
-    let no_time = find(root.0.path(), &Start::default(), &Limits { time: Duration::ZERO, ..Limits::default() });
+    let no_time = find(&inside(&root), &Start::default(), &Limits { time: Duration::ZERO, ..Limits::default() });
     assert!(!no_time.complete && no_time.why.unwrap().contains("0 ms"));
-    let gone = find(Path::new("/nowhere"), &Start::default(), &Limits::default());
+    let gone = find(&Inside::new("/nowhere".into()), &Start::default(), &Limits::default());
     assert!(!gone.complete && gone.why.unwrap().contains("the root is gone"));
     assert_eq!(root.all(&Start::default()).len(), 1);
 }
