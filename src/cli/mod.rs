@@ -27,12 +27,14 @@ mod simulate;
 mod teardown;
 mod telling;
 mod verify;
+mod version;
 mod who_am_i;
 mod wizard;
 
 use crate::error::{Error, Kind, Result};
 use crate::model::{ColorWhen, OutputFormat};
 use crate::settings::{CommonFlags, is_empty_variable, variable};
+use crate::ui::signals::TerminationSignals;
 use crate::ui::{self, Ui};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::ffi::OsString;
@@ -51,7 +53,7 @@ const START: &str = "Start here:
 ///
 /// A pipeline in a development account deploys to a bucket of a production account, which then owns the objects.
 #[derive(Debug, Parser)]
-#[command(name = "xdeploy", version, propagate_version = true, max_term_width = 100, before_help = START, after_help = EXIT_CODES)]
+#[command(name = "xdeploy", version, long_version = version::LONG.as_str(), propagate_version = true, max_term_width = 100, before_help = START, after_help = EXIT_CODES)]
 pub struct Cli {
     #[command(flatten)]
     common: CommonFlags,
@@ -147,9 +149,11 @@ fn started(args: &[OsString]) -> u8 {
     };
     let stop = Stop::default();
     let outcome = runtime.block_on(async {
+        // Before the command begins: a signal that comes with its first call must not end the process as if nobody listened.
+        let signals = TerminationSignals::listen();
         tokio::select! {
             outcome = panics::finished(run(&cli, &ui, &stop)) => outcome,
-            interrupted = interruption(&ui, &stop) => stop.serving.get().copied().ok_or(interrupted),
+            interrupted = interruption(signals, &ui, &stop) => stop.serving.get().copied().ok_or(interrupted),
         }
     });
     runtime.shutdown_background();
@@ -196,10 +200,10 @@ fn mistake(error: &clap::Error, args: &[OsString]) -> bool {
 }
 
 /// Waits for a signal to end: at once while reading, after the calls under way while writing.
-async fn interruption(ui: &Ui, stop: &Stop) -> Error {
+async fn interruption(mut signals: TerminationSignals, ui: &Ui, stop: &Stop) -> Error {
     let asked = || Error::new(Kind::Interrupted, "interrupted").hint("run the same command again: what is done stays done");
     loop {
-        ui::signals::asked_to_end().await;
+        signals.recv().await;
         if !stop.applying.load(Ordering::SeqCst) || stop.asked.swap(true, Ordering::SeqCst) {
             return asked();
         }

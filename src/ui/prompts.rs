@@ -482,9 +482,10 @@ impl Drop for Watch {
 
 /// Says whether a signal to end came before the answer did.
 async fn signalled(ended: tokio::sync::oneshot::Receiver<()>) -> bool {
+    let mut signals = super::signals::TerminationSignals::listen();
     tokio::select! {
         _ = ended => false,
-        () = super::signals::asked_to_end() => true,
+        () = signals.recv() => true,
     }
 }
 

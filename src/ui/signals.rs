@@ -1,19 +1,29 @@
 //! The signals that ask a program to end.
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Waits for one of them: Ctrl-C, `kill`, the end of the terminal or of its connection, and `Ctrl-\\`.
+/// They, from the moment on when this was made: Ctrl-C, `kill`, the end of the terminal or of its connection, and `Ctrl-\\`.
 ///
 /// `nohup` has SIGHUP ignored, and that stays so.
-pub async fn asked_to_end() {
-    let hangs_up = !is_ignored(SignalKind::hangup());
-    let wanted =
-        [Some(SignalKind::interrupt()), Some(SignalKind::terminate()), Some(SignalKind::quit()), hangs_up.then(SignalKind::hangup)];
-    let mut streams: Vec<_> = wanted.into_iter().flatten().filter_map(|kind| signal(kind).ok()).collect();
-    if streams.is_empty() {
-        return std::future::pending().await;
+#[derive(Debug)]
+pub struct TerminationSignals(Vec<Signal>);
+
+impl TerminationSignals {
+    /// Begins to catch them. Only within a runtime.
+    pub fn listen() -> TerminationSignals {
+        let hangs_up = !is_ignored(SignalKind::hangup());
+        let wanted =
+            [Some(SignalKind::interrupt()), Some(SignalKind::terminate()), Some(SignalKind::quit()), hangs_up.then(SignalKind::hangup)];
+        TerminationSignals(wanted.into_iter().flatten().filter_map(|kind| signal(kind).ok()).collect())
     }
-    futures_util::future::select_all(streams.iter_mut().map(|stream| Box::pin(stream.recv()))).await;
+
+    /// Waits for the next one.
+    pub async fn recv(&mut self) {
+        if self.0.is_empty() {
+            return std::future::pending().await;
+        }
+        futures_util::future::select_all(self.0.iter_mut().map(|stream| Box::pin(stream.recv()))).await;
+    }
 }
 
 /// Says whether whoever started this program has a signal ignored; where that isn't to be seen, that it has.

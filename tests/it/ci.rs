@@ -103,11 +103,18 @@ impl Runner {
         let bin = folder.join("bin");
         fs::create_dir_all(&bin).unwrap();
         for (name, script) in [
-            ("cargo", "test \"$1\" = install"),
+            // Refuses to compile beside a token.
+            (
+                "cargo",
+                "test -z \"$ACTIONS_ID_TOKEN_REQUEST_TOKEN$AWS_TOKEN\" && test \"$1 $3\" = 'install --root' && mkdir -p \"$4/bin\" && \
+                 cp \"$XDEPLOY_HERE\" \"$4/bin/xdeploy\"",
+            ),
             // What GitHub answers, if it is asked with the job's secret for the right audience.
             (
                 "curl",
-                "case \"$*\" in *'bearer asked'*'http://token?x=1&audience=sts.amazonaws.com'*) echo '{\"count\":9,\"value\":\"the-token\"}';; *) exit 22;; esac",
+                "case \"$*\" in *'bearer asked'*'http://token?x=1&audience=sts.amazonaws.com'*) echo '{\"count\":9,\"value\":\"the-token\"}';; \
+                 *' -o '*' https://github.com/xdeploy/xdeploy/releases/download/v'*'/xdeploy-x86_64-unknown-linux-gnu') \
+                 while [ \"$1\" != -o ]; do shift; done; cp \"$XDEPLOY_HERE\" \"$2\";; *) exit 22;; esac",
             ),
             ("jq", "sed -n 's/.*\"value\":\"\\([^\"]*\\)\".*/\\1/p'"),
             ("gh", "test \"$1 $2 $3 $4\" = 'pr comment 7 --body-file' && cp \"$5\" \"$HOME/comment\""),
@@ -116,7 +123,6 @@ impl Runner {
             fs::write(&path, format!("#!/bin/bash\n{script}\n")).unwrap();
             fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
         }
-        std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_xdeploy"), bin.join("xdeploy")).unwrap();
         let credentials = served.dir.path().join("credentials");
         Runner { served, bin, folder, kept: BTreeMap::new(), jobs: 0, credentials }
     }
@@ -151,14 +157,15 @@ impl Runner {
         folder
     }
 
-    /// Runs a script as the services do, and gives its exit code and what it said.
-    fn bash(&self, folder: &Path, script: &str, variables: &BTreeMap<String, String>) -> (i32, String) {
+    /// Runs a script as the services do, with these folders before the others on the path, and gives its exit code and what it said.
+    fn bash(&self, folder: &Path, script: &str, variables: &BTreeMap<String, String>, path: &str) -> (i32, String) {
         let mut command = Command::new("bash");
         command.args(["--noprofile", "--norc", "-eo", "pipefail", "-c", script]).current_dir(folder).env_clear().envs(variables);
-        command.env("PATH", format!("{}:{}", self.bin.display(), std::env::var("PATH").unwrap())).env("HOME", &self.folder);
+        let path = format!("{path}:{}:{}", self.bin.display(), std::env::var("PATH").unwrap());
+        command.env("PATH", path.trim_start_matches(':')).env("HOME", &self.folder);
         command.env("CI", "true").env("AWS_EC2_METADATA_DISABLED", "true").env("TMPDIR", &self.folder);
         command.env("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{}", self.served.port));
-        command.env("AWS_SHARED_CREDENTIALS_FILE", &self.credentials);
+        command.env("AWS_SHARED_CREDENTIALS_FILE", &self.credentials).env("XDEPLOY_HERE", env!("CARGO_BIN_EXE_xdeploy"));
         let output = command.output().unwrap();
         let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         (output.status.code().unwrap_or(-1), said)
@@ -194,15 +201,26 @@ impl Runner {
     fn github(&mut self, whole: &Yaml, name: &str) -> Done {
         let job = &whole["jobs"][name];
         assert!(!job.is_badvalue(), "{name}");
+        if name != "install" && needs(job).contains(&"install".to_owned()) {
+            let installed = self.github(whole, "install");
+            assert_eq!(installed.code, 0, "{}", installed.said);
+        }
         let folder = self.workspace();
         let file = |name: &str| folder.join(format!(".{name}")).display().to_string();
         let mut variables = texts(&whole["env"]);
-        for name in ["GITHUB_ENV", "GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY"] {
+        for name in ["GITHUB_ENV", "GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY", "GITHUB_PATH"] {
             fs::write(file(name), "").unwrap();
             variables.insert(name.to_owned(), file(name));
         }
-        variables.insert("ACTIONS_ID_TOKEN_REQUEST_TOKEN".to_owned(), "asked".to_owned());
-        variables.insert("ACTIONS_ID_TOKEN_REQUEST_URL".to_owned(), "http://token?x=1".to_owned());
+        let temporary = folder.join(".temporary");
+        fs::create_dir(&temporary).unwrap();
+        variables.insert("RUNNER_TEMP".to_owned(), temporary.display().to_string());
+        // A job's permissions take the place of the workflow's.
+        let permissions = if job["permissions"].is_badvalue() { &whole["permissions"] } else { &job["permissions"] };
+        if permissions["id-token"].as_str() == Some("write") {
+            variables.insert("ACTIONS_ID_TOKEN_REQUEST_TOKEN".to_owned(), "asked".to_owned());
+            variables.insert("ACTIONS_ID_TOKEN_REQUEST_URL".to_owned(), "http://token?x=1".to_owned());
+        }
         let mut done = Done { code: 0, said: String::new(), folder: folder.clone(), outputs: BTreeMap::new() };
         for step in job["steps"].as_vec().unwrap() {
             let told = step["if"].as_str();
@@ -215,7 +233,8 @@ impl Runner {
             }
             let mut own = variables.clone();
             own.extend(texts(&step["env"]).into_iter().map(|(name, value)| (name, expanded(&value))));
-            let (code, said) = self.bash(&folder, step["run"].as_str().unwrap(), &own);
+            let path = fs::read_to_string(file("GITHUB_PATH")).unwrap().lines().collect::<Vec<_>>().join(":");
+            let (code, said) = self.bash(&folder, step["run"].as_str().unwrap(), &own, &path);
             done.said.push_str(&said);
             done.code = done.code.max(code);
             done.outputs = pairs(&file("GITHUB_OUTPUT"));
@@ -227,20 +246,31 @@ impl Runner {
         done
     }
 
-    /// The actions that others made, as far as files go.
+    /// The actions that others made, as far as files go; each is named by its commit.
     fn action(&mut self, action: &str, with: &Yaml, folder: &Path) {
-        match action {
-            "actions/checkout@v4" => {}
-            "actions/upload-artifact@v4" => {
-                let path = folder.join(with["path"].as_str().unwrap());
+        let (name, commit) = action.split_once('@').unwrap();
+        assert!(commit.len() == 40 && commit.bytes().all(|one| one.is_ascii_hexdigit()), "{action}");
+        let place = |path: &Yaml| folder.join(path.as_str().unwrap_or("").replace("${{ runner.temp }}", ".temporary"));
+        match name {
+            "actions/checkout" => assert_eq!(with["persist-credentials"].as_bool(), Some(false), "a later step could push"),
+            "actions/upload-artifact" => {
+                let path = place(&with["path"]);
                 assert!(path.is_file(), "{}", path.display());
-                self.kept.insert(with["name"].as_str().unwrap().to_owned(), path);
+                // It keeps no permissions.
+                let kept = self.folder.join(format!("kept-{}-{}", self.jobs, with["name"].as_str().unwrap()));
+                fs::create_dir(&kept).unwrap();
+                let kept = kept.join(path.file_name().unwrap());
+                fs::copy(&path, &kept).unwrap();
+                fs::set_permissions(&kept, fs::Permissions::from_mode(0o644)).unwrap();
+                self.kept.insert(with["name"].as_str().unwrap().to_owned(), kept);
             }
-            "actions/download-artifact@v4" => {
+            "actions/download-artifact" => {
                 let kept = &self.kept[with["name"].as_str().unwrap()];
-                fs::copy(kept, folder.join(kept.file_name().unwrap())).unwrap();
+                let place = place(&with["path"]);
+                fs::create_dir_all(&place).unwrap();
+                fs::copy(kept, place.join(kept.file_name().unwrap())).unwrap();
             }
-            "github/codeql-action/upload-sarif@v3" => {
+            "github/codeql-action/upload-sarif" => {
                 let text = fs::read_to_string(folder.join(with["sarif_file"].as_str().unwrap())).unwrap();
                 let log: serde_json::Value = serde_json::from_str(&text).unwrap();
                 crate::schemas::valid_sarif(&log);
@@ -254,10 +284,25 @@ impl Runner {
         let folder = self.workspace();
         let job = &whole[format!("xdeploy-{name}").as_str()];
         let base = &whole[job["extends"].as_str().unwrap()];
-        for needed in job["needs"].as_vec().into_iter().flatten() {
-            let kept = self.kept[needed.as_str().unwrap()].clone();
-            for path in whole[needed.as_str().unwrap()]["artifacts"]["paths"].as_vec().unwrap() {
-                fs::copy(kept.join(path.as_str().unwrap()), folder.join(path.as_str().unwrap())).unwrap();
+        // Without `needs` a job has what all jobs of the stages before made.
+        let install = &whole["xdeploy-install"];
+        let mut needed = needs(job);
+        if job["needs"].is_badvalue() && !install.is_badvalue() {
+            needed.push("xdeploy-install".to_owned());
+        }
+        if !install.is_badvalue() && !self.kept.contains_key("xdeploy-install") {
+            let folder = self.workspace();
+            let script = install["script"].as_vec().unwrap().iter().map(|line| line.as_str().unwrap()).collect::<Vec<_>>().join("\n");
+            let (code, said) = self.bash(&folder, &script, &BTreeMap::new(), "");
+            assert_eq!(code, 0, "{said}");
+            self.kept.insert("xdeploy-install".to_owned(), folder);
+        }
+        for needed in needed {
+            let kept = self.kept[&needed].clone();
+            for path in whole[needed.as_str()]["artifacts"]["paths"].as_vec().unwrap() {
+                let path = path.as_str().unwrap();
+                fs::create_dir_all(folder.join(path).parent().unwrap()).unwrap();
+                fs::copy(kept.join(path), folder.join(path)).unwrap();
             }
         }
         let lines = |list: &Yaml| list.as_vec().unwrap().iter().map(|line| line.as_str().unwrap().to_owned()).collect::<Vec<_>>();
@@ -266,11 +311,11 @@ impl Runner {
         variables.entry("XDEPLOY_DEV_ROLE".to_owned()).or_insert(format!("arn:aws:iam::{DEV}:role/ci"));
         variables.entry("XDEPLOY_PROD_ROLE".to_owned()).or_insert(format!("arn:aws:iam::{PROD}:role/ci"));
         let before = lines(&base["before_script"]).join("\n");
-        let (code, said) = self.bash(&folder, &format!("{before}\necho \"$AWS_CONFIG_FILE\" > .written"), &variables);
+        let (code, said) = self.bash(&folder, &format!("{before}\necho \"$AWS_CONFIG_FILE\" > .written"), &variables, "");
         assert_eq!(code, 0, "{said}");
         let known = self.profiles(fs::read_to_string(folder.join(".written")).unwrap().trim_end());
         let script = format!("{before}\nexport AWS_CONFIG_FILE={known}\n{}", lines(&job["script"]).join("\n"));
-        let (code, said) = self.bash(&folder, &script, &variables);
+        let (code, said) = self.bash(&folder, &script, &variables, "");
         for path in job["artifacts"]["paths"].as_vec().into_iter().flatten() {
             assert!(code != 0 || folder.join(path.as_str().unwrap()).is_file(), "{path:?}");
         }
@@ -286,6 +331,13 @@ impl Runner {
         let said = self.served.run(&[&["setup", "--yes", "--input-bucket", "in-bucket", "--output-bucket", "out-bucket"], more].concat());
         assert!(said.contains("No changes."), "{said}");
     }
+}
+
+/// The jobs that a job waits for.
+fn needs(job: &Yaml) -> Vec<String> {
+    let one = job["needs"].as_str().into_iter();
+    let list = job["needs"].as_vec().into_iter().flatten().map(|needed| needed.as_str().unwrap());
+    one.chain(list).map(str::to_owned).collect()
 }
 
 fn texts(map: &Yaml) -> BTreeMap<String, String> {
@@ -419,38 +471,82 @@ fn the_jobs_of_gitlab_do_what_they_are_for() {
 fn a_pipeline_that_includes_ours_stays_as_it_is() {
     for (name, job) in workflow("gitlab", &[]).as_hash().unwrap() {
         let name = name.as_str().unwrap();
+        if name == "xdeploy-install" {
+            // The stage that is there and first, whatever stages somebody names.
+            assert_eq!((job["stage"].as_str(), job["extends"].as_str()), (Some(".pre"), None));
+            continue;
+        }
         assert!(name == ".xdeploy" || name.starts_with("xdeploy-") && job["extends"].as_str() == Some(".xdeploy"), "{name}");
         // These two are everywhere, unless somebody names stages.
         assert!(job["stage"].as_str().is_none_or(|stage| ["test", "deploy"].contains(&stage)), "{name}");
     }
 }
 
-/// What is built beside the token is the release that wrote the workflow; a job may do what it needs and nothing else.
+/// Nothing is compiled where a token is, each other job waits for the program, and a job may do what it needs and nothing else.
 #[test]
-fn a_job_builds_one_release_and_has_few_rights() {
+fn nothing_is_compiled_beside_a_token_and_jobs_have_few_rights() {
     for service in ["github", "gitlab"] {
         let mut found = Vec::new();
         scripts(&workflow(service, &[]), &mut found);
-        let installs: Vec<_> = found.iter().filter(|script| script.contains("cargo install")).collect();
-        assert!(
-            !installs.is_empty() && installs.iter().all(|one| one.contains(concat!("--tag v", env!("CARGO_PKG_VERSION")))),
-            "{found:#?}"
-        );
+        let installs: Vec<_> = found.iter().filter(|script| script.contains("cargo")).collect();
+        assert!(installs.len() == 1 && installs[0].contains(concat!("--tag v", env!("CARGO_PKG_VERSION"))), "{found:#?}");
     }
     let whole = workflow("github", &[]);
-    let jobs = whole["jobs"].as_hash().unwrap().iter();
-    let told: Vec<_> = jobs.map(|(name, job)| (name.as_str().unwrap(), texts(&job["permissions"]))).collect();
+    let jobs = whole["jobs"].as_hash().unwrap();
+    let told: Vec<_> = jobs.iter().map(|(name, job)| (name.as_str().unwrap(), texts(&job["permissions"]))).collect();
     let rights = |more: &[(&str, &str)]| -> BTreeMap<String, String> {
         let all = [&[("contents", "read"), ("id-token", "write")], more].concat();
         all.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
     };
-    assert_eq!(texts(&whole["permissions"]), rights(&[]));
-    let none = BTreeMap::new;
+    assert_eq!(texts(&whole["permissions"]), BTreeMap::new());
     let verify = rights(&[("actions", "read"), ("security-events", "write")]);
-    assert_eq!(told, [("plan", rights(&[("pull-requests", "write")])), ("changes", none()), ("apply", none()), ("verify", verify)]);
+    let plan = rights(&[("pull-requests", "write")]);
+    assert_eq!(told, [("install", BTreeMap::new()), ("plan", plan), ("changes", rights(&[])), ("apply", rights(&[])), ("verify", verify)]);
+    assert!(jobs.iter().skip(1).all(|(_, job)| needs(job).contains(&"install".to_owned())));
     let steps = whole["jobs"]["verify"]["steps"].as_vec().unwrap();
     let upload = steps.iter().find(|step| step["uses"].as_str().is_some_and(|uses| uses.contains("sarif"))).unwrap();
     assert_eq!(upload["continue-on-error"].as_bool(), Some(true));
+    let gitlab = workflow("gitlab", &[]);
+    assert!(gitlab["xdeploy-install"]["id_tokens"].is_badvalue() && !gitlab[".xdeploy"]["id_tokens"].is_badvalue());
+    assert_eq!(needs(&gitlab["xdeploy-apply"]), ["xdeploy-install", "xdeploy-changes"]);
+}
+
+/// The jobs download what was released and go on only if it is that.
+#[test]
+fn a_released_program_is_compared_with_its_digest() {
+    let program = fs::read(env!("CARGO_BIN_EXE_xdeploy")).unwrap();
+    let good = xdeploy::deploy::zipfile::sha256(&program);
+    let other = "0".repeat(64);
+    for (digest, works) in [(good.to_ascii_uppercase(), true), (other, false)] {
+        let mut runner = Runner::new();
+        let said = ["--sha256", &digest];
+        let github = workflow("github", &said);
+        assert!(github["jobs"]["install"].is_badvalue() && needs(&github["jobs"]["plan"]).is_empty());
+        assert_eq!(needs(&github["jobs"]["apply"]), ["changes"]);
+        runner.role_of("github", "plan", &SETTINGS);
+        let plan = runner.github(&github, "plan");
+        assert_eq!((plan.code == 0, plan.said.contains("to add")), (works, works), "{}", plan.said);
+        let gitlab = workflow("gitlab", &said);
+        assert!(gitlab["xdeploy-install"].is_badvalue());
+        assert_eq!(needs(&gitlab["xdeploy-apply"]), ["xdeploy-changes"]);
+        if works {
+            runner.role_of("gitlab", "plan", &SETTINGS);
+            let plan = runner.gitlab(&gitlab, "plan");
+            assert!(plan.code == 0 && plan.said.contains("There are changes"), "{}", plan.said);
+        } else {
+            let before = gitlab[".xdeploy"]["before_script"].as_vec().unwrap()[0].as_str().unwrap().to_owned();
+            let folder = runner.workspace();
+            let (code, said) = runner.bash(&folder, &before, &BTreeMap::new(), "");
+            assert!(code == 1 && said.contains("FAILED"), "{said}");
+        }
+    }
+    let (_, text, said) = alone(&[&["ci", "github", "--sha256", &good, "--output", "json"], &SETTINGS[..]].concat());
+    let told: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert!(told["sha256"] == good.as_str() && !said.contains("is no release"), "{said}");
+    // What a test has built is no release.
+    let (_, text, said) = alone(&[&["ci", "github", "--output", "json"], &SETTINGS[..]].concat());
+    let told: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert!(told["sha256"].is_null() && said.contains("this program is no release"), "{said}");
 }
 
 /// Names are texts in YAML, whatever they look like, and no value is taken for a place.
@@ -496,11 +592,11 @@ fn a_missing_role_is_said() {
     let steps = whole["jobs"]["verify"]["steps"].as_vec().unwrap();
     let script = steps.iter().filter_map(|step| step["run"].as_str()).find(|run| run.contains("aws-config")).unwrap();
     let folder = runner.workspace();
-    let (code, said) = runner.bash(&folder, script, &BTreeMap::new());
+    let (code, said) = runner.bash(&folder, script, &BTreeMap::new(), "");
     assert!(code != 0 && said.contains("XDEPLOY_DEV_ROLE: set this CI variable"), "{said}");
     // No token is no profile.
     let roles = [("XDEPLOY_DEV_ROLE", "d"), ("XDEPLOY_PROD_ROLE", "p")].map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let (code, said) = runner.bash(&folder, script, &BTreeMap::from(roles));
+    let (code, said) = runner.bash(&folder, script, &BTreeMap::from(roles), "");
     assert_eq!(code, 22, "{said}");
 }
 
@@ -601,6 +697,7 @@ fn what_makes_no_workflow_is_refused() {
         &["ci", "github", "--repository", "group/sub/website"],
         &["ci", "github", "--branch", "*"],
         &["ci", "gitlab", "--environment", ""],
+        &["ci", "github", "--region", "us-east-1", "--sha256", "abc"],
     ] {
         let (code, out, said) = alone(args);
         assert_eq!(out, "");

@@ -1,6 +1,7 @@
 //! Whatever a file holds, the program answers, and soon: plans, hand-offs, settings, AWS profiles, hosts in folders, rules, logs.
 //!
-//! Each input is a good one with parts cut out, doubled and replaced. `PROPTEST_CASES` makes it try more.
+//! Each input is a good one with parts cut out, doubled and replaced. `PROPTEST_CASES` makes it try more, and
+//! `XDEPLOY_FUZZ_SECONDS=3600` has each kind tried for an hour.
 
 use crate::ecs::tree::{KINDS, Tree};
 use crate::support::depth;
@@ -8,6 +9,7 @@ use crate::support::served::{Served, served, with};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
+use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -67,22 +69,36 @@ fn edited(good: &[u8], edits: &[Edit]) -> Vec<u8> {
     bytes
 }
 
-/// Tries so many inputs, or as many as `PROPTEST_CASES` says; more in a full run.
+/// How many inputs are tried with one seed.
+const BATCH: u32 = 500;
+
+/// Tries so many inputs, or as many as `PROPTEST_CASES` says, or for as long as `XDEPLOY_FUZZ_SECONDS` says; more in a full run. The seed that
+/// it prints makes the same ones.
 fn tried(quick: u32, full: u32, mut test: impl FnMut(Vec<Edit>, Index)) {
-    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok());
-    let cases = cases.unwrap_or(if depth::full() { full } else { quick });
-    let config = ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() };
-    let mut runner = proptest::test_runner::TestRunner::new(config);
-    let cell = std::cell::RefCell::new(&mut test);
-    let outcome = runner.run(&(edits(), any::<Index>()), |(edits, which)| {
-        let started = Instant::now();
-        (cell.borrow_mut())(edits, which);
-        prop_assert!(started.elapsed() < Duration::from_secs(10), "it took {:?}", started.elapsed());
-        Ok(())
-    });
-    if let Err(error) = outcome {
-        panic!("{error}");
+    let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u32>().unwrap());
+    let time = number("XDEPLOY_FUZZ_SECONDS").map(|seconds| Duration::from_secs(seconds.into()));
+    let wanted = number("PROPTEST_CASES").unwrap_or(if depth::full() { full } else { quick });
+    let (started, mut done) = (Instant::now(), 0);
+    while time.map_or(done < wanted, |time| started.elapsed() < time) {
+        let cases = if time.is_some() { BATCH } else { BATCH.min(wanted - done) };
+        let config = ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() };
+        let mut seed = [0; 32];
+        seed[..8].copy_from_slice(&depth::seed().to_le_bytes());
+        seed[8..12].copy_from_slice(&done.to_le_bytes());
+        let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &seed));
+        let cell = std::cell::RefCell::new(&mut test);
+        let outcome = runner.run(&(edits(), any::<Index>()), |(edits, which)| {
+            let started = Instant::now();
+            (cell.borrow_mut())(edits, which);
+            prop_assert!(started.elapsed() < Duration::from_secs(10), "it took {:?}", started.elapsed());
+            Ok(())
+        });
+        if let Err(error) = outcome {
+            panic!("after {done} inputs ({}={}): {error}", depth::SEED, depth::seed());
+        }
+        done += cases;
     }
+    println!("{done} inputs in {:.0?} ({}={})", started.elapsed(), depth::SEED, depth::seed());
 }
 
 /// A set-up with a plan and a hand-off beside it.

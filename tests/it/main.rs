@@ -7,7 +7,6 @@ mod callers;
 mod ci;
 mod credentials;
 mod decisions;
-mod dependencies;
 mod ecs;
 mod edges;
 mod emulated_refusals;

@@ -23,6 +23,7 @@ mod errors;
 mod export;
 mod export_cloudformation;
 mod fixing;
+mod installer;
 mod one_account;
 mod output;
 mod played;
@@ -38,6 +39,7 @@ mod shellcheck;
 #[path = "../it/snapshots.rs"]
 mod snapshots;
 mod stops;
+mod supply_chain;
 #[path = "../it/support/mod.rs"]
 mod support;
 mod teardown;
@@ -75,6 +77,7 @@ fn main() -> ExitCode {
         ecs_remote::trials(),
         errors::trials(),
         fixing::trials(),
+        installer::trials(),
         one_account::trials(),
         output::trials(),
         played::trials(),
@@ -84,6 +87,7 @@ fn main() -> ExitCode {
         release::trials(),
         requests::trials(),
         shellcheck::trials(),
+        supply_chain::trials(),
         teardown::trials(),
         terminal::trials(),
         tour::trials(),

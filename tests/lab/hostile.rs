@@ -1,6 +1,9 @@
 //! Containers that want to keep whoever looks at them busy, in numbers: they decide nothing about time and memory.
 
 use std::fs;
+use std::io::{Read, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::PathBuf;
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -49,9 +52,67 @@ const KINDS: [(&str, &str); 6] = [
 const APPLETS: &str = "[ $(/bin/busybox id -u) != 0 ] || /bin/busybox --install -s /bin; ";
 
 pub fn trials() -> Vec<Trial> {
-    vec![needs::trial("hostile::containers_decide_nothing_about_time_and_memory", &[("cc", "gcc libc6-dev")], || {
-        with_third(containers_decide_nothing);
-    })]
+    vec![
+        needs::trial("hostile::containers_decide_nothing_about_time_and_memory", &[("cc", "gcc libc6-dev")], || {
+            with_third(containers_decide_nothing);
+        }),
+        needs::trial("hostile::whoever_has_the_number_of_a_process_that_ended_is_not_the_container", &[], || {
+            with_third(a_number_is_somebody_else_s);
+        }),
+    ]
+}
+
+/// Between Docker's answer and the look at it a process may end, and its number be another's: here a process of the host itself.
+fn a_number_is_somebody_else_s(lab: &mut Lab) {
+    lab.reset();
+    healthy(lab);
+    // Started first, so that its number isn't the longer one.
+    let other = lab.sh("AWS_ACCESS_KEY_ID=AKIACANARYCANARY0001 AWS_SECRET_ACCESS_KEY=canary sleep 86400 >/dev/null 2>&1 & echo $!");
+    lab.docker.import("hostile", "1", &image(&lab.folder, &[]));
+    let (_, pid) = lab.docker.run("renumbered", &config("renumbered", "", "echo ready; exec sleep 86400"));
+    let socket = lab.folder.join("renumbered.sock");
+    let (from, to) = (format!("\"Pid\":{pid}"), format!("\"Pid\":{:>width$}", other.trim(), width = pid.to_string().len()));
+    assert_eq!(from.len(), to.len());
+    renumbering(UnixListener::bind(&socket).unwrap(), lab.docker.socket.clone(), from, to);
+    let said = lab.ecs_check_by(&socket, &[]);
+    // The same without the other number: the container is judged.
+    let plain = lab.ecs_check(&[]);
+    lab.docker.remove("renumbered");
+    lab.sh(&format!("kill {}", other.trim()));
+    let identity = |said: &Value| {
+        let containers = said["containers"].as_array().unwrap().iter();
+        let mut found = containers.filter(|container| container["name"] == "renumbered");
+        found.next().unwrap_or_else(|| panic!("{said:#}"))["verdict"]["identity"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(identity(&said), "cannot-tell", "{said:#}");
+    assert_ne!(identity(&plain), "cannot-tell", "{plain:#}");
+}
+
+/// Passes requests on to Docker, and puts one text of its answers in the place of another of the same length.
+fn renumbering(listener: UnixListener, docker: PathBuf, from: String, to: String) {
+    let one = move |mut client: UnixStream| -> std::io::Result<()> {
+        let mut head = Vec::new();
+        let mut byte = [0];
+        while !head.ends_with(b"\r\n\r\n") && client.read(&mut byte)? == 1 {
+            head.push(byte[0]);
+        }
+        // One request a connection: the answer ends with it.
+        head.truncate(head.len() - 2);
+        head.extend_from_slice(b"Connection: close\r\n\r\n");
+        let mut server = UnixStream::connect(&docker)?;
+        server.write_all(&head)?;
+        let mut answer = Vec::new();
+        server.read_to_end(&mut answer)?;
+        while let Some(at) = answer.windows(from.len()).position(|part| part == from.as_bytes()) {
+            answer[at..at + to.len()].copy_from_slice(to.as_bytes());
+        }
+        client.write_all(&answer)
+    };
+    thread::spawn(move || {
+        for client in listener.incoming().flatten() {
+            let _ = one(client);
+        }
+    });
 }
 
 fn containers_decide_nothing(lab: &mut Lab) {

@@ -231,8 +231,13 @@ impl Lab {
 
     /// What `xdeploy ecs-check` says of this host, which it takes for the machine: the document and the exit code.
     pub fn ecs_check(&self, args: &[&str]) -> Value {
+        self.ecs_check_by(&self.docker.socket, args)
+    }
+
+    /// The same, by another socket of Docker's.
+    pub fn ecs_check_by(&self, socket: &Path, args: &[&str]) -> Value {
         let mut command = self.inside(env!("CARGO_BIN_EXE_xdeploy"));
-        command.args(["ecs-check", "--output", "json", "--docker-host", &format!("unix://{}", self.docker.socket.display())]).args(args);
+        command.args(["ecs-check", "--output", "json", "--docker-host", &format!("unix://{}", socket.display())]).args(args);
         let output = command.output().unwrap();
         let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let (text, errors) = (said(&output.stdout), said(&output.stderr));

@@ -1,8 +1,10 @@
 //! `xdeploy ci`.
 
+mod program;
 mod roles;
 mod workflow;
 
+use self::program::Program;
 use super::wizard::command_line::said;
 use crate::error::{Error, Result};
 use crate::model::{Arn, Side};
@@ -50,6 +52,9 @@ pub struct Args {
     /// Environment that apply runs in, whose protection is the approval
     #[arg(long, value_name = "NAME", env = "XDEPLOY_ENVIRONMENT", default_value = "production")]
     pub environment: String,
+    /// SHA-256 of the release's binary for Linux on x86_64, which the jobs download [default: of this program, if it is that binary]
+    #[arg(long, value_name = "HEX", env = "XDEPLOY_SHA256")]
+    pub sha256: Option<String>,
     /// Print the trust policies of the roles instead, and the commands that print what they may do
     #[arg(long, env = "XDEPLOY_ROLES", value_parser = FalseyValueParser::new())]
     pub roles: bool,
@@ -70,6 +75,7 @@ struct Wanted<'a> {
     said: Vec<(&'static str, String)>,
     /// Who administers a new key, as far as it was said.
     administrators: Vec<String>,
+    program: Program,
 }
 
 impl Wanted<'_> {
@@ -101,8 +107,21 @@ pub fn run(common: &CommonFlags, args: &Args, ui: &Ui) -> Result<u8> {
     if args.dev_role.is_some() || args.prod_role.is_some() {
         ui.warning("one role is for all jobs: a branch that somebody pushes can do with it whatever it may, without any approval");
     }
+    if !args.roles && wanted.program == Program::Compiled {
+        ui.warning(&format!(
+            "this program is no release, so the jobs compile v{version} from its tag, which is there once v{version} is released: a release's `xdeploy ci` has them \
+             download its binary and compare its SHA-256, as does `--sha256 HEX`",
+            version = env!("CARGO_PKG_VERSION")
+        ));
+    }
     let roles: Vec<_> = roles.iter().map(roles::Role::json).collect();
-    ui.json(&json!({"schema": "xdeploy.ci/1", "service": args.service.word(), "file": file, "text": text, "roles": roles}));
+    let sha256 = match &wanted.program {
+        Program::Released { sha256 } => Some(sha256),
+        Program::Compiled => None,
+    };
+    ui.json(
+        &json!({"schema": "xdeploy.ci/1", "service": args.service.word(), "file": file, "text": text, "sha256": sha256, "roles": roles}),
+    );
     Ok(0)
 }
 
@@ -169,7 +188,8 @@ fn wanted<'a>(common: &CommonFlags, args: &'a Args) -> Result<Wanted<'a>> {
     known("--dev-account", &dev_account, whole.dev_account.is_some());
     let pipeline = flags.pipeline.as_ref().map_or(DEFAULT_PIPELINE, |name| name.as_str()).to_owned();
     let administrators = flags.key_administrator;
-    Ok(Wanted { args, pipeline, region, prod_region, dev_account, prod_account, said, administrators })
+    let program = Program::chosen(args.sha256.as_deref())?;
+    Ok(Wanted { args, pipeline, region, prod_region, dev_account, prod_account, said, administrators, program })
 }
 
 /// Gives the account of a side, from the role or from what was said.

@@ -1,5 +1,6 @@
 //! The workflow: a text with places that are filled in.
 
+use super::program::Program;
 use super::{Service, Wanted};
 use crate::cli::Cli;
 use clap::CommandFactory;
@@ -8,7 +9,13 @@ use serde_json::json;
 const PROFILES: &str = include_str!("profiles.sh");
 const GITHUB: &str = include_str!("github.yml");
 const GITHUB_BEGIN: &str = include_str!("github.begin.yml");
+const GITHUB_INSTALL: &str = include_str!("github.install.yml");
+const GITHUB_COMPILED: &str = include_str!("github.compiled.yml");
+const GITHUB_RELEASED: &str = include_str!("github.released.yml");
 const GITLAB: &str = include_str!("gitlab.yml");
+const GITLAB_INSTALL: &str = include_str!("gitlab.install.yml");
+const GITLAB_COMPILED: &str = include_str!("gitlab.compiled.yml");
+const GITLAB_RELEASED: &str = include_str!("gitlab.released.yml");
 
 /// Gives the file that the workflow belongs in.
 pub fn file(service: Service, pipeline: &str) -> String {
@@ -40,11 +47,59 @@ fn filled(text: &str, places: &[(&str, String)]) -> String {
     done + rest
 }
 
+/// The parts of a workflow that differ by how its jobs get the program.
+struct Installation {
+    /// The job that compiles it; empty where none does.
+    job: String,
+    /// What every other job does for it.
+    steps: String,
+    /// The jobs that `apply` needs, as YAML.
+    apply_needs: &'static str,
+    /// A comment line for the head.
+    from: String,
+}
+
+fn installation(wanted: &Wanted<'_>) -> Installation {
+    let version = env!("CARGO_PKG_VERSION");
+    let places = |sha256: &str| {
+        [("VERSION", version.to_owned()), ("SHA256", sha256.to_owned()), ("BRANCH_TEXT", json!(wanted.args.branch).to_string())]
+    };
+    let compiled = format!("# - The job that compiles xdeploy takes its tag v{version}, and has no identity token.");
+    let released = format!("# - The jobs download xdeploy v{version} and go on only if it has the SHA-256 below.");
+    let lines = |text: String| text.trim_end_matches('\n').to_owned();
+    match (&wanted.program, wanted.args.service) {
+        (Program::Released { sha256 }, Service::Github) => Installation {
+            job: String::new(),
+            steps: lines(filled(GITHUB_RELEASED, &places(sha256))),
+            apply_needs: "changes",
+            from: released,
+        },
+        (Program::Compiled, Service::Github) => Installation {
+            job: filled(GITHUB_INSTALL, &places("")),
+            steps: lines(GITHUB_COMPILED.to_owned()),
+            apply_needs: "[install, changes]",
+            from: compiled,
+        },
+        (Program::Released { sha256 }, Service::Gitlab) => Installation {
+            job: String::new(),
+            steps: lines(filled(GITLAB_RELEASED, &places(sha256))),
+            apply_needs: "[xdeploy-changes]",
+            from: released,
+        },
+        (Program::Compiled, Service::Gitlab) => Installation {
+            job: filled(GITLAB_INSTALL, &places("")),
+            steps: lines(GITLAB_COMPILED.to_owned()),
+            apply_needs: "[xdeploy-install, xdeploy-changes]",
+            from: compiled,
+        },
+    }
+}
+
 /// Writes the workflow.
 pub fn of(wanted: &Wanted<'_>) -> String {
     let args = wanted.args;
     let role = |said: &Option<String>, variable: &str| said.clone().unwrap_or_else(|| format!("${{{{ vars.{variable} }}}}"));
-    let version = || ("VERSION", env!("CARGO_PKG_VERSION").to_owned());
+    let installation = installation(wanted);
     let (template, own) = match args.service {
         Service::Github => {
             let profiles = profiles(
@@ -56,19 +111,23 @@ pub fn of(wanted: &Wanted<'_>) -> String {
                 ("PROFILES", indented(&profiles, 10)),
                 ("DEV_ROLE", role(&args.dev_role, "XDEPLOY_DEV_ROLE")),
                 ("PROD_ROLE", role(&args.prod_role, "XDEPLOY_PROD_ROLE")),
-                version(),
+                ("PROGRAM", installation.steps),
             ];
-            (GITHUB, [("BEGIN", filled(GITHUB_BEGIN, &places)), ("VARIABLES", variables(wanted, 2))])
+            (GITHUB, [("BEGIN", filled(GITHUB_BEGIN, &places)), ("VARIABLES", variables(wanted, 2)), ("PROGRAM", String::new())])
         }
         Service::Gitlab => {
             let profiles = profiles(wanted, "printf '%s' \"$AWS_TOKEN\"", "export AWS_CONFIG_FILE=\"$folder/aws-config\"");
-            (GITLAB, [("PROFILES", indented(&profiles, 6)), ("VARIABLES", variables(wanted, 4))])
+            (GITLAB, [("PROFILES", indented(&profiles, 6)), ("VARIABLES", variables(wanted, 4)), ("PROGRAM", installation.steps)])
         }
     };
     let own = own.map(|(place, lines)| (place, lines.trim_end_matches('\n').to_owned()));
     let key = match wanted.administrators.is_empty() {
         true => "# - Nobody was named with `--key-administrator ARN`: plan fails as long as there is no key.\n",
         false => "",
+    };
+    let (needs, image) = match wanted.program {
+        Program::Compiled => ("    needs: install\n", "rust:1"),
+        Program::Released { .. } => ("", "buildpack-deps:stable-curl"),
     };
     let places = [
         ("BRANCH", args.branch.clone()),
@@ -80,7 +139,11 @@ pub fn of(wanted: &Wanted<'_>) -> String {
         ("FILE", file_name(&wanted.pipeline)),
         ("NAME", name(&wanted.pipeline)),
         ("KEY", key.to_owned()),
-        version(),
+        ("INSTALL", installation.job),
+        ("APPLY_NEEDS", installation.apply_needs.to_owned()),
+        ("FROM", installation.from),
+        ("NEEDS", needs.to_owned()),
+        ("IMAGE", image.to_owned()),
     ];
     filled(template, &own.into_iter().chain(places).collect::<Vec<_>>())
 }

