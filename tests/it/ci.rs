@@ -1,6 +1,7 @@
 //! The workflows of `xdeploy ci`: parsed as YAML, and their commands run with bash on two accounts in memory.
 
 use crate::support::compare::same;
+use crate::support::depth;
 use crate::support::scripts;
 use crate::support::served::Served;
 use snapbox::file;
@@ -412,12 +413,13 @@ fn the_jobs_of_github_do_what_they_are_for() {
     assert!(apply.code == 1 && apply.said.contains("the world has moved since the plan was made"), "{}", apply.said);
     // Later changes, by the same roles; nobody need name the administrator of a key that is there.
     let unnamed = &SETTINGS[..6];
-    for more in [
+    let later = [
         &["--policies", "least-privilege"][..],
         &["--deploy-path", "site"],
         &["--change-detection", "polling"],
         &["--change-detection", "eventbridge"],
-    ] {
+    ];
+    for more in depth::sampled("later changes", later.to_vec(), 1) {
         let (_, text, _) = alone(&[&["ci", "github"], unnamed, more].concat());
         let changed = YamlLoader::load_from_str(&text).unwrap().remove(0);
         runner.role_of("github", "changes", unnamed);
