@@ -31,7 +31,7 @@ use xdeploy::model::{Policies, Side};
 use xdeploy::rehearsal::{DEV, Fault, Line, Rehearsal, Stranger};
 
 /// How many of a world's answers a quick run tries.
-const QUICK: usize = 24;
+const QUICK: usize = 16;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Command {

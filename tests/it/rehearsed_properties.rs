@@ -31,7 +31,7 @@ use xdeploy::settings::{CommonFlags, DeploymentFlags, Settings};
 /// How many rehearsals there are: in less than a minute on two processors (issue 4).
 const CASES: u32 = 1000;
 /// How many a quick run plays.
-const QUICK: u32 = 60;
+const QUICK: u32 = 30;
 const THREADS: u8 = 2;
 /// How long a thread may be on a processor: what others do on the machine meanwhile doesn't count, what they take from its caches does.
 const LIMIT: Duration = Duration::from_secs(60);

@@ -146,7 +146,7 @@ fn in_all_orders(name: &str, scene: impl Future<Output = Scene>, orders: impl Fn
 }
 
 /// How many orders a quick run tries.
-const QUICK: usize = 40;
+const QUICK: usize = 25;
 
 /// A switch at every call, a few regular ones, and the rest by chance.
 fn orders(calls: usize, by_chance: usize) -> Vec<Order> {

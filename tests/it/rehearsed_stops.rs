@@ -13,7 +13,7 @@ use xdeploy::model::Policies;
 use xdeploy::rehearsal::Fault;
 
 /// How many stops of a set-up a quick run tries.
-const QUICK: usize = 40;
+const QUICK: usize = 25;
 
 const FAULTS: [Fault; 6] = [Fault::Throttled, Fault::Failed, Fault::ResetBefore, Fault::ResetAfter, Fault::GoneBefore, Fault::GoneAfter];
 

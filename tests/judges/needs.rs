@@ -46,12 +46,13 @@ pub fn trial_where_there_is(name: &'static str, special: &'static [Need], needs:
 pub static NAMED: AtomicBool = AtomicBool::new(false);
 
 /// Files of which a quick run takes some tests: on other emulators they try what the rest tries on ours.
-const SAMPLED: [&str; 12] = [
+const SAMPLED: [&str; 13] = [
     "adoption",
     "article",
     "errors",
     "export",
     "export_cloudformation",
+    "one_account",
     "played",
     "policies",
     "proof",
