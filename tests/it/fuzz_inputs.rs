@@ -122,7 +122,7 @@ fn any_plan_or_hand_off_is_read_or_refused() {
         let text = String::from_utf8_lossy(&edited(told.as_bytes(), edits)).into_owned();
         let _ = Handoff::parse(&text, "handoff.json");
     };
-    tried(200, 3_000, |edits, _| load(&edits));
+    tried(200, 1_000, |edits, _| load(&edits));
 }
 
 #[test]
@@ -135,7 +135,7 @@ fn any_settings_and_profiles_are_read_or_refused() {
                     [profile base]\ncredential_process = echo '{\"Version\": 1}'\nduration_seconds = 900\n[services local]\nsts =\n\
                     \x20 endpoint_url = http://127.0.0.1:1\n[sso-session s]\nsso_start_url = https://example.com\n";
     let config = served.dir.path().join("config");
-    tried(30, 500, |edits, which| {
+    tried(30, 150, |edits, which| {
         fs::write(served.dir.path().join("edited.toml"), edited(settings.as_bytes(), &edits)).unwrap();
         fs::write(&config, edited(profiles.as_bytes(), &edits)).unwrap();
         let args = [&["who-am-i"][..], &["plan", "--config", "edited.toml"]];
@@ -155,7 +155,7 @@ fn any_host_in_a_folder_is_judged() {
             if entry.is_dir() { files(&entry, found) } else { found.push(entry) }
         }
     }
-    tried(60, 1_500, |edits, which| {
+    tried(60, 400, |edits, which| {
         let tree = Tree::healthy(KINDS[which.index(KINDS.len())]);
         let mut found = Vec::new();
         files(tree.path(), &mut found);
@@ -178,7 +178,7 @@ fn any_line_of_a_host_is_taken_apart() {
     const ROUTES: &str =
         "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\neth0\t00000000\t0100000A\t0003\t0\t0\t0\t00000000\n";
     const SOCKETS: &str = "  sl  local_address rem_address   st\n   0: 0100007F:C9DF 00000000:0000 0A 0:0 0:0 0 0 0 12345 1\n";
-    tried(2_000, 40_000, |edits, _| {
+    tried(2_000, 10_000, |edits, _| {
         let text = |good: &str| String::from_utf8_lossy(&edited(good.as_bytes(), &edits)).into_owned();
         let _ = iptables::save(&text(SAVE));
         let (lines, _) = audit_log::parse_all(&text(AUDIT));
