@@ -34,13 +34,17 @@ def third_party(target: str) -> str:
         # Neither what tests use nor what only builds is in the program.
         waiting += [dep["pkg"] for dep in nodes[here]["deps"] if any(kind["kind"] is None for kind in dep["dep_kinds"])]
     found.discard(metadata["resolve"]["root"])
-    text = ["xdeploy contains the following crates, under these licences.\n"]
+    text = ["xdeploy contains the following crates, under these licences; each text follows once, with those that have it.\n\n"]
+    texts: dict[str, list[str]] = {}
     for package in sorted((packages[one] for one in found), key=lambda one: (one["name"], one["version"])):
-        text.append(f"\n{'=' * 100}\n{package['name']} {package['version']}: {package['license'] or 'see below'}\n{package['repository'] or ''}\n")
+        name = f"{package['name']} {package['version']}"
+        text.append(f"{name}: {package['license'] or 'see below'} {package['repository'] or ''}".rstrip() + "\n")
         folder = pathlib.Path(package["manifest_path"]).parent
         files = sorted(one for one in folder.iterdir() if one.is_file() and one.name.lower().startswith(NAMES))
         for file in files:
-            text.append(f"\n--- {file.name}\n\n{file.read_text(errors='replace').strip()}\n")
+            texts.setdefault(file.read_text(errors="replace").strip(), []).append(name)
+    for licence, names in texts.items():
+        text.append(f"\n{'=' * 100}\n{', '.join(names)}\n\n{licence}\n")
     return "".join(text)
 
 
