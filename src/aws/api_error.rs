@@ -206,7 +206,7 @@ fn credentials_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option
     None
 }
 
-/// Gives the action and the resource that AWS's own message names: a call may need more rights than the one it is called
+/// Gives the action and the resource that AWS's own message names: a call may need more permissions than the one it is called
 /// after (`iam:CreatePolicy` with tags needs `iam:TagPolicy`), and the missing one is what must be allowed.
 fn missing(message: &str) -> Option<(&str, Option<&str>)> {
     let rest = message.split_once("is not authorized to perform: ")?.1;

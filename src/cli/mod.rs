@@ -12,12 +12,12 @@ mod lock;
 mod man;
 mod mfa;
 mod panics;
+mod permissions;
 mod plan;
 mod proof;
 mod rehearse;
 mod release;
 mod reports;
-mod rights;
 mod schema;
 mod session;
 mod setup;
@@ -80,7 +80,7 @@ enum Command {
     /// Try it without AWS: the real setup and a run of the pipeline, on two accounts in memory that enforce every policy
     Rehearse(Box<rehearse::Args>),
     /// Print the IAM policy that a command's own user needs, without asking AWS
-    Rights(Box<rights::Args>),
+    Permissions(Box<permissions::Args>),
     /// Write what setup would do as CloudFormation, Terraform or a shell script, to be reviewed and run without xdeploy
     Export(Box<export::Args>),
     /// Print a workflow for GitHub Actions or GitLab: plan on pull requests, apply after an approval, verify on a schedule
@@ -223,7 +223,7 @@ async fn run(cli: &Cli, ui: &Ui, stop: &Stop) -> Result<u8> {
         Command::Explain(args) => Box::pin(explain::run(common, args, ui)).await,
         Command::Teardown(args) => Box::pin(teardown::run(common, args, ui, stop)).await,
         Command::Rehearse(args) => Box::pin(rehearse::run(common, args, ui, stop)).await,
-        Command::Rights(args) => rights::run(common, args, ui),
+        Command::Permissions(args) => permissions::run(common, args, ui),
         Command::Export(args) => Box::pin(export::run(common, args, ui)).await,
         Command::Ci(args) => ci::run(common, args, ui),
         Command::Simulate(args) => simulate::run(args).await,

@@ -5,8 +5,8 @@ use crate::aws::{Account, Accounts, Login};
 use crate::deploy::apply::{self, Event, Made, Manner};
 use crate::deploy::caller;
 use crate::deploy::observe::{Means, Organisations, Purpose, means, observe};
+use crate::deploy::permissions::Command;
 use crate::deploy::plan::{Callers, Plan};
-use crate::deploy::rights::Command;
 use crate::deploy::savable;
 use crate::deploy::snapshot::Snapshot;
 use crate::deploy::write::{Artifact, Step, Write};
@@ -144,7 +144,7 @@ pub async fn check_callers(
         ui.warning(&warning);
     }
     let judgement = caller::judge(writes, snapshot, &callers, pipeline_arn);
-    document["callerRights"] = json!(judgement);
+    document["callerPermissions"] = json!(judgement);
     if let Some(line) = judgement.unknown_line() {
         ui.warning(&line);
     }
@@ -156,7 +156,7 @@ pub async fn check_callers(
                     IfDenied::Proceed => "it is tried all the same",
                     _ => "whoever applies this must be somebody else",
                 };
-                ui.warning(&format!("{writes} denied to this caller, as far as its rights can be read; {then}"));
+                ui.warning(&format!("{writes} denied to this caller, as far as its permissions can be read; {then}"));
                 for line in judgement.denied_lines(snapshot).iter().take(3) {
                     ui.warning(line);
                 }

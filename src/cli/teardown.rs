@@ -5,7 +5,7 @@ use super::{Stop, ask, lock, panics, session, show, telling};
 use crate::cli::session::IfDenied;
 use crate::deploy::apply::quiet;
 use crate::deploy::observe::{Organisations, Purpose, observe};
-use crate::deploy::rights::Command;
+use crate::deploy::permissions::Command;
 use crate::deploy::teardown::{KEY_DAYS, look_back, undo};
 use crate::deploy::write::{Call, counts};
 use crate::error::{Error, Result};
@@ -108,7 +108,7 @@ async fn on(common: &CommonFlags, args: &Args, ui: &Ui, stop: &Stop, reports: &R
         return Err(ask::cancelled());
     }
     if snapshot.pipeline.is_some() {
-        // Before anything goes: a run that finds half of its rights gone would only fail.
+        // Before anything goes: a run that finds half of its permissions gone would only fail.
         let told = |what: &str, limit| ui.status(&format!("waiting for {what}, up to {}", humantime::format_duration(limit)));
         quiet(&accounts.dev, &snapshot.dev.region, name, args.wait_for_runs, &stop.asked, told).await?;
     }

@@ -5,7 +5,7 @@
 
 use super::after::stand_in;
 use super::names::own_tags;
-use super::rights::{Command, Right, of_write};
+use super::permissions::{Command, Permission, of_write};
 use super::snapshot::{Identity, KeyFound, Organisation, RoleFound, Snapshot, Tags};
 use super::write::{Call, Write};
 use crate::error::{Error, Result};
@@ -23,7 +23,7 @@ pub type NamedDocument = (String, Value);
 
 /// Who runs a plan in one account, and what its own documents say, as far as they could be read.
 #[derive(Debug, Clone, PartialEq)]
-pub struct CallerRights {
+pub struct CallerPermissions {
     /// The ARN, as STS gives it.
     pub arn: String,
     /// The ARN of the role of a session, with its path.
@@ -42,10 +42,10 @@ pub struct CallerRights {
     pub boundary_unread: Option<String>,
 }
 
-impl CallerRights {
+impl CallerPermissions {
     /// Gives a caller of whom nothing was read yet.
-    pub fn of(arn: &str) -> CallerRights {
-        CallerRights {
+    pub fn of(arn: &str) -> CallerPermissions {
+        CallerPermissions {
             arn: arn.to_owned(),
             role: None,
             id: None,
@@ -80,7 +80,7 @@ pub struct Undone {
     pub statement: Option<Value>,
 }
 
-/// What is known of the callers' rights.
+/// What is known of the callers' permissions.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Judgement {
@@ -100,7 +100,7 @@ pub struct Judgement {
 #[derive(Debug, Clone, Default)]
 pub struct KnownCallers {
     /// Who writes, by account.
-    pub callers: BTreeMap<Side, CallerRights>,
+    pub callers: BTreeMap<Side, CallerPermissions>,
     /// What the organisation says of each account, where it was asked.
     pub organisations: BTreeMap<Side, Organisation>,
 }
@@ -134,10 +134,10 @@ pub fn judge(writes: &[Write], snapshot: &Snapshot, callers: &KnownCallers, pipe
 /// One right of one write, as it will be asked for.
 struct AskedRight<'a> {
     write: &'a Write,
-    right: &'a Right,
+    right: &'a Permission,
     snapshot: &'a Snapshot,
     writes: &'a [Write],
-    caller: &'a CallerRights,
+    caller: &'a CallerPermissions,
     organisation: Option<&'a Organisation>,
     tags: &'a Tags,
 }
@@ -303,7 +303,7 @@ impl AskedRight<'_> {
         if caller.is_root() {
             // Nothing of its account limits the root user (facts G.1).
             let everything = json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]});
-            request.paper("identityPolicies", "identity", "the root user's own rights", &everything);
+            request.paper("identityPolicies", "identity", "the root user's own permissions", &everything);
         }
         for (name, document) in &caller.policies {
             request.paper("identityPolicies", "identity", name, document);
@@ -660,14 +660,15 @@ impl Judgement {
         }
         let sides: BTreeSet<Side> = self.denied.iter().map(|undone| undone.account).collect();
         let who: Vec<&str> = sides.iter().filter_map(|side| callers.callers.get(side)).map(|caller| caller.arn.as_str()).collect();
-        let rights: Vec<String> = sides.iter().map(|side| format!("`xdeploy rights --command {command} --side {side}`")).collect();
+        let permissions: Vec<String> =
+            sides.iter().map(|side| format!("`xdeploy permissions --command {command} --side {side}`")).collect();
         let mut error = Error::refused(format!(
-            "{} may not do {} of the {} writes of this plan, as far as its rights can be read; nothing was changed",
+            "{} may not do {} of the {} writes of this plan, as far as its permissions can be read; nothing was changed",
             who.join(" and "),
             self.denied_writes,
             self.writes
         ))
-        .hint(format!("use a profile that may do it, or have it allowed: {} prints all that is needed", rights.join(" and ")));
+        .hint(format!("use a profile that may do it, or have it allowed: {} prints all that is needed", permissions.join(" and ")));
         let lines = self.denied_lines(snapshot);
         for line in lines.iter().take(LISTED) {
             error = error.because(line.clone());

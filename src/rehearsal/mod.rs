@@ -160,7 +160,7 @@ impl Rehearsal {
         Rehearsal { state: Arc::new(Mutex::new(copy)) }
     }
 
-    /// Lists every decision so far, in order: one HTTP call may need several rights, and a run of the pipeline makes calls of its own.
+    /// Lists every decision so far, in order: one HTTP call may need several permissions, and a run of the pipeline makes calls of its own.
     pub fn log(&self) -> Vec<Logged> {
         self.lock().log.clone()
     }

@@ -13,7 +13,7 @@ const OWN: [(&str, &str, &str); 21] = [
     ("teardown", "teardown --output json", include_str!("schemas/teardown.json")),
     ("rehearse", "rehearse --output json", include_str!("schemas/rehearse.json")),
     ("export", "export --output json", include_str!("schemas/export.json")),
-    ("rights", "rights --output json", include_str!("schemas/rights.json")),
+    ("permissions", "permissions --output json", include_str!("schemas/permissions.json")),
     ("ci", "ci --output json", include_str!("schemas/ci.json")),
     ("simulate", "a line of simulate", include_str!("schemas/simulate.json")),
     ("ecs-check", "ecs-check --output json", super::ECS_CHECK_SCHEMA),

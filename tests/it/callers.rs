@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use xdeploy::aws::{Account, Accounts};
 use xdeploy::deploy::caller::{Judgement, KnownCallers, judge};
 use xdeploy::deploy::observe::means;
+use xdeploy::deploy::permissions::Command;
 use xdeploy::deploy::plan::Plan;
-use xdeploy::deploy::rights::Command;
 use xdeploy::deploy::snapshot::{Level, Organisation};
 use xdeploy::model::{Readable, Side};
 use xdeploy::rehearsal::DEV;
@@ -66,7 +66,7 @@ async fn what_the_caller_s_own_policies_deny_or_lack_is_refused_with_the_stateme
     same(
         &error.message.replace(&counts, "2 of the 30 writes"),
         str![[r#"
-arn:aws:iam::111111111111:user/least may not do 2 of the 30 writes of this plan, as far as its rights can be read; nothing was changed
+arn:aws:iam::111111111111:user/least may not do 2 of the 30 writes of this plan, as far as its permissions can be read; nothing was changed
 "#]],
     );
     let hints = error.hints.join("\n");

@@ -138,7 +138,7 @@ impl Runner {
         {
             let side = role["side"].as_str().unwrap();
             let account = if side == "dev" { DEV } else { PROD };
-            let commands = role["rights"].as_array().unwrap().iter();
+            let commands = role["permissions"].as_array().unwrap().iter();
             let mut statements: Vec<_> =
                 commands.flat_map(|command| policy_of(command.as_str().unwrap())["Statement"].as_array().unwrap().clone()).collect();
             // They are attached as policies of their own, whose Sids don't meet.
@@ -486,7 +486,7 @@ fn a_pipeline_that_includes_ours_stays_as_it_is() {
 
 /// Nothing is compiled where a token is, each other job waits for the program, and a job may do what it needs and nothing else.
 #[test]
-fn nothing_is_compiled_beside_a_token_and_jobs_have_few_rights() {
+fn nothing_is_compiled_beside_a_token_and_jobs_have_few_permissions() {
     for service in ["github", "gitlab"] {
         let mut found = Vec::new();
         scripts(&workflow(service, &[]), &mut found);
@@ -496,14 +496,17 @@ fn nothing_is_compiled_beside_a_token_and_jobs_have_few_rights() {
     let whole = workflow("github", &[]);
     let jobs = whole["jobs"].as_hash().unwrap();
     let told: Vec<_> = jobs.iter().map(|(name, job)| (name.as_str().unwrap(), texts(&job["permissions"]))).collect();
-    let rights = |more: &[(&str, &str)]| -> BTreeMap<String, String> {
+    let permissions = |more: &[(&str, &str)]| -> BTreeMap<String, String> {
         let all = [&[("contents", "read"), ("id-token", "write")], more].concat();
         all.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
     };
     assert_eq!(texts(&whole["permissions"]), BTreeMap::new());
-    let verify = rights(&[("actions", "read"), ("security-events", "write")]);
-    let plan = rights(&[("pull-requests", "write")]);
-    assert_eq!(told, [("install", BTreeMap::new()), ("plan", plan), ("changes", rights(&[])), ("apply", rights(&[])), ("verify", verify)]);
+    let verify = permissions(&[("actions", "read"), ("security-events", "write")]);
+    let plan = permissions(&[("pull-requests", "write")]);
+    assert_eq!(
+        told,
+        [("install", BTreeMap::new()), ("plan", plan), ("changes", permissions(&[])), ("apply", permissions(&[])), ("verify", verify)]
+    );
     assert!(jobs.iter().skip(1).all(|(_, job)| needs(job).contains(&"install".to_owned())));
     let steps = whole["jobs"]["verify"]["steps"].as_vec().unwrap();
     let upload = steps.iter().find(|step| step["uses"].as_str().is_some_and(|uses| uses.contains("sarif"))).unwrap();
@@ -570,9 +573,9 @@ fn the_roles_have_the_rights_of_what_was_said() {
     let settings =
         ["--region", "us-east-1", "--pipeline", "web", "--input-bucket", "in-b", "--object-key", "it's $HOME; a b.zip", "--no-extract"];
     for role in roles("github", &settings) {
-        for command in role["rights"].as_array().unwrap() {
+        for command in role["permissions"].as_array().unwrap() {
             let command = command.as_str().unwrap();
-            let mut same = vec!["rights", "--dev-account", DEV, "--prod-account", PROD];
+            let mut same = vec!["permissions", "--dev-account", DEV, "--prod-account", PROD];
             same.extend(settings);
             let word = |flag: &str| command.split(' ').skip_while(|one| *one != flag).nth(1);
             for flag in ["--command", "--side", "--scenario"] {
@@ -666,7 +669,7 @@ fn roles_trust_the_jobs_of_one_repository() {
     assert_eq!(said(&roles[1], "gitlab.com:sub"), ["project_path:group/sub/website:ref_type:branch:ref:live"]);
     // The commands that they name are commands.
     for role in roles {
-        for command in role["rights"].as_array().unwrap() {
+        for command in role["permissions"].as_array().unwrap() {
             policy_of(command.as_str().unwrap());
         }
     }

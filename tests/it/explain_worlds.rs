@@ -40,7 +40,7 @@ const WORLDS: [(u8, &str); 25] = [
     (41, "an older file stays"),
     (42, "the trusted role is deleted"),
     (43, "a path with a slash"),
-    (44, "a tagged object without the rights to tags"),
+    (44, "a tagged object without the permissions to tags"),
     (46, "the artifact key is disabled"),
     (19, "a public statement under RestrictPublicBuckets"),
 ];
@@ -172,7 +172,7 @@ async fn make(accounts: &Accounts, what: &str) {
             dev.iam().delete_role().role_name("temporary").send().await.unwrap();
         }
         "a path with a slash" => configure(accounts, "ObjectKey", "site/").await,
-        "a tagged object without the rights to tags" => {
+        "a tagged object without the permissions to tags" => {
             deny_service_role(accounts, &["s3:GetObjectTagging", "s3:GetObjectVersionTagging", "s3:PutObjectTagging"]).await;
         }
         "the artifact key is disabled" => {
@@ -201,7 +201,7 @@ async fn upload(scene: &Scene, accounts: &Accounts, what: &str) {
         put(zip(&["old.html"])).send().await.unwrap();
         scene.rehearsal.keep_up(1_900_000_000_000);
     }
-    let tags = (what == "a tagged object without the rights to tags").then(|| "team=web".to_owned());
+    let tags = (what == "a tagged object without the permissions to tags").then(|| "team=web".to_owned());
     put(body).set_tagging(tags).send().await.unwrap();
 }
 

@@ -1,4 +1,4 @@
-//! Plans that somebody changed and sealed again: who gets rights is compared with the accounts, whatever the file says.
+//! Plans that somebody changed and sealed again: who gets permissions is compared with the accounts, whatever the file says.
 
 use crate::support::compare::same;
 use crate::support::person::said;

@@ -34,7 +34,7 @@ const PURE: [&str; 35] = [
     "src/deploy/plan.rs",
     "src/deploy/write.rs",
     "src/deploy/blueprint.rs",
-    "src/deploy/rights",
+    "src/deploy/permissions",
     "src/deploy/caller.rs",
     "src/deploy/savable.rs",
     "src/deploy/declaration.rs",

@@ -46,7 +46,7 @@ fn what_makes_no_sense_without_any_account() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();
     let mut told = Told::default();
-    let rights = ["rights", "--command", "setup", "--side", "dev", "--scenario", "cross-region"];
+    let permissions = ["permissions", "--command", "setup", "--side", "dev", "--scenario", "cross-region"];
     for args in [
         &["rehearse", "--fix"][..],
         &["rehearse", "--break", "deploy-raed"],
@@ -60,7 +60,7 @@ fn what_makes_no_sense_without_any_account() {
         &["explain", "-"],
         &["plan"],
         &[
-            &rights[..],
+            &permissions[..],
             &["--region", "us-east-1", "--prod-region", "us-east-1", "--input-bucket", "in-bucket", "--output-bucket", "out-bucket"],
         ]
         .concat(),

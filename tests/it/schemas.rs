@@ -118,7 +118,7 @@ fn what_asks_nobody_prints_what_its_schema_says() {
         (&["rehearse", "--break", "deploy-read", "--fix"], 0),
         (&["rehearse", "--break", "deploy-read"], 1),
         (&["rehearse", "--break", "list"], 0),
-        (&["rights", "--command", "setup", "--side", "dev", "--input-bucket", "in-bucket", "--output-bucket", "out-bucket"], 0),
+        (&["permissions", "--command", "setup", "--side", "dev", "--input-bucket", "in-bucket", "--output-bucket", "out-bucket"], 0),
         (&["ci", "github", "--region", "us-east-1"], 0),
         (&["ci", "gitlab", "--region", "us-east-1", "--roles"], 0),
         (&["ecs-check", "--root", "."], 5),

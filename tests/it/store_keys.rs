@@ -140,20 +140,22 @@ fn a_hand_off_tells_production_of_a_third_account_s_key() {
 }
 
 #[test]
-fn rights_are_asked_for_the_key_that_is_named() {
+fn permissions_are_asked_for_the_key_that_is_named() {
     let served = served();
     let key = format!("arn:aws:kms:{REGION}:{SECURITY}:key/mrk-1");
-    let rights = |more: &[&str]| {
-        let args =
-            [&["rights", "--command", "setup", "--side", "dev", "--region", REGION, "--dev-account", DEV, "--prod-account", PROD], more];
+    let permissions = |more: &[&str]| {
+        let args = [
+            &["permissions", "--command", "setup", "--side", "dev", "--region", REGION, "--dev-account", DEV, "--prod-account", PROD],
+            more,
+        ];
         let output = served.try_run(&with(&args.concat()));
         let document: Value = serde_json::from_slice(&output.stdout).unwrap();
         let statements = document["Statement"].as_array().unwrap().clone();
         statements.into_iter().filter(|statement| statement["Action"].to_string().contains("\"kms:")).collect::<Vec<_>>()
     };
-    assert!(json!(rights(&[])).to_string().contains("kms:CreateKey"));
+    assert!(json!(permissions(&[])).to_string().contains("kms:CreateKey"));
     assert_eq!(
-        json!(rights(&["--artifact-key", &key])),
+        json!(permissions(&["--artifact-key", &key])),
         json!([{"Sid": "OthersKeys", "Effect": "Allow", "Action": ["kms:DescribeKey"], "Resource": [key]}])
     );
 }

@@ -87,7 +87,7 @@ xdeploy.who-am-i/1
     let mut saved = serde_json::from_str::<Value>(&fs::read_to_string(bed.dir().join("plan")).unwrap()).unwrap();
     saved["proof"] = plan["proof"].clone();
     saved["kept"] = plan["kept"].clone();
-    saved["callerRights"] = plan["callerRights"].clone();
+    saved["callerPermissions"] = plan["callerPermissions"].clone();
     assert_eq!(plan, saved);
     same(&structure(&plan), file!["../snapshots/output/every_command_prints_one_json_document.txt"]);
 

@@ -62,7 +62,7 @@ fn over_budget(caller: &str, of: &dyn Fn() -> Caller, round_trip: Duration) -> O
         }
     }
     // Two of them look at the policies of a key and a bucket that were made a moment ago, before they are written; up to twelve in each
-    // account, three of them in a row, look before the first write at the caller's rights, at the organisation and at what the account holds.
+    // account, three of them in a row, look before the first write at the caller's permissions, at the organisation and at what the account holds.
     assert!(first.0.requests <= 77, "{} requests\n{}", first.0.requests, first.1.calls);
     assert_eq!((second.0.writes, verify.0.writes), (0, 0));
     over

@@ -20,13 +20,13 @@ pub struct Role {
     variable: String,
     trust: Value,
     /// The commands that print its permissions.
-    rights: Vec<String>,
+    permissions: Vec<String>,
 }
 
 impl Role {
     /// Gives it as JSON.
     pub fn json(role: &Role) -> Value {
-        json!({"side": role.side, "jobs": role.jobs, "variable": role.variable, "trust": role.trust, "rights": role.rights})
+        json!({"side": role.side, "jobs": role.jobs, "variable": role.variable, "trust": role.trust, "permissions": role.permissions})
     }
 }
 
@@ -103,8 +103,8 @@ fn role(wanted: &Wanted<'_>, side: Side, jobs: &'static str, variable: String, s
         "Condition": condition,
     }]});
     let said: String = wanted.said.iter().map(|(flag, value)| flagged(flag, value)).collect();
-    let rights = commands.iter().map(|command| format!("xdeploy rights --command {command} --side {side}{said}")).collect();
-    Role { side, jobs, variable, trust, rights }
+    let permissions = commands.iter().map(|command| format!("xdeploy permissions --command {command} --side {side}{said}")).collect();
+    Role { side, jobs, variable, trust, permissions }
 }
 
 /// Writes a flag for a shell; one without a value is `true`.
@@ -145,7 +145,7 @@ pub fn told(wanted: &Wanted<'_>, roles: &[Role]) -> String {
             role.side,
             role.jobs,
             role.variable,
-            role.rights.join("\n    ")
+            role.permissions.join("\n    ")
         );
     }
     let (branch, environment) = (&args.branch, &args.environment);

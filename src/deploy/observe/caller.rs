@@ -6,7 +6,7 @@ use super::organisation::read_organisation;
 use crate::aws::role::policy;
 use crate::aws::{Account, Accounts, ApiResult};
 use crate::deploy::blueprint::Named;
-use crate::deploy::caller::{CallerRights, KnownCallers};
+use crate::deploy::caller::{CallerPermissions, KnownCallers};
 use crate::deploy::savable::Usage;
 use crate::deploy::snapshot::{Organisation, Snapshot};
 use crate::deploy::write::{Call, Write};
@@ -62,9 +62,9 @@ async fn organisation(accounts: &Accounts, side: Side) -> Organisation {
 const ADMINISTRATOR: &str = ":iam::aws:policy/AdministratorAccess";
 
 /// Reads the caller's own policies.
-async fn caller(account: &Account) -> CallerRights {
+async fn caller(account: &Account) -> CallerPermissions {
     let arn = &account.caller;
-    let mut found = CallerRights::of(&arn.to_string());
+    let mut found = CallerPermissions::of(&arn.to_string());
     if arn.resource == "root" {
         return found;
     }
@@ -110,7 +110,7 @@ async fn caller(account: &Account) -> CallerRights {
 }
 
 /// Notes what could not be read.
-fn unread<T>(found: &mut CallerRights, what: &str, result: ApiResult<T>) -> Option<T> {
+fn unread<T>(found: &mut CallerPermissions, what: &str, result: ApiResult<T>) -> Option<T> {
     match result {
         Ok(got) => Some(got),
         Err(error) => {
@@ -125,7 +125,7 @@ fn unread<T>(found: &mut CallerRights, what: &str, result: ApiResult<T>) -> Opti
 
 type CallerLimits = (Vec<String>, Option<String>);
 
-async fn of_role(account: &Account, name: &str, found: &mut CallerRights) -> CallerLimits {
+async fn of_role(account: &Account, name: &str, found: &mut CallerPermissions) -> CallerLimits {
     let arn = account.iam_arn(&format!("role/{name}"));
     let named = Named { name: name.to_owned(), path: String::new(), arn: arn.clone(), adopted: true, must_exist: false };
     let iam = account.iam();
@@ -155,7 +155,7 @@ async fn of_role(account: &Account, name: &str, found: &mut CallerRights) -> Cal
     (unread(found, &format!("the policies of the caller's role {name}"), attached).unwrap_or_default(), boundary)
 }
 
-async fn of_user(account: &Account, name: &str, found: &mut CallerRights) -> CallerLimits {
+async fn of_user(account: &Account, name: &str, found: &mut CallerPermissions) -> CallerLimits {
     let arn = account.caller.to_string();
     let iam = account.iam();
     // One page holds more than a user may have of each (IAM-Quotas: 10 groups, 20 managed policies).
@@ -207,7 +207,7 @@ async fn of_group(account: &Account, name: &str, arn: &str) -> (Vec<String>, Vec
     let attached = account.call("iam:ListAttachedGroupPolicies", arn, iam.list_attached_group_policies().group_name(name).send());
     let inline = account.call("iam:ListGroupPolicies", arn, iam.list_group_policies().group_name(name).send());
     let (attached, inline) = join(attached, inline).await;
-    let mut lost = CallerRights::of(arn);
+    let mut lost = CallerPermissions::of(arn);
     let attached = unread(&mut lost, &format!("the policies of the caller's group {name}"), attached);
     let arns = attached.iter().flat_map(|got| got.attached_policies()).filter_map(|one| one.policy_arn()).map(str::to_owned).collect();
     let inline = unread(&mut lost, &format!("the inline policies of the caller's group {name}"), inline);

@@ -32,7 +32,7 @@ pub(super) async fn read_role(account: &Account, named: &Named, reading: Reading
     let absent = &["NoSuchEntity"];
     let iam = account.iam();
     let get = account.call("iam:GetRole", &named.arn, iam.get_role().role_name(&named.name).send());
-    // Both to their end: which rights are needed is not to hang on which answer comes first.
+    // Both to their end: which permissions are needed is not to hang on which answer comes first.
     let lists = async {
         let (attached, inline) = tokio::join!(attached_policies(account, named), inline_policies(account, named));
         Ok((attached?, inline?))

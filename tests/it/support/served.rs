@@ -99,7 +99,7 @@ impl Served {
         self._runtime.block_on(request.send()).unwrap();
     }
 
-    /// Gives the caller of an account these rights alone, as its root would.
+    /// Gives the caller of an account these permissions alone, as its root would.
     pub fn narrow_caller(&self, account: &str, document: &str) {
         let iam = aws_sdk_iam::Client::new(&self.rehearsal.config(self.rehearsal.root_keys(account), "us-east-1"));
         self._runtime.block_on(async {

@@ -143,7 +143,7 @@ pub(super) static ROWS: [Row; 8] = [
         codes: &["AccessDeniedException", "AccessDenied"],
         behind: &[],
         links: &[],
-        tell: "it is the caller's policy, not the pipeline's: `xdeploy rights --command setup --side dev` prints what it needs",
+        tell: "it is the caller's policy, not the pipeline's: `xdeploy permissions --command setup --side dev` prints what it needs",
         fits: fits::silent,
     },
     Row {

@@ -1,6 +1,6 @@
-//! Rights as a policy document: the actions on a resource stand together.
+//! Permissions as a policy document: the actions on a resource stand together.
 
-use super::Right;
+use super::Permission;
 use crate::policy::matches_pattern;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,9 +11,9 @@ pub const OPTIONAL: &str = "XdeployOptionalReads";
 /// How many characters other than white space a managed policy may have (facts/codepipeline.md D.1).
 pub const CHARACTERS: usize = 6_144;
 
-/// The policy document of these rights, which are one side's, sorted by what they are about.
-pub fn policy(rights: &[Right], required_only: bool) -> Value {
-    json!({"Version": "2012-10-17", "Statement": statements(rights, required_only)})
+/// The policy document of these permissions, which are one side's, sorted by what they are about.
+pub fn policy(permissions: &[Permission], required_only: bool) -> Value {
+    json!({"Version": "2012-10-17", "Statement": statements(permissions, required_only)})
 }
 
 /// The same, as documents that each fit a managed policy.
@@ -43,20 +43,26 @@ const ATTACHED: &str = "/ArnLike/iam:PolicyARN";
 
 type Place<'a> = (bool, &'static str, String, &'a str);
 
-fn statements(rights: &[Right], required_only: bool) -> Vec<Value> {
-    let rights = &with_all_policies(rights);
-    let condition = |right: &Right| right.condition.as_ref().map(ToString::to_string).unwrap_or_default();
-    // What a wider right gives needs no other, nor would another's condition mean anything.
-    let given = |right: &Right| {
-        let same =
-            rights.iter().filter(|other| other.action == right.action && other.condition.is_none() && (right.optional || !other.optional));
-        same.filter(|other| right.condition.is_some() || other.resource != right.resource || right.optional && !other.optional)
-            .any(|other| matches_pattern(&other.resource, &right.resource))
+fn statements(permissions: &[Permission], required_only: bool) -> Vec<Value> {
+    let permissions = &with_all_policies(permissions);
+    let condition = |permission: &Permission| permission.condition.as_ref().map(ToString::to_string).unwrap_or_default();
+    // What a wider permission gives needs no other, nor would another's condition mean anything.
+    let given = |permission: &Permission| {
+        let same = permissions
+            .iter()
+            .filter(|other| other.action == permission.action && other.condition.is_none() && (permission.optional || !other.optional));
+        same.filter(|other| {
+            permission.condition.is_some() || other.resource != permission.resource || permission.optional && !other.optional
+        })
+        .any(|other| matches_pattern(&other.resource, &permission.resource))
     };
     let mut by_resource: BTreeMap<Place<'_>, BTreeSet<&str>> = BTreeMap::new();
-    for right in rights {
-        if !(right.optional && required_only || given(right)) {
-            by_resource.entry((right.optional, right.about, condition(right), &right.resource)).or_default().insert(right.action);
+    for permission in permissions {
+        if !(permission.optional && required_only || given(permission)) {
+            by_resource
+                .entry((permission.optional, permission.about, condition(permission), &permission.resource))
+                .or_default()
+                .insert(permission.action);
         }
     }
     // Resources of one kind that are asked for the same share a statement.
@@ -79,16 +85,16 @@ fn statements(rights: &[Right], required_only: bool) -> Vec<Value> {
     by_actions.into_iter().map(statement).collect()
 }
 
-/// Rights that differ only in which policy is attached, as one.
-fn with_all_policies(rights: &[Right]) -> Vec<Right> {
-    let policy = |right: &Right| right.condition.as_ref()?.pointer(ATTACHED)?.as_str().map(str::to_owned);
-    let mut all: Vec<Right> = Vec::new();
-    for right in rights {
-        let same = |other: &&mut Right| {
-            (other.action, &other.resource) == (right.action, &right.resource)
+/// Permissions that differ only in which policy is attached, as one.
+fn with_all_policies(permissions: &[Permission]) -> Vec<Permission> {
+    let policy = |permission: &Permission| permission.condition.as_ref()?.pointer(ATTACHED)?.as_str().map(str::to_owned);
+    let mut all: Vec<Permission> = Vec::new();
+    for permission in permissions {
+        let same = |other: &&mut Permission| {
+            (other.action, &other.resource) == (permission.action, &permission.resource)
                 && other.condition.as_ref().is_some_and(|condition| condition.pointer(ATTACHED).is_some())
         };
-        match (policy(right), all.iter_mut().find(same)) {
+        match (policy(permission), all.iter_mut().find(same)) {
             (Some(policy), Some(other)) => {
                 let names = other.condition.as_mut().and_then(|condition| condition.pointer_mut(ATTACHED));
                 if let Some(names) = names {
@@ -99,7 +105,7 @@ fn with_all_policies(rights: &[Right]) -> Vec<Right> {
                     }
                 }
             }
-            _ => all.push(right.clone()),
+            _ => all.push(permission.clone()),
         }
     }
     all
@@ -110,35 +116,35 @@ mod tests {
     use super::*;
     use crate::model::Side;
 
-    fn right(action: &'static str, resource: &str, optional: bool) -> Right {
-        Right { side: Side::Dev, action, resource: resource.to_owned(), condition: None, about: "Things", optional }
+    fn permission(action: &'static str, resource: &str, optional: bool) -> Permission {
+        Permission { side: Side::Dev, action, resource: resource.to_owned(), condition: None, about: "Things", optional }
     }
 
-    fn attaching(policy: &str) -> Right {
-        Right { condition: Some(json!({"ArnLike": {"iam:PolicyARN": policy}})), ..right("iam:AttachRolePolicy", "role", false) }
+    fn attaching(policy: &str) -> Permission {
+        Permission { condition: Some(json!({"ArnLike": {"iam:PolicyARN": policy}})), ..permission("iam:AttachRolePolicy", "role", false) }
     }
 
     #[test]
     fn actions_on_a_resource_stand_together_once() {
-        let rights = [
-            right("s3:B", "one", false),
-            right("s3:A", "one", false),
-            right("s3:A", "two", false),
-            right("s3:B", "two", false),
-            right("s3:A", "one", true),
-            right("s3:C", "tw*", true),
-            right("s3:C", "two", false),
-            right("s3:D", "t*", false),
-            right("s3:D", "two", false),
+        let permissions = [
+            permission("s3:B", "one", false),
+            permission("s3:A", "one", false),
+            permission("s3:A", "two", false),
+            permission("s3:B", "two", false),
+            permission("s3:A", "one", true),
+            permission("s3:C", "tw*", true),
+            permission("s3:C", "two", false),
+            permission("s3:D", "t*", false),
+            permission("s3:D", "two", false),
         ];
         let expected = [
             json!({"Sid": "Things", "Effect": "Allow", "Action": ["s3:A", "s3:B"], "Resource": ["one"]}),
             json!({"Sid": "Things2", "Effect": "Allow", "Action": ["s3:A", "s3:B", "s3:C"], "Resource": ["two"]}),
             json!({"Sid": "Things3", "Effect": "Allow", "Action": ["s3:D"], "Resource": ["t*"]}),
         ];
-        assert_eq!(policy(&rights, true)["Statement"], json!(expected));
+        assert_eq!(policy(&permissions, true)["Statement"], json!(expected));
         let optional = json!({"Sid": "XdeployOptionalReadsThings", "Effect": "Allow", "Action": ["s3:C"], "Resource": ["tw*"]});
-        assert_eq!(policy(&rights, false)["Statement"][3], optional);
+        assert_eq!(policy(&permissions, false)["Statement"][3], optional);
     }
 
     #[test]

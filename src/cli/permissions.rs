@@ -1,6 +1,6 @@
-//! `xdeploy rights`.
+//! `xdeploy permissions`.
 
-use crate::deploy::rights::{self, CHARACTERS, Command, OPTIONAL, Right, Scenario};
+use crate::deploy::permissions::{self, CHARACTERS, Command, OPTIONAL, Permission, Scenario};
 use crate::error::Result;
 use crate::model::{Side, json_text};
 use crate::settings::{CommonFlags, DeploymentFlags, Settings};
@@ -14,10 +14,10 @@ use serde_json::{Value, json};
 left out becomes `*`.\n\nStatements whose Sid begins with `XdeployOptionalReads` are reads that a command goes on without, saying what it then can't tell; \
 `--required-only` leaves them out.\n\n`--scenario change` is for a role that keeps a set-up: it makes all of nothing, changes the policies, the change \
 detection and the deploy path of what setup made, mends it, and need not be the key's administrator. Other names are other resources, so print it again for them.\n\nA key's id isn't known before setup makes it, so actions on keys name all of the region, but deletion, another key policy and \
-replication only those with xdeploy's tag; and only keys without an alias can be given it. Two rights depend on who runs it and what is there: a role (not a user, nor one of IAM Identity Center, nor any with CI=true) that runs a first setup needs iam:GetRole on itself, or \
+replication only those with xdeploy's tag; and only keys without an alias can be given it. Two permissions depend on who runs it and what is there: a role (not a user, nor one of IAM Identity Center, nor any with CI=true) that runs a first setup needs iam:GetRole on itself, or \
 pass `--key-administrator ARN` to setup; and uploading to a bucket that a customer managed key encrypts needs kms:GenerateDataKey on that key.\n\n\
-Examples:\n  xdeploy rights --command setup --side dev --dev-account 111111111111 --region us-east-1 \\\n    --input-bucket codepipeline-input-bucket \
---output-bucket codepipeline-output-bucket > setup-dev.json\n  xdeploy rights --command verify --side prod --required-only"
+Examples:\n  xdeploy permissions --command setup --side dev --dev-account 111111111111 --region us-east-1 \\\n    --input-bucket codepipeline-input-bucket \
+--output-bucket codepipeline-output-bucket > setup-dev.json\n  xdeploy permissions --command verify --side prod --required-only"
 )]
 pub struct Args {
     /// Command that is to be run
@@ -44,11 +44,11 @@ pub fn run(common: &CommonFlags, args: &Args, ui: &Ui) -> Result<u8> {
     let nobody = |profile: &Option<String>| profile.clone().or_else(|| Some(String::new()));
     let common = CommonFlags { dev_profile: nobody(&common.dev_profile), prod_profile: nobody(&common.prod_profile), ..common.clone() };
     let settings = Settings::resolve(&common, &args.deployment)?;
-    let mut found: Vec<Right> = rights::rights(&settings, args.command, args.scenario, args.with_artifact)?;
-    found.retain(|right| right.side == args.side);
-    let policy = rights::policy(&found, args.required_only);
-    let size = rights::characters(&policy);
-    let parts = rights::policies(&policy);
+    let mut found: Vec<Permission> = permissions::permissions(&settings, args.command, args.scenario, args.with_artifact)?;
+    found.retain(|permission| permission.side == args.side);
+    let policy = permissions::policy(&found, args.required_only);
+    let size = permissions::characters(&policy);
+    let parts = permissions::policies(&policy);
     ui.document(&json_text(&policy));
     if parts.len() > 1 {
         ui.warning(&format!(
@@ -57,7 +57,7 @@ pub fn run(common: &CommonFlags, args: &Args, ui: &Ui) -> Result<u8> {
         ));
     }
     ui.json(&json!({
-        "schema": "xdeploy.rights/1",
+        "schema": "xdeploy.permissions/1",
         "command": args.command,
         "side": args.side,
         "scenario": args.scenario,

@@ -1,6 +1,6 @@
 //! What a write's call needs: its own action, what AWS asks for beside it, and what apply reads around it.
 
-use super::Right;
+use super::Permission;
 use crate::deploy::names::{ARN_TAG, TAG};
 use crate::deploy::snapshot::{Identity, Snapshot};
 use crate::deploy::write::{Call, Write};
@@ -10,36 +10,36 @@ use serde_json::{Value, json};
 /// The service-linked role of multi-Region keys (facts C).
 const MULTI_REGION: &str = "mrk.kms.amazonaws.com";
 
-/// The rights of one write.
+/// The permissions of one write.
 struct Needs<'a> {
     write: &'a Write,
     identity: &'a Identity,
     /// The pipeline's name, which tags say.
     pipeline: &'a str,
     about: &'static str,
-    found: Vec<Right>,
+    found: Vec<Permission>,
 }
 
 impl Needs<'_> {
-    fn right(&mut self, action: &'static str, resource: String, about: &'static str, condition: Option<Value>) {
-        self.found.push(Right { side: self.write.account, action, resource, condition, about, optional: false });
+    fn permission(&mut self, action: &'static str, resource: String, about: &'static str, condition: Option<Value>) {
+        self.found.push(Permission { side: self.write.account, action, resource, condition, about, optional: false });
     }
 
     /// On the write's own resource.
     fn own(&mut self, actions: &[&'static str]) {
         for action in actions {
-            self.right(action, self.write.resource.clone(), self.about, None);
+            self.permission(action, self.write.resource.clone(), self.about, None);
         }
     }
 
     /// On a key of a region: its id isn't known before.
     fn key(&mut self, region: &str, actions: &[&'static str]) {
         for action in actions {
-            self.right(action, self.identity.regional("kms", region, "key/*"), "Keys", None);
+            self.permission(action, self.identity.regional("kms", region, "key/*"), "Keys", None);
         }
     }
 
-    /// On a key that is made, the right to give it our tags and no others. The key has no alias yet: one that is in use mostly has, and
+    /// On a key that is made, the permission to give it our tags and no others. The key has no alias yet: one that is in use mostly has, and
     /// our tag on it would let in whoever may change the keys of xdeploy.
     fn tags_of_new_key(&mut self, region: &str) {
         let only = json!({
@@ -47,28 +47,28 @@ impl Needs<'_> {
             "ForAllValues:StringEquals": {"aws:TagKeys": [TAG, ARN_TAG]},
             "Null": {"kms:ResourceAliases": "true"},
         });
-        self.right("kms:TagResource", self.identity.regional("kms", region, "key/*"), "NewKeys", Some(only));
+        self.permission("kms:TagResource", self.identity.regional("kms", region, "key/*"), "NewKeys", Some(only));
     }
 
     /// The same, but only on those that carry our tag, whatever else the region holds.
     fn own_key(&mut self, region: &str, action: &'static str) {
         let ours = json!({"Null": {format!("aws:ResourceTag/{TAG}"): "false"}});
-        self.right(action, self.identity.regional("kms", region, "key/*"), "KeysOfXdeploy", Some(ours));
+        self.permission(action, self.identity.regional("kms", region, "key/*"), "KeysOfXdeploy", Some(ours));
     }
 
     fn alias(&mut self, region: &str, alias: &str, action: &'static str) {
-        self.right(action, self.identity.regional("kms", region, alias), "KeyAlias", None);
+        self.permission(action, self.identity.regional("kms", region, alias), "KeyAlias", None);
         self.key(region, &[action]);
     }
 
-    /// A caller that hands a role to a service needs the right to (facts D.1, E.39, F.3).
+    /// A caller that hands a role to a service needs the permission to (facts D.1, E.39, F.3).
     fn pass(&mut self, role: &str, about: &'static str, service: &str) {
-        self.right("iam:PassRole", role.to_owned(), about, Some(json!({"StringEquals": {"iam:PassedToService": service}})));
+        self.permission("iam:PassRole", role.to_owned(), about, Some(json!({"StringEquals": {"iam:PassedToService": service}})));
     }
 
     fn attachment(&mut self, action: &'static str, policy: &str) {
         let about = if self.about == "DeployRole" { "PoliciesOfDeployRole" } else { "PoliciesOfServiceRole" };
-        self.right(action, self.write.resource.clone(), about, Some(json!({"ArnLike": {"iam:PolicyARN": policy}})));
+        self.permission(action, self.write.resource.clone(), about, Some(json!({"ArnLike": {"iam:PolicyARN": policy}})));
     }
 }
 
@@ -92,27 +92,27 @@ fn about(write: &Write, snapshot: &Snapshot) -> &'static str {
     }
 }
 
-/// Lists the rights of a write.
-pub fn of(write: &Write, snapshot: &Snapshot, pipeline: &str) -> Vec<Right> {
+/// Lists the permissions of a write.
+pub fn of(write: &Write, snapshot: &Snapshot, pipeline: &str) -> Vec<Permission> {
     let identity = if write.account == Side::Dev { &snapshot.dev } else { &snapshot.prod };
     let mut needs = Needs { write, identity, pipeline, about: about(write, snapshot), found: Vec::new() };
     let action = write.call.action();
     match &write.call {
         Call::CreateKey { region, multi_region, .. } => {
             let tagged = json!({"StringEquals": {format!("aws:RequestTag/{TAG}"): pipeline}});
-            needs.right(action, "*".to_owned(), "NewKeys", Some(tagged));
+            needs.permission(action, "*".to_owned(), "NewKeys", Some(tagged));
             needs.tags_of_new_key(region);
             if *multi_region {
                 let role = identity.iam(&format!("role/aws-service-role/{MULTI_REGION}/*"));
                 let only = json!({"StringEquals": {"iam:AWSServiceName": MULTI_REGION}});
-                needs.right("iam:CreateServiceLinkedRole", role, "KeysRole", Some(only));
+                needs.permission("iam:CreateServiceLinkedRole", role, "KeysRole", Some(only));
             }
         }
         Call::ReplicateKey { region, replica_region, .. } => {
             // A replica takes another key policy, so that it would open any key.
             needs.own_key(region, action);
             // Whether AWS sees the tags in this place isn't documented.
-            needs.right("kms:CreateKey", "*".to_owned(), "AccountWide", None);
+            needs.permission("kms:CreateKey", "*".to_owned(), "AccountWide", None);
             needs.tags_of_new_key(replica_region);
             needs.key(replica_region, &["kms:DescribeKey", "kms:ListResourceTags"]);
         }
@@ -121,14 +121,14 @@ pub fn of(write: &Write, snapshot: &Snapshot, pipeline: &str) -> Vec<Right> {
         Call::PutKeyPolicy { region, key, .. } => {
             needs.key(region, &["kms:GetKeyPolicy"]);
             match of_others(snapshot, key) {
-                true => needs.right(action, key.clone(), "OthersKeys", None),
+                true => needs.permission(action, key.clone(), "OthersKeys", None),
                 false => needs.own_key(region, action),
             }
         }
         Call::ScheduleKeyDeletion { region, .. } => needs.own_key(region, action),
         Call::CreateRole { boundary, .. } => {
             let bounded = boundary.as_ref().map(|arn| json!({"StringEquals": {"iam:PermissionsBoundary": arn}}));
-            needs.right(action, write.resource.clone(), needs.about, bounded);
+            needs.permission(action, write.resource.clone(), needs.about, bounded);
             needs.own(&["iam:TagRole", "iam:GetRole"]);
         }
         Call::UpdateAssumeRolePolicy { .. } => needs.own(&[action, "iam:GetRole"]),

@@ -1,4 +1,4 @@
-//! The rights that a command's own user needs, told before anything is read: the calls of a plan are the same data that apply
+//! The permissions that a command's own user needs, told before anything is read: the calls of a plan are the same data that apply
 //! works from, and a drawn-up set-up says what would be read.
 
 mod change;
@@ -60,7 +60,7 @@ pub enum Scenario {
 
 /// One action on one resource.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Right {
+pub struct Permission {
     /// Whose.
     pub side: Side,
     /// IAM's name of the action.
@@ -75,13 +75,13 @@ pub struct Right {
     pub optional: bool,
 }
 
-/// The rights of a command, for both sides.
+/// The permissions of a command, for both sides.
 ///
 /// `artifact` says that setup uploads a file as well.
 ///
 /// # Errors
 /// The settings make no plan.
-pub fn rights(settings: &Settings, command: Command, scenario: Scenario, artifact: bool) -> Result<Vec<Right>> {
+pub fn permissions(settings: &Settings, command: Command, scenario: Scenario, artifact: bool) -> Result<Vec<Permission>> {
     let before = scene::before(settings, scenario)?;
     let uploaded = Artifact { file: String::new(), size: 0, sha256: String::new() };
     let (writes, _) = steps::wants(settings, &before, Some(&uploaded).filter(|_| artifact))?;
@@ -96,7 +96,7 @@ pub fn rights(settings: &Settings, command: Command, scenario: Scenario, artifac
             all.extend(reads::observed(settings, &there, Reading { proof_counts: settings.create_buckets, ..Reading::default() })?);
             match scenario {
                 Scenario::Change => all.extend(changed(settings, &before, true)?),
-                _ => all.retain(|right| !of_administrator(right, &there)),
+                _ => all.retain(|permission| !of_administrator(permission, &there)),
             }
             all
         }
@@ -131,14 +131,14 @@ pub fn rights(settings: &Settings, command: Command, scenario: Scenario, artifac
         }
     };
     let names = Names::resolve(settings, &before.dev, &before.prod, None)?;
-    for right in &mut found {
-        scene::tidy(right, &names);
+    for permission in &mut found {
+        scene::tidy(permission, &names);
     }
     Ok(found)
 }
 
-/// The rights of changes of what setup made; or only of planning them.
-fn changed(settings: &Settings, before: &Snapshot, written: bool) -> Result<Vec<Right>> {
+/// The permissions of changes of what setup made; or only of planning them.
+fn changed(settings: &Settings, before: &Snapshot, written: bool) -> Result<Vec<Permission>> {
     let mut all = Vec::new();
     for run in change::runs(settings, before)? {
         all.extend(reads::observed(&run.settings, &run.found, Reading::default())?);
@@ -151,14 +151,14 @@ fn changed(settings: &Settings, before: &Snapshot, written: bool) -> Result<Vec<
 }
 
 /// Says whether the key that is made gives this to its administrator, who is the caller unless another was named.
-fn of_administrator(right: &Right, there: &Snapshot) -> bool {
+fn of_administrator(permission: &Permission, there: &Snapshot) -> bool {
     // Before the key is there, it gives nothing.
-    if right.side != Side::Dev || right.action == "kms:TagResource" {
+    if permission.side != Side::Dev || permission.action == "kms:TagResource" {
         return false;
     }
     let caller = scene::caller(&there.dev);
-    let grant = Grant { principal: Some(caller), action: right.action.to_owned(), resource: "*".to_owned() };
-    let of_region = |region: &str| right.resource == there.dev.regional("kms", region, "key/*");
+    let grant = Grant { principal: Some(caller), action: permission.action.to_owned(), resource: "*".to_owned() };
+    let of_region = |region: &str| permission.resource == there.dev.regional("kms", region, "key/*");
     let mut keys = there.keys.iter().filter(|(region, _)| of_region(region)).filter_map(|(_, slot)| slot.found.as_ref()?.policy.as_ref());
     keys.any(|policy| covers(policy, &grant))
 }

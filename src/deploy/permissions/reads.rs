@@ -1,6 +1,6 @@
 //! What is read: `observe/`, `release.rs`, `failures/gather.rs` and `teardown.rs` as a table over what they find.
 
-use super::Right;
+use super::Permission;
 use crate::deploy::blueprint::{Blueprint, Named, Names};
 use crate::deploy::declaration;
 use crate::deploy::names::NOTIFICATION_TAG;
@@ -24,13 +24,13 @@ struct Reads<'a> {
     settings: &'a Settings,
     snapshot: &'a Snapshot,
     reading: Reading,
-    found: Vec<Right>,
+    found: Vec<Permission>,
 }
 
 impl Reads<'_> {
     fn push(&mut self, optional: bool, side: Side, about: &'static str, resource: &str, actions: &[&'static str]) {
         let resource = resource.to_owned();
-        self.found.extend(actions.iter().map(|action| Right {
+        self.found.extend(actions.iter().map(|action| Permission {
             side,
             action,
             resource: resource.clone(),
@@ -263,7 +263,7 @@ impl Reads<'_> {
 ///
 /// # Errors
 /// The names can't be resolved.
-pub fn observed(settings: &Settings, snapshot: &Snapshot, reading: Reading) -> Result<Vec<Right>> {
+pub fn observed(settings: &Settings, snapshot: &Snapshot, reading: Reading) -> Result<Vec<Permission>> {
     let declared = snapshot.pipeline.as_ref().map(|found| &found.declaration);
     let names = Names::resolve(settings, &snapshot.dev, &snapshot.prod, declared)?;
     let mut reads = Reads { settings, snapshot, reading, found: Vec::new() };
@@ -286,25 +286,25 @@ pub fn observed(settings: &Settings, snapshot: &Snapshot, reading: Reading) -> R
 }
 
 /// Lists what `verify --second-opinion` asks IAM's simulator.
-pub fn second_opinion(snapshot: &Snapshot) -> Vec<Right> {
+pub fn second_opinion(snapshot: &Snapshot) -> Vec<Permission> {
     let roles = [
         (Side::Dev, "ServiceRole", &snapshot.service_role),
         (Side::Dev, "EventRole", &snapshot.event_role),
         (Side::Prod, "DeployRole", &snapshot.deploy_role),
     ];
-    let right = |(side, about, role): (Side, &'static str, &Option<RoleFound>)| {
+    let permission = |(side, about, role): (Side, &'static str, &Option<RoleFound>)| {
         let (action, resource) = ("iam:SimulatePrincipalPolicy", role.as_ref()?.arn.clone());
-        Some(Right { side, action, resource, condition: None, about, optional: true })
+        Some(Permission { side, action, resource, condition: None, about, optional: true })
     };
-    roles.into_iter().filter_map(right).collect()
+    roles.into_iter().filter_map(permission).collect()
 }
 
 /// Lists what a release asks for (A8); `any_key` where the source object's key is the pipeline's own affair.
-pub fn released(blueprint: &Blueprint, any_key: bool) -> Vec<Right> {
+pub fn released(blueprint: &Blueprint, any_key: bool) -> Vec<Permission> {
     let mut found = Vec::new();
     let mut push = |optional: bool, side: Side, about: &'static str, resource: String, actions: &[&'static str]| {
-        let right = |action: &&'static str| Right { side, action, resource: resource.clone(), condition: None, about, optional };
-        found.extend(actions.iter().map(right));
+        let permission = |action: &&'static str| Permission { side, action, resource: resource.clone(), condition: None, about, optional };
+        found.extend(actions.iter().map(permission));
     };
     let (dev, prod) = (&blueprint.dev, &blueprint.prod);
     let input = dev.bucket(&blueprint.input_bucket);
@@ -335,11 +335,11 @@ pub fn released(blueprint: &Blueprint, any_key: bool) -> Vec<Right> {
 }
 
 /// Lists what an explanation asks for besides what the proof rests on; `any_key` as with [`released`].
-pub fn explained(blueprint: &Blueprint, snapshot: &Snapshot, any_key: bool) -> Vec<Right> {
+pub fn explained(blueprint: &Blueprint, snapshot: &Snapshot, any_key: bool) -> Vec<Permission> {
     let mut found = Vec::new();
     let mut push = |optional: bool, side: Side, about: &'static str, resource: String, actions: &[&'static str]| {
-        let right = |action: &&'static str| Right { side, action, resource: resource.clone(), condition: None, about, optional };
-        found.extend(actions.iter().map(right));
+        let permission = |action: &&'static str| Permission { side, action, resource: resource.clone(), condition: None, about, optional };
+        found.extend(actions.iter().map(permission));
     };
     let (dev, prod) = (&blueprint.dev, &blueprint.prod);
     let payer = &["s3:GetBucketRequestPayment"];

@@ -1,4 +1,4 @@
-//! What `xdeploy rights` prints is enough, and none of it is too much: users who hold exactly that run the commands on the
+//! What `xdeploy permissions` prints is enough, and none of it is too much: users who hold exactly that run the commands on the
 //! rehearsal, which refuses what isn't allowed.
 
 use crate::support::served::Served;
@@ -14,10 +14,10 @@ use xdeploy::deploy::arrival;
 use xdeploy::deploy::caller;
 use xdeploy::deploy::failures::gather;
 use xdeploy::deploy::observe::{Organisations, Purpose, means, observe, second_opinion};
+use xdeploy::deploy::permissions::{Command, OPTIONAL, Scenario, permissions, policy};
 use xdeploy::deploy::plan::{Callers, Plan};
 use xdeploy::deploy::proof::{links, prove};
 use xdeploy::deploy::release::{self, Source};
-use xdeploy::deploy::rights::{Command, OPTIONAL, Scenario, policy, rights};
 use xdeploy::deploy::snapshot::Snapshot;
 use xdeploy::deploy::teardown::{look_back, undo};
 use xdeploy::deploy::write::Artifact;
@@ -371,7 +371,7 @@ async fn worlds(command: Command, scenario: Scenario, flags: &DeploymentFlags) -
 
 /// The policy of each side.
 fn printed(settings: &Settings, command: Command, scenario: Scenario, artifact: bool, required_only: bool) -> [Value; 2] {
-    let all = rights(settings, command, scenario, artifact).unwrap();
+    let all = permissions(settings, command, scenario, artifact).unwrap();
     [Side::Dev, Side::Prod].map(|side| {
         let of_side: Vec<_> = all.iter().filter(|right| right.side == side).cloned().collect();
         policy(&of_side, required_only)
@@ -538,7 +538,7 @@ each_right_is_needed! {
 
 /// What other flags make of a setup.
 #[tokio::test]
-async fn flags_of_setup_change_its_rights() {
+async fn flags_of_setup_change_its_permissions() {
     let set_ups = [
         DeploymentFlags { create_buckets: true, enable_versioning: true, ..DeploymentFlags::default() },
         DeploymentFlags { change_detection: Some(ChangeDetection::Polling), ..DeploymentFlags::default() },
@@ -707,7 +707,7 @@ async fn every_role_that_setup_makes_has_the_permissions_boundary() {
         let limits = json!(format!("arn:aws:iam::{account}:policy/limits"));
         assert!(roles.len() == count && roles.values().all(|role| role["boundary"] == limits), "{roles:#?}");
     }
-    // Without the boundary the same rights make no role.
+    // Without the boundary the same permissions make no role.
     let unlimited = World { settings: settings(Scenario::Fresh, DeploymentFlags::default()), ..trial.worlds[0].copy() };
     let denied = run(&unlimited, Command::Setup, &unlimited.accounts("unlimited", dev, prod).await).await.unwrap_err();
     assert!(denied.contains("iam:CreateRole"), "{denied}");
@@ -748,17 +748,17 @@ async fn what_is_not_said_is_a_star() {
     }
 }
 
-fn rights_of(args: &[&str]) -> std::process::Output {
+fn permissions_of(args: &[&str]) -> std::process::Output {
     let folder = tempfile::tempdir().unwrap();
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_xdeploy"));
-    command.arg("rights").args(args).current_dir(folder.path()).env_clear().output().unwrap()
+    command.arg("permissions").args(args).current_dir(folder.path()).env_clear().output().unwrap()
 }
 
 /// The policy that the program prints for a command in the served accounts.
 fn policy_for(command: &str, side: &str) -> Value {
     let known =
         ["--dev-account", DEV, "--prod-account", PROD, "--region", HOME, "--input-bucket", "in-bucket", "--output-bucket", "out-bucket"];
-    let output = rights_of(&[&["--command", command, "--side", side], &known[..]].concat());
+    let output = permissions_of(&[&["--command", command, "--side", side], &known[..]].concat());
     assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
     serde_json::from_slice(&output.stdout).unwrap()
 }
@@ -825,16 +825,16 @@ fn the_program_names_the_action_that_it_lacks() {
 }
 
 #[test]
-fn rights_are_printed_without_any_profile_or_network() {
-    let output = rights_of(&["--command", "verify", "--side", "prod", "--output", "json"]);
+fn permissions_are_printed_without_any_profile_or_network() {
+    let output = permissions_of(&["--command", "verify", "--side", "prod", "--output", "json"]);
     let document: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!((&document["schema"], &document["scenario"]), (&json!("xdeploy.rights/1"), &json!("fresh")));
+    assert_eq!((&document["schema"], &document["scenario"]), (&json!("xdeploy.permissions/1"), &json!("fresh")));
     assert_eq!(document["policies"], json!([document["policy"]]));
     assert!(!document["optional"].as_array().unwrap().is_empty());
-    let least = rights_of(&["--command", "verify", "--side", "prod", "--required-only"]);
+    let least = permissions_of(&["--command", "verify", "--side", "prod", "--required-only"]);
     let least: Value = serde_json::from_slice(&least.stdout).unwrap();
     let sids: Vec<&str> = least["Statement"].as_array().unwrap().iter().map(|statement| statement["Sid"].as_str().unwrap()).collect();
     assert!(!sids.is_empty() && sids.iter().all(|sid| !sid.starts_with(OPTIONAL)), "{sids:?}");
     let nonsense = ["--command", "setup", "--side", "dev", "--scenario", "cross-region", "--region", HOME, "--prod-region", HOME];
-    assert_eq!(rights_of(&nonsense).status.code(), Some(64));
+    assert_eq!(permissions_of(&nonsense).status.code(), Some(64));
 }

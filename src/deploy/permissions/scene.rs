@@ -1,6 +1,6 @@
 //! What a command would find, drawn up from the settings alone; what nobody can know before is `*`.
 
-use super::{Right, Scenario};
+use super::{Permission, Scenario};
 use crate::deploy::blueprint::Names;
 use crate::deploy::snapshot::{
     BucketFound, BucketSlot, Encryption, Identity, KeyFound, KeySlot, PipelineFound, ReadAt, RoleFound, RuleFound, Snapshot, Tags,
@@ -196,18 +196,18 @@ fn declared(settings: &Settings, snapshot: &Snapshot, role: &str) -> Value {
     pipeline
 }
 
-/// Writes a right as IAM takes it.
-pub fn tidy(right: &mut Right, names: &Names) {
+/// Writes a permission as IAM takes it.
+pub fn tidy(permission: &mut Permission, names: &Names) {
     for role in [&names.service_role, &names.event_role] {
         // A name that is cut to IAM's length, or ends in a hash, ends where the region that isn't known begins.
         if let Some((start, _)) = role.name.split_once(ANY).filter(|_| role.name.len() > LONGEST_BESIDE_A_REGION) {
-            right.resource = right.resource.replace(&role.name, &format!("{start}{ANY}"));
+            permission.resource = permission.resource.replace(&role.name, &format!("{start}{ANY}"));
         }
     }
-    while right.resource.contains(ANY_OTHER) {
-        right.resource = right.resource.replace(ANY_OTHER, ANY);
+    while permission.resource.contains(ANY_OTHER) {
+        permission.resource = permission.resource.replace(ANY_OTHER, ANY);
     }
-    if let Some(condition) = &mut right.condition
+    if let Some(condition) = &mut permission.condition
         && condition.to_string().contains(ANY_OTHER)
         && let Ok(tidied) = serde_json::from_str(&condition.to_string().replace(ANY_OTHER, ANY))
     {
