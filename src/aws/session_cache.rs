@@ -6,6 +6,7 @@
 
 use super::credential_chain::RoleStep;
 use super::keys;
+use crate::model::hex;
 use aws_credential_types::Credentials;
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
@@ -51,7 +52,7 @@ fn python_text(text: &str) -> String {
 fn key(arguments: &BTreeMap<&str, String>) -> Key {
     let members: Vec<String> = arguments.iter().map(|(name, value)| format!("{}: {value}", python_text(name))).collect();
     let hash = digest(&SHA1_FOR_LEGACY_USE_ONLY, format!("{{{}}}", members.join(", ")).as_bytes());
-    Key(hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect())
+    Key(hex(hash))
 }
 
 impl Key {

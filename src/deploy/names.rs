@@ -1,5 +1,6 @@
 //! The names that things get: the article's for `crossaccountdeploy`, with `-<pipeline>` for any other.
 
+use crate::model::hex;
 use crate::policy;
 use crate::settings::DEFAULT_PIPELINE;
 use serde_json::Value;
@@ -25,8 +26,7 @@ pub fn own_tags(pipeline_arn: &str) -> std::collections::BTreeMap<String, String
 
 /// Gives the first `length` hexadecimal digits of a text's SHA-256.
 pub fn short_hash(text: &str, length: usize) -> String {
-    let digest = Sha256::digest(text.as_bytes());
-    digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>().chars().take(length).collect()
+    hex(Sha256::digest(text.as_bytes())).chars().take(length).collect()
 }
 
 /// Cuts a name to AWS's limit; what is cut is replaced by a hash, so that two long names stay two.

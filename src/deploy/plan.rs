@@ -5,7 +5,7 @@ use super::savable;
 use super::snapshot::Snapshot;
 use super::write::{Artifact, Call, EVERYTHING, Note, UNKNOWN, Write, counts};
 use crate::error::{Error, Kind, Result};
-use crate::model::{Side, account_of, json_text};
+use crate::model::{Side, account_of, hex, json_text};
 use crate::settings::Settings;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -127,7 +127,7 @@ impl Plan {
         let mut open = self.clone();
         open.seal = String::new();
         let text = serde_json::to_string(&open).unwrap_or_default();
-        Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(Sha256::digest(text.as_bytes()))
     }
 
     /// The writes, in order.

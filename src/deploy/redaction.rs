@@ -5,6 +5,7 @@
 //! action's configuration that isn't known to hold none, tokens, and whatever looks like a secret are not.
 
 use super::failures::{self, SECRET_LENGTH};
+use crate::model::hex;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -224,7 +225,7 @@ impl Redaction {
             return;
         };
         let hash = Sha256::digest(format!("{salt}\n{value}").as_bytes());
-        let place = format!("{HASHED}{})", hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
+        let place = format!("{HASHED}{})", hex(hash));
         self.taken.insert(place.clone(), std::mem::replace(value, place.into()));
     }
 }

@@ -1,7 +1,7 @@
 //! The artifact before it is uploaded: is it a zip that the deploy action can take (facts/codepipeline.md A.4)?
 
 use crate::error::{Error, Result, file_error};
-use crate::model::counted;
+use crate::model::{counted, hex};
 use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io::{BufReader, Read, Seek};
@@ -38,7 +38,7 @@ pub fn fingerprint(path: &Path) -> Result<(u64, String)> {
         }
         digest.update(&buffer[..read]);
     }
-    Ok((size, digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()))
+    Ok((size, hex(digest.finalize())))
 }
 
 /// Endings of files that browsers and readers expect another content type of than the one that the deploy action gives them: its
@@ -78,7 +78,7 @@ fn is_misjudged(name: &str) -> bool {
 
 /// Gives the SHA-256 of bytes, hexadecimal.
 pub fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(Sha256::digest(bytes))
 }
 
 /// Makes sure that the deploy action can extract a file.

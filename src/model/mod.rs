@@ -23,6 +23,11 @@ pub fn counted(number: usize, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })
 }
 
+/// Writes bytes as lower-case hexadecimal digits, as AWS and `sha256sum` do.
+pub fn hex(bytes: impl AsRef<[u8]>) -> String {
+    bytes.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// What stands in the place of a profile's name for the credentials of the environment (`AWS_ACCESS_KEY_ID` and its like).
 pub const ENVIRONMENT_PROFILE: &str = "env:";
 

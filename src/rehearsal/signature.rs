@@ -1,6 +1,7 @@
 //! Signature Version 4: whoever names an access key must have its secret.
 
 use super::wire::{Call, Fault, Outcome, percent_encode};
+use crate::model::hex;
 use ring::digest::{SHA256, digest};
 use ring::hmac;
 
@@ -36,12 +37,8 @@ fn signed(call: &Call) -> Option<Signed> {
     })
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 fn hash(bytes: &[u8]) -> String {
-    hex(digest(&SHA256, bytes).as_ref())
+    hex(digest(&SHA256, bytes))
 }
 
 fn keyed(key: &[u8], text: &str) -> Vec<u8> {
@@ -91,7 +88,7 @@ pub(super) fn check(call: &Call, secret: &str) -> Outcome<()> {
     let scope = format!("{day}/{region}/{service}/{end}");
     let text = format!("AWS4-HMAC-SHA256\n{time}\n{scope}\n{}", hash(canonical(call, &signed).as_bytes()));
     let key = [day, region, service, end].iter().fold(format!("AWS4{secret}").into_bytes(), |key, part| keyed(&key, part));
-    if hex(&keyed(&key, &text)) != signed.signature {
+    if hex(keyed(&key, &text)) != signed.signature {
         return Err(wrong());
     }
     // The signature covers what the header says of the body.

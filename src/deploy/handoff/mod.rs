@@ -16,7 +16,7 @@ pub use trust::{moved, refuse_overstepping, trusted, undone};
 use super::snapshot::{BucketFound, BucketSlot, DevHalf, Half, Identity, KeySlot, ProdHalf, Snapshot, Told};
 use super::write::Write;
 use crate::error::{Error, Kind, Result, file_error};
-use crate::model::{AccountId, BucketName, Side};
+use crate::model::{AccountId, BucketName, Side, hex};
 use crate::settings::Settings;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -120,7 +120,7 @@ pub struct Handoff {
 
 fn seal<T: Serialize>(part: &T) -> String {
     let text = serde_json::to_string(part).unwrap_or_default();
-    Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(Sha256::digest(text.as_bytes()))
 }
 
 impl Handoff {

@@ -2,6 +2,7 @@
 
 use super::bucket::{Bucket, Ownership, Version};
 use super::xml::{element, leaf};
+use crate::model::hex;
 use crate::policy::statements;
 use crate::rehearsal::authorise::{Asked, authorise};
 use crate::rehearsal::state::State;
@@ -29,7 +30,7 @@ const WRITING: [&str; 13] = [
 
 /// Gives the id by which ACLs know an account: 64 hexadecimal digits.
 pub(crate) fn canonical_id(account: &str) -> String {
-    Sha256::digest(format!("canonical user of {account}")).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(Sha256::digest(format!("canonical user of {account}")))
 }
 
 /// Gives the ARN of a bucket or an object.

@@ -1,5 +1,6 @@
 //! What a request carries, and its checksums.
 
+use crate::model::hex;
 use crate::rehearsal::wire::{Call, Fault, Outcome};
 use aws_smithy_checksums::ChecksumAlgorithm;
 use aws_smithy_types::base64;
@@ -45,7 +46,7 @@ pub(super) fn read(call: &Call) -> Outcome<Body> {
 
 /// Gives the MD5 in hexadecimal digits.
 pub(super) fn md5(bytes: &[u8]) -> String {
-    Md5::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(Md5::digest(bytes))
 }
 
 /// Gives a checksum in base64.
