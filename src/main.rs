@@ -5,3 +5,14 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     ExitCode::from(xdeploy::cli::main(std::env::args_os()))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+
+    /// The gate links this statically as well, and runs it: the whole program is in it.
+    #[test]
+    fn the_program_rehearses() {
+        assert_eq!(xdeploy::cli::main(["xdeploy", "rehearse"].map(OsString::from)), 0);
+    }
+}
