@@ -144,7 +144,7 @@ fn an_interrupted_apply_finishes_the_call_under_way_and_goes_on_next_time() {
     let mut seen = 0;
     while seen != bed.proxy.requests().len() {
         seen = bed.proxy.requests().len();
-        thread::sleep(Duration::from_millis(300));
+        thread::sleep(Duration::from_millis(1_500));
     }
     running.signal("INT");
     let deadline = Instant::now() + Duration::from_secs(10);
