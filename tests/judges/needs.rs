@@ -81,11 +81,13 @@ fn is_of_the_sample(name: &str) -> bool {
 }
 
 /// What takes a minute, and tries what others try too: by other people's programs, at every moment, or in every way.
-const SLOW: [&str; 9] = [
+const SLOW: [&str; 11] = [
     "agreement::the_emulators_and_the_rehearsal_agree_but_for_what_is_listed",
+    "errors::a_denied_write_says_what_to_allow",
     "export::a_script_makes_buckets_and_uploads_the_artifact_once",
     "export::a_script_that_was_ended_anywhere_is_finished_by_running_it_again",
     "export::each_side_runs_its_own_script_and_both_come_to_what_setup_gives",
+    "export::the_script_gives_the_state_that_setup_gives_and_again_changes_nothing",
     "policies::a_set_up_goes_from_each_style_to_the_other_and_back",
     "teardown::a_teardown_of_an_adoption_that_was_killed_is_finished_by_running_it_again",
     "teardown::a_teardown_that_was_killed_is_finished_by_running_it_again",
