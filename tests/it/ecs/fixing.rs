@@ -376,7 +376,8 @@ fn who_is_killed_leaves_the_old_file_or_the_new_one() {
     let old = std::fs::read_to_string(quoted().path().join("etc/ecs/ecs.config")).unwrap();
     let new = old.replace("=\"true\"", "=true");
     let (mut olds, mut news) = (0, 0);
-    let attempts = depth::sampled("moments", (0..60_u64).collect(), 12);
+    // The first one is early on any machine.
+    let attempts = [vec![0], depth::sampled("moments", (0..60_u64).collect(), 12)].concat();
     for attempt in &attempts {
         let tree = quoted();
         let mut child = fix(tree.path(), &["--yes"]).spawn().unwrap();
