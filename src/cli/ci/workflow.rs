@@ -66,33 +66,18 @@ fn installation(wanted: &Wanted<'_>) -> Installation {
     };
     let compiled = format!("# - The job that compiles xdeploy takes its tag v{version}, and has no identity token.");
     let released = format!("# - The jobs download xdeploy v{version} and go on only if it has the SHA-256 below.");
-    let lines = |text: String| text.trim_end_matches('\n').to_owned();
-    match (&wanted.program, wanted.args.service) {
-        (Program::Released { sha256 }, Service::Github) => Installation {
-            job: String::new(),
-            steps: lines(filled(GITHUB_RELEASED, &places(sha256))),
-            apply_needs: "changes",
-            from: released,
-        },
-        (Program::Compiled, Service::Github) => Installation {
-            job: filled(GITHUB_INSTALL, &places("")),
-            steps: lines(GITHUB_COMPILED.to_owned()),
-            apply_needs: "[install, changes]",
-            from: compiled,
-        },
-        (Program::Released { sha256 }, Service::Gitlab) => Installation {
-            job: String::new(),
-            steps: lines(filled(GITLAB_RELEASED, &places(sha256))),
-            apply_needs: "[xdeploy-changes]",
-            from: released,
-        },
-        (Program::Compiled, Service::Gitlab) => Installation {
-            job: filled(GITLAB_INSTALL, &places("")),
-            steps: lines(GITLAB_COMPILED.to_owned()),
-            apply_needs: "[xdeploy-install, xdeploy-changes]",
-            from: compiled,
-        },
-    }
+    let (sha256, from) = match &wanted.program {
+        Program::Released { sha256 } => (Some(sha256.as_str()), released),
+        Program::Compiled => (None, compiled),
+    };
+    let (job, steps, apply_needs) = match (wanted.args.service, sha256.is_some()) {
+        (Service::Github, true) => ("", GITHUB_RELEASED, "changes"),
+        (Service::Github, false) => (GITHUB_INSTALL, GITHUB_COMPILED, "[install, changes]"),
+        (Service::Gitlab, true) => ("", GITLAB_RELEASED, "[xdeploy-changes]"),
+        (Service::Gitlab, false) => (GITLAB_INSTALL, GITLAB_COMPILED, "[xdeploy-install, xdeploy-changes]"),
+    };
+    let places = places(sha256.unwrap_or_default());
+    Installation { job: filled(job, &places), steps: filled(steps, &places).trim_end_matches('\n').to_owned(), apply_needs, from }
 }
 
 /// Writes the workflow.
